@@ -1,0 +1,220 @@
+"""How a backend runs a quantum function: one QNode, and the cures each backend needs.
+
+Every cure here answers a fault seen on the real libraries; each has a test of its own:
+
+* Lightning returns Python floats, which torch and TensorFlow read as float32: its results are made NumPy float64.
+* Gradient transforms refuse batched trainable inputs (PennyLane issue 4462): such a batch is expanded into single circuits.
+* PennyLane 0.45 on TensorFlow fails from 8 wires on with batched gates under backprop: expanded as well.
+* A TensorFlow graph does not know the batch size of a partial batch, and PennyLane then reads the batch axis as a
+  wire (with a batch of 2 silently wrong): the batch is padded to a static size.
+* What TensorFlow cannot trace at all runs as a Python function inside the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+from keras import ops
+
+from harness.circuit.definition import BoundCircuit, CircuitError
+
+INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
+TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
+TF_BATCHED_WIRES = 8
+CHUNK = 32
+
+
+class UnsupportedError(CircuitError):
+    """A device, method or mode that cannot run this circuit, said in one line before PennyLane says it obscurely."""
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Runs `function` on a device: `(weights, inputs (batch, features)) -> (batch, outputs)` in the backend's tensors."""
+
+    function: BoundCircuit
+    interface: str
+    device_name: str
+    diff_method: str
+    diff_options: dict[str, Any]
+    shots: int | None
+    seed: int | None
+    dtype: str
+    outputs: int
+    max_batch_size: int | None
+
+    def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
+        """Measurements (batch, outputs) for inputs (batch, features)."""
+        if self.interface == "tf" and not _tf_eager():
+            return self._in_tf_graph(weights, inputs)
+        if self.interface == "torch":
+            return self._run_uncompiled(weights, inputs)
+        return self._run(weights, inputs)
+
+    def check(self) -> None:
+        """Raise CircuitError for what this device and diff method cannot run."""
+        tape = self.function.tape()
+        unknown = set(tape.wires) - set(range(self.function.wires))
+        if unknown:
+            raise CircuitError(f"wires = {self.function.wires}: the circuit also uses wires {sorted(unknown, key=str)}")
+        if self.device_name.startswith("lightning") and self.diff_method == "backprop":
+            raise UnsupportedError(f"{self.device_name} cannot do backprop: use adjoint, parameter-shift or finite-diff")
+        try:
+            self.resolved_diff_method()
+        except CircuitError:
+            raise
+        except Exception as error:
+            raise UnsupportedError(" ".join(str(error).split())) from error
+
+    def resolved_diff_method(self) -> str:
+        """What PennyLane makes of `diff_method` on this device for this circuit."""
+        if self.diff_method != "best":
+            qml.workflow.construct_execution_config(self.qnode)(*self.function.example())
+            return self.diff_method
+        found = qml.workflow.get_best_diff_method(self.qnode)(*self.function.example())
+        return str(getattr(found, "__name__", found)).replace("param_shift", "parameter-shift")
+
+    @functools.cached_property
+    def device(self) -> Any:
+        """The PennyLane device; `hadamard` gets the auxiliary wire its test circuit needs."""
+        wires = self.function.wires + (self.diff_method == "hadamard")
+        sampler = {} if self.shots is None else {"seed": self.seed}
+        try:
+            device = qml.device(self.device_name, wires=wires, **sampler)
+        except Exception as error:
+            raise UnsupportedError(f"device = {self.device_name!r}: {' '.join(str(error).split())}") from error
+        return _with_float64_results(device) if self.device_name.startswith("lightning") else device
+
+    @functools.cached_property
+    def qnode(self) -> Any:
+        """The QNode over `(weights, inputs)`, broadcasting over the batch."""
+        options = dict(self.diff_options)
+        if self.diff_method == "hadamard":
+            options.setdefault("aux_wire", self.function.wires)
+        qnode = qml.QNode(
+            self.function.function,
+            self.device,
+            interface=self.interface,
+            diff_method=self.diff_method,
+            gradient_kwargs=options,
+        )
+        return qnode if self.shots is None else qml.set_shots(qnode, self.shots)
+
+    @functools.cached_property
+    def expanded_qnode(self) -> Any:
+        """The same QNode with one circuit a sample."""
+        return qml.transforms.broadcast_expand(self.qnode)
+
+    def _run(self, weights: dict[str, Any], inputs: Any) -> Any:
+        qnode = self.expanded_qnode if self._must_expand(inputs) else self.qnode
+        return self._stack(qnode(weights, inputs), inputs.shape[0])
+
+    @functools.cached_property
+    def _run_uncompiled(self) -> Any:
+        """`_run` kept out of `torch.compile`: Dynamo cannot trace PennyLane."""
+        import torch
+
+        return torch.compiler.disable(self._run)
+
+    def _stack(self, results: Any, batch: int) -> Any:
+        """Measurement results, each (batch,), (batch, k), or unbatched if no gate saw the inputs, as (batch, outputs)."""
+        results = list(results) if isinstance(results, list | tuple) else [results]
+        columns = []
+        for result in results:
+            result = ops.cast(result, self.dtype)
+            if len(result.shape) == 0 or (len(result.shape) == 1 and result.shape[0] != batch):
+                result = ops.broadcast_to(ops.reshape(result, (1, -1)), (batch, max(1, int(np.prod(result.shape)))))
+            columns.append(ops.reshape(result, (batch, -1)))
+        return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
+
+    def _must_expand(self, inputs: Any) -> bool:
+        if self.diff_method in TRANSFORMS and qml.math.requires_grad(inputs):
+            return True
+        return (
+            self.interface == "tf"
+            and self.function.wires >= TF_BATCHED_WIRES
+            and self.device_name.startswith("default")
+            and self.diff_method in ("best", "backprop")
+        )
+
+    # TensorFlow graphs
+
+    def _in_tf_graph(self, weights: dict[str, Any], inputs: Any) -> Any:
+        if self.traceable:
+            return self._padded(functools.partial(self._run, weights), inputs)
+        return self._as_python_function(weights, inputs)
+
+    @functools.cached_property
+    def traceable(self) -> bool:
+        """Whether TensorFlow can trace the simulation itself; XLA needs that."""
+        return self.device_name == "default.qubit" and self.resolved_diff_method() == "backprop"
+
+    def _padded(self, run: Any, inputs: Any) -> Any:
+        """Run on a static batch: as it is if known, else padded with zeros to `max_batch_size` or to chunks."""
+        import tensorflow as tf
+
+        features = inputs.shape[1]
+        if inputs.shape[0] is not None:
+            return run(inputs)
+        size = self.max_batch_size or CHUNK
+        count = tf.shape(inputs)[0]
+        chunks = 1 if self.max_batch_size else -(-count // size)
+        padded = tf.pad(inputs, [[0, chunks * size - count], [0, 0]])
+        if self.max_batch_size:
+            outputs = run(tf.ensure_shape(padded, (size, features)))
+        else:
+            stacked = tf.map_fn(run, tf.reshape(padded, (-1, size, features)), fn_output_signature=self.dtype)
+            outputs = tf.reshape(stacked, (-1, self.outputs))
+        return outputs[:count]
+
+    def _as_python_function(self, weights: dict[str, Any], inputs: Any) -> Any:
+        import tensorflow as tf
+
+        if not qml.math.requires_grad(inputs):
+            inputs = tf.stop_gradient(inputs)
+            fixed = True
+        else:
+            fixed = False
+        names = list(weights)
+
+        def run(x: Any, *arrays: Any) -> Any:
+            return self._run(dict(zip(names, arrays, strict=True)), tf.stop_gradient(x) if fixed else x)
+
+        outputs = tf.py_function(run, [inputs, *weights.values()], Tout=self.dtype)
+        return tf.ensure_shape(outputs, (inputs.shape[0], self.outputs))
+
+
+def _tf_eager() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.executing_eagerly())
+
+
+def _with_float64_results(device: Any) -> Any:
+    """The same device, whose results are NumPy float64 instead of Python floats.
+
+    Frameworks convert a Python float to their default float32, which costs a float64 program 29 bits.
+    """
+    for name in ("execute", "execute_and_compute_derivatives", "execute_and_compute_vjp"):
+        setattr(device, name, _float64(getattr(device, name)))
+    return device
+
+
+def _float64(method: Any) -> Any:
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return _convert(method(*args, **kwargs))
+
+    return wrapped
+
+
+def _convert(result: Any) -> Any:
+    if isinstance(result, float):
+        return np.float64(result)
+    if isinstance(result, tuple | list):
+        return type(result)(_convert(item) for item in result)
+    return result

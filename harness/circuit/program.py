@@ -1,0 +1,225 @@
+"""The gate program: a quantum function as gates whose angles are quadratic forms of weights and inputs.
+
+This is all that the oracle learns about a circuit (format: docs/architecture.md, "Gate program"). PennyLane
+is asked for the list of gates at chosen points and for nothing else; how angles depend on weights and inputs
+is found by probing, and checked at random points. What cannot be said in this form is
+named in `not_covered`, never approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+
+from harness.circuit.definition import BoundCircuit, one_line
+from harness.circuit.expansion import gates, measurements, wire_map
+from harness.oracle.program import NotCovered
+
+SCHEMA = 1
+TOLERANCE = 1e-12
+# At v = HUGE everything of lower order is lost to rounding, so f(v) / HUGE is the exact coefficient of v.
+HUGE = 2.0**100
+NEGLIGIBLE = 2.0**-60
+MAX_QUADRATIC = 32
+
+
+def gate_program(bound: BoundCircuit) -> dict[str, Any]:
+    """The gate program of a bound circuit, JSON-able; `not_covered` is None or a one-line reason.
+
+    Coefficients are exact wherever the function's own arithmetic is exact at powers of two. For N variables
+    the tape is evaluated about 2 log2(N) times, N times more if a parameter depends on several variables, and
+    d^2 / 2 times more if d of them are multiplied.
+    """
+    program = {
+        "schema": SCHEMA,
+        "wires": bound.wires,
+        "features": bound.features or 1,
+        "weights": [{"name": name, "shape": list(shape)} for name, shape in bound.weight_shapes.items()],
+        "gates": [],
+        "measurements": [],
+        "not_covered": None,
+    }
+    try:
+        with np.errstate(all="ignore"):
+            probe = _Probe(bound)
+            gates = _gates(probe, _fit(probe))
+    except NotCovered as reason:
+        return program | {"not_covered": str(reason)}
+    return program | {"gates": gates, "measurements": probe.measurements}
+
+
+@dataclass
+class _Probe:
+    """Evaluates gate angles at points: all weights flattened in order, then features, float64 (N,)."""
+
+    bound: BoundCircuit
+
+    def __post_init__(self) -> None:
+        self.sizes = [int(np.prod(shape)) for shape in self.bound.weight_shapes.values()]
+        self.n_weights = sum(self.sizes)
+        self.size = self.n_weights + (self.bound.features or 1)
+        self.base = np.random.default_rng(0).uniform(0.5, 1.5, self.size)
+        tape = self._tape(self.base)
+        self.wire_map = wire_map(tape, self.bound.wires)
+        self.structure, self.values = gates(tape, self.wire_map)
+        self.measurements = measurements(tape, self.wire_map, self.bound.wires)
+        if not self.measurements:
+            raise NotCovered("the quantum function returns no measurement")
+
+    def __call__(self, point: np.ndarray, whole: bool = False) -> np.ndarray:
+        """All gate angles (P,) at a point; `whole` compares the measurements too."""
+        tape = self._tape(point)
+        structure, values = gates(tape, self.wire_map)
+        if structure != self.structure:
+            raise NotCovered("gate list depends on the values of the weights or inputs")
+        if whole and measurements(tape, self.wire_map, self.bound.wires) != self.measurements:
+            raise NotCovered("measurements depend on the values of the weights or inputs")
+        return values
+
+    def _tape(self, point: np.ndarray) -> qml.tape.QuantumScript:
+        parts = np.split(point, np.cumsum(self.sizes))
+        shapes = self.bound.weight_shapes
+        weights = {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts[:-1], strict=True)}
+        try:
+            return self.bound.tape(weights, parts[-1])
+        except Exception as error:
+            raise NotCovered(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
+
+
+def _fit(probe: _Probe) -> list[_Form]:
+    """Angles as forms: of first order, and of second only where that fails."""
+    zero = probe(np.zeros(probe.size), whole=True)
+    forms = [_Form(float(constant), linear, {}) for constant, linear in zip(zero, _slopes(probe), strict=True)]
+    memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): zero}
+    for angle, form in enumerate(forms):
+        if not form.agrees(probe.base, probe.values[angle]):
+            forms[angle] = _quadratic(probe, angle, sorted(form.linear), memory)
+    _verify(probe, forms)
+    return forms
+
+
+def _slopes(probe: _Probe) -> list[dict[int, float]]:
+    """Each angle's variables, and its slope in each when all else stays at the base point.
+
+    Variables are moved in groups, by the bits of their number: an angle of one variable spells it out.
+    """
+    bits = max(1, (probe.size - 1).bit_length())
+    number = np.zeros(len(probe.values), dtype=int)
+    alone, together = np.zeros_like(number), np.zeros_like(number)
+    slope = np.zeros_like(probe.values)
+    for bit in range(bits):
+        has_bit = (np.arange(probe.size) >> bit & 1).astype(bool)
+        without, with_bit = (probe(np.where(group, HUGE, probe.base)) for group in (~has_bit, has_bit))
+        changed, changed_by_bit = without != probe.values, with_bit != probe.values
+        number += changed_by_bit << bit
+        alone += changed ^ changed_by_bit
+        together += changed & changed_by_bit
+        slope = np.where(changed_by_bit, with_bit, without) / HUGE
+    single = (alone == bits) & (number < probe.size)
+    slopes = [{int(i): float(a)} if one else {} for i, a, one in zip(number, slope, single, strict=True)]
+    several = np.flatnonzero(~single & (alone + together > 0)).tolist()
+    for variable in range(probe.size) if several else ():
+        moved = probe(_replaced(probe.base, {variable: HUGE}))
+        for angle in several:
+            if moved[angle] != probe.values[angle]:
+                slopes[angle][variable] = float(moved[angle] / HUGE)
+    return slopes
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """constant + sum linear[i] v_i + sum products[i, k] v_i v_k."""
+
+    constant: float
+    linear: dict[int, float]
+    products: dict[tuple[int, int], float]
+
+    def agrees(self, point: np.ndarray, value: float) -> bool:
+        """Whether the form gives this value but for rounding, at the scale of its largest terms."""
+        terms = [self.constant]
+        terms += [slope * point[i] for i, slope in self.linear.items()]
+        terms += [slope * point[i] * point[k] for (i, k), slope in self.products.items()]
+        scale = 1.0 + sum(abs(term) for term in terms)
+        return bool(np.isfinite(scale) and abs(sum(terms) - value) <= TOLERANCE * scale)
+
+
+def _quadratic(probe: _Probe, angle: int, variables: list[int], memory: dict[Any, np.ndarray]) -> _Form:
+    """The quadratic form of an angle: leading coefficients from huge values, the rest from unit shifts."""
+    if len(variables) > MAX_QUADRATIC:
+        raise NotCovered(f"{_where(probe, angle)} depends on {len(variables)} variables in second order")
+
+    def value(*moves: tuple[int, float]) -> float:
+        if moves not in memory:
+            memory[moves] = probe(_replaced(np.zeros(probe.size), dict(moves)))
+        return float(memory[moves][angle])
+
+    linear, products = {}, {}
+    for i in variables:
+        if square := _coefficient(HUGE**2, value((i, HUGE))):
+            products[i, i] = square
+            linear[i] = (value((i, 1.0)) - value((i, -1.0))) / 2
+        else:
+            linear[i] = _coefficient(HUGE, value((i, HUGE)))
+    for i, k in combinations(variables, 2):
+        amounts = value((i, HUGE), (k, HUGE)), -value((i, HUGE)), -value((k, HUGE))
+        if product := _coefficient(HUGE**2, *amounts):
+            products[i, k] = product
+    return _Form(value(), linear, products)
+
+
+def _coefficient(power: float, *terms: float) -> float:
+    """The coefficient of that power of HUGE in the sum; 0 where the sum is of lower order, or mere rounding."""
+    rounding = 2.0**-50 * max(map(abs, terms)) if len(terms) > 1 else 0.0
+    total = sum(terms)
+    return total / power if abs(total) > max(NEGLIGIBLE * power, rounding) else 0.0
+
+
+def _verify(probe: _Probe, forms: list[_Form]) -> None:
+    """Compare the forms with the tape at random points of all signs, near and far, where a modulus shows."""
+    directions = np.random.default_rng(1).uniform(-1, 1, (6, probe.size))
+    scales = [1.0, 10.0, 1000.0] * 2
+    for point in np.concatenate([directions, -directions]) * np.array(scales * 2)[:, None]:
+        values = probe(point, whole=True)
+        for angle, form in enumerate(forms):
+            if not form.agrees(point, values[angle]):
+                raise NotCovered(f"{_where(probe, angle)} is not a quadratic form of weights and inputs")
+
+
+def _gates(probe: _Probe, forms: list[_Form]) -> list[dict[str, Any]]:
+    """Gates and forms as the gate program writes them."""
+    angles = iter(forms)
+
+    def named(variable: int) -> tuple[str, int]:
+        return ("w", variable) if variable < probe.n_weights else ("i", variable - probe.n_weights)
+
+    def written(form: _Form) -> dict[str, Any]:
+        linear = [(*named(i), slope) for i, slope in form.linear.items() if slope]
+        return {
+            "constant": form.constant + 0.0,
+            "weights": [[i, slope] for kind, i, slope in linear if kind == "w"],
+            "inputs": [[i, slope] for kind, i, slope in linear if kind == "i"],
+            "products": [[*named(i), *named(k), slope] for (i, k), slope in form.products.items()],
+        }
+
+    return [
+        {"name": name, "wires": list(wires), "params": [written(next(angles)) for _ in range(count)]}
+        for name, wires, count in probe.structure
+    ]
+
+
+def _where(probe: _Probe, angle: int) -> str:
+    """Names an angle by its gate: `a parameter of gate 3, RX,`."""
+    ends = np.cumsum([count for _, _, count in probe.structure])
+    gate = int(np.searchsorted(ends, angle, side="right"))
+    return f"a parameter of gate {gate}, {probe.structure[gate][0]},"
+
+
+def _replaced(point: np.ndarray, values: Mapping[int, float]) -> np.ndarray:
+    moved = point.copy()
+    moved[list(values)] = list(values.values())
+    return moved

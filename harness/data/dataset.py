@@ -1,0 +1,61 @@
+"""What a data set is: features and targets, every value exactly representable in float32.
+
+A data set is a function `name(samples, seed, **options) -> Dataset` in a file of its own. It is pure NumPy
+and depends on its arguments alone. Values are rounded through float32, so that a float32 and a float64
+program start from the same numbers. The helpers below check options; what they raise names the option.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class OptionError(ValueError):
+    """An option of a data set is wrong: which one, what was given, and what was expected."""
+
+    def __init__(self, option: str, value: object, expected: str) -> None:
+        super().__init__(f"data set option {option} = {value!r:.80}: expected {expected}")
+        self.option, self.value, self.expected = option, value, expected
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Features `x` (samples, features) and targets `y` (samples, outputs), as float64 arrays."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+    @property
+    def one_dimensional(self) -> bool:
+        """Whether it can be drawn as one curve: one output over one feature (or over equal copies of it)."""
+        return self.y.shape[1] == 1 and bool(np.all(self.x == self.x[:, :1])) and bool(np.ptp(self.x) > 0)
+
+
+def dataset(x: ArrayLike, y: ArrayLike) -> Dataset:
+    """Round to float32 values; a vector becomes one column."""
+    return Dataset(_rounded(x), _rounded(y))
+
+
+def generator(seed: int) -> np.random.Generator:
+    """The random stream of a seed. The bit generator is named, since NumPy may change its default."""
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def whole(option: str, value: object, low: int, high: int) -> int:
+    """An integer from `low` to `high`, or OptionError. True and False are no integers here."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise OptionError(option, value, f"an integer from {low} to {high}")
+    return value
+
+
+def real(option: str, value: object, low: float, high: float) -> float:
+    """A number from `low` to `high`, or OptionError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise OptionError(option, value, f"a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _rounded(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float32).astype(np.float64)
+    return array.reshape(len(array), -1)

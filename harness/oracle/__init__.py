@@ -1,0 +1,23 @@
+"""The independent reference: simulator, differentiator, losses and optimizers in plain NumPy.
+
+It judges the backends, so it shares no code with them and imports none, and computes one dtype above theirs.
+"""
+
+from harness.oracle.adjoint import predict, reference_dtype, vjp
+from harness.oracle.losses import evaluate as evaluate_loss
+from harness.oracle.optimizers import declared_hyperparameters, quantise, reference_optimizer
+from harness.oracle.program import GateProgram, NotCovered, chain_factors, flatten_weights
+
+__all__ = [
+    "GateProgram",
+    "NotCovered",
+    "chain_factors",
+    "declared_hyperparameters",
+    "evaluate_loss",
+    "flatten_weights",
+    "predict",
+    "quantise",
+    "reference_dtype",
+    "reference_optimizer",
+    "vjp",
+]

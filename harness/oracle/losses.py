@@ -1,0 +1,46 @@
+"""The two losses of a scenario, with their derivatives, in the precision of the arguments.
+
+`mse`: l_b = mean over outputs of (f - y)^2. `energy`: l_b = mean over outputs of f (targets are ignored).
+The loss of a step is the mean of l_b over its samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LOSSES = ("mse", "energy")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss at given predictions: per sample (rows,), per step (steps,), and d loss / d prediction."""
+
+    samples: np.ndarray
+    steps: np.ndarray
+    cotangents: np.ndarray
+    magnitudes: np.ndarray
+    """(steps,): mean of |term| over all outputs of a step, the scale of rounding in the sum."""
+
+
+def evaluate(name: str, predictions: np.ndarray, targets: np.ndarray, offsets: np.ndarray) -> Loss:
+    """Evaluate a loss.
+
+    Args:
+        name: `mse` or `energy`.
+        predictions: (rows, outputs), in the real dtype to compute in.
+        targets: (rows, outputs) likewise.
+        offsets: (steps + 1,): step t owns rows `offsets[t]:offsets[t+1]`.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss {name!r}: expected one of {', '.join(LOSSES)}")
+    if name == "mse" and targets.shape != predictions.shape:
+        raise ValueError(f"targets of shape {targets.shape} for predictions of shape {predictions.shape}")
+    terms = (predictions - targets) ** 2 if name == "mse" else predictions
+    slopes = 2 * (predictions - targets) if name == "mse" else np.ones_like(predictions)
+    counts = np.diff(offsets).astype(predictions.dtype)
+    samples = terms.mean(axis=1)
+    magnitudes = np.add.reduceat(np.abs(terms).mean(axis=1), offsets[:-1]) / counts
+    cotangents = slopes / (predictions.shape[1] * np.repeat(counts, np.diff(offsets))[:, None])
+    return Loss(samples, np.add.reduceat(samples, offsets[:-1]) / counts, cotangents, magnitudes)

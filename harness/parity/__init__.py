@@ -1,0 +1,26 @@
+"""The judge: do the backends agree with the oracle, which one does not, and where first."""
+
+from harness.parity.expectation import as_expected, expected_verdict
+from harness.parity.types import (
+    STAGES,
+    Judgement,
+    Observation,
+    PairDifference,
+    Stage,
+    StageSeries,
+    Verdict,
+)
+from harness.parity.verdict import judge
+
+__all__ = [
+    "STAGES",
+    "Judgement",
+    "Observation",
+    "PairDifference",
+    "Stage",
+    "StageSeries",
+    "Verdict",
+    "as_expected",
+    "expected_verdict",
+    "judge",
+]

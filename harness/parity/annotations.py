@@ -1,0 +1,78 @@
+"""What is worth saying of a cell beside its verdict. Annotations never change a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from harness.parity.audit import Audit
+from harness.parity.setup import weight_arrays
+from harness.parity.types import Judgement, Observation, Stage, Verdict
+
+COMPARED = ("predictions", "loss", "gradients", "new_weights")
+
+
+def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
+    """All annotations of a cell."""
+    notes = [*found.annotations, *_nonfinite(o), *_leaks(found, judged)]
+    notes += [*_wide(found), *_coverage(o, found)]
+    twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
+    if twins:
+        notes.append(f"bitwise equal to {', '.join(twins)}")
+    return tuple([*notes, *_fit(o)])
+
+
+def bitwise_equal(a: Observation, b: Observation) -> bool:
+    """Whether two cells recorded the same bytes of predictions, loss, gradients and weights."""
+    assert a.trace is not None
+    assert b.trace is not None
+    names = [n for n in a.trace if n.split("/")[0] in COMPARED]
+    return all(
+        n in b.trace
+        and a.trace[n].dtype == b.trace[n].dtype
+        and a.trace[n].shape == b.trace[n].shape
+        and a.trace[n].tobytes() == b.trace[n].tobytes()
+        for n in names
+    )
+
+
+def _nonfinite(o: Observation) -> Iterator[str]:
+    assert o.trace is not None
+    for name, array in o.trace.items():
+        if array.dtype.kind == "f" and (count := int((~np.isfinite(array)).sum())):
+            yield f"{count} values of {name} are not finite"
+
+
+def _leaks(found: Audit, judged: Judgement) -> Iterator[str]:
+    """Low dtypes that did not make the verdict are still said."""
+    if judged.verdict != Verdict.PRECISION_LEAK:
+        yield from (f"precision leak: {f.reason}" for f in found.leaks)
+
+
+def _wide(found: Audit) -> Iterator[str]:
+    """A gradient smaller than its own tolerance is not really compared (float32 finite differences)."""
+    for c in found.comparisons:
+        if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.got).max()):
+            yield f"{c.tensor}: the method's own error exceeds the gradient, so agreement says nothing"
+
+
+def _coverage(o: Observation, found: Audit) -> Iterator[str]:
+    if found.not_covered:
+        yield f"not covered by the oracle: {found.not_covered}"
+    elif o.scenario.get("model"):
+        yield "judged at the quantum layers' boundaries; classical layers only between variants, at step 0"
+
+
+def _fit(o: Observation) -> Iterator[str]:
+    """Where the user's own path, `fit`, ended beside the audit."""
+    assert o.trace is not None
+    last = weight_arrays(o, "new_weights")
+    final = weight_arrays(o, "final_weights")
+    if not final or len(final) != len(last) or not len(last[0]):
+        return
+    if all(np.array_equal(f, n[-1]) for f, n in zip(final, last, strict=True)):
+        yield "fit ended with bitwise the audit's weights"
+        return
+    distance = max(float(np.abs(f - n[-1]).max(initial=0)) for f, n in zip(final, last, strict=True))
+    yield f"fit's final weights differ from the audit's by {distance:.2g}"

@@ -1,0 +1,187 @@
+"""The decision table, in one place: what is said of each cell of a block.
+
+The first line that applies:
+SETUP-FAULT     a setup entry differs (said even where nothing else can be compared).
+LOCAL-FAULT     a residual is over its tolerance, and would be one precision class below too. This stands
+                before the leak so that an expected leak cannot hide a fault.
+PRECISION-LEAK  a residual is over its tolerance but would pass one class below, or a recorded dtype is
+                below the declared one.
+NOT-COMPARED    the oracle does not cover the program, and the variants have no majority or are fewer
+                than three.
+ROUNDING        everything is within its tolerance at every audited step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.parity.annotations import annotate
+from harness.parity.audit import Audit, audit
+from harness.parity.comparison import Comparison, effective_bits, series
+from harness.parity.peers import Blame, blame_by_majority, pair_differences
+from harness.parity.setup import ExactFault
+from harness.parity.tolerances import UNITS
+from harness.parity.types import STAGES, Judgement, Observation, Stage, Verdict
+
+
+def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
+    """Judge all cells of one scenario. Cells whose status is not `ok` get no judgement.
+
+    Args:
+        block: one scenario on all its variants.
+
+    Returns:
+        Cell id to judgement.
+    """
+    cells = [o for o in block if o.outcome.get("status") == "ok"]
+    traced = [o for o in cells if o.trace is not None]
+    audits = {o.cell: audit(o) for o in traced}
+    pairs = pair_differences(traced)
+    peers = blame_by_majority(traced, {o.cell: audits[o.cell].not_covered for o in traced})
+    result: dict[str, Judgement] = {}
+    for o in cells:
+        if o.trace is None:
+            result[o.cell] = Judgement(Verdict.NOT_COMPARED, "not compared: the cell left no trace")
+            continue
+        judged = decide(o, audits[o.cell], peers.get(o.cell))
+        notes = annotate(o, audits[o.cell], traced, judged)
+        result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
+    return result
+
+
+def decide(o: Observation, found: Audit, peers: Blame | None) -> Judgement:
+    """The table, for one cell."""
+    stages = {
+        stage: series(group, found.steps)
+        for stage in STAGES
+        if (group := [c for c in found.comparisons if c.stage == stage])
+    }
+    setup = [f for f in found.faults if f.stage == Stage.SETUP]
+    first = earliest([_Sign.of(c) for c in found.comparisons] + [_exact(f) for f in found.faults if f not in setup])
+    hard = [s for s in first if s.hard]
+    soft = [s for s in first if not s.hard] + [_exact(f, hard=False) for f in found.leaks]
+    if setup:
+        return replace(_exactly(setup[0], Verdict.SETUP_FAULT), stages=stages)
+    if hard:
+        judged = _located(min(hard, key=_when), Verdict.LOCAL_FAULT, o)
+    elif peers is not None and peers.verdict == Verdict.LOCAL_FAULT:
+        judged = peers.judgement()
+    elif soft:
+        judged = _located(min(soft, key=_when), Verdict.PRECISION_LEAK, o)
+    elif peers is not None:
+        judged = peers.judgement()
+    else:
+        judged = _passed(found, o)
+    return replace(judged, stages=stages)
+
+
+@dataclass(frozen=True)
+class _Sign:
+    """The first sign of trouble in one comparison, or an exact fault."""
+
+    stage: Stage
+    step: int
+    hard: bool
+    comparison: Comparison | None = None
+    position: int = 0
+    fault: ExactFault | None = None
+
+    @classmethod
+    def of(cls, c: Comparison) -> _Sign | None:
+        """The first step over; hard if anything in this comparison is over one class below too."""
+        where, r = c.worst()
+        over = np.flatnonzero(r > 1)
+        if not len(over):
+            return None
+        hard = bool((c.residual > np.maximum(c.tolerance, c.lower)).any())
+        return cls(c.stage, int(c.steps[over[0]]), hard, c, int(where[over[0]]))
+
+
+def earliest(signs: Sequence[_Sign | None]) -> list[_Sign]:
+    """For each stage its first sign; a stage is hard if any of its tensors is."""
+    result: list[_Sign] = []
+    for stage in STAGES:
+        mine = [s for s in signs if s is not None and s.stage == stage]
+        if mine:
+            result.append(replace(min(mine, key=_when), hard=any(s.hard for s in mine)))
+    return result
+
+
+def _when(sign: _Sign) -> tuple[int, int]:
+    return sign.step, STAGES.index(sign.stage)
+
+
+def _exact(fault: ExactFault, hard: bool = True) -> _Sign:
+    return _Sign(fault.stage, fault.step or 0, hard, fault=fault)
+
+
+def _exactly(fault: ExactFault, verdict: Verdict) -> Judgement:
+    return Judgement(
+        verdict,
+        f"{verdict} {_place(fault.stage, fault.step)} {fault.tensor}: {fault.reason}",
+        stage=fault.stage,
+        step=fault.step,
+        tensor=fault.tensor,
+        got=fault.got,
+        expected=fault.expected,
+    )
+
+
+def _located(sign: _Sign, verdict: Verdict, o: Observation) -> Judgement:
+    if sign.comparison is None:
+        assert sign.fault is not None
+        return _exactly(sign.fault, verdict)
+    judged = _figures(sign.comparison, sign.position, sign.step, verdict, o)
+    index = ",".join(str(i) for i in judged.index or ())
+    reason = (
+        f"{verdict} {_place(judged.stage, judged.step)} {judged.tensor}[{index}]: got {judged.got:.9g}, "
+        f"expected {judged.expected:.9g}, r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
+        f"the smallest tolerance that would have passed is {judged.smallest_tolerance:.2g}"
+    )
+    return replace(judged, reason=reason)
+
+
+def _passed(found: Audit, o: Observation) -> Judgement:
+    worst: tuple[float, Comparison, int, int] | None = None
+    for c in found.comparisons:
+        where, ratios = c.worst()
+        if len(ratios) and (worst is None or ratios.max() > worst[0]):
+            at = int(ratios.argmax())
+            worst = float(ratios[at]), c, int(where[at]), int(c.steps[at])
+    if worst is None:
+        return Judgement(Verdict.NOT_COMPARED, "not compared: the trace has no steps")
+    r, c, position, step = worst
+    judged = _figures(c, position, step, Verdict.ROUNDING, o)
+    return replace(judged, reason=f"within rounding at every step: largest r = {r:.2g} ({c.stage}, step {step})")
+
+
+def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Observation) -> Judgement:
+    def at(array: np.ndarray) -> float:
+        return float(array.reshape(-1)[position])
+
+    residual, scale = at(c.residual), at(c.scale)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ulps = float(np.float64(residual) / (2 * UNITS[o.dtype] * scale)) if residual else 0.0
+    return Judgement(
+        verdict,
+        "",
+        stage=c.stage,
+        step=step,
+        tensor=c.tensor,
+        index=c.index(position),
+        got=at(c.got),
+        expected=at(c.expected),
+        residual=residual,
+        tolerance=at(c.tolerance),
+        r=at(c.r),
+        effective_bits=float(effective_bits(np.array(residual), np.array(scale))),
+        ulps=ulps,
+        smallest_tolerance=float(c.residual.max()),
+    )
+
+
+def _place(stage: Stage | None, step: int | None) -> str:
+    return f"{stage}" if step is None else f"step {step} {stage}"

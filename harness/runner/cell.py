@@ -1,0 +1,200 @@
+"""One cell from start to outcome: drive its child through prepare, audit and fit, and write down whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.runner.inputs import Inputs, expected, starting_weights
+from harness.runner.plan import Block, Cell
+from harness.runner.pool import Child, ChildDied, Pool, Unavailable, can_fork
+from harness.worker.protocol import Message, ProtocolError
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """An outcome as docs/architecture.md states it, the trace arrays, and the gate program."""
+
+    outcome: dict[str, Any]
+    trace: dict[str, np.ndarray] | None
+    program: dict[str, Any] | None
+
+
+class CellEnded(Exception):
+    """The cell is over before its end: a refusal, or an error in the child."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass
+class Draft:
+    """What is known of a cell so far; whatever ends it, this is what is kept."""
+
+    outcome: dict[str, Any]
+    trace: dict[str, np.ndarray] | None = None
+    program: dict[str, Any] | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+async def run_cell(
+    pool: Pool, block: Block, cell: Cell, inputs: Inputs, log: Path, cpus: list[int] | None, timeout: float, tell: Progress
+) -> CellResult:
+    """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too."""
+    draft = Draft(
+        {
+            "id": cell.id,
+            "scenario": cell.scenario.model_dump(mode="json"),
+            "variant": str(cell.variant),
+            "status": "ok",
+            "reason": None,
+            "log": f"logs/{cell.id}.log",
+            "isolation": "fork" if can_fork(cell.variant.accelerator) else "spawn",
+            "worker": str(pool.key(cell.variant)),
+        }
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            await _drive(pool, block, cell, inputs, log, cpus, tell, draft)
+    except TimeoutError:
+        end(draft, "timeout", f"no end after {timeout:g} s")
+    except ChildDied as error:
+        end(draft, "crashed", str(error))
+    except ProtocolError as error:
+        end(draft, "crashed", f"the worker wrote garbage: {error}")
+    except (CellEnded, Unavailable) as error:
+        end(draft, error.status, str(error))
+    draft.outcome["phases"] = draft.phases
+    return CellResult(draft.outcome, draft.trace, draft.program)
+
+
+async def _drive(
+    pool: Pool, block: Block, cell: Cell, inputs: Inputs, log: Path, cpus: list[int] | None, tell: Progress, draft: Draft
+) -> None:
+    tell("starting", 0)
+    server = await pool.server(cell.variant)
+    draft.phases["import_s"] = server.about["import_s"]
+    log.unlink(missing_ok=True)
+    start = time.perf_counter()
+    child = await server.child(cell.id, log, cpus)
+    draft.phases["spawn_s"] = time.perf_counter() - start
+    try:
+        await prepare(child, block, cell, inputs, tell, draft)
+        await audit(child, cell, inputs, tell, draft)
+        if draft.outcome["status"] == "ok":
+            await fit(child, tell, draft)
+        await child.close()
+    except BaseException:
+        await asyncio.shield(child.kill())
+        raise
+
+
+async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
+    """Build the model, learn what was resolved, and make the starting weights for its shapes."""
+    tell("building", 0)
+    scenario = cell.scenario
+    body = {
+        "scenario": scenario.model_dump(mode="json"),
+        "variant": str(cell.variant),
+        "search_path": list(block.search_path),
+        "features": inputs.x.shape[1],
+        "outputs": inputs.y.shape[1],
+    }
+    answer = checked(await child.request("prepare", body), "prepare")
+    draft.outcome["resolved"] = answer.body["resolved"]
+    draft.phases["build_s"] = answer.body["build_s"]
+    weights = answer.body["resolved"]["weights"]
+    initial = [answer.arrays[f"initial/{k}"] for k in range(len(weights))]
+    start = starting_weights(weights, initial, scenario)
+    y = shaped_targets(inputs.y, tuple(answer.body["output_shape"]))
+    sent = Inputs(inputs.x, y, inputs.order)
+    draft.outcome["expected"] = expected(scenario, sent, start)
+    layers = answer.body["resolved"]["quantum_layers"]
+    if answer.body["resolved"]["bare"]:
+        draft.program = layers[0]["program"]
+        draft.outcome["program"] = f"programs/{scenario.name}.json"
+    arrays = {"x": sent.x, "y": sent.y, "order": sent.order}
+    draft.trace = {**arrays, **{f"weights/{k}": w for k, w in enumerate(start)}}
+
+
+async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
+    """The recorded training."""
+    shipped, draft.trace = draft.trace, None
+    tell("audit", 0)
+    answer = checked(
+        await child.request("audit", {}, shipped, lambda said: tell(said["phase"], said["step"])), "audit"
+    )
+    draft.trace = answer.arrays
+    draft.outcome["audit"] = answer.body["audit"]
+    draft.outcome["memory"] = answer.body["memory"]
+    draft.outcome["resolved"]["flags"] = answer.body["flags"]
+    seconds = answer.body["step_seconds"]
+    draft.phases |= {"audit_s": answer.body["audit_s"], "first_step_s": seconds[0]}
+    if len(seconds) > 1:
+        draft.phases["step_s"] = statistics.median(seconds[1:])
+    finite = np.isfinite(answer.arrays["loss"])
+    if not finite.all():
+        step = int(np.argmin(finite))
+        draft.outcome["diverged_step"] = step
+        end(draft, "diverged", f"loss is {answer.arrays['loss'][step]} at step {step}")
+
+
+async def fit(child: Child, tell: Progress, draft: Draft) -> None:
+    """The user's path, and whether it ended at the audit's weights."""
+    assert draft.trace is not None
+    tell("fit", 0)
+    answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
+    epochs = answer.body["epoch_seconds"]
+    draft.phases |= {"fit_s": answer.body["fit_s"], "fit_first_epoch_s": epochs[0]}
+    if len(epochs) > 1:
+        draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
+    draft.outcome["memory"] = answer.body["memory"]
+    draft.trace |= answer.arrays
+    gaps = [
+        np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][-1])).max(initial=0.0)
+        for name, w in answer.arrays.items()
+    ]
+    draft.outcome["fit"] = {
+        "history": answer.body["history"],
+        "equals_audit": not any(gaps),
+        "max_weight_difference": float(max(gaps, default=0.0)),
+    }
+
+
+def checked(answer: Message, what: str) -> Message:
+    """The answer, unless it is an error of the child."""
+    if answer.kind == "error":
+        raise CellEnded(answer.body["status"], f"{what}: {answer.body['reason']}")
+    if answer.kind != "done":
+        raise ProtocolError(f"answer of kind {answer.kind!r}")
+    return answer
+
+
+def end(draft: Draft, status: str, reason: str) -> None:
+    """Give the cell its final status."""
+    draft.outcome |= {"status": status, "reason": reason}
+
+
+def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:
+    """Targets in the shape of the predictions: (samples, 1) for a model that returns (batch,) becomes (samples,).
+
+    Raises:
+        CellEnded: targets and outputs cannot be the same thing.
+    """
+    if y.shape[1:] == output_shape:
+        return y
+    if y[0].size == int(np.prod(output_shape)):
+        return y.reshape(len(y), *output_shape)
+    if y.shape[1] == 1:
+        return np.ascontiguousarray(np.broadcast_to(y.reshape(len(y), *[1] * len(output_shape)), (len(y), *output_shape)))
+    raise CellEnded("failed", f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets")

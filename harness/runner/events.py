@@ -1,0 +1,55 @@
+"""What happens during a sweep, as the terminal and other listeners hear it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from harness.runner.plan import Block, Cell
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStarted:
+    """The plan is known; `done` cells were found finished in the run folder."""
+
+    blocks: tuple[Block, ...]
+    done: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """A server has imported its framework, or said that it cannot."""
+
+    key: str
+    state: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CellProgress:
+    """A cell is at `step` of `steps` in a phase (`starting`, `building`, `compiling`, `audit`, `fit`)."""
+
+    cell: Cell
+    phase: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellFinished:
+    """A cell's outcome has been stored."""
+
+    cell: Cell
+    outcome: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFinished:
+    """All cells of a block have outcomes."""
+
+    block: Block
+
+
+Event = SweepStarted | WorkerStarted | CellProgress | CellFinished | BlockFinished
+Listener = Callable[[Event], None]

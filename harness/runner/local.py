@@ -1,0 +1,120 @@
+"""The local engine: cells side by side on this machine's cores, each child bound to a core of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.runner.cell import CellResult, run_cell
+from harness.runner.events import CellProgress, Listener, WorkerStarted
+from harness.runner.inputs import make_inputs
+from harness.runner.plan import Block, Cell
+from harness.runner.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to execute cells.
+
+    `jobs` cells at a time, `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by backend or backend@accelerator.
+    """
+
+    jobs: int = field(default_factory=lambda: len(available_cores()))
+    threads: int = 1
+    timeout: float = 900.0
+    interpreters: dict[str, str] = field(default_factory=dict)
+
+
+Store = Callable[[Cell, CellResult], None]
+
+
+async def run_blocks(
+    blocks: Sequence[Block], logs: Path, options: Options, store: Store, listen: Listener, finished: Callable[[Block], None]
+) -> dict[str, dict[str, object]]:
+    """Run every cell of the blocks; each result goes to `store` when it is there.
+
+    Returns:
+        what the worker servers said of themselves, by key.
+    """
+    cores = Cores(options.jobs, options.threads)
+    async with Pool(
+        logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(str(said[0]), *said[1:]))
+    ) as pool, asyncio.TaskGroup() as tasks:
+        for block in blocks:
+            await cores.free()
+            tasks.create_task(run_block(pool, block, cores, logs, options, store, listen, finished))
+    return pool.records()
+
+
+async def run_block(
+    pool: Pool,
+    block: Block,
+    cores: Cores,
+    logs: Path,
+    options: Options,
+    store: Store,
+    listen: Listener,
+    finished: Callable[[Block], None],
+) -> None:
+    """All cells of one block, as cores come free."""
+    inputs = make_inputs(block.scenario)
+
+    async def one(cell: Cell) -> None:
+        async with cores.take() as cpus:
+            result = await run_cell(
+                pool,
+                block,
+                cell,
+                inputs,
+                logs / f"{cell.id}.log",
+                cpus,
+                options.timeout,
+                lambda phase, step: listen(CellProgress(cell, phase, step, cell.scenario.steps)),
+            )
+            store(cell, result)
+
+    async with asyncio.TaskGroup() as tasks:
+        for cell in block.cells:
+            tasks.create_task(one(cell))
+    finished(block)
+
+
+class Cores:
+    """The cores cells may use, handed out in groups of `threads`, first come first served."""
+
+    def __init__(self, jobs: int, threads: int) -> None:
+        cores = available_cores()
+        groups = [cores[i : i + threads] for i in range(0, len(cores) - threads + 1, threads)] or [cores]
+        self._queue: asyncio.Queue[list[int]] = asyncio.Queue()
+        for number in range(max(1, jobs)):
+            self._queue.put_nowait(groups[number % len(groups)])
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[list[int]]:
+        """Hold a group of cores."""
+        self._waiting += 1
+        try:
+            group = await self._queue.get()
+        finally:
+            self._waiting -= 1
+        try:
+            yield group
+        finally:
+            self._queue.put_nowait(group)
+
+    async def free(self) -> None:
+        """Wait until nobody waits: the next block need not make its data before a core can take it."""
+        while self._waiting:
+            await asyncio.sleep(0.02)
+
+
+def available_cores() -> list[int]:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

@@ -1,0 +1,76 @@
+"""What a sweep will do: blocks of cells with their ids, and where users' modules are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.scenario.identity import cell_id, search_path, source_hash_of
+from harness.scenario.load import Block as LoadedBlock
+from harness.scenario.schema import Scenario
+from harness.scenario.variant import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One scenario on one variant."""
+
+    id: str
+    scenario: Scenario
+    variant: Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One scenario with all its variants: what is scheduled on one machine."""
+
+    scenario: Scenario
+    cells: tuple[Cell, ...]
+    search_path: tuple[str, ...]
+    source: str
+
+
+def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
+    """The blocks of loaded scenario files, with the id of every cell."""
+    blocks = []
+    for each in loaded:
+        folders = search_path(each.file.parent)
+        source_hash = source_hash_of(each.scenario.source, folders)
+        cells = tuple(Cell(cell_id(each.scenario, v, source_hash), each.scenario, v) for v in each.variants)
+        blocks.append(Block(each.scenario, cells, tuple(map(str, folders[:2])), str(each.file)))
+    return blocks
+
+
+def to_record(blocks: Sequence[Block]) -> dict[str, Any]:
+    """The plan as `run.json` keeps it."""
+    return {
+        "blocks": [
+            {
+                "scenario": block.scenario.model_dump(mode="json"),
+                "source": block.source,
+                "search_path": list(block.search_path),
+                "cells": [{"id": cell.id, "variant": str(cell.variant)} for cell in block.cells],
+            }
+            for block in blocks
+        ],
+        "sources": sorted({block.source for block in blocks}),
+    }
+
+
+def blocks_of_shard(blocks: Sequence[Block], shard: str) -> list[Block]:
+    """Every n-th block, from `i/n` with i from 1: one part of a run that `merge` joins again.
+
+    Raises:
+        ValueError: if `shard` is not i/n with 1 <= i <= n.
+    """
+    number, _, count = shard.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"--shard = {shard!r}: expected i/n with 1 <= i <= n")
+    return list(blocks[int(number) - 1 :: int(count)])
+
+
+def source_folder(block: Block) -> Path:
+    """The folder of the block's scenario file."""
+    return Path(block.source).parent

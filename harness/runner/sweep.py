@@ -1,0 +1,47 @@
+"""The sweep: run what is missing in a run folder, store each outcome as it comes, close the run whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.runner.cell import CellResult
+from harness.runner.events import BlockFinished, CellFinished, Listener, SweepStarted
+from harness.runner.local import Options, run_blocks
+from harness.runner.plan import Block, Cell
+from harness.store import Run
+
+
+def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener = lambda _: None) -> bool:
+    """Run the cells of `blocks` that have no outcome in `run` yet.
+
+    Returns:
+        True if everything was run, False after Ctrl-C: what was finished until then is stored.
+    """
+    missing = set(run.missing())
+    left = [replace(block, cells=tuple(c for c in block.cells if c.id in missing)) for block in blocks]
+    left = [block for block in left if block.cells]
+    done = tuple(cell.id for block in blocks for cell in block.cells if cell.id not in missing)
+    listen(SweepStarted(tuple(blocks), done))
+
+    def store(cell: Cell, result: CellResult) -> None:
+        if result.program is not None:
+            run.write_program(cell.scenario.name, result.program)
+        run.write_outcome(result.outcome, result.trace)
+        listen(CellFinished(cell, result.outcome))
+
+    run.update(state="running")
+    try:
+        workers = asyncio.run(
+            run_blocks(left, run.path / "logs", options, store, listen, lambda block: listen(BlockFinished(block)))
+        )
+    except KeyboardInterrupt:
+        run.finish("interrupted")
+        return False
+    except BaseException:
+        run.finish("interrupted")
+        raise
+    run.update(workers={**run.record.get("workers", {}), **workers})
+    run.finish("finished")
+    return True

@@ -1,0 +1,96 @@
+"""What must hold of a run folder's content before it is used; nothing read becomes a path unchecked."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CELL_ID = re.compile(r"[0-9a-f]{16}")
+SCENARIO_NAME = re.compile(r"[A-Za-z0-9._-]+")
+STATUSES = ("ok", "failed", "timeout", "crashed", "unsupported", "diverged")
+
+
+class StoreError(ValueError):
+    """A run that cannot be found or read: one line for the user."""
+
+
+def cell_id(value: Any) -> str:
+    """The value, if it is a cell id: 16 hex digits."""
+    return _checked(CELL_ID, value, "cell id")
+
+
+def scenario_name(value: Any) -> str:
+    """The value, if it is a scenario name: letters, digits, `._-`."""
+    return _checked(SCENARIO_NAME, value, "scenario name")
+
+
+def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A `run.json` with only those blocks and cells whose names may become paths, and what was wrong."""
+    found = record.get("plan")
+    plan: dict[str, Any] = found if isinstance(found, dict) else {}
+    blocks = plan.get("blocks")
+    clean, faults = [], []
+    for block in blocks if isinstance(blocks, list) else []:
+        scenario = block.get("scenario") if isinstance(block, dict) else None
+        name = scenario.get("name") if isinstance(scenario, dict) else None
+        if not _matches(SCENARIO_NAME, name):
+            faults.append(f"scenario name {name!r:.80} is not letters, digits, '._-'")
+            continue
+        listed = block.get("cells")
+        cells = [cell for cell in listed if _is_cell(cell)] if isinstance(listed, list) else []
+        if not isinstance(listed, list) or len(cells) < len(listed):
+            faults.append(f"scenario {name}: a cell is not {{id: 16 hex digits, variant}}")
+        clean.append({**block, "cells": cells})
+    tables = {key: record.get(key) for key in ("environment", "workers", "expected")}
+    tables = {key: value if isinstance(value, dict) else {} for key, value in tables.items()}
+    return {**record, **tables, "plan": {**plan, "blocks": clean}}, faults
+
+
+def planned(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Every cell of a clean plan as (scenario, cell id, variant)."""
+    for block in plan["blocks"]:
+        for cell in block["cells"]:
+            yield block["scenario"], cell["id"], cell["variant"]
+
+
+def check_outcome(document: dict[str, Any], cell_id: str) -> None:
+    """Raise `ValueError` where a cell's JSON is not that cell's outcome."""
+    if document.get("id") != cell_id:
+        raise ValueError(f"is the outcome of another cell ({document.get('id')!r:.40})")
+    if document.get("status") not in STATUSES:
+        raise ValueError(f"status {document.get('status')!r:.40} is none of {', '.join(STATUSES)}")
+    for key in ("scenario", "resolved", "audit", "phases", "memory", "fit"):
+        if not isinstance(document.get(key) or {}, dict):
+            raise ValueError(f"{key} is not an object")
+
+
+def _is_cell(cell: Any) -> bool:
+    return (
+        isinstance(cell, dict) and _matches(CELL_ID, cell.get("id")) and isinstance(cell.get("variant"), str)
+    )
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def read_json(path: Path) -> Any:
+    """A file's JSON value. Raises `OSError`, or `ValueError` with one line."""
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not whole JSON (line {error.lineno}: {error.msg})") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message, short and without line breaks."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _checked(pattern: re.Pattern[str], value: Any, what: str) -> str:
+    if not _matches(pattern, value):
+        raise StoreError(f"{what} {value!r:.80} does not match {pattern.pattern}")
+    return str(value)

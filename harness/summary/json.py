@@ -1,0 +1,73 @@
+"""The `--json` object: stable, documented keys for scripts. Numbers that are not finite are null."""
+
+import math
+from typing import Any
+
+from harness.summary.view import CellView, RunView
+
+SCHEMA = 1
+
+
+def document(view: RunView) -> dict[str, Any]:
+    """One JSON object.
+
+    Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
+    `cells` (see `cell`), `groups` (status, reason, cells as scenario/variant), `damaged` (file, reason).
+    """
+    return {
+        "schema": SCHEMA,
+        "run": view.id,
+        "state": view.state,
+        "created": view.created,
+        "command": view.command,
+        "sentence": view.sentence,
+        "exit_code": view.exit_code,
+        "counts": dict(view.counts),
+        "cells": [cell(item) for item in view.cells],
+        "groups": [
+            {
+                "status": group.status,
+                "reason": group.reason,
+                "cells": [f"{member.scenario}/{member.variant}" for member in group.cells],
+            }
+            for group in view.groups
+        ],
+        "damaged": [{"file": file, "reason": reason} for file, reason in view.damaged],
+    }
+
+
+def cell(view: CellView) -> dict[str, Any]:
+    """One entry of `cells`. `as_expected` is false exactly where the cell keeps the exit code from 0.
+
+    `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
+    seconds a training step, null where it was not timed; `mark` is what the cell looks like in the tables.
+    """
+    return {
+        "id": view.id,
+        "scenario": view.scenario,
+        "variant": view.variant,
+        "status": view.status,
+        "verdict": view.verdict,
+        "expected": view.expected,
+        "as_expected": view.as_expected,
+        "mark": view.mark,
+        "stage": view.stage,
+        "step": view.step,
+        "tensor": view.tensor,
+        "index": list(view.index),
+        "r": _finite(view.r),
+        "effective_bits": _finite(view.effective_bits),
+        "smallest_tolerance": _finite(view.smallest_tolerance),
+        "reason": view.reason,
+        "line": view.line,
+        "annotations": list(view.annotations),
+        "step_s": _finite(view.step_s),
+        "phases": {name: _finite(seconds) for name, seconds in view.phases.items()},
+        "peak_bytes": view.peak_bytes,
+        "log": view.log,
+        "reproduce": view.reproduce,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

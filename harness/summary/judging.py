@@ -1,0 +1,36 @@
+"""From a run folder to a judgement per cell, block by block: only one block's traces are in memory."""
+
+from typing import TYPE_CHECKING, Any
+
+from harness.store import Run
+
+if TYPE_CHECKING:
+    from harness.parity import Judgement
+
+
+def judgements(run: Run) -> "dict[str, Judgement]":
+    """Judge every block of the run; keyed by cell id."""
+    found: dict[str, Judgement] = {}
+    for block in run.record["plan"]["blocks"]:
+        found |= judge_block(run, block)
+    return found
+
+
+def judge_block(run: Run, block: dict[str, Any]) -> "dict[str, Judgement]":
+    """Judge one scenario's cells: `block` is {scenario, cells: [{id, variant}]} of the plan."""
+    from harness.parity import Observation, judge  # the oracle behind it takes a moment to import
+
+    observations = []
+    for cell in block["cells"]:
+        outcome = run.outcome(cell["id"])
+        if outcome is None:
+            continue
+        observations.append(
+            Observation(
+                outcome=outcome,
+                trace=run.trace(cell["id"]),
+                expected=outcome.get("expected") or {},
+                program=run.program(block["scenario"]["name"]),
+            )
+        )
+    return judge(observations)

@@ -1,0 +1,77 @@
+"""A Markdown summary for a CI step: under 1 MiB, whatever the run is called and however large it is."""
+
+import re
+
+from harness.summary.view import CellView, RunView
+from harness.summary.words import number, seconds
+
+LIMIT = 1_000_000  # GitHub refuses a step summary above 1 MiB (1 048 576 bytes)
+LEGEND = (
+    "✓ agrees within rounding, ≈ shows the fault expected of it, ✗ disagrees, ! did not finish, "
+    "? not compared, – unsupported. The number is the largest residual over its tolerance, "
+    "the time that of one training step."
+)
+
+
+def render(view: RunView, limit: int = LIMIT) -> str:
+    """Verdict, what is wrong, matrix. Past `limit` bytes, rows of the matrix are dropped and counted."""
+    head = [f"## {'✓' if view.good else '✗'} Backend parity: {escape(view.sentence)}", ""]
+    head += [f"Run {_code(view.id)} · {_code(view.command)}", "", *_problems(view)]
+    table = [
+        f"| scenario | {' | '.join(escape(variant) for variant in view.variants)} |",
+        "|---" * (len(view.variants) + 1) + "|",
+    ]
+    foot = ["", f"<sub>{LEGEND}</sub>", ""]
+    room = limit - sum(len(line.encode()) + 1 for line in (*head, *table, *foot)) - 100
+    rows = []
+    for scenario in view.scenarios:
+        cells = (view.cell(scenario, variant) for variant in view.variants)
+        row = f"| {escape(scenario)} | {' | '.join(_entry(cell) for cell in cells)} |"
+        room -= len(row.encode()) + 1
+        if room < 0:
+            break
+        rows.append(row)
+    left_out = len(view.scenarios) - len(rows)
+    more = ["", f"{left_out} more scenarios are left out here."] if left_out else []
+    return "\n".join([*head, *table, *rows, *more, *foot])
+
+
+def escape(text: str) -> str:
+    """Text that Markdown and HTML leave alone, on one line."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", plain)
+
+
+def _problems(view: RunView, most: int = 50) -> list[str]:
+    """A list of the cells that are against expectation, then of the reasons why others have no verdict."""
+    failing = [cell for cell in view.cells if cell.mark == "fail"]
+    lines = [f"- ✗ **{escape(cell.name)}** {escape(_short(cell.line))}" for cell in failing[:most]]
+    if len(failing) > most:
+        lines.append(f"- and {len(failing) - most} more")
+    for group in view.groups[:most]:
+        names = ", ".join(f"{cell.scenario}/{cell.variant}" for cell in group.cells[:5])
+        more = f" and {len(group.cells) - 5} more" if len(group.cells) > 5 else ""
+        lines.append(
+            f"- {group.status} ({len(group.cells)}): {escape(_short(group.reason))} — {escape(names)}{more}"
+        )
+    return [*lines, ""] if lines else []
+
+
+def _entry(cell: CellView | None) -> str:
+    if cell is None:
+        return " "
+    parts = [cell.symbol]
+    if cell.r is not None:
+        parts.append(number(cell.r))
+    if cell.step_s is not None:
+        time = seconds(cell.step_s)
+        parts.append({"plain": time, "noted": f"{time}*", "struck": f"~~{time}~~"}[cell.speed])
+    return " ".join(parts)
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(_short(text))}</code>"

@@ -1,0 +1,222 @@
+"""One place turns a run and its judgements into what is said of it."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.store import Run
+from harness.summary import judging, words
+from harness.summary.view import CellView, Fit, Group, Mark, Pair, RunView, Series
+
+if TYPE_CHECKING:
+    from harness.parity import Judgement
+    from harness.parity.types import PairDifference
+
+ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
+
+
+def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None) -> RunView:
+    """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given."""
+    if judgements is None:
+        judgements = judging.judgements(run)
+    sources = tuple(map(str, run.record["plan"].get("sources") or ()))
+    cells: list[CellView] = []
+    drawings: dict[str, str] = {}
+    pairs: set[Pair] = set()
+    for scenario, cell_id, variant in run.planned():
+        outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
+        judgement = judgements.get(cell_id) if outcome["status"] == "ok" else None
+        trace = run.trace(cell_id) if outcome.get("trace") else None
+        cells.append(_cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources))
+        drawing = (outcome.get("resolved") or {}).get("drawing")
+        if isinstance(drawing, str):
+            drawings.setdefault(scenario["name"], drawing)
+        pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
+    counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
+    record = run.record
+    return RunView(
+        id=run.id,
+        state=str(record.get("state")),
+        created=str(record.get("created")),
+        finished=record.get("finished"),
+        command=words.command(record.get("command")),
+        agreement=words.agreement(counts),
+        rest=words.rest(counts),
+        exit_code=exit_code(counts),
+        scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
+        variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
+        cells=tuple(cells),
+        counts=counts,
+        groups=_groups(cells),
+        pairs=tuple(sorted(pairs, key=_order)),
+        environment=record["environment"],
+        workers=record["workers"],
+        sources=sources,
+        drawings=drawings,
+        damaged=tuple(run.damaged),
+    )
+
+
+def exit_code(counts: Mapping[Mark, int]) -> int:
+    """0 all as expected, 1 some verdict disagrees, 3 something did not finish or was not compared.
+
+    A disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
+    compared has shown nothing, so it is never 0.
+    """
+    if counts["fail"]:
+        return 1
+    if counts["error"] or counts["uncompared"] or not counts["pass"] + counts["expected"]:
+        return 3
+    return 0
+
+
+def _cell(
+    scenario: dict[str, Any],
+    cell_id: str,
+    variant: str,
+    outcome: dict[str, Any],
+    judgement: "Judgement | None",
+    trace: Mapping[str, np.ndarray],
+    sources: tuple[str, ...],
+) -> CellView:
+    status = outcome["status"]
+    verdict = _text(judgement, "verdict")
+    expected = expected_verdict(scenario, variant)
+    mark = _mark(status, verdict, expected)
+    memory = outcome.get("memory") or {}
+    reason = _text(judgement, "reason") if status == "ok" else outcome.get("reason")
+    fields = {
+        "status": status,
+        "verdict": verdict,
+        "expected": expected,
+        "stage": _text(judgement, "stage"),
+        "step": outcome.get("diverged_step") if status == "diverged" else _whole(judgement, "step"),
+        "tensor": _text(judgement, "tensor"),
+        "index": tuple(int(i) for i in np.atleast_1d(_get(judgement, "index", ()))),
+        "r": _number(judgement, "r"),
+        "effective_bits": _number(judgement, "effective_bits"),
+        "smallest_tolerance": _number(judgement, "smallest_tolerance"),
+        "reason": str(reason) if reason else None,
+    }
+    return CellView(
+        id=cell_id,
+        scenario=scenario["name"],
+        variant=variant,
+        mark=mark,
+        line=words.cell_line(mark, **fields),
+        **fields,
+        annotations=tuple(map(str, _get(judgement, "annotations", ()))),
+        phases=_numbers(outcome.get("phases")),
+        baseline_bytes=memory.get("baseline_bytes"),
+        peak_bytes=memory.get("peak_bytes"),
+        resolved=outcome.get("resolved") or {},
+        log=outcome.get("log"),
+        reproduce=_reproduce(sources, scenario["name"], variant),
+        series=_series(judgement),
+        loss=trace.get("loss"),
+        fit=_fit(trace),
+    )
+
+
+def expected_verdict(scenario: Mapping[str, Any], variant: str) -> str:
+    """What a scenario's `expect` says of a variant: one verdict for all, or a table (default ROUNDING)."""
+    expect = scenario.get("expect") or "ROUNDING"
+    if isinstance(expect, Mapping):
+        expect = expect.get(variant, "ROUNDING")
+    return str(getattr(expect, "value", expect))
+
+
+def _mark(status: str, verdict: str | None, expected: str) -> Mark:
+    if status == "unsupported":
+        return "unsupported"
+    if status != "ok":
+        return "error"
+    if verdict == expected:
+        return "pass" if verdict == "ROUNDING" else "expected"
+    return "uncompared" if verdict in (None, "NOT-COMPARED") else "fail"
+
+
+def _groups(cells: list[CellView]) -> tuple[Group, ...]:
+    """Cells without a verdict by identical reason; the largest group of the worst kind first."""
+    found: dict[tuple[str, str], list[CellView]] = {}
+    for cell in cells:
+        if cell.mark in ("error", "uncompared", "unsupported"):
+            status = "not compared" if cell.mark == "uncompared" else cell.status
+            found.setdefault((status, cell.reason or "no reason recorded"), []).append(cell)
+    groups = [Group(status, reason, tuple(members)) for (status, reason), members in found.items()]
+    order = [*ERRORS, "not compared", "unsupported"]
+    return tuple(sorted(groups, key=lambda group: (order.index(group.status), -len(group.cells))))
+
+
+def _series(judgement: Any) -> tuple[Series, ...]:
+    found = []
+    for stage, series in (_get(judgement, "stages", {})).items():
+        residual = _array(series.residual)
+        if residual.size and np.isfinite(residual).any():
+            tolerance, r, bits = (
+                _array(getattr(series, name)) for name in ("tolerance", "r", "effective_bits")
+            )
+            found.append(Series(str(getattr(stage, "value", stage)), residual, tolerance, r, bits))
+    return tuple(found)
+
+
+def _fit(trace: Mapping[str, np.ndarray]) -> Fit | None:
+    """The last prediction for each sample, where x and y are one-dimensional."""
+    x, y, predictions, rows = (trace.get(name) for name in ("x", "y", "predictions", "batch_index"))
+    if x is None or y is None or predictions is None or rows is None:
+        return None
+    if x.reshape(len(x), -1).shape[1] != 1 or y.size != len(x) or predictions.size != len(rows):
+        return None
+    last = np.full(len(x), np.nan)
+    last[rows] = predictions.reshape(-1)  # the same sample comes once an epoch: the last epoch stays
+    order = np.argsort(x.reshape(-1), kind="stable")
+    return Fit(x.reshape(-1)[order], y.reshape(-1)[order], last[order])
+
+
+def _pair(scenario: str, variant: str, pair: "PairDifference") -> Pair:
+    a, b = sorted((variant, pair.other))  # both sides record it; sorted, they are one
+    return Pair(scenario, a, b, str(pair.stage), pair.step, pair.tensor, pair.difference, pair.tolerance)
+
+
+def _order(pair: Pair) -> tuple[str, float, str, str, str]:
+    return pair.scenario, -pair.difference, pair.stage, pair.a, pair.b
+
+
+def _why_missing(run: Run, cell_id: str) -> str:
+    damaged = {name: reason for name, reason in run.damaged if cell_id in name}
+    return "; ".join(f"{name} {reason}" for name, reason in damaged.items()) or "no outcome was recorded"
+
+
+def _reproduce(sources: tuple[str, ...], scenario: str, variant: str) -> str | None:
+    return shlex.join(["qparity", "run", *sources, "-k", scenario, "-v", variant]) if sources else None
+
+
+def _get(holder: Any, name: str, default: Any = None) -> Any:
+    value = getattr(holder, name, None)
+    return default if value is None else value
+
+
+def _text(holder: Any, name: str) -> str | None:
+    value = _get(holder, name)
+    return None if value is None else str(getattr(value, "value", value))
+
+
+def _whole(holder: Any, name: str) -> int | None:
+    value = _get(holder, name)
+    return None if value is None else int(value)
+
+
+def _number(holder: Any, name: str) -> float | None:
+    value = _get(holder, name)
+    return None if value is None or np.isnan(value) else float(value)
+
+
+def _numbers(table: Mapping[str, Any] | None) -> dict[str, float]:
+    return {key: float(value) for key, value in (table or {}).items() if isinstance(value, (int, float))}
+
+
+def _array(values: Any) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64).reshape(-1)

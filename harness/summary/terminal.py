@@ -1,0 +1,85 @@
+"""What `qparity show` and the end of a run print: a matrix of verdicts, or one plain line a cell."""
+
+from collections.abc import Iterator
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.summary.view import CellView, Mark, RunView
+from harness.summary.words import number, seconds
+
+STYLES: dict[Mark, str] = {
+    "pass": "cyan", "expected": "yellow", "fail": "bold red", "error": "bold magenta",
+    "uncompared": "magenta", "unsupported": "dim",
+}  # fmt: skip
+_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160))}
+
+
+def show(view: RunView, console: Console) -> None:
+    """Print the run: the matrix on a terminal; one line a cell, and no markup, anywhere else."""
+    if console.is_terminal:
+        console.print(matrix(view), *details(view), sep="\n")
+        console.print(Text(_safe(view.sentence), style="green" if view.good else "bold red"))
+    else:
+        for line in lines(view):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def matrix(view: RunView) -> Table:
+    """Scenarios by variants: verdict, largest residual over tolerance, step time."""
+    table = Table(title=_safe(view.id), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("scenario", overflow="fold")
+    for variant in view.variants:
+        table.add_column(_safe(variant), no_wrap=True)
+    for scenario in view.scenarios:
+        cells = (view.cell(scenario, variant) for variant in view.variants)
+        table.add_row(Text(_safe(scenario)), *(entry(cell) for cell in cells))
+    return table
+
+
+def entry(cell: CellView | None) -> Text:
+    """One cell of the matrix, such as `✓ 0.23 38.6 ms`; a time that was not earned is struck through."""
+    if cell is None:
+        return Text("·", style="dim")
+    text = Text(cell.symbol, style=STYLES[cell.mark])
+    label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
+    if label or cell.r is not None:
+        text.append(f" {label or number(cell.r)}")
+    if cell.step_s is not None:
+        text.append(" ")
+        note = "*" if cell.speed == "noted" else ""
+        text.append(seconds(cell.step_s) + note, style="strike" if cell.speed == "struck" else "")
+    return text
+
+
+def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
+    """The disagreements, then the reasons why cells have no verdict."""
+    failing = [cell for cell in view.cells if cell.mark in ("fail", "expected")]
+    for cell in failing[:most]:
+        yield Text(
+            f"{cell.symbol} {_safe(cell.name)}: {_safe(cell.line)}",
+            STYLES[cell.mark],
+        )
+    if len(failing) > most:
+        yield Text(f"and {len(failing) - most} more", "dim")
+    for group in view.groups[:most]:
+        yield Text(f"{len(group.cells)} {group.status}: {_safe(group.reason)}", STYLES[group.cells[0].mark])
+
+
+def lines(view: RunView) -> Iterator[str]:
+    """One plain line a cell, then the verdict."""
+    for cell in view.cells:
+        yield cell_line(cell)
+    yield _safe(view.sentence)
+
+
+def cell_line(cell: CellView) -> str:
+    """Such as `✓ fourier torch: agrees within rounding ... [38.6 ms a step]`."""
+    time = f" [{seconds(cell.step_s)} a step]" if cell.step_s is not None and cell.speed != "struck" else ""
+    return f"{cell.symbol} {_safe(cell.scenario)} {_safe(cell.variant)}: {_safe(cell.line)}{time}"
+
+
+def _safe(text: str) -> str:
+    """No control characters: a reason comes from anywhere and must not move the cursor."""
+    return " ".join(text.split()).translate(_CONTROL)

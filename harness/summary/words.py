@@ -1,0 +1,93 @@
+"""The sentences: what is said of a cell and of a run, in plain words."""
+
+import math
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from harness.summary.view import Mark
+
+MARKS: tuple[Mark, ...] = ("pass", "expected", "fail", "error", "uncompared", "unsupported")
+
+
+def agreement(counts: Mapping[Mark, int]) -> str:
+    """How many of the compared cells agree."""
+    good, expected, bad = counts["pass"], counts["expected"], counts["fail"]
+    compared = good + expected + bad
+    cells = f"{compared} compared {_plural(compared, 'cell')}"
+    aside = (
+        f"; {expected} {_plural(expected, 'shows', 'show')} the fault that is expected" if expected else ""
+    )
+    if not compared:
+        return "Nothing was compared."
+    if bad:
+        return f"{bad} of {cells} {_plural(bad, 'disagrees', 'disagree')}{aside}."
+    if good < compared:
+        return f"{good} of {cells} {_plural(good, 'agrees', 'agree')} within rounding{aside}."
+    return f"{'All' if good > 1 else 'The'} {cells} {_plural(good, 'agrees', 'agree')} within rounding."
+
+
+def rest(counts: Mapping[Mark, int]) -> str:
+    """How many cells have no verdict, and why not."""
+    names: dict[Mark, str] = {
+        "error": "did not finish",
+        "uncompared": "not compared",
+        "unsupported": "unsupported",
+    }
+    parts = [f"{counts[mark]} {name}" for mark, name in names.items() if counts[mark]]
+    return ", ".join(parts) + "." if parts else ""
+
+
+def cell_line(mark: Mark, **cell: Any) -> str:
+    """One line on a cell, without its name."""
+    reason = cell["reason"] or "no reason recorded"
+    if mark in ("error", "unsupported"):
+        return f"{cell['status']}: {reason}"
+    if mark == "expected":
+        return f"{reason} (as expected)"
+    return reason if cell["expected"] == "ROUNDING" else f"{reason} (expected {cell['expected']})"
+
+
+def command(words: Any) -> str:
+    """A recorded command as one would type it."""
+    return shlex.join(map(str, words)) if isinstance(words, (list, tuple)) else str(words or "")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A short number: `.23` style is avoided, exponents are kept short (`4.4e-2`)."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
+    if value == 0 or 0.01 <= abs(value) < 10_000:
+        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration with its SI unit, three digits."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if abs(value) * factor >= 1 or unit == "µs":
+            return f"{_three(value * factor)} {unit}"
+    raise AssertionError
+
+
+def size(value: float | None) -> str:
+    """Bytes with a decimal SI unit."""
+    if value is None:
+        return "–"
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= factor:
+            return f"{_three(value / factor)} {unit}"
+    return f"{value:.0f} B"
+
+
+def _three(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _plural(n: int, one: str, many: str | None = None) -> str:
+    return one if n == 1 else (many or one + "s")

@@ -1,0 +1,71 @@
+"""`python -P harness/worker/__main__.py --backend torch --fd 5 ...`: configure, import once, serve.
+
+Run by path, with the interpreter of the backend's own environment if need be: it loads the parent's own `harness`, so both
+sides always speak the same protocol, and the environment needs only keras, PennyLane, pydantic and the framework.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def main() -> None:
+    """Serve cells of one backend until the parent closes the socket."""
+    parser = argparse.ArgumentParser(prog="harness.worker")
+    parser.add_argument("--backend", choices=BACKENDS, required=True)
+    parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--isolation", choices=("fork", "spawn"), default="fork")
+    parser.add_argument("--parent", type=int, required=True)
+    options = parser.parse_args()
+    load_own_package()
+
+    from harness.worker import backends, server
+
+    server.die_with(options.parent)
+    control = socket.socket(fileno=options.fd)
+    if missing := backends.missing(options.backend, options.accelerator):
+        server.tell(control, "unavailable", reason=missing)
+        return
+    os.environ.update(backends.environment(options.backend, options.accelerator, options.threads))
+    start = time.perf_counter()
+    try:
+        backend = backends.load(options.backend, options.accelerator, options.threads)
+        from harness.worker.child import serve_cell
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        reason = f"importing {options.backend} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        server.tell(control, "broken", reason=reason[:600])
+        return
+    server.tell(control, "ready", import_s=time.perf_counter() - start, **backends.description(backend))
+    serve = server.serve if options.isolation == "fork" else server.serve_one
+    serve(control, lambda channel: serve_cell(channel, backend))
+
+
+def load_own_package() -> None:
+    """Make `import harness` find the package this file belongs to, whatever is installed in this interpreter."""
+    import importlib.util
+
+    package = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location(
+        "harness", package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["harness"] = module
+    spec.loader.exec_module(module)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The recorded training: every number of every step, in native dtypes, as docs/architecture.md lists them."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from harness.scenario.schema import Scenario
+from harness.worker.backends.base import Backend, Step
+from harness.worker.protocol import digest
+from harness.worker.training import SAMPLE_LOSSES, hyperparameters_as_read
+
+
+def record(
+    model: Any,
+    backend: Backend,
+    mode: str,
+    scenario: Scenario,
+    x: np.ndarray,
+    y: np.ndarray,
+    order: np.ndarray,
+    progress: Callable[[int, str], None],
+) -> tuple[dict[str, Any], dict[str, np.ndarray], list[float]]:
+    """Train `model` over the batches of `order` (epochs, samples) and record each step.
+
+    Returns:
+        what was read once (hashes, dtypes, devices, ...), the trace arrays, and the seconds each step took.
+    """
+    step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss])
+    weights = model.trainable_weights
+    recorder = Recorder(model)
+    seconds = []
+    batches = [epoch[i : i + scenario.training.batch_size] for epoch in order for i in range(0, len(epoch), scenario.training.batch_size)]
+    start_hashes = [digest(read(w)) for w in weights]
+    for number, rows in enumerate(batches):
+        progress(number, "compiling" if number == 0 and mode != "eager" else "audit")
+        recorder.before(rows)
+        start = time.perf_counter()
+        taken = step(x[rows], y[rows])
+        backend.sync()
+        seconds.append(time.perf_counter() - start)
+        recorder.after(taken)
+        if not np.isfinite(taken.loss):
+            break
+    arrays = {**recorder.arrays(), "x": x, "y": y}
+    about = {
+        "hashes": {"x": digest(x), "y": digest(y), "weights": start_hashes, "order": digest(arrays["batch_index"])},
+        "hyperparameters": hyperparameters_as_read(model.optimizer, scenario.training, scenario.dtype),
+        "dtypes": {
+            "weights": [read(w).dtype.name for w in weights],
+            **{key: arrays[key].dtype.name for key in ("predictions", "loss", "sample_loss")},
+            "gradients": [arrays[f"gradients/{k}"].dtype.name for k in range(len(weights))],
+        },
+        "devices": {"weights": [backend.device_of(w.value) for w in weights]},
+        "nonfinite": {key: count for key, a in arrays.items() if (count := int(a.size - np.isfinite(a).sum()))},
+        "compiled": mode != "eager",
+    }
+    return about, arrays, seconds
+
+
+class Recorder:
+    """Collects the steps of one training."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.columns: dict[str, list[np.ndarray]] = defaultdict(list)
+        self.rows: dict[str, list[np.ndarray]] = defaultdict(list)
+
+    def before(self, rows: np.ndarray) -> None:
+        """What stands before a step: batch, weights, learning rate, counter."""
+        optimizer = self.model.optimizer
+        self.rows["batch_index"].append(np.asarray(rows, dtype=np.int64))
+        for k, weight in enumerate(self.model.trainable_weights):
+            self.columns[f"weights/{k}"].append(read(weight))
+        self.columns["learning_rate"].append(read(optimizer.learning_rate))
+        self.columns["iterations"].append(np.asarray(read(optimizer.iterations), dtype=np.int64))
+
+    def after(self, step: Step) -> None:
+        """What a step computed, and the weights and slots it left."""
+        self.rows["predictions"].append(step.predictions)
+        self.rows["sample_loss"].append(step.sample_loss)
+        self.columns["loss"].append(step.loss)
+        for k, (weight, gradient) in enumerate(zip(self.model.trainable_weights, step.gradients, strict=True)):
+            self.columns[f"gradients/{k}"].append(gradient)
+            self.columns[f"new_weights/{k}"].append(read(weight))
+            for slot, value in slots_of(self.model.optimizer, k).items():
+                self.columns[f"slots/{k}/{slot}"].append(value)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Steps stacked, batches concatenated."""
+        counts = [len(rows) for rows in self.rows["batch_index"]]
+        stacked = {name: np.stack(values) for name, values in self.columns.items()}
+        joined = {name: np.concatenate(values) for name, values in self.rows.items()}
+        return {"offsets": np.cumsum([0, *counts]).astype(np.int64), **joined, **stacked}
+
+
+def slots_of(optimizer: Any, k: int) -> dict[str, np.ndarray]:
+    """The optimizer's slots of weight k, by the names docs/architecture.md uses."""
+    lists = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
+    found = {}
+    for name, attribute in lists.items():
+        variables = getattr(optimizer, attribute, None)
+        if variables:
+            found[name] = read(variables[k])
+    return found
+
+
+def read(value: Any) -> np.ndarray:
+    """A backend variable or tensor as a NumPy array of its own dtype, copied."""
+    return np.array(ops.convert_to_numpy(value))

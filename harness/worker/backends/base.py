@@ -1,0 +1,74 @@
+"""What a backend must answer: its environment, its compile options, and one uniform training step.
+
+Adding a backend is one file with a subclass of `Backend` and one line in `backends.REGISTRY`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+NUMERIC_ENVIRONMENT = ("XLA_", "TF_", "JAX_", "KERAS_", "NVIDIA_TF32", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step: what was computed, after the optimizer has been applied.
+
+    `loss` is (), `predictions` (batch, outputs...), `sample_loss` (batch,), `gradients` one array a trainable weight,
+    all in the backend's own dtype.
+    """
+
+    loss: np.ndarray
+    predictions: np.ndarray
+    sample_loss: np.ndarray
+    gradients: list[np.ndarray]
+
+
+class Backend(ABC):
+    """One Keras backend inside its server process."""
+
+    name: ClassVar[str]
+    package: ClassVar[str]
+    modes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, accelerator: str, threads: int) -> None:
+        """Import the framework; execute nothing (the server forks)."""
+        self.accelerator, self.threads = accelerator, threads
+
+    @staticmethod
+    def environment(accelerator: str, threads: int) -> dict[str, str]:
+        """Environment variables that must stand before the framework is imported."""
+        raise NotImplementedError
+
+    def start(self, dtype: str) -> None:
+        """Prepare a forked child for cells of this dtype, before its first operation."""
+
+    @abstractmethod
+    def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
+        """Keyword arguments of `model.compile` for a mode."""
+
+    @abstractmethod
+    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
+        """The uniform step of a mode on a compiled model: `(x, y) -> Step`, having updated the model."""
+
+    @abstractmethod
+    def device_of(self, tensor: Any) -> str:
+        """`cpu` or `gpu`, where the tensor lies."""
+
+    @abstractmethod
+    def flags(self) -> dict[str, Any]:
+        """Settings that change numerics or speed, as the framework reads them."""
+
+    def sync(self) -> None:
+        """Wait until everything dispatched has been computed."""
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Thread limits every numeric library reads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    return {name: str(threads) for name in names}

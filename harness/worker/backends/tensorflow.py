@@ -1,0 +1,80 @@
+"""TensorFlow: eager, graph (`tf.function`) and XLA (`jit_compile`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.worker.backends.base import Backend, Step, thread_environment
+
+STEPS_PER_EXECUTION = 20
+
+
+class TensorFlow(Backend):
+    """The Keras backend `tensorflow`."""
+
+    name, package, modes = "tensorflow", "tensorflow", ("eager", "graph", "xla")
+
+    def __init__(self, accelerator: str, threads: int) -> None:
+        super().__init__(accelerator, threads)
+        import tensorflow
+
+        self.tf = tensorflow
+
+    @staticmethod
+    def environment(accelerator: str, threads: int) -> dict[str, str]:
+        """Quiet logs, fixed threads, no GPU unless asked for, and GPU memory taken as needed."""
+        cuda = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "-1"}
+        threads_of_tf = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
+        return {"TF_CPP_MIN_LOG_LEVEL": "2", **cuda, **threads_of_tf, **thread_environment(threads)}
+
+    def start(self, dtype: str) -> None:
+        """Thread pools and TF32, before the first operation."""
+        self.tf.config.threading.set_intra_op_parallelism_threads(self.threads)
+        self.tf.config.threading.set_inter_op_parallelism_threads(self.threads)
+        self.tf.config.experimental.enable_tensor_float_32_execution(False)
+
+    def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
+        """Several steps a call in the compiled modes: Python between the steps costs more than they do."""
+        if mode == "eager":
+            return {"run_eagerly": True}
+        return {"jit_compile": mode == "xla", "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch)}
+
+    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
+        """One function over (x, y), traced per batch size in the graph modes."""
+        tf = self.tf
+        weights = model.trainable_weights
+
+        def train(x: Any, y: Any) -> tuple[Any, Any, Any, list[Any]]:
+            with tf.GradientTape() as tape:
+                predictions = model(x, training=True)
+                loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+            gradients = tape.gradient(loss, weights)
+            model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            return loss, predictions, sample_loss(y, predictions), [tf.convert_to_tensor(g) for g in gradients]
+
+        run = train if mode == "eager" else tf.function(train, jit_compile=mode == "xla", autograph=False)
+
+        def step(x: Any, y: Any) -> Step:
+            loss, predictions, each, gradients = run(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+            return Step(loss.numpy(), predictions.numpy(), each.numpy(), [g.numpy() for g in gradients])
+
+        if mode != "eager":
+            model.optimizer.build(weights)
+        return step
+
+    def device_of(self, tensor: Any) -> str:
+        """`cpu` or `gpu`."""
+        return "gpu" if "GPU" in tensor.device.upper() else "cpu"
+
+    def flags(self) -> dict[str, Any]:
+        """Threads, TF32 and determinism as TensorFlow reads them."""
+        config = self.tf.config
+        return {
+            "intra_op_threads": config.threading.get_intra_op_parallelism_threads(),
+            "inter_op_threads": config.threading.get_inter_op_parallelism_threads(),
+            "tf32": config.experimental.tensor_float_32_execution_enabled(),
+            "deterministic": config.experimental.is_op_determinism_enabled()
+            if hasattr(config.experimental, "is_op_determinism_enabled")
+            else None,
+        }

@@ -1,0 +1,87 @@
+"""PyTorch: eager, and `torch.compile` around a model whose quantum layers stay out of the compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.worker.backends.base import Backend, Step, thread_environment
+
+
+class Torch(Backend):
+    """The Keras backend `torch`."""
+
+    name, package, modes = "torch", "torch", ("eager", "compile")
+
+    def __init__(self, accelerator: str, threads: int) -> None:
+        super().__init__(accelerator, threads)
+        import torch
+
+        self.torch = torch
+
+    @staticmethod
+    def environment(accelerator: str, threads: int) -> dict[str, str]:
+        """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork."""
+        cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}
+        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **cuda, **thread_environment(threads)}
+
+    def start(self, dtype: str) -> None:
+        """Thread count, and full float32 products: TF32 would be another precision."""
+        self.torch.set_num_threads(self.threads)
+        self.torch.backends.cuda.matmul.allow_tf32 = False
+        self.torch.backends.cudnn.allow_tf32 = False
+
+    def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
+        """Keras compiles a torch model on `jit_compile`."""
+        return {"jit_compile": mode == "compile", "run_eagerly": False}
+
+    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
+        """Forward, Keras' own loss path, `backward()` and `apply`, as Keras' torch trainer takes them."""
+        torch = self.torch
+        forward = torch.compile(model) if mode == "compile" else model
+
+        def step(x: Any, y: Any) -> Step:
+            x, y = torch.as_tensor(x, device=self.target), torch.as_tensor(y, device=self.target)
+            predictions = forward(x, training=True)
+            model.zero_grad()
+            loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+            loss.backward()
+            weights = model.trainable_weights[:]
+            gradients = [w.value.grad for w in weights]
+            kept = [g.detach().cpu().numpy().copy() for g in gradients]
+            with torch.no_grad():
+                model.optimizer.apply(gradients, weights)
+                each = sample_loss(y, predictions)
+            return Step(_numpy(loss), _numpy(predictions), _numpy(each), kept)
+
+        return step
+
+    @property
+    def target(self) -> str:
+        """The device string tensors are sent to."""
+        return "cuda" if self.accelerator == "gpu" else "cpu"
+
+    def device_of(self, tensor: Any) -> str:
+        """`cpu` or `gpu`."""
+        return "gpu" if tensor.device.type == "cuda" else str(tensor.device.type)
+
+    def flags(self) -> dict[str, Any]:
+        """Threads, TF32 and determinism as torch reads them."""
+        torch = self.torch
+        return {
+            "threads": torch.get_num_threads(),
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        }
+
+    def sync(self) -> None:
+        """Torch on the CPU is synchronous."""
+        if self.accelerator == "gpu":
+            self.torch.cuda.synchronize()
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()

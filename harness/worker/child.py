@@ -1,0 +1,275 @@
+"""One cell inside its own process: prepare, audit, fit, evaluate, as the parent asks.
+
+Every answer is a message; an error is one line with its kind (`unsupported`, or `failed`), the traceback goes to the cell's log.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import psutil
+from pennylane.exceptions import DeviceError, QuantumFunctionError
+
+from harness.circuit.execution import UnsupportedError
+from harness.circuit.model import build_model, quantum_layers
+from harness.circuit.program import gate_program
+from harness.scenario.schema import Scenario
+from harness.scenario.variant import Variant
+from harness.worker import audit, training
+from harness.worker.backends.base import Backend
+from harness.worker.protocol import Channel, Message
+
+UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
+
+Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+def serve_cell(channel: Channel, backend: Backend) -> None:
+    """Answer the parent's requests until it closes the channel."""
+    cell = Cell(channel, backend)
+    handlers: dict[str, Callable[[Message], Answer]] = {
+        "prepare": cell.prepare,
+        "audit": cell.audit,
+        "fit": cell.fit,
+        "evaluate": cell.evaluate,
+    }
+    while (request := channel.receive()) is not None and request.kind != "close":
+        try:
+            body, arrays = handlers[request.kind](request)
+        except Exception as error:
+            traceback.print_exc()
+            sys.stderr.flush()
+            channel.send("error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)})
+        else:
+            channel.send("done", body, arrays)
+
+
+class Cell:
+    """The state of one cell: its scenario, model and data."""
+
+    def __init__(self, channel: Channel, backend: Backend) -> None:
+        self.channel, self.backend = channel, backend
+        self.baseline = psutil.Process().memory_info().rss
+
+    def prepare(self, request: Message) -> Answer:
+        """Build the model; check that what was resolved is what was requested."""
+        start = time.perf_counter()
+        body = request.body
+        sys.path[:0] = body["search_path"]
+        self.scenario = Scenario.model_validate(body["scenario"])
+        self.mode = Variant.parse(body["variant"]).mode
+        if self.mode not in self.backend.modes:
+            raise UnsupportedError(f"{self.backend.name} has no mode {self.mode}")
+        self.features, self.outputs = body["features"], body["outputs"]
+        keras.config.set_floatx(self.scenario.dtype)
+        self.backend.start(self.scenario.dtype)
+        model = self.new_model()
+        layers = quantum_layers(model)
+        if self.mode == "xla" and not all(layer.executor.traceable for layer in layers):
+            raise UnsupportedError("XLA compiles only default.qubit with backprop: the rest runs as Python inside the graph")
+        resolved = self.resolved(model, layers)
+        self.assert_as_requested(resolved)
+        return {
+            "resolved": resolved,
+            "output_shape": list(model.output_shape[1:]),
+            "build_s": time.perf_counter() - start,
+        }, {f"initial/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
+
+    def audit(self, request: Message) -> Answer:
+        """The recorded training from the given weights over the given batches."""
+        start = time.perf_counter()
+        self.take_data(request)
+        model = self.started_model()
+        about, arrays, seconds = audit.record(
+            model, self.backend, self.mode, self.scenario, self.x, self.y, self.order, self.progress
+        )
+        body = {"audit": about, "step_seconds": seconds, "audit_s": time.perf_counter() - start, "flags": self.backend.flags()}
+        return body | {"memory": self.memory()}, arrays
+
+    def fit(self, request: Message) -> Answer:
+        """The user's path: one `model.fit` from the same start, with the time of each epoch."""
+        self.take_data(request)
+        model = self.started_model()
+        epochs = EpochTimes(self.backend, lambda n: self.progress(n, "fit"))
+        start = time.perf_counter()
+        history = model.fit(
+            *self.fit_data(),
+            epochs=len(self.order),
+            shuffle=False,
+            callbacks=[epochs],
+            verbose=0,
+        )
+        body = {
+            "fit_s": time.perf_counter() - start,
+            "epoch_seconds": epochs.seconds,
+            "history": [float(v) for v in history.history["loss"]],
+            "memory": self.memory(),
+        }
+        return body, {f"final_weights/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
+
+    def evaluate(self, request: Message) -> Answer:
+        """One step's loss, predictions and gradients at given weights and batch rows, from a fresh optimizer: lock-step replay."""
+        model = self.new_model()
+        self.compile(model)
+        set_weights(model, request.arrays)
+        step = self.backend.stepper(model, self.mode, training.SAMPLE_LOSSES[self.scenario.training.loss])
+        rows = request.arrays["rows"]
+        taken = step(self.x[rows], self.y[rows])
+        gradients = {f"gradients/{k}": g for k, g in enumerate(taken.gradients)}
+        return {}, {"loss": taken.loss, "predictions": taken.predictions, **gradients}
+
+    # Helpers
+
+    def new_model(self) -> keras.Model:
+        """A fresh model of the scenario."""
+        return build_model(self.scenario, self.features, self.outputs)
+
+    def started_model(self) -> keras.Model:
+        """A fresh, compiled model at the shipped starting weights."""
+        model = self.new_model()
+        self.compile(model)
+        set_weights(model, self.start)
+        return model
+
+    def compile(self, model: keras.Model) -> None:
+        """Loss, optimizer and execution mode of the cell."""
+        steps = -(-len(getattr(self, "x", [0])) // self.scenario.training.batch_size)
+        model.compile(
+            optimizer=training.make_optimizer(self.scenario.training, self.scenario.dtype),
+            loss=training.make_loss(self.scenario.training),
+            **self.backend.compile_options(self.mode, steps),
+        )
+
+    def take_data(self, request: Message) -> None:
+        """Keep the data, batch order and starting weights the parent ships."""
+        if "x" in request.arrays:
+            self.x, self.y, self.order = (request.arrays[k] for k in ("x", "y", "order"))
+            self.start = {k: v for k, v in request.arrays.items() if k.startswith("weights/")}
+
+    def fit_data(self) -> tuple[Any, ...]:
+        """Plain arrays where the order is the data's own, else a data set that yields the shipped order."""
+        size = self.scenario.training.batch_size
+        if self.scenario.training.shuffle:
+            return (OrderedBatches(self.x, self.y, self.order, size),)
+        return self.x, self.y, size
+
+    def resolved(self, model: keras.Model, layers: list[Any]) -> dict[str, Any]:
+        """What stands behind the model: interface, device, method, dtype of everything, gate programs, drawings."""
+        owner = {id(w): layer.name for layer in layers for w in layer.weights}
+        place = {id(w): k for k, w in enumerate(model.trainable_weights)}
+        bare = len(layers) == 1 and len(model.trainable_weights) == len(layers[0].weights) and not self.scenario.model
+        return {
+            "interface": layers[0].executor.interface if layers else None,
+            "device": layers[0].device_name if layers else None,
+            "diff_method": layers[0].resolved_diff_method() if layers else None,
+            "dtype": model.trainable_weights[0].dtype if model.trainable_weights else None,
+            "mode": self.mode,
+            "bare": bare,
+            "weights": [
+                {
+                    "path": w.path,
+                    "shape": list(w.shape),
+                    "dtype": w.dtype,
+                    "device": self.backend.device_of(w.value),
+                    "layer": owner.get(id(w)),
+                }
+                for w in model.trainable_weights
+            ],
+            "quantum_layers": [
+                {
+                    "name": layer.name,
+                    "weights": [place[id(w)] for w in layer.weights if id(w) in place],
+                    "program": gate_program(layer.function) if layer.shots is None else {"not_covered": "shots"},
+                    "drawing": layer.draw(),
+                }
+                for layer in layers
+            ],
+        }
+
+    def assert_as_requested(self, resolved: dict[str, Any]) -> None:
+        """A silent fallback to another device or precision is an error, not a result."""
+        for weight in resolved["weights"]:
+            if weight["device"] != self.backend.accelerator:
+                raise RuntimeError(f"{weight['path']} lies on the {weight['device']}: requested {self.backend.accelerator}")
+            if not self.scenario.model and weight["dtype"] != self.scenario.dtype:
+                raise RuntimeError(f"{weight['path']} is {weight['dtype']}: requested {self.scenario.dtype}")
+        requested = self.scenario.diff_method
+        if not self.scenario.model and requested not in ("best", resolved["diff_method"]):
+            raise RuntimeError(f"diff method {resolved['diff_method']}: requested {requested}")
+
+    def memory(self) -> dict[str, int]:
+        """Resident bytes at the start of the cell, and at its highest."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"baseline_bytes": self.baseline, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}
+
+    def progress(self, step: int, phase: str) -> None:
+        """Tell the parent where the cell stands, at most ten times a second."""
+        now = time.monotonic()
+        if step == 0 or now - self._told > 0.1:
+            self._told = now
+            self.channel.send("progress", {"step": step, "phase": phase, "pid": os.getpid()})
+
+    _told = 0.0
+
+
+class EpochTimes(keras.callbacks.Callback):
+    """Seconds of each epoch, with everything dispatched computed."""
+
+    def __init__(self, backend: Backend, progress: Callable[[int], None]) -> None:
+        super().__init__()
+        self.backend, self.tell = backend, progress
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self.tell(epoch)
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Stop the clock once the device is idle."""
+        self.backend.sync()
+        self.seconds.append(time.perf_counter() - self.start)
+
+
+class OrderedBatches(keras.utils.PyDataset):
+    """Batches in the order the parent shipped, another permutation each epoch."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, order: np.ndarray, batch_size: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.x, self.y, self.order, self.batch_size, self.epoch = x, y, order, batch_size, 0
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.order[self.epoch][index * self.batch_size : (index + 1) * self.batch_size]
+        return self.x[rows], self.y[rows]
+
+    def on_epoch_end(self) -> None:
+        """Move to the next permutation."""
+        self.epoch = min(self.epoch + 1, len(self.order) - 1)
+
+
+def set_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
+    """Assign `weights/<k>` to the k-th trainable weight."""
+    for k, weight in enumerate(model.trainable_weights):
+        weight.assign(arrays[f"weights/{k}"])
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an error says that this combination cannot run, rather than that something broke."""
+    return isinstance(error, UNSUPPORTED)
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one readable line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:600]

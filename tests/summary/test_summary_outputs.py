@@ -1,0 +1,136 @@
+"""JSON, Markdown, JUnit, annotations and terminal say the same of the same view."""
+
+import io
+import json as stdlib_json
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from run_builder import REASONS, VARIANTS, build_view
+
+from harness.summary import annotations, json, junit, markdown, terminal
+
+HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
+FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared",
+          (1, "jax"): "setup", (2, "torch"): "leak"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory):
+    expect = {"fourier-l4": {"torch": "PRECISION-LEAK"}}
+    return build_view(tmp_path_factory.mktemp("run"), faults=FAULTS, expect=expect)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    return build_view(
+        tmp_path_factory.mktemp("hostile"),
+        variants=("torch", HOSTILE),
+        faults={(0, "torch"): "failed", (1, "torch"): "unsupported", (2, "torch"): "fault"},
+        reasons=dict.fromkeys(REASONS, HOSTILE),
+        command=("qparity", HOSTILE),
+    )
+
+
+def test_the_json_object_has_its_documented_keys_and_strict_numbers(view):
+    text = stdlib_json.dumps(json.document(view), allow_nan=False)
+    found = stdlib_json.loads(text)
+    assert found["exit_code"] == 1
+    assert len(found["cells"]) == 18
+    first = found["cells"][0]
+    keys = "scenario variant status verdict stage step tensor r effective_bits reason as_expected"
+    assert set(keys.split()) <= first.keys()
+    assert (first["verdict"], first["step"], first["index"]) == ("LOCAL-FAULT", 15, [2, 5, 2])
+    assert [cell["as_expected"] for cell in found["cells"]].count(False) == 4
+
+
+def test_the_markdown_table_has_the_same_width_on_every_row(view, hostile):
+    for shown in (view, hostile):
+        rows = [line for line in markdown.render(shown).splitlines() if line.startswith("|")]
+        assert len(rows) == 2 + 3
+        widths = {line.replace("\\|", "").count("|") for line in rows}
+        assert widths == {len(shown.variants) + 2}
+
+
+def test_markdown_shows_a_failing_speed_struck_through(view):
+    row = next(line for line in markdown.render(view).splitlines() if line.startswith("| fourier-l1"))
+    assert "✗ 4.4e4 ~~12 ms~~" in row
+    assert "– |" in row or "– ~~" in row
+
+
+def test_markdown_lets_no_html_through(hostile):
+    assert "<script" not in markdown.render(hostile)
+
+
+def test_markdown_stays_under_the_limit_and_counts_what_it_leaves_out(view):
+    whole, cut = markdown.render(view), markdown.render(view, limit=1250)
+    assert len(cut.encode()) <= 1250 < len(whole.encode())
+    assert "more scenarios are left out" in cut
+    assert "more scenarios" not in whole
+
+
+@given(st.text())
+def test_escaped_text_is_one_line_without_bare_pipes_or_tags(text):
+    escaped = markdown.escape(text)
+    assert "<" not in escaped
+    assert "|" not in escaped.replace("\\\\", "").replace("\\|", "")
+    assert len(escaped.splitlines()) <= 1
+
+
+def test_junit_has_a_test_case_for_every_cell(view, hostile):
+    root = ElementTree.fromstring(junit.render(view).split("?>", 1)[1])
+    assert len(root.findall(".//testcase")) == 18
+    counts = [len(root.findall(f".//{kind}")) for kind in ("failure", "error", "skipped")]
+    assert counts == [2, 1, 2]
+    assert counts == [int(root.get(key)) for key in ("failures", "errors", "skipped")]
+    skipped = root.find(".//testcase[@name='jax']/skipped")
+    assert "not installed" in skipped.get("message")
+    odd = ElementTree.fromstring(junit.render(hostile).split("?>", 1)[1])
+    assert len(odd.findall(".//testcase")) == 6
+
+
+@given(st.text())
+def test_no_text_breaks_the_xml(text):
+    ElementTree.fromstring(f"<a>{junit._legal(text).replace('&', '').replace('<', '')}</a>")
+
+
+def test_annotations_name_the_file_and_stay_on_one_line(view, hostile):
+    lines = annotations.lines(view)
+    assert len(lines) == 4
+    assert lines[0].startswith(
+        "::error file=scenarios/fourier.toml,title=fourier-l1 · tf::LOCAL-FAULT step 15"
+    )
+    assert [line.split()[0] for line in lines].count("::warning") == 1
+    assert all(len(line.splitlines()) == 1 or "\x1b" in line for line in annotations.lines(hostile))
+    assert all("\n" not in line and "\r" not in line for line in annotations.lines(hostile))
+
+
+def test_without_a_terminal_there_is_one_plain_line_a_cell(view, hostile):
+    for shown, count in ((view, 18), (hostile, 6)):
+        out = io.StringIO()
+        terminal.show(shown, Console(file=out, width=80))
+        lines = out.getvalue().split("\n")
+        assert len(lines) == count + 2  # the verdict and the last line break
+        assert "\x1b" not in out.getvalue()
+    out = io.StringIO()
+    terminal.show(view, Console(file=out, width=80))
+    assert "✗ fourier-l1 tf: LOCAL-FAULT" in out.getvalue()
+    assert "[12 ms a step]" not in out.getvalue().splitlines()[0]
+
+
+def test_on_a_terminal_there_is_a_matrix_and_struck_speeds(view):
+    out = io.StringIO()
+    terminal.show(view, Console(file=out, width=200, force_terminal=True, color_system="standard"))
+    text = out.getvalue()
+    assert all(variant in text for variant in VARIANTS)
+    assert re.search(r"\x1b\[[0-9;]*9[0-9;]*m12 ms", text)  # 9 is strike-through
+    assert view.agreement.split(".")[0] in text
+
+
+def test_the_terminal_matrix_takes_no_control_characters_from_names(hostile):
+    out = io.StringIO()
+    terminal.show(hostile, Console(file=out, width=200, force_terminal=True, color_system=None))
+    assert "\x1b[31m" not in out.getvalue()
