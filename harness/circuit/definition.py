@@ -58,7 +58,7 @@ class BoundCircuit:
 
     `function(weights, inputs)` takes weight arrays by name, shaped as `weight_shapes`, and inputs
     `(features,)` or `(batch, features)`, queues the gates and returns the list of measurements. `features` is
-    None where neither the function nor the caller says how many features it takes.
+    None where neither the function nor the caller says how many: any number, for all that is known.
     """
 
     function: Callable[[dict[str, Any], Any], list[Any]]
@@ -83,18 +83,19 @@ class BoundCircuit:
 def quantum_circuit(
     *,
     weight_shapes: Callable[[int, int], Mapping[str, Sequence[int]]],
-    features: Callable[[int], int] = lambda wires: 1,
+    features: Callable[[int], int] | None = None,
 ) -> Callable[[QuantumFunction], QuantumFunction]:
     """Say which weights and how many features a quantum function takes.
 
     Args:
         weight_shapes: `(wires, layers) -> {name: shape}`, in the order the weights are created.
-        features: `wires -> number of input features` that the circuit takes unless the caller says otherwise.
+        features: `wires -> number of input features`; left out for a circuit that takes any number.
     """
 
     def mark(function: QuantumFunction) -> QuantumFunction:
         function.weight_shapes = weight_shapes  # type: ignore[attr-defined]
-        function.features = features  # type: ignore[attr-defined]
+        if features is not None:
+            function.features = features  # type: ignore[attr-defined]
         return function
 
     return mark

@@ -62,7 +62,9 @@ class Executor:
         if unknown:
             raise CircuitError(f"wires = {self.function.wires}: the circuit also uses wires {sorted(unknown, key=str)}")
         if self.device_name.startswith("lightning") and self.diff_method == "backprop":
-            raise UnsupportedError(f"{self.device_name} cannot do backprop: use adjoint, parameter-shift or finite-diff")
+            raise UnsupportedError(
+                f"{self.device_name} cannot do backprop: use adjoint, parameter-shift or finite-diff"
+            )
         try:
             self.resolved_diff_method()
         except CircuitError:

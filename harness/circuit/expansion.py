@@ -43,9 +43,7 @@ def gates(tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int]) -> tuple[St
     return structure, np.array(angles, dtype=np.float64)
 
 
-def measurements(
-    tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int], wires: int
-) -> list[dict[str, Any]]:
+def measurements(tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int], wires: int) -> list[dict[str, Any]]:
     """The tape's measurements as the gate program writes them.
 
     Raises:

@@ -185,9 +185,7 @@ class QKerasLayer(keras.layers.Layer):
         """The circuit for one sample: a string (`style="text"`) or matplotlib's `(figure, axes)` (`style="mpl"`)."""
         weights = {k: np.zeros(s) for k, s in self.function.weight_shapes.items()}
         if self.built:
-            weights = {
-                k: keras.ops.convert_to_numpy(w) for k, w in zip(self._weight_names, self.weights, strict=True)
-            }
+            weights = {k: keras.ops.convert_to_numpy(w) for k, w in zip(self._weight_names, self.weights, strict=True)}
         inputs = np.zeros(self.function.features or 1)
         qnode = qml.QNode(self.function.function, qml.device("default.qubit", wires=self.wires), interface=None)
         if style == "mpl":

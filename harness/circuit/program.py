@@ -38,12 +38,14 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
     program = {
         "schema": SCHEMA,
         "wires": bound.wires,
-        "features": bound.features or 1,
+        "features": bound.features,
         "weights": [{"name": name, "shape": list(shape)} for name, shape in bound.weight_shapes.items()],
         "gates": [],
         "measurements": [],
         "not_covered": None,
     }
+    if bound.features is None:
+        return program | {"not_covered": "the number of features is not known"}
     try:
         with np.errstate(all="ignore"):
             probe = _Probe(bound)
@@ -62,7 +64,7 @@ class _Probe:
     def __post_init__(self) -> None:
         self.sizes = [int(np.prod(shape)) for shape in self.bound.weight_shapes.values()]
         self.n_weights = sum(self.sizes)
-        self.size = self.n_weights + (self.bound.features or 1)
+        self.size = self.n_weights + int(self.bound.features or 0)
         self.base = np.random.default_rng(0).uniform(0.5, 1.5, self.size)
         tape = self._tape(self.base)
         self.wire_map = wire_map(tape, self.bound.wires)

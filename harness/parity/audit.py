@@ -61,9 +61,9 @@ def audit(observation: Observation) -> Audit:
     comparisons: list[Comparison] = []
     faults = [*setup_faults(o), *_stale_weights(o)]
     not_covered: str | None = None
-    loss = _loss(o, offsets)
-    comparisons += _loss_comparisons(o, loss, offsets)
     try:
+        loss = _loss(o, offsets)
+        comparisons += _loss_comparisons(o, loss, offsets)
         for boundary in _boundaries(o, loss):
             steps = audited_steps(boundary.program.wires, len(offsets) - 1)
             if len(steps) < len(offsets) - 1:
@@ -97,9 +97,7 @@ def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     assert o.trace is not None
     _, real = oracle.reference_dtype(o.dtype)
     predictions: np.ndarray = _rows(o.trace["predictions"]).astype(real)
-    name = o.scenario["training"].get("loss", "mse")
-    targets = _rows(o.trace["y"])[o.trace["batch_index"]].astype(real)
-    return oracle.evaluate_loss(name, predictions, targets, offsets)
+    return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets)
 
 
 def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterator[Comparison]:

@@ -97,7 +97,7 @@ def blame_by_majority(cells: Sequence[Observation], not_covered: Mapping[str, st
         return {
             o.cell: Blame(
                 Verdict.NOT_COMPARED,
-                f"not compared: {not_covered[o.cell]}, and a majority needs three variants, of which there are {len(judged)}",
+                f"not compared: {not_covered[o.cell]}, and {len(judged)} variants are too few for a majority",
             )
             for o in judged
             if not_covered[o.cell] is not None
@@ -125,6 +125,8 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     predictions = [_rows(o.trace["predictions"]) for o in (a, b) if o.trace is not None]
     if predictions[0].shape != predictions[1].shape:
         return []
+    if a.loss == "mse" and a.targets.shape != predictions[0].shape:
+        return []
     drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
     low = tol.lower_unit(a.dtype, {}) or tol.unit(a.dtype)
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
@@ -146,8 +148,7 @@ def _bounds(
     """Tolerances of a pair for each stage, (T,); every one counts both sides."""
     assert o.trace is not None
     training = o.scenario["training"]
-    targets = _rows(o.trace["y"])[o.trace["batch_index"]]
-    loss = oracle.evaluate_loss(training.get("loss", "mse"), predictions.astype(np.float64), targets, offsets)
+    loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
     slopes = np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1]) * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))

@@ -67,6 +67,21 @@ class Observation:
         """The declared dtype."""
         return str(self.scenario.get("dtype", "float64"))
 
+    @property
+    def loss(self) -> str:
+        """The name of the loss."""
+        return str(self.scenario["training"].get("loss", "mse"))
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What each row's predictions are to be, (rows, outputs); a column of zeros where the loss asks for none."""
+        assert self.trace is not None
+        index = self.trace["batch_index"]
+        if self.loss == "energy":
+            return np.zeros((len(index), 1))
+        y = self.trace["y"]
+        return np.asarray(y.reshape(len(y), -1)[index])
+
 
 @dataclass(frozen=True, slots=True)
 class StageSeries:

@@ -37,19 +37,29 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
         Cell id to judgement.
     """
     cells = [o for o in block if o.outcome.get("status") == "ok"]
-    traced = [o for o in cells if o.trace is not None]
+    loaded = [replace(o, trace=dict(o.trace.items())) for o in cells if o.trace is not None]
+    traced = [o for o in loaded if not missing_arrays(o)]
     audits = {o.cell: audit(o) for o in traced}
     pairs = pair_differences(traced)
     peers = blame_by_majority(traced, {o.cell: audits[o.cell].not_covered for o in traced})
     result: dict[str, Judgement] = {}
     for o in cells:
-        if o.trace is None:
-            result[o.cell] = Judgement(Verdict.NOT_COMPARED, "not compared: the cell left no trace")
-            continue
+        if o.cell not in audits:
+            why = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
+            result[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: the cell {why}")
+    for o in traced:
         judged = decide(o, audits[o.cell], peers.get(o.cell))
         notes = annotate(o, audits[o.cell], traced, judged)
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
+
+
+def missing_arrays(o: Observation) -> list[str]:
+    """What a trace must have to be judged at all, and has not (or not one step of it)."""
+    assert o.trace is not None
+    needed = ["offsets", "batch_index", "x", "y", "predictions", "loss"]
+    needed += ["weights/0", "gradients/0", "new_weights/0"]
+    return [name for name in needed if name not in o.trace or (name == "offsets" and len(o.trace[name]) < 2)]
 
 
 def decide(o: Observation, found: Audit, peers: Blame | None) -> Judgement:
@@ -137,8 +147,7 @@ def _located(sign: _Sign, verdict: Verdict, o: Observation) -> Judgement:
     judged = _figures(sign.comparison, sign.position, sign.step, verdict, o)
     index = ",".join(str(i) for i in judged.index or ())
     reason = (
-        f"{verdict} {_place(judged.stage, judged.step)} {judged.tensor}[{index}]: got {judged.got:.9g}, "
-        f"expected {judged.expected:.9g}, r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
+        f"{verdict} {_place(judged.stage, judged.step)} {judged.tensor}[{index}]: {_both(judged)}, r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
         f"the smallest tolerance that would have passed is {judged.smallest_tolerance:.2g}"
     )
     return replace(judged, reason=reason)
@@ -181,6 +190,15 @@ def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Obser
         ulps=ulps,
         smallest_tolerance=float(c.residual.max()),
     )
+
+
+def _both(judged: Judgement) -> str:
+    """Got and expected with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 17):
+        got, expected = f"{judged.got:.{digits}g}", f"{judged.expected:.{digits}g}"
+        if got[:-1] != expected[:-1]:
+            break
+    return f"got {got}, expected {expected}"
 
 
 def _place(stage: Stage | None, step: int | None) -> str:

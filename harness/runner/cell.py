@@ -48,7 +48,14 @@ class Draft:
 
 
 async def run_cell(
-    pool: Pool, block: Block, cell: Cell, inputs: Inputs, log: Path, cpus: list[int] | None, timeout: float, tell: Progress
+    pool: Pool,
+    block: Block,
+    cell: Cell,
+    inputs: Inputs,
+    log: Path,
+    cpus: list[int] | None,
+    timeout: float,
+    tell: Progress,
 ) -> CellResult:
     """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too."""
     draft = Draft(
@@ -79,7 +86,14 @@ async def run_cell(
 
 
 async def _drive(
-    pool: Pool, block: Block, cell: Cell, inputs: Inputs, log: Path, cpus: list[int] | None, tell: Progress, draft: Draft
+    pool: Pool,
+    block: Block,
+    cell: Cell,
+    inputs: Inputs,
+    log: Path,
+    cpus: list[int] | None,
+    tell: Progress,
+    draft: Draft,
 ) -> None:
     tell("starting", 0)
     server = await pool.server(cell.variant)
@@ -131,9 +145,7 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     """The recorded training."""
     shipped, draft.trace = draft.trace, None
     tell("audit", 0)
-    answer = checked(
-        await child.request("audit", {}, shipped, lambda said: tell(said["phase"], said["step"])), "audit"
-    )
+    answer = checked(await child.request("audit", {}, shipped, lambda said: tell(said["phase"], said["step"])), "audit")
     draft.trace = answer.arrays
     draft.outcome["audit"] = answer.body["audit"]
     draft.outcome["memory"] = answer.body["memory"]
@@ -196,5 +208,7 @@ def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:
     if y[0].size == int(np.prod(output_shape)):
         return y.reshape(len(y), *output_shape)
     if y.shape[1] == 1:
-        return np.ascontiguousarray(np.broadcast_to(y.reshape(len(y), *[1] * len(output_shape)), (len(y), *output_shape)))
+        return np.ascontiguousarray(
+            np.broadcast_to(y.reshape(len(y), *[1] * len(output_shape)), (len(y), *output_shape))
+        )
     raise CellEnded("failed", f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets")

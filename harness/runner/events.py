@@ -19,11 +19,11 @@ class SweepStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStarted:
-    """A server has imported its framework, or said that it cannot."""
+    """A server is `starting`, `ready` (`about`: what it says of itself), or `unavailable` (`about["reason"]`)."""
 
     key: str
     state: str
-    seconds: float
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

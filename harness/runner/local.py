@@ -33,21 +33,20 @@ Store = Callable[[Cell, CellResult], None]
 
 
 async def run_blocks(
-    blocks: Sequence[Block], logs: Path, options: Options, store: Store, listen: Listener, finished: Callable[[Block], None]
-) -> dict[str, dict[str, object]]:
-    """Run every cell of the blocks; each result goes to `store` when it is there.
-
-    Returns:
-        what the worker servers said of themselves, by key.
-    """
+    blocks: Sequence[Block],
+    logs: Path,
+    options: Options,
+    store: Store,
+    listen: Listener,
+    finished: Callable[[Block], None],
+) -> None:
+    """Run every cell of the blocks; each result goes to `store` when it is there."""
     cores = Cores(options.jobs, options.threads)
-    async with Pool(
-        logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(str(said[0]), *said[1:]))
-    ) as pool, asyncio.TaskGroup() as tasks:
+    pool = Pool(logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(*said)))
+    async with pool, asyncio.TaskGroup() as tasks:
         for block in blocks:
             await cores.free()
             tasks.create_task(run_block(pool, block, cores, logs, options, store, listen, finished))
-    return pool.records()
 
 
 async def run_block(

@@ -29,7 +29,19 @@ WORKER = Path(harness.worker.__file__).parent / "__main__.py"
 GRACE_S = 2.0
 MAX_STARTS = 3
 # Variables that change numerics or speed behind our back; a worker gets what its backend file says instead.
-DROPPED = ("XLA_", "TF_", "JAX_", "KERAS_", "TORCH", "PYTORCH", "NVIDIA_TF32", "OMP_", "MKL_", "OPENBLAS_", "PYTHONPATH")
+DROPPED = (
+    "XLA_",
+    "TF_",
+    "JAX_",
+    "KERAS_",
+    "TORCH",
+    "PYTORCH",
+    "NVIDIA_TF32",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "PYTHONPATH",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +185,10 @@ class Server:
                 raise Unavailable("failed", f"{self.key.interpreter}: {error.strerror}") from None
             finally:
                 theirs.close()
-        self.about = await self._packet() or {"kind": "broken", "reason": f"the worker server died (see {self.log.name})"}
+        self.about = await self._packet() or {
+            "kind": "broken",
+            "reason": f"the worker server died (see {self.log.name})",
+        }
         if self.about["kind"] != "ready":
             await self.stop()
             status = "unsupported" if self.about["kind"] == "unavailable" else "failed"
@@ -252,12 +267,11 @@ class Pool:
         logs: Path,
         threads: int,
         interpreters: dict[str, str],
-        on_start: Callable[[ServerKey, str, float], None] = lambda *_: None,
+        on_start: Callable[[str, str, dict[str, Any]], None] = lambda *_: None,
     ) -> None:
         self.logs, self.threads, self.interpreters, self.on_start = logs, threads, interpreters, on_start
         self._servers: dict[ServerKey, asyncio.Task[Server]] = {}
         self._starts: dict[ServerKey, int] = {}
-        self._spawned: set[Server] = set()
 
     async def __aenter__(self) -> Pool:
         return self
@@ -293,27 +307,20 @@ class Pool:
             task = self._servers[key] = asyncio.create_task(self._start(key))
         return await asyncio.shield(task)
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        """What the servers said of themselves, by key, for `run.json`."""
-        started = (t for t in self._servers.values() if t.done() and not t.cancelled() and t.exception() is None)
-        return {
-            str(s.key): {**{k: v for k, v in s.about.items() if k != "kind"}, "imports": self._starts[s.key]}
-            for s in (t.result() for t in started)
-        }
-
     async def _start(self, key: ServerKey) -> Server:
         server = Server(key, self.logs / f"server-{key}.log", "fork" if can_fork(key.accelerator) else "spawn")
-        self.on_start(key, "starting", 0.0)
+        self.on_start(str(key), "starting", {})
         try:
             await server.start()
         except Unavailable as error:
-            self.on_start(key, str(error), 0.0)
+            self.on_start(str(key), "unavailable", {"reason": str(error)})
             raise
         except BaseException:
             if hasattr(server, "process"):
                 server.process.kill()
             raise
-        self.on_start(key, "ready", server.about["import_s"])
+        about = {k: v for k, v in server.about.items() if k != "kind"}
+        self.on_start(str(key), "ready", {**about, "imports": self._starts[key]})
         return server
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.runner.cell import CellResult
-from harness.runner.events import BlockFinished, CellFinished, Listener, SweepStarted
+from harness.runner.events import BlockFinished, CellFinished, Event, Listener, SweepStarted, WorkerStarted
 from harness.runner.local import Options, run_blocks
 from harness.runner.plan import Block, Cell
 from harness.store import Run
@@ -22,6 +22,7 @@ def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener 
     missing = set(run.missing())
     left = [replace(block, cells=tuple(c for c in block.cells if c.id in missing)) for block in blocks]
     left = [block for block in left if block.cells]
+    whole = {block.scenario.name: block for block in blocks}
     done = tuple(cell.id for block in blocks for cell in block.cells if cell.id not in missing)
     listen(SweepStarted(tuple(blocks), done))
 
@@ -31,10 +32,17 @@ def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener 
         run.write_outcome(result.outcome, result.trace)
         listen(CellFinished(cell, result.outcome))
 
+    def hear(event: Event) -> None:
+        if isinstance(event, WorkerStarted) and event.state == "ready":
+            run.update(workers={**run.record["workers"], event.key: event.about})
+        listen(event)
+
     run.update(state="running")
     try:
-        workers = asyncio.run(
-            run_blocks(left, run.path / "logs", options, store, listen, lambda block: listen(BlockFinished(block)))
+        asyncio.run(
+            run_blocks(
+                left, run.path / "logs", options, store, hear, lambda b: listen(BlockFinished(whole[b.scenario.name]))
+            )
         )
     except KeyboardInterrupt:
         run.finish("interrupted")
@@ -42,6 +50,5 @@ def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener 
     except BaseException:
         run.finish("interrupted")
         raise
-    run.update(workers={**run.record.get("workers", {}), **workers})
     run.finish("finished")
     return True

@@ -50,12 +50,7 @@ def show(value: object, depth: int = 3) -> str:
         case list() | tuple() | dict() if depth == 0:
             text = "..."
         case list() | tuple():
-            text = (
-                "["
-                + ", ".join(show(each, depth - 1) for each in value[:5])
-                + (", ..." if value[5:] else "")
-                + "]"
-            )
+            text = "[" + ", ".join(show(each, depth - 1) for each in value[:5]) + (", ..." if value[5:] else "") + "]"
         case dict():
             shown = [f"{key} = {show(each, depth - 1)}" for key, each in list(value.items())[:5]]
             text = "{" + ", ".join(shown) + (", ..." if len(value) > 5 else "") + "}"

@@ -22,9 +22,7 @@ _PROJECT = Path(__file__).parents[2]
 def cell_id(scenario: Scenario, variant: Variant, source_hash: str) -> str:
     """16 hex digits: SHA-256 of canonical JSON of scenario (without `name`, `expect`), variant, source."""
     content = scenario.model_dump(mode="json", exclude={"name", "expect"})
-    return sha256(
-        canonical({"scenario": content, "variant": str(variant), "source": source_hash})
-    ).hexdigest()[:16]
+    return sha256(canonical({"scenario": content, "variant": str(variant), "source": source_hash})).hexdigest()[:16]
 
 
 def canonical(content: object) -> bytes:
@@ -87,9 +85,7 @@ def _names_in(content: bytes, module: str) -> frozenset[str]:
                 names |= {alias.asname or alias.name.partition(".")[0] for alias in aliases}
             case ast.Assign() | ast.AnnAssign():
                 names |= {
-                    each.id
-                    for each in ast.walk(node)
-                    if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+                    each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
                 }
     return frozenset(names)
 

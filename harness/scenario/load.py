@@ -50,9 +50,7 @@ class Block:
     file: Path
 
 
-def load_files(
-    paths: Sequence[Path | str], k: str | None = None, variants: Sequence[str] | None = None
-) -> list[Block]:
+def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequence[str] | None = None) -> list[Block]:
     """The blocks of several files.
 
     `variants` replaces those of the files; `k` keeps cells by scenario name and variant (see select.py).
@@ -106,9 +104,7 @@ def _toml(content: bytes) -> dict[str, Any]:
     try:
         raw = tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
-        raise ScenarioError(
-            f"UTF-8 text, got byte 0x{content[error.start]:02x} at offset {error.start}"
-        ) from None
+        raise ScenarioError(f"UTF-8 text, got byte 0x{content[error.start]:02x} at offset {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"TOML: {error}") from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets

@@ -122,9 +122,7 @@ def expand(
     for number, hit in enumerate(matched, 1):
         if not hit:
             value = {".".join(setting.path): setting.value for setting in excludes[number - 1]}
-            raise ScenarioError(
-                "at least one combination that matches", key=f"exclude[{number}]", value=value
-            )
+            raise ScenarioError("at least one combination that matches", key=f"exclude[{number}]", value=value)
     if not kept:
         raise ScenarioError("at least one combination left", key="exclude")
 
@@ -142,9 +140,7 @@ def _lists(table: dict[str, Any], above: Path) -> Iterator[tuple[Path, list[Any]
         elif isinstance(value, list) and value:
             yield path, value
         else:
-            raise ScenarioError(
-                "a list with at least one value", key=".".join(("matrix", *path)), value=value
-            )
+            raise ScenarioError("a list with at least one value", key=".".join(("matrix", *path)), value=value)
 
 
 def _axis(path: Path, values: list[Any]) -> Axis:
@@ -157,9 +153,7 @@ def _axis(path: Path, values: list[Any]) -> Axis:
     if tables and len(path) == 1:
         return tuple(_choice((), value, where) for value in values)
     hint = did_you_mean(path[-1], names_in(node_at(path[:-1]) or schema()))
-    raise ScenarioError(
-        f"a field of a scenario{hint}, or a list of tables that set fields", key=where, value=values
-    )
+    raise ScenarioError(f"a field of a scenario{hint}, or a list of tables that set fields", key=where, value=values)
 
 
 def _choice(path: Path, value: Any, where: str) -> Choice:
@@ -187,7 +181,7 @@ def _label(path: Path, value: Any) -> str:
         case str():
             return value
         case dict():
-            return "-".join([path[-1], *(_label((key,), each) for key, each in value.items())])
+            return "-".join(_label((key,), each) for key, each in value.items()) or path[-1]
         case list():
             return "-".join([path[-1], "x".join(str(each) for each in value)])
     return str(value)

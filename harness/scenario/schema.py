@@ -44,9 +44,7 @@ def plain(value: object, key: str = "", depth: int = _MAX_DEPTH) -> object:
                 plain(each, f"{key}.{name}" if key else str(name), depth - 1)
             return value
     expected = "a finite number, 64-bit integer, string, boolean, or a list or table of such"
-    raise ScenarioError(
-        expected if depth else f"tables nested at most {_MAX_DEPTH} deep", key=key or None, value=value
-    )
+    raise ScenarioError(expected if depth else f"tables nested at most {_MAX_DEPTH} deep", key=key or None, value=value)
 
 
 def _keywords(table: dict[str, Any]) -> dict[str, Any]:
@@ -68,9 +66,7 @@ def _shapes(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
 
 def _circuit(circuit: str) -> str:
     if circuit not in CIRCUITS and not re.fullmatch(FUNCTION, circuit):
-        raise ScenarioError(
-            f'{one_of("a circuit", circuit, CIRCUITS)}; or your own "module:function"', value=circuit
-        )
+        raise ScenarioError(f'{one_of("a circuit", circuit, CIRCUITS)}; or your own "module:function"', value=circuit)
     return circuit
 
 
@@ -85,9 +81,7 @@ def _expected(expect: Verdict | dict[str, Verdict]) -> Verdict | dict[str, Verdi
 
 Options = Annotated[dict[str, Any], AfterValidator(plain), AfterValidator(_keywords)]
 Size = Annotated[int, Field(ge=1, le=_MAX_WEIGHTS)]
-Shapes = Annotated[
-    dict[str, list[Size]], Field(min_length=1), AfterValidator(_keywords), AfterValidator(_shapes)
-]
+Shapes = Annotated[dict[str, list[Size]], Field(min_length=1), AfterValidator(_keywords), AfterValidator(_shapes)]
 Function = Annotated[str, Field(pattern=FUNCTION, max_length=200)]
 
 
@@ -137,9 +131,7 @@ class Optimizer(_Strict):
     learning_rate: float = Field(default=0.03, gt=0, le=1e6, description="Step size.")
     beta_1: float | None = Field(default=None, ge=0, lt=1, description="Adam: decay of the first moment.")
     beta_2: float | None = Field(default=None, ge=0, lt=1, description="Adam: decay of the second moment.")
-    epsilon: float | None = Field(
-        default=None, gt=0, le=1e6, description="Adam: outside the bias correction."
-    )
+    epsilon: float | None = Field(default=None, gt=0, le=1e6, description="Adam: outside the bias correction.")
     amsgrad: bool | None = Field(default=None, description="Adam: the AMSGrad form.")
     momentum: float | None = Field(default=None, ge=0, le=1, description="SGD: momentum.")
     nesterov: bool | None = Field(default=None, description="SGD: Nesterov momentum.")
@@ -159,11 +151,7 @@ class Optimizer(_Strict):
     @classmethod
     def _fill_in(cls, raw: Any) -> Any:
         defaults = OPTIMIZERS.get(str(raw.get("name", "adam")), {}) if isinstance(raw, dict) else {}
-        return (
-            {**raw, **{key: value for key, value in defaults.items() if raw.get(key) is None}}
-            if defaults
-            else raw
-        )
+        return {**raw, **{key: value for key, value in defaults.items() if raw.get(key) is None}} if defaults else raw
 
     @model_validator(mode="after")
     def _belongs(self) -> Self:
@@ -171,12 +159,8 @@ class Optimizer(_Strict):
             for key in keys:
                 value = getattr(self, key)
                 if value is not None and key not in OPTIMIZERS[self.name]:
-                    raise ScenarioError(
-                        f"no {key} with {self.name}: it belongs to {other}", key=key, value=value
-                    )
-        clips = [
-            key for key in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, key) is not None
-        ]
+                    raise ScenarioError(f"no {key} with {self.name}: it belongs to {other}", key=key, value=value)
+        clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, key) is not None]
         if len(clips) > 1:
             raise ScenarioError(
                 f"no {clips[0]} beside it: Keras takes one", key=clips[1], value=getattr(self, clips[1])
@@ -191,9 +175,7 @@ class Training(_Strict):
         default=32, ge=1, le=MAX_SAMPLES, description="Samples a step; the last batch may be smaller."
     )
     epochs: int = Field(default=30, ge=1, le=1_000_000, description="Passes over the data.")
-    loss: Literal["mse", "energy"] = Field(
-        default="mse", description="Mean squared error, or the mean output itself."
-    )
+    loss: Literal["mse", "energy"] = Field(default="mse", description="Mean squared error, or the mean output itself.")
     numerics: Literal["exact", "stock"] = Field(
         default="exact",
         description="`exact`: everything in the declared dtype. `stock`: what a plain `model.fit` computes.",
@@ -209,9 +191,7 @@ class Scenario(_Strict):
     circuit: Annotated[str, Field(max_length=200), AfterValidator(_circuit)] = Field(
         default="data_reuploading", description='A shipped circuit, or your own `"package.module:function"`.'
     )
-    circuit_options: Options = Field(
-        default={}, description="Further keyword arguments of the quantum function."
-    )
+    circuit_options: Options = Field(default={}, description="Further keyword arguments of the quantum function, or of the model's `build`.")
     weight_shapes: Shapes | None = Field(
         default=None, description="Weight shapes of your own function; a shipped circuit knows its own."
     )
@@ -221,13 +201,9 @@ class Scenario(_Strict):
     )
     wires: int = Field(default=1, ge=1, le=30, description="Qubits.")
     layers: int = Field(default=1, ge=1, le=1000, description="Layers of the circuit.")
-    device: str = Field(
-        default="default.qubit", pattern=NAME, max_length=60, description="A PennyLane device."
-    )
+    device: str = Field(default="default.qubit", pattern=NAME, max_length=60, description="A PennyLane device.")
     diff_method: DiffMethod = Field(default="best", description="How PennyLane differentiates.")
-    diff_options: Options = Field(
-        default={}, description="Gradient keyword arguments of the QNode, such as `h`."
-    )
+    diff_options: Options = Field(default={}, description="Gradient keyword arguments of the QNode, such as `h`.")
     shots: int | None = Field(
         default=None, ge=1, le=10_000_000, description="Samples of a measurement; none is analytic."
     )
@@ -268,10 +244,10 @@ class Scenario(_Strict):
                 key="shots",
                 value=self.shots,
             )
-        for key in ("weight_shapes", "circuit_options"):
-            value = getattr(self, key)
-            if value and self.model:
-                raise ScenarioError("no such table beside model, which builds its own", key=key, value=value)
+        if self.weight_shapes and self.model:
+            raise ScenarioError(
+                "no such table beside model, which builds its own", key="weight_shapes", value=self.weight_shapes
+            )
         if self.weight_shapes and self.circuit in CIRCUITS:
             raise ScenarioError(
                 f"none, since {self.circuit} knows its own", key="weight_shapes", value=self.weight_shapes

@@ -60,7 +60,6 @@ class Run:
             "plan": plan,
             "environment": environment,
             "workers": {},
-            
         }
         for scenario, cell_id, _ in trust.planned(plan):
             trust.scenario_name(scenario.get("name"))

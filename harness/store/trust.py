@@ -66,9 +66,7 @@ def check_outcome(document: dict[str, Any], cell_id: str) -> None:
 
 
 def _is_cell(cell: Any) -> bool:
-    return (
-        isinstance(cell, dict) and _matches(CELL_ID, cell.get("id")) and isinstance(cell.get("variant"), str)
-    )
+    return isinstance(cell, dict) and _matches(CELL_ID, cell.get("id")) and isinstance(cell.get("variant"), str)
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

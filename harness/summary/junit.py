@@ -26,16 +26,12 @@ def _case(suite: ElementTree.Element, cell: CellView) -> None:
     case = ElementTree.SubElement(
         suite, "testcase", classname=_legal(cell.scenario), name=_legal(cell.variant), time=time
     )
-    kind = {"fail": "failure", "error": "error", "uncompared": "skipped", "unsupported": "skipped"}.get(
-        cell.mark
-    )
+    kind = {"fail": "failure", "error": "error", "uncompared": "skipped", "unsupported": "skipped"}.get(cell.mark)
     if kind is not None:
         entry = ElementTree.SubElement(case, kind, message=_legal(cell.line))
         if kind != "skipped":
             entry.set("type", _legal(cell.verdict or cell.status))
-            entry.text = _legal(
-                "\n".join(line for line in (cell.line, cell.where, cell.reproduce, cell.log) if line)
-            )
+            entry.text = _legal("\n".join(line for line in (cell.line, cell.where, cell.reproduce, cell.log) if line))
 
 
 def _tally(cells: tuple[CellView, ...]) -> dict[str, str]:

@@ -51,9 +51,7 @@ def _problems(view: RunView, most: int = 50) -> list[str]:
     for group in view.groups[:most]:
         names = ", ".join(f"{cell.scenario}/{cell.variant}" for cell in group.cells[:5])
         more = f" and {len(group.cells) - 5} more" if len(group.cells) > 5 else ""
-        lines.append(
-            f"- {group.status} ({len(group.cells)}): {escape(_short(group.reason))} — {escape(names)}{more}"
-        )
+        lines.append(f"- {group.status} ({len(group.cells)}): {escape(_short(group.reason))} — {escape(names)}{more}")
     return [*lines, ""] if lines else []
 
 

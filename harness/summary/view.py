@@ -164,6 +164,11 @@ class RunView:
         return " ".join(part for part in (self.agreement, middle, self.rest) if part)
 
     @property
+    def exit_code_of_run(self) -> int:
+        """What `run` ends with where nobody asked for the gate: 3 if something did not finish, else 0."""
+        return 3 if self.counts["error"] else 0
+
+    @property
     def good(self) -> bool:
         """Whether the run is what was expected."""
         return self.exit_code == 0
@@ -182,9 +187,7 @@ class RunView:
     @property
     def largest_passing_r(self) -> float | None:
         """The tightest pass: largest residual over tolerance among cells that passed."""
-        return max(
-            (cell.r for cell in self.cells if cell.mark == "pass" and cell.r is not None), default=None
-        )
+        return max((cell.r for cell in self.cells if cell.mark == "pass" and cell.r is not None), default=None)
 
     @property
     def fastest(self) -> tuple[str, float] | None:
@@ -197,11 +200,7 @@ class RunView:
 
         A variant that was timed nowhere is left out; empty if no scenario has all the others.
         """
-        times = {
-            place: cell.step_s
-            for place, cell in self._by_place.items()
-            if cell.mark == "pass" and cell.step_s
-        }
+        times = {place: cell.step_s for place, cell in self._by_place.items() if cell.mark == "pass" and cell.step_s}
         variants = [variant for variant in self.variants if any(place[1] == variant for place in times)]
         shared = [name for name in self.scenarios if variants and all((name, v) in times for v in variants)]
         if not shared:

@@ -15,9 +15,7 @@ def agreement(counts: Mapping[Mark, int]) -> str:
     good, expected, bad = counts["pass"], counts["expected"], counts["fail"]
     compared = good + expected + bad
     cells = f"{compared} compared {_plural(compared, 'cell')}"
-    aside = (
-        f"; {expected} {_plural(expected, 'shows', 'show')} the fault that is expected" if expected else ""
-    )
+    aside = f"; {expected} {_plural(expected, 'shows', 'show')} the fault that is expected" if expected else ""
     if not compared:
         return "Nothing was compared."
     if bad:
@@ -60,7 +58,7 @@ def number(value: float | None, digits: int = 2) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
     if value == 0 or 0.01 <= abs(value) < 10_000:
-        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+        return f"{value:#.{digits}g}".removesuffix(".") if 0 < abs(value) < 10**digits else f"{value:.0f}"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 

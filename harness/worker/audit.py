@@ -35,7 +35,11 @@ def record(
     weights = model.trainable_weights
     recorder = Recorder(model)
     seconds = []
-    batches = [epoch[i : i + scenario.training.batch_size] for epoch in order for i in range(0, len(epoch), scenario.training.batch_size)]
+    batches = [
+        epoch[i : i + scenario.training.batch_size]
+        for epoch in order
+        for i in range(0, len(epoch), scenario.training.batch_size)
+    ]
     start_hashes = [digest(read(w)) for w in weights]
     for number, rows in enumerate(batches):
         progress(number, "compiling" if number == 0 and mode != "eager" else "audit")

@@ -47,7 +47,9 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         except Exception as error:
             traceback.print_exc()
             sys.stderr.flush()
-            channel.send("error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)})
+            channel.send(
+                "error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)}
+            )
         else:
             channel.send("done", body, arrays)
 
@@ -74,7 +76,9 @@ class Cell:
         model = self.new_model()
         layers = quantum_layers(model)
         if self.mode == "xla" and not all(layer.executor.traceable for layer in layers):
-            raise UnsupportedError("XLA compiles only default.qubit with backprop: the rest runs as Python inside the graph")
+            raise UnsupportedError(
+                "XLA compiles only default.qubit with backprop: the rest runs as Python inside the graph"
+            )
         resolved = self.resolved(model, layers)
         self.assert_as_requested(resolved)
         return {
@@ -91,7 +95,12 @@ class Cell:
         about, arrays, seconds = audit.record(
             model, self.backend, self.mode, self.scenario, self.x, self.y, self.order, self.progress
         )
-        body = {"audit": about, "step_seconds": seconds, "audit_s": time.perf_counter() - start, "flags": self.backend.flags()}
+        body = {
+            "audit": about,
+            "step_seconds": seconds,
+            "audit_s": time.perf_counter() - start,
+            "flags": self.backend.flags(),
+        }
         return body | {"memory": self.memory()}, arrays
 
     def fit(self, request: Message) -> Answer:
@@ -198,7 +207,9 @@ class Cell:
         """A silent fallback to another device or precision is an error, not a result."""
         for weight in resolved["weights"]:
             if weight["device"] != self.backend.accelerator:
-                raise RuntimeError(f"{weight['path']} lies on the {weight['device']}: requested {self.backend.accelerator}")
+                raise RuntimeError(
+                    f"{weight['path']} lies on the {weight['device']}: requested {self.backend.accelerator}"
+                )
             if not self.scenario.model and weight["dtype"] != self.scenario.dtype:
                 raise RuntimeError(f"{weight['path']} is {weight['dtype']}: requested {self.scenario.dtype}")
         requested = self.scenario.diff_method

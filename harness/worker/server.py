@@ -71,7 +71,9 @@ def receive_request(control: socket.socket) -> tuple[dict[str, Any] | None, int]
     return (json.loads(data), descriptors[0]) if data else (None, -1)
 
 
-def fork_child(request: dict[str, Any], descriptor: int, control: socket.socket, run_cell: Callable[[Channel], None]) -> int:
+def fork_child(
+    request: dict[str, Any], descriptor: int, control: socket.socket, run_cell: Callable[[Channel], None]
+) -> int:
     """Fork; the child serves its cell and never returns."""
     server = os.getpid()
     pid = os.fork()

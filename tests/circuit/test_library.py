@@ -1,5 +1,6 @@
 """The circuit library: every circuit resolves, runs, broadcasts, and measures what its file says."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -16,7 +17,12 @@ from harness.scenario.registry import CIRCUITS
 
 
 def bound_circuit(name, wires, layers, **options):
-    return bind(resolve(CIRCUITS[name]), wires, layers, options)
+    return one_feature_at_least(bind(resolve(CIRCUITS[name]), wires, layers, options))
+
+
+def one_feature_at_least(bound):
+    """A circuit that takes any number of features, given one."""
+    return dataclasses.replace(bound, features=bound.features or 1)
 
 
 def random_point(bound, seed=0, batch=()):
@@ -146,15 +152,20 @@ def test_qaoa_returns_the_terms_of_its_cost_hamiltonian():
     np.testing.assert_allclose(predict(bound, weights, inputs), expected, atol=1e-14)
 
 
+def test_qaoa_refuses_features_it_has_no_wire_for():
+    with pytest.raises(CircuitError, match="3 features on 2 wires"):
+        bind(qaoa, 2, 1, {}, features=3).tape()
+
+
 def test_qaoa_without_mixing_changes_no_cost():
     """exp(-i gamma H) commutes with every term, so |+...+> keeps expectation zero."""
-    bound = bind(qaoa, 3, 2, {})
+    bound = bind(qaoa, 3, 2, {}, features=2)
     weights, inputs = random_point(bound)
     np.testing.assert_allclose(predict(bound, {**weights, "beta": np.zeros(2)}, inputs), 0, atol=1e-14)
 
 
 def test_vqe_energy_ignores_the_inputs_and_is_bounded_by_the_ground_state():
-    bound = bind(vqe, 3, 2, {"coupling": 0.7, "field": 1.3})
+    bound = bind(vqe, 3, 2, {"coupling": 0.7, "field": 1.3}, features=1)
     weights, inputs = random_point(bound, batch=(4,))
     energies = predict(bound, weights, inputs)
     assert energies.shape == (4, 1)

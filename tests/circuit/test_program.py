@@ -1,5 +1,6 @@
 """Gate programs: they reproduce the circuit, their coefficients are exact, and what they cannot say they name."""
 
+import dataclasses
 import json
 import re
 import time
@@ -17,6 +18,11 @@ from harness.oracle.program import GateProgram
 from harness.scenario.registry import CIRCUITS
 
 SHAPES = {"w": (3,)}
+
+
+def library_circuit(name, wires, layers):
+    bound = bind(resolve(CIRCUITS[name]), wires, layers, {})
+    return dataclasses.replace(bound, features=bound.features or 2 if wires > 1 else 1)
 
 
 def program_of(function, wires=3, features=2, shapes=SHAPES):
@@ -61,7 +67,7 @@ def random_point(bound, seed):
     rng = np.random.default_rng(seed)
     weights = {name: rng.uniform(-3, 3, shape) for name, shape in bound.weight_shapes.items()}
     flat = np.concatenate([array.ravel() for array in weights.values()])
-    return weights, flat, rng.uniform(-2, 2, bound.features or 1)
+    return weights, flat, rng.uniform(-2, 2, bound.features)
 
 
 def assert_same_circuit(bound, program, seeds=(0, 1)):
@@ -78,7 +84,7 @@ def assert_same_circuit(bound, program, seeds=(0, 1)):
 @pytest.mark.parametrize(("wires", "layers"), [(1, 1), (2, 2), (4, 2)])
 @pytest.mark.parametrize("name", CIRCUITS)
 def test_the_program_of_every_library_circuit_reproduces_its_qnode(name, wires, layers):
-    bound = bind(resolve(CIRCUITS[name]), wires, layers, {})
+    bound = library_circuit(name, wires, layers)
     assert_same_circuit(bound, gate_program(bound))
 
 
@@ -295,8 +301,14 @@ def test_what_the_oracle_cannot_simulate_is_named_in_one_line(function, reason):
     assert program["gates"] == program["measurements"] == []
 
 
+def test_a_circuit_of_any_number_of_features_needs_to_be_told_how_many():
+    bound = bind(resolve(CIRCUITS["data_reuploading"]), 1, 1, {})
+    assert gate_program(bound)["not_covered"] == "the number of features is not known"
+    assert gate_program(dataclasses.replace(bound, features=2))["not_covered"] is None
+
+
 def test_a_deep_circuit_takes_a_fraction_of_a_second():
-    bound = bind(resolve(CIRCUITS["deep"]), 4, 8, {})
+    bound = library_circuit("deep", 4, 8)
     assert sum(np.prod(shape) for shape in bound.weight_shapes.values()) == 768
     start = time.perf_counter()
     program = gate_program(bound)

@@ -122,14 +122,10 @@ def _trace(rng: np.random.Generator, steps: int, samples: int = 20) -> dict[str,
 def _judgement(fault: str | None, rng, steps: int, variant: str, variants: Sequence[str]) -> Judgement:
     stages = {stage: _series(rng, steps) for stage in STAGES if fault != "uncompared"}
     pairs = tuple(
-        PairDifference(other, Stage.FORWARD, 3, "predictions", 1e-15, 4e-15)
-        for other in variants
-        if other != variant
+        PairDifference(other, Stage.FORWARD, 3, "predictions", 1e-15, 4e-15) for other in variants if other != variant
     )
     start = min(15, steps - 1)
-    place = dict(
-        stage=Stage.GRADIENT, step=start, tensor="weights", index=(2, 5, 2), r=4.4e4, effective_bits=11.0
-    )
+    place = dict(stage=Stage.GRADIENT, step=start, tensor="weights", index=(2, 5, 2), r=4.4e4, effective_bits=11.0)
     reason = f"step {start} gradient weights[2,5,2]: got 0.1, expected 0.2, r = 4.4e4, 11 bits"
     if fault in ("fault", "leak"):
         for values in (stages[Stage.GRADIENT].residual, stages[Stage.GRADIENT].r):

@@ -1,6 +1,7 @@
 """The reference in the documentation and the JSON Schema follow the schema."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import jsonschema
 import pytest
 
 from harness.scenario.json_schema import file_schema, update
-from harness.scenario.load import load_file
+from harness.scenario.load import load_file, parse
 from harness.scenario.schema import DataSpec, Optimizer, Scenario, Training
 
 ROOT = Path(__file__).parents[2]
@@ -49,3 +50,16 @@ def test_json_schema_refuses_mistakes(text: str) -> None:
     jsonschema.Draft7Validator.check_schema(schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tomllib.loads(text), schema)
+
+
+def test_examples_in_the_documentation_load(tmp_path: Path) -> None:
+    (tmp_path / "my_ansatz.py").write_text("def circuit(weights, inputs): ...")
+    document = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    own, matrix, entries = [
+        [each.name for each in parse(block.encode(), tmp_path / "fourier.toml").scenarios]
+        for block in re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
+    ]
+    assert own == ["fourier"]
+    assert len(matrix) == 3 * 2 * 2 - 2
+    assert "fourier-layers2-exact-lightning" in matrix
+    assert entries == ["tiny", "wide"]

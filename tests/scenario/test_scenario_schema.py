@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from harness.data import DATASETS, Dataset, make
+from harness.data.dataset import dataset
 from harness.scenario.errors import ScenarioError
 from harness.scenario.registry import CIRCUITS
 from harness.scenario.schema import Scenario
@@ -120,10 +123,6 @@ def test_wrong_field(fields: dict[str, Any], message: str) -> None:
         ({"shots": 10, "diff_method": "adjoint", "device": "lightning.qubit"}, "shots = 10: expected no shots"),
         ({"weight_shapes": {"w": [1]}}, "expected none, since data_reuploading knows its own"),
         ({"model": "m:b", "weight_shapes": {"w": [1]}, "circuit": "a:b"}, "weight_shapes = {w = [1]}: expected no"),
-        (
-            {"model": "m:b", "circuit_options": {"w": 1}},
-            "circuit_options = {w = 1}: expected no such table beside model",
-        ),
         ({"circuit_options": {"wires": 2}}, "circuit_options.wires = 2: expected another name"),
         (
             {"training": {"optimizer": {"name": "sgd", "beta_1": 0.5}}},
@@ -156,3 +155,15 @@ def test_registry_names_one_file_a_circuit() -> None:
     assert CIRCUITS["vqe"] == "harness.circuit.library.vqe:vqe"
     assert Scenario(name="x", circuit="vqe").source == CIRCUITS["vqe"]
     assert Scenario(name="x", model="m:b").source == "m:b"
+
+
+def test_a_new_circuit_or_data_set_is_one_registry_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def toy(samples: int, seed: int, *, height: float = 1.0) -> Dataset:
+        return dataset(np.zeros(samples), np.full(samples, height))
+
+    monkeypatch.setitem(DATASETS, "toy", toy)
+    monkeypatch.setitem(CIRCUITS, "toy_circuit", "elsewhere.toy:toy")
+    scenario = validate({"name": "x", "circuit": "toy_circuit", "data": {"name": "toy", "height": 2}})
+    assert scenario.source == "elsewhere.toy:toy"
+    assert make("toy", 3, 0, scenario.data.options).y.tolist() == [[2.0]] * 3
+    assert "data.hight = 2: expected an option of data set toy" in refuse(data={"name": "toy", "hight": 2})

@@ -9,7 +9,7 @@ from run_builder import VARIANTS, build_run, build_view
 
 from harness.store import Run
 from harness.summary import summarise, words
-from harness.summary.summarise import exit_code, expected_verdict
+from harness.summary.summarise import exit_code
 
 EVERYTHING = {
     (0, "tf"): "fault", (0, "jax"): "unsupported", (1, "jax"): "unsupported", (1, "tf"): "failed",
@@ -85,24 +85,20 @@ def test_an_expected_leak_is_good_but_an_expected_leak_that_is_gone_is_not(tmp_p
     kept = build_view(tmp_path / "a", faults={(0, "tf"): "leak"}, expect=expect)
     assert kept.exit_code == 0
     assert kept.cell("fourier-l1", "tf").mark == "expected"
-    assert (
-        kept.sentence == "17 of 18 compared cells agree within rounding; 1 shows the fault that is expected."
-    )
+    assert kept.sentence == "17 of 18 compared cells agree within rounding; 1 shows the fault that is expected."
     gone = build_view(tmp_path / "b", expect=expect)
     assert gone.exit_code == 1
     assert gone.cell("fourier-l1", "tf").line.endswith("(expected PRECISION-LEAK)")
 
 
-def test_the_expected_verdict_of_a_variant():
-    assert expected_verdict({}, "tf") == "ROUNDING"
-    assert expected_verdict({"expect": "LOCAL-FAULT"}, "tf") == "LOCAL-FAULT"
-    assert expected_verdict({"expect": {"tf": "LOCAL-FAULT"}}, "jax") == "ROUNDING"
+def test_an_expectation_that_is_no_verdict_is_never_met(tmp_path):
+    view = build_view(tmp_path, expect={"fourier-l1": "FINE", "fourier-l2": {"tf": ["x"]}})
+    assert [cell.mark for cell in view.cells].count("fail") == 6 + 1
+    assert view.cells[0].line.endswith("(expected FINE)")
 
 
 def test_the_first_divergence_is_the_earliest_not_the_first_listed(tmp_path):
-    run, judgements = build_run(
-        tmp_path, faults={(0, "tf"): "fault", (2, "jax"): "fault", (1, "tf"): "setup"}
-    )
+    run, judgements = build_run(tmp_path, faults={(0, "tf"): "fault", (2, "jax"): "fault", (1, "tf"): "setup"})
     view = summarise(run, judgements)
     assert view.first.name == "fourier-l2 · tf"
     judgements.pop(view.first.id)

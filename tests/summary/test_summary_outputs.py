@@ -100,9 +100,7 @@ def test_no_text_breaks_the_xml(text):
 def test_annotations_name_the_file_and_stay_on_one_line(view, hostile):
     lines = annotations.lines(view)
     assert len(lines) == 4
-    assert lines[0].startswith(
-        "::error file=scenarios/fourier.toml,title=fourier-l1 · tf::LOCAL-FAULT step 15"
-    )
+    assert lines[0].startswith("::error file=scenarios/fourier.toml,title=fourier-l1 · tf::LOCAL-FAULT step 15")
     assert [line.split()[0] for line in lines].count("::warning") == 1
     assert all(len(line.splitlines()) == 1 or "\x1b" in line for line in annotations.lines(hostile))
     assert all("\n" not in line and "\r" not in line for line in annotations.lines(hostile))

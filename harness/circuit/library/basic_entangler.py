@@ -9,9 +9,7 @@ import pennylane as qml
 from harness.circuit.definition import quantum_circuit
 
 
-@quantum_circuit(
-    weight_shapes=lambda wires, layers: {"weights": (layers, wires)}, features=lambda wires: wires
-)
+@quantum_circuit(weight_shapes=lambda wires, layers: {"weights": (layers, wires)}, features=lambda wires: wires)
 def basic_entangler(weights: Any, inputs: Any, wires: int) -> Any:
     """RY embedding, then PennyLane's `BasicEntanglerLayers` (RX and a CNOT ring); measures Z of every wire.
 

@@ -22,7 +22,7 @@ def data_reuploading(
 
     Args:
         weights: angles (layers + 1, wires, 3), radians.
-        inputs: (..., features); one feature unless the caller says otherwise.
+        inputs: (..., features), any number of them, radians.
         wires: number of wires.
         layers: number of encodings.
         scaling: factor on the inputs.

@@ -18,7 +18,7 @@ def deep(weights: Any, inputs: Any, wires: int, layers: int) -> Any:
 
     Args:
         weights: angles (layers, 8, wires, 3), radians.
-        inputs: (..., features); one feature unless the caller says otherwise.
+        inputs: (..., features), any number of them, radians.
         wires: number of wires.
         layers: number of encodings; the circuit has layers * (17 wires) gates, from two wires on.
     """

@@ -23,7 +23,7 @@ def hardware_efficient(weights: Any, inputs: Any, wires: int, layers: int) -> An
 
     Args:
         weights: angles (layers, wires, 2) of RY and RZ, radians; `dead_weights` says which have no effect.
-        inputs: (..., features); one feature unless the caller says otherwise.
+        inputs: (..., features), any number of them, radians.
         wires: number of wires.
         layers: number of layers.
     """

@@ -9,9 +9,7 @@ import pennylane as qml
 from harness.circuit.definition import quantum_circuit
 
 
-@quantum_circuit(
-    weight_shapes=lambda wires, layers: {"weights": (layers, wires)}, features=lambda wires: wires
-)
+@quantum_circuit(weight_shapes=lambda wires, layers: {"weights": (layers, wires)}, features=lambda wires: wires)
 def iqp(weights: Any, inputs: Any, wires: int, repeats: int = 1) -> Any:
     """PennyLane's `IQPEmbedding`, then `BasicEntanglerLayers`; measures Z of wire 0.
 

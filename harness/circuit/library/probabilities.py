@@ -16,7 +16,7 @@ def probabilities(weights: Any, inputs: Any, wires: int, layers: int) -> Any:
 
     Args:
         weights: angles (layers, wires, 3), radians.
-        inputs: (..., features); one feature unless the caller says otherwise.
+        inputs: (..., features), any number of them, radians.
         wires: number of wires.
         layers: number of layers.
     """

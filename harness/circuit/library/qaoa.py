@@ -10,7 +10,7 @@ from typing import Any
 
 import pennylane as qml
 
-from harness.circuit.definition import quantum_circuit
+from harness.circuit.definition import CircuitError, quantum_circuit
 from harness.circuit.library._parts import edges
 
 
@@ -21,11 +21,13 @@ def qaoa(gamma: Any, beta: Any, inputs: Any, wires: int, layers: int) -> Any:
     Args:
         gamma: angles of the cost layers (layers,), radians.
         beta: angles of the mixers (layers,), radians.
-        inputs: (..., features), the fields x; used round the wires.
+        inputs: (..., features), at most one a wire: the fields x, used round the wires.
         wires: number of wires.
         layers: number of cost and mixer layers.
     """
     features = inputs.shape[-1]
+    if features > wires:
+        raise CircuitError(f"qaoa: {features} features on {wires} wires: expected at most one a wire")
     for wire in range(wires):
         qml.Hadamard(wires=wire)
     for layer in range(layers):

@@ -9,9 +9,7 @@ import pennylane as qml
 from harness.circuit.definition import quantum_circuit
 
 
-@quantum_circuit(
-    weight_shapes=lambda wires, layers: {"weights": (layers, wires, 3)}, features=lambda wires: wires
-)
+@quantum_circuit(weight_shapes=lambda wires, layers: {"weights": (layers, wires, 3)}, features=lambda wires: wires)
 def strongly_entangling(weights: Any, inputs: Any, wires: int) -> Any:
     """A feature a wire, then PennyLane's `StronglyEntanglingLayers`; measures Z of wire 0.
 

@@ -18,7 +18,7 @@ def vqe(weights: Any, inputs: Any, wires: int, layers: int, coupling: float = 1.
 
     Args:
         weights: angles (layers + 1, wires), radians.
-        inputs: (..., features): not used, but their batch shape is; see below.
+        inputs: (..., features): no value is used, only their batch shape.
         wires: number of wires.
         layers: number of CNOT layers.
         coupling: strength of the Ising term.

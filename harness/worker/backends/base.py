@@ -12,7 +12,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-NUMERIC_ENVIRONMENT = ("XLA_", "TF_", "JAX_", "KERAS_", "NVIDIA_TF32", "OMP_", "MKL_", "OPENBLAS_", "TORCH_", "PYTORCH_")
+NUMERIC_ENVIRONMENT = (
+    "XLA_",
+    "TF_",
+    "JAX_",
+    "KERAS_",
+    "NVIDIA_TF32",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "TORCH_",
+    "PYTORCH_",
+)
 
 
 @dataclass(frozen=True)
@@ -70,5 +81,11 @@ class Backend(ABC):
 
 def thread_environment(threads: int) -> dict[str, str]:
     """Thread limits every numeric library reads."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    names = (
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    )
     return {name: str(threads) for name in names}

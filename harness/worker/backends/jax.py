@@ -63,7 +63,9 @@ class Jax(Backend):
                 [v.value for v in model.metrics_variables],
                 [v.value for v in model.optimizer.variables],
             )
-            loss, predictions, each, gradients, trainable, fixed, slots = run(*state, jax.numpy.asarray(x), jax.numpy.asarray(y))
+            loss, predictions, each, gradients, trainable, fixed, slots = run(
+                *state, jax.numpy.asarray(x), jax.numpy.asarray(y)
+            )
             for variables, values in (
                 (model.trainable_variables, trainable),
                 (model.non_trainable_variables, fixed),

@@ -1,0 +1,333 @@
+"""The command line: one thin function a command. Everything heavy is imported inside, so that `--help` is instant."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.store import Run
+    from harness.summary import RunView
+
+app = typer.Typer(
+    name="qparity",
+    help="Train the same seeded quantum model on every Keras backend: do they agree, which one is wrong, how fast is each?",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where run folders are kept.")]
+RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run id, a path, or `latest`.")]
+Scenarios = Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Scenario files (TOML).")]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", "-v", metavar="NAME", help="Run on this variant instead of the files' own (repeatable)."),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option("-k", metavar="EXPR", help="Only cells whose name or variant matches, such as 'adjoint and not jax'."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Pythons = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--python", metavar="BACKEND=PATH", help="Interpreter of a backend: jax=.venv-jax/bin/python (repeatable)."
+    ),
+]
+
+RESULTS = Path("results")
+REPORTS = Path("reports")
+INTERRUPTED = 130
+
+
+@app.command()
+def run(
+    scenarios: Scenarios,
+    variant: Variants = None,
+    k: Keep = None,
+    results: Results = RESULTS,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Run only what this run has not finished.")] = None,
+    force: Annotated[bool, typer.Option(help="Resume although the environment has changed.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Cells side by side. Default: the cores.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads, and cores, of each cell.")] = 1,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take.")] = 900.0,
+    python: Pythons = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the sweep.")] = None,
+    no_timing: Annotated[
+        bool,
+        typer.Option("--no-timing", help="Audits and one recorded fit a cell, no timing rounds (so far the only way)."),
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Judge afterwards; the exit code is the gate's.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write the HTML report afterwards.")] = False,
+) -> None:
+    """Run a sweep: the same training on every variant, recorded step by step."""
+    from harness.report.live import live
+    from harness.runner.begin import begin
+    from harness.runner.local import Options
+    from harness.runner.sweep import sweep
+    from harness.scenario.load import load_files
+    from harness.summary import summarise
+
+    options = Options(
+        threads=threads, timeout=timeout, interpreters=interpreters(python), **({"jobs": jobs} if jobs else {})
+    )
+    started, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)
+    with live(started) as listen:
+        complete = sweep(started, blocks, options, listen)
+    view = summarise(started)
+    show_end(view)
+    if not complete:
+        again = f"qparity run {' '.join(map(str, scenarios))} --resume {started.id}"
+        typer.echo(f"interrupted; go on with: {again}", err=True)
+    if report:
+        typer.echo(f"report: {write_report(view, None)}")
+    else:
+        typer.echo(f"the HTML report: qparity report {started.id}")
+    typer.echo(started.id)
+    raise typer.Exit(INTERRUPTED if not complete else view.exit_code if check else view.exit_code_of_run)
+
+
+@app.command()
+def check(
+    run: RunArgument = "latest",
+    results: Results = RESULTS,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
+    annotations: Annotated[
+        bool, typer.Option(help="Print GitHub annotations (default: under GitHub Actions).")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Judge a run. Exit code 0: as expected, 1: a disagreement, 3: something failed or nothing was compared."""
+    from harness.summary import annotations as annotation_lines
+    from harness.summary import junit as junit_xml
+    from harness.summary import markdown as markdown_text
+
+    view = judged(results, run)
+    if junit:
+        write(junit, junit_xml.render(view))
+    if markdown:
+        write(markdown, markdown_text.render(view))
+    if json:
+        print_json(view)
+    else:
+        show_view(view)
+        if annotations or os.environ.get("GITHUB_ACTIONS") == "true":
+            typer.echo("\n".join(annotation_lines.lines(view)))
+    raise typer.Exit(view.exit_code)
+
+
+@app.command()
+def report(
+    run: RunArgument = "latest",
+    results: Results = RESULTS,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: reports/RUN.html.")
+    ] = None,
+) -> None:
+    """Write the HTML report of a run: one file that opens offline."""
+    typer.echo(str(write_report(judged(results, run), output)))
+
+
+@app.command()
+def show(run: RunArgument = "latest", results: Results = RESULTS, json: Json = False) -> None:
+    """Print verdicts and step times of a run."""
+    view = judged(results, run)
+    if json:
+        print_json(view)
+    else:
+        show_view(view)
+
+
+@app.command(name="list")
+def list_cells(scenarios: Scenarios, variant: Variants = None, k: Keep = None, json: Json = False) -> None:
+    """List the cells that a run of these scenario files would have."""
+    from harness.runner.plan import make_blocks
+    from harness.scenario.load import load_files
+
+    cells = [cell for block in make_blocks(load_files(scenarios, k, variant)) for cell in block.cells]
+    if json:
+        rows = [
+            {"scenario": c.scenario.name, "variant": str(c.variant), "id": c.id, "steps": c.scenario.steps}
+            for c in cells
+        ]
+        typer.echo(json_module.dumps({"cells": rows}, indent=2))
+        return
+    for cell in cells:
+        typer.echo(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
+    typer.echo(f"{len({c.scenario.name for c in cells})} scenarios, {len(cells)} cells")
+
+
+@app.command()
+def doctor(
+    python: Pythons = None,
+    matrix: Annotated[
+        bool, typer.Option(help="Probe every mode x device x diff method, each in its own process.")
+    ] = False,
+    wires: Annotated[int, typer.Option(min=1, max=8, help="Wires of the probed circuit.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size of the probed training.")] = 5,
+    variant: Variants = None,
+    json: Json = False,
+) -> None:
+    """Say what can run on this machine and, in words, what cannot and why."""
+    from harness.runner import probe
+    from harness.summary import doctor as words
+
+    if matrix:
+        found = probe.matrix(interpreters(python), variant, wires, batch_size)
+        typer.echo(json_module.dumps(found, indent=2) if json else words.matrix_text(found))
+    else:
+        about = probe.backends(interpreters(python))
+        typer.echo(json_module.dumps(about, indent=2) if json else words.backends_text(about))
+
+
+@app.command()
+def export(
+    run: RunArgument = "latest",
+    results: Results = RESULTS,
+    format: Annotated[str, typer.Option("--format", metavar="csv|json", help="One row a cell.")] = "csv",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: standard output.")
+    ] = None,
+) -> None:
+    """Export the cells of a run, with verdicts, as CSV or JSON."""
+    from harness.summary import csv as csv_view
+    from harness.summary import json as json_view
+
+    if format not in ("csv", "json"):
+        raise UsageProblem(f"--format = {format!r}: expected csv or json")
+    document = json_view.document(judged(results, run))
+    text = csv_view.render(document) if format == "csv" else json_module.dumps(document, indent=2) + "\n"
+    if output:
+        write(output, text)
+    else:
+        typer.echo(text, nl=False)
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="The scenario file to write.")] = Path("scenario.toml")) -> None:
+    """Write a commented scenario file to start from."""
+    from harness.scenario.starter import STARTER
+
+    if path.exists():
+        raise UsageProblem(f"{path}: exists already")
+    write(path, STARTER)
+    typer.echo(f"{path}   # qparity run {path}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from harness.scenario.json_schema import file_schema
+
+    typer.echo(json_module.dumps(file_schema(), indent=2))
+
+
+class UsageProblem(Exception):
+    """Bad input found by a command itself: one line, exit code 2."""
+
+
+def main() -> None:
+    """Run the command line; bad input is one line and exit code 2, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(standalone_mode=True)
+    except (UsageProblem, *input_errors()) as error:
+        typer.echo(f"qparity: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except OSError as error:
+        typer.echo(f"qparity: {error.filename or ''}: {error.strerror or error}", err=True)
+        raise SystemExit(2) from None
+
+
+def input_errors() -> tuple[type[Exception], ...]:
+    """The errors that mean bad input; asked for only once something has been raised."""
+    from harness.scenario.errors import ScenarioError
+    from harness.store import StoreError
+
+    return ScenarioError, StoreError
+
+
+def interpreters(pairs: list[str] | None) -> dict[str, str]:
+    """`backend=path` and `backend@accelerator=path` as a dict."""
+    found = {}
+    for pair in pairs or []:
+        name, equals, path = pair.partition("=")
+        backend, _, accelerator = name.partition("@")
+        if not equals or backend not in ("tensorflow", "torch", "jax") or accelerator not in ("", "cpu", "gpu"):
+            raise UsageProblem(f"--python = {pair!r}: expected BACKEND=PATH, BACKEND one of tensorflow, torch, jax")
+        if not Path(path).is_file():
+            raise UsageProblem(f"--python = {pair!r}: expected the path of a Python interpreter")
+        found[name] = path
+    return found
+
+
+def judged(results: Path, reference: str) -> RunView:
+    """The run meant by a reference, judged; damaged files are named on standard error."""
+    from harness.store import Run, resolve
+    from harness.summary import summarise
+
+    loaded: Run = Run.load(resolve(results, reference))
+    for file, fault in loaded.damaged:
+        typer.echo(f"qparity: {loaded.path / file}: {fault}; treated as missing", err=True)
+    return summarise(loaded)
+
+
+def show_end(view: RunView) -> None:
+    """Print a run that has just been watched: without a terminal its cells stand above already."""
+    if sys.stdout.isatty():
+        show_view(view)
+    else:
+        typer.echo(view.sentence)
+
+
+def show_view(view: RunView) -> None:
+    """Print a run for people."""
+    from rich.console import Console
+
+    from harness.summary.terminal import show
+
+    show(view, Console())
+
+
+def write_report(view: RunView, output: Path | None) -> Path:
+    """Write the HTML report and say where."""
+    from harness.report.html import render
+
+    target = output or REPORTS / f"{view.id}.html"
+    write(target, render(view))
+    return target
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def print_json(view: RunView) -> None:
+    """The stable JSON object of a run."""
+    from harness.summary import json as json_view
+
+    document: dict[str, Any] = json_view.document(view)
+    typer.echo(json_module.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    main()

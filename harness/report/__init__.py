@@ -1,0 +1,5 @@
+"""Rendering: a run's view as one self-contained HTML file."""
+
+from harness.report.html import render
+
+__all__ = ["render"]

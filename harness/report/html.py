@@ -1,0 +1,128 @@
+"""The HTML report: one file that opens from disk, offline, and can be mailed.
+
+Verdict, matrix and tables are rendered here and read without JavaScript. Charts are Vega-Lite specifications drawn
+in the browser by a bundle that the file carries. Nothing can be fetched: the content policy forbids it, and names
+the only scripts that may run by their hash.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.report import charts, data, palette
+from harness.summary import CellView, RunView
+from harness.summary import json as summary_json
+from harness.summary.words import number, seconds, size
+
+MOST_PAIRS = 200
+
+
+def render(view: RunView) -> str:
+    """The whole report as text, to be written as UTF-8."""
+    scripts = {"vega": _vega(), "app": _file("rows.js") + _file("app.js")}
+    return _environment().get_template("report.html.j2").render(
+        view=view,
+        scripts={name: Markup(text) for name, text in scripts.items()},
+        style=Markup(_file("style.css") + palette.css(view.variants)),
+        policy=_policy(scripts.values()),
+        run_data=_embedded(summary_json.document(view)),
+        series_data=_embedded(data.series(view)),
+        spec_data=_embedded(charts.specifications(view.variants)),
+        charts=charts.CHARTS,
+        palette_data=_embedded(palette.for_charts(view.variants)),
+        csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(data.csv(view).encode()).decode(),
+        phases=data.phases(view),
+        most_pairs=MOST_PAIRS,
+    )  # fmt: skip
+
+
+def anchor(cell: CellView) -> str:
+    """The deep link to a cell, such as `#fourier-l2/jax-jit`."""
+    return f"#{quote(cell.scenario, safe='')}/{quote(cell.variant, safe='')}"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
+    environment.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    return environment
+
+
+@lru_cache(maxsize=1)
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script; wrapped, because the bundle's top level leaks its names."""
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return _unclosable(f"(() => {{{bundle}}})();")
+
+
+@lru_cache(maxsize=8)
+def _file(name: str) -> str:
+    return resources.files("harness.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Any) -> str:
+    """Only our own scripts, no connection of any kind; Vega compiles its expressions, hence `unsafe-eval`."""
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(document: Any) -> Markup:
+    """JSON for a `<script type="application/json">`: no `<` is left that could close or open an element."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text.encode("utf-8", "replace").decode())
+
+
+def _unclosable(script: str) -> str:
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _depth(cell: CellView) -> str:
+    """How strong a pass's colour is: a class for each digit to spare, up to three."""
+    digits = -math.log10(cell.r) if cell.r else 3.0
+    return f"d{max(0, min(3, math.floor(digits)))}"
+
+
+def _label(cell: CellView) -> str:
+    words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
+
+
+def _dashes(variant: str) -> str:
+    return " ".join(map(str, palette.style(variant)[2]))
+
+
+def _phase(name: str) -> str:
+    return name.removesuffix("_s").replace("_", " ")
+
+
+def _plain(value: Any) -> str:
+    """A value of the environment as one would write it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "none"
+    return str(value)

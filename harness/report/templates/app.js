@@ -1,0 +1,139 @@
+"use strict";
+// Links the server-rendered matrix to the charts: choose a cell by click, keyboard or deep link; theme; downloads.
+(() => {
+  const root = document.documentElement;
+  const $ = (id) => document.getElementById(id);
+  const read = (id) => JSON.parse($(id).textContent);
+  const run = read("run-data"), series = read("series-data"), specs = read("spec-data"), palette = read("palette-data");
+  const cells = new Map(run.cells.map((cell) => [cell.id, cell]));
+  const links = [...document.querySelectorAll("#matrix a[data-cell]")];
+  const views = {};
+  const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series) : []);
+  let chosen = null;
+  root.classList.add("js");
+
+  // Charts
+
+  const dark = () => root.dataset.theme === "dark";
+
+  function theme() {
+    const ink = dark() ? "#e6e6e6" : "#1b1f24", faint = dark() ? "#3a3f46" : "#d8dde3";
+    const axis = { labelColor: ink, titleColor: ink, gridColor: faint, domainColor: faint, tickColor: faint };
+    return {
+      background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, axis: axis,
+      legend: { labelColor: ink }, range: { category: dark() ? palette.dark : palette.light },
+    };
+  }
+
+  async function draw() {
+    const signals = { chosen: chosen ? chosen.variant : "", alarm: dark() ? "#ff9d5c" : "#a84300", ink: theme().axis.labelColor };
+    await Promise.all(Object.entries(specs).map(async ([name, spec]) => {
+      const found = rows(name);
+      $("chart-" + name).parentElement.classList.toggle("empty", found.length === 0);
+      const params = spec.params.map((param) => ({ ...param, value: signals[param.name] }));
+      const full = { ...spec, params, datasets: { rows: found }, config: theme() };
+      const actions = { export: true, source: false, compiled: false, editor: false };
+      const options = { renderer: "svg", logLevel: 1, actions, tooltip: { theme: dark() ? "dark" : "light" } };
+      if (views[name]) views[name].finalize();
+      views[name] = (await window.vegaEmbed($("chart-" + name), full, options)).view;
+    }));
+    root.dataset.ready = "true";
+  }
+
+  function refresh() {
+    return Promise.all(Object.entries(views).map(([name, view]) => {
+      const found = rows(name);
+      $("chart-" + name).parentElement.classList.toggle("empty", found.length === 0);
+      return view.signal("chosen", chosen.variant).data("rows", found).runAsync();
+    }));
+  }
+
+  // Choosing a cell
+
+  function describe(cell) {
+    $("chosen-name").textContent = cell.scenario + " · " + cell.variant;
+    $("chosen-line").textContent = cell.line;
+    const facts = {
+      expected: cell.expected === "ROUNDING" ? null : cell.expected,
+      "largest r": cell.r === null ? null : cell.r.toPrecision(3),
+      "effective bits": cell.effective_bits === null ? null : cell.effective_bits.toFixed(1),
+      note: cell.annotations.join("; "), log: cell.log, "run again": cell.reproduce,
+    };
+    $("chosen-facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([key, value]) => {
+      const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
+      term.textContent = key;
+      detail.textContent = value;
+      return [term, detail];
+    }));
+  }
+
+  function choose(link) {
+    chosen = cells.get(link.dataset.cell);
+    for (const other of links) {
+      other.tabIndex = other === link ? 0 : -1;
+      other.toggleAttribute("aria-current", other === link);
+    }
+    $("detail").dataset.cell = chosen.scenario + "/" + chosen.variant;
+    describe(chosen);
+    if (root.dataset.ready) refresh();
+  }
+
+  const decoded = (text) => { try { return decodeURIComponent(text); } catch { return text; } };
+  const linked = () => links.find((link) => decoded(link.getAttribute("href")) === decoded(location.hash));
+
+  function go(link) {
+    if (!link) return;
+    history.replaceState(null, "", link.getAttribute("href"));
+    link.focus();
+    choose(link);
+  }
+
+  function move(rowStep, columnStep) {
+    const here = links.find((link) => link.tabIndex === 0);
+    if (!here) return;
+    const place = (link) => [Number(link.dataset.row), Number(link.dataset.column)];
+    const [row, column] = place(here);
+    const ahead = (link) => (rowStep ? (place(link)[0] - row) * rowStep : (place(link)[1] - column) * columnStep);
+    const inLine = links.filter((link) => place(link)[rowStep ? 1 : 0] === (rowStep ? column : row) && ahead(link) > 0);
+    go(inLine.sort((a, b) => ahead(a) - ahead(b))[0]);
+  }
+
+  function nextFailure() {
+    const here = links.findIndex((link) => link.tabIndex === 0);
+    const order = [...links.slice(here + 1), ...links.slice(0, here + 1)];
+    go(order.find((link) => !cells.get(link.dataset.cell).as_expected));
+  }
+
+  function toggleTheme() {
+    root.dataset.theme = dark() ? "light" : "dark";
+    draw();
+  }
+
+  function download() {
+    const blob = new Blob([$("run-data").textContent], { type: "application/json" });
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: "qparity-" + run.run + ".json" });
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  const keys = { n: nextFailure, d: toggleTheme };
+  const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (keys[event.key]) keys[event.key]();
+    if (arrows[event.key] && document.activeElement.closest("#matrix")) {
+      event.preventDefault();
+      move(...arrows[event.key]);
+    }
+  });
+  for (const link of links) link.addEventListener("click", (event) => { event.preventDefault(); go(link); });
+  window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); });
+  $("only-odd").addEventListener("change", (event) => $("matrix").classList.toggle("only-odd", event.target.checked));
+  $("theme").addEventListener("click", toggleTheme);
+  $("json").addEventListener("click", download);
+
+  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const start = linked() || links.find((link) => !cells.get(link.dataset.cell).as_expected) || links[0];
+  if (start) choose(start);
+  draw();
+})();

@@ -1,0 +1,52 @@
+"""What all tests share: which backends are here, and the command line in its own process."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
+VARIANTS = {"tensorflow": ["tf", "tf-graph", "tf-xla"], "torch": ["torch"], "jax": ["jax", "jax-jit"]}
+ROOT = Path(__file__).parent.parent
+
+
+def backends() -> list[str]:
+    """The backends under test: `QPARITY_BACKENDS`, or all three; one that should be here and is not is a failure, not a skip."""
+    return os.environ.get("QPARITY_BACKENDS", "tensorflow torch jax").split()
+
+
+def variants() -> list[str]:
+    """Every variant of the backends under test."""
+    return [variant for backend in backends() for variant in VARIANTS[backend]]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("backend"):
+        missing = [name for name in mark.args if name not in backends()]
+        if missing:
+            pytest.skip(f"needs {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _installed() -> None:
+    for backend in backends():
+        assert importlib.util.find_spec(PACKAGES[backend]), f"{backend} is under test but not installed"
+
+
+Qparity = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def qparity() -> Qparity:
+    """Run the command line as a user does; `qparity("list", file)` returns the finished process."""
+
+    def run(*arguments: object, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
+        environment = {k: v for k, v in os.environ.items() if k != "GITHUB_ACTIONS"} | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=timeout)
+
+    return run

@@ -1,0 +1,135 @@
+"""Losses against their definitions, optimizers against formulas written out by hand and against Keras itself."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness.oracle import declared_hyperparameters, evaluate_loss, reference_optimizer
+
+WEIGHTS = [np.array([0.5, -1.5]), np.array([[2.0]])]
+GRADIENTS = [[np.array([0.25, -3.0]) / (t + 1), np.array([[1e-4 * t]])] for t in range(5)]
+
+
+def run(table, dtype="float64", real=np.float64):
+    optimizer = reference_optimizer(table, dtype, real)
+    weights = [w.astype(real) for w in WEIGHTS]
+    state = optimizer.start(weights)
+    for gradients in GRADIENTS:
+        state, weights = optimizer.step(state, weights, [g.astype(real) for g in gradients])
+    return state, weights
+
+
+def test_mse_and_its_slope():
+    f, y = np.array([[1.0, 2.0], [0.0, 0.0], [4.0, 0.0]]), np.zeros((3, 2))
+    loss = evaluate_loss("mse", f, y, np.array([0, 2, 3]))
+    assert loss.samples.tolist() == [2.5, 0, 8]
+    assert loss.steps.tolist() == [1.25, 8]
+    assert loss.cotangents.tolist() == [[0.5, 1.0], [0, 0], [4, 0]]
+
+
+def test_energy_is_the_mean_prediction_whatever_the_targets():
+    f = np.array([[1.0, 2.0], [0.0, -1.0]])
+    loss = evaluate_loss("energy", f, np.zeros((2, 1)), np.array([0, 2]))
+    assert loss.steps.tolist() == [0.5]
+    assert (loss.cotangents == 0.25).all()
+    assert loss.magnitudes.tolist() == [1.0]
+
+
+def test_losses_stay_in_long_double():
+    f = np.array([[1.0]], np.longdouble) / 3
+    assert evaluate_loss("mse", f, np.zeros((1, 1), np.longdouble), np.array([0, 1])).steps.dtype == np.longdouble
+
+
+@pytest.mark.parametrize(("name", "targets"), [("hinge", (2, 1)), ("mse", (2, 2))])
+def test_unknown_loss_and_wrong_targets_are_refused(name, targets):
+    with pytest.raises(ValueError, match=r"expected one of|targets of shape"):
+        evaluate_loss(name, np.zeros((2, 1)), np.zeros(targets), np.array([0, 2]))
+
+
+def test_adam_by_hand():
+    state, weights = run({"name": "adam", "learning_rate": 0.03})
+    w, m, v = 0.5, 0.0, 0.0
+    for t in range(1, 6):
+        g = 0.25 / t
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        w -= 0.03 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 1e-7)
+    assert weights[0][0] == pytest.approx(w, rel=1e-14)
+    assert state.steps == 5
+    assert state.slots["m"][0][0] == pytest.approx(m, rel=1e-13)
+
+
+def test_sgd_with_nesterov_momentum_by_hand():
+    _, weights = run({"name": "sgd", "learning_rate": 0.1, "momentum": 0.5, "nesterov": True})
+    w, m = 0.5, 0.0
+    for t in range(1, 6):
+        g = 0.25 / t
+        m = 0.5 * m - 0.1 * g
+        w += 0.5 * m - 0.1 * g
+    assert weights[0][0] == pytest.approx(w, rel=1e-14)
+
+
+def test_hyperparameters_are_quantised_to_the_declared_dtype():
+    assert declared_hyperparameters({"name": "adam"}, "float32")["beta_2"] == float(np.float32(0.999))
+    assert declared_hyperparameters({"name": "adam"}, "float64")["beta_2"] == 0.999
+    assert reference_optimizer({"name": "adam"}, "float64", np.longdouble).beta_1 == np.longdouble(0.9)
+    with pytest.raises(ValueError, match="lion"):
+        reference_optimizer({"name": "lion"}, "float64", np.float64)
+
+
+TABLES = [
+    {"name": "adam", "learning_rate": 0.03},
+    {"name": "adam", "learning_rate": 0.03, "amsgrad": True, "weight_decay": 0.1},
+    {"name": "adam", "learning_rate": 0.03, "beta_1": 0.5, "beta_2": 0.8, "epsilon": 1e-3, "clipnorm": 0.5},
+    {"name": "sgd", "learning_rate": 0.1},
+    {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "clipvalue": 0.2},
+    {
+        "name": "sgd",
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "nesterov": True,
+        "global_clipnorm": 0.5,
+        "weight_decay": 0.1,
+    },
+]
+KERAS = """
+import json, sys, numpy as np, keras
+keras.config.set_floatx("float64")
+tables, weights, gradients = json.load(sys.stdin)
+result = []
+for table in tables:
+    kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[table.pop("name")]
+    variables = [keras.Variable(np.array(w), dtype="float64") for w in weights]
+    optimizer = kind(**table)
+    optimizer.build(variables)
+    for step in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(np.array(g), dtype="float64") for g in step], variables)
+    result.append([np.asarray(keras.ops.convert_to_numpy(v)).ravel().tolist() for v in variables])
+print(json.dumps(result))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch and keras")
+def test_optimizers_are_keras():
+    sent = json.dumps([TABLES, [w.tolist() for w in WEIGHTS], [[g.tolist() for g in step] for step in GRADIENTS]])
+    environment = os.environ | {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", KERAS],
+        input=sent,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=True,
+    )
+    theirs = json.loads(done.stdout.splitlines()[-1])
+    for table, arrays in zip(TABLES, theirs, strict=True):
+        _, ours = run(table, real=np.longdouble)
+        for mine, keras in zip(ours, arrays, strict=True):
+            # Keras clips norms through ops.maximum and ops.minimum, which on torch answer a float64 in float32.
+            leaks = {"clipnorm", "global_clipnorm"} & set(table)
+            assert np.abs(mine.ravel() - keras).max() < (1e-7 if leaks else 1e-14), table

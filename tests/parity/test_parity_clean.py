@@ -1,0 +1,114 @@
+"""Correct trainings pass, with margin, and what is said of them is complete and can be written as JSON."""
+
+import json
+from dataclasses import replace
+from itertools import product
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from harness.parity import STAGES, Observation, Stage, Verdict, judge
+
+from .fake import Setting, observe, variants
+
+MATRIX = list(product(["float32", "float64"], ["adam", "sgd"], ["mse", "energy"], [False, True]))
+
+
+@pytest.mark.parametrize(("dtype", "optimizer", "loss", "probs"), MATRIX)
+def test_clean_training_is_rounding(dtype, optimizer, loss, probs):
+    for seed in range(3):
+        setting = Setting(dtype=dtype, optimizer=optimizer, loss=loss, probs=probs, seed=seed, wires=1 + seed)
+        judged = judge([observe(setting)])["torch"]
+        assert judged.verdict == Verdict.ROUNDING, judged.reason
+        assert judged.r < 0.9
+        assert list(judged.stages) == list(STAGES[1:])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_no_alarm_near_a_perfect_fit(dtype, optimizer):
+    """The trap of judging gradients by the oracle's own predictions: residuals of the size of rounding."""
+    setting = Setting(dtype=dtype, optimizer=optimizer, lucky=True, epochs=4, options=(("learning_rate", 1e-7),))
+    observation = observe(setting)
+    assert observation.trace["loss"].max() < 1e-6
+    judged = judge([observation])["torch"]
+    assert judged.verdict == Verdict.ROUNDING, judged.reason
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_alarm_over_many_adam_steps(dtype):
+    judged = judge([observe(Setting(wires=1, dtype=dtype, epochs=100))])["torch"]
+    assert judged.verdict == Verdict.ROUNDING, judged.reason
+    assert len(judged.stages[Stage.UPDATE].r) == 300
+
+
+@pytest.mark.parametrize("options", [(("momentum", 0.9),)])
+def test_momentum(options):
+    for dtype in ("float32", "float64"):
+        judged = judge([observe(Setting(optimizer="sgd", dtype=dtype, epochs=10, options=options))])["torch"]
+        assert judged.verdict == Verdict.ROUNDING, judged.reason
+
+
+def test_judgement_is_json():
+    for fault in ("", "stale weights", "gradient x2", "swapped weights"):
+        judged = judge([observe(Setting(fault=fault))])["torch"]
+        text = json.dumps(judged.to_dict(), allow_nan=False)
+        keys = "verdict stage step tensor index got expected residual tolerance r effective_bits ulps"
+        assert set(keys.split()) <= set(json.loads(text))
+        json.dumps([s.to_dict() for s in judged.stages.values()], allow_nan=False)
+        json.dumps([p.to_dict() for p in judged.pairs], allow_nan=False)
+
+
+def test_bitwise_twins_and_fit_are_annotated():
+    first, second = variants(Setting(), "jax", "jax-jit")
+    final = {f"final_weights/{k}": first.trace[f"new_weights/{k}"][-1] for k in (0, 1)}
+    first = replace(first, trace=dict(first.trace) | final)
+    moved = {name: array + 1e-9 for name, array in final.items()}
+    second = replace(second, trace=dict(second.trace) | moved)
+    judged = judge([first, second])
+    assert "bitwise equal to jax-jit" in judged["jax"].annotations
+    assert any("bitwise the audit's weights" in note for note in judged["jax"].annotations)
+    assert any("differ from the audit's by 1e-09" in note for note in judged["jax-jit"].annotations)
+
+
+def test_cells_that_did_not_run_get_no_verdict():
+    done, dead = variants(Setting(), "jax", "torch")
+    dead = Observation(dict(dead.outcome) | {"status": "crashed"}, None)
+    empty = Observation(dict(done.outcome) | {"id": "tf", "variant": "tf"}, None)
+    trace = {name: array for name, array in done.trace.items() if name != "loss"}
+    cut = Observation(dict(done.outcome) | {"id": "cut", "variant": "cut"}, trace)
+    judged = judge([done, dead, empty, cut])
+    assert set(judged) == {"jax", "tf", "cut"}
+    assert judged["tf"].verdict == Verdict.NOT_COMPARED
+    assert "without loss" in judged["cut"].reason
+
+
+def test_effective_bits_and_series_are_those_of_the_dtype():
+    for dtype, low, high in (("float32", 20, 32), ("float64", 48, 64)):
+        judged = judge([observe(Setting(dtype=dtype))])["torch"]
+        bits = judged.stages[Stage.FORWARD].effective_bits
+        assert low < bits.min() < high
+        series = judged.stages[Stage.GRADIENT]
+        assert np.allclose(series.r, series.residual / series.tolerance)
+        assert series.worst_step == int(np.argmax(series.r))
+
+
+def test_wide_circuits_are_sampled_and_it_is_said(monkeypatch):
+    monkeypatch.setattr("harness.parity.audit.AUDIT_ALL_UP_TO_WIRES", 1)
+    judged = judge([observe(Setting(samples=2, batch=1, epochs=5))])["torch"]
+    assert judged.verdict == Verdict.ROUNDING
+    assert any("audited at" in note and "of 10 steps" in note for note in judged.annotations)
+    series = judged.stages[Stage.FORWARD].r
+    assert np.isnan(series).any()
+    assert not np.isnan(series[[0, -1]]).any()
+    assert not np.isnan(judged.stages[Stage.UPDATE].r).any()
+
+
+def test_judging_a_sweep_takes_seconds():
+    one = observe(Setting(wires=1, layers=4, samples=96, batch=32, epochs=30))
+    block = [replace(one, outcome=dict(one.outcome) | {"id": f"v{k}", "variant": f"v{k}"}) for k in range(4)]
+    start = perf_counter()
+    judged = judge(block)
+    assert perf_counter() - start < 5  # six such blocks make the 24 cells of the shipped sweep
+    assert {j.verdict for j in judged.values()} == {Verdict.ROUNDING}

@@ -1,0 +1,124 @@
+"""The gate is tested too: every injected fault is found at its exact step and stage, and nothing else alarms."""
+
+import numpy as np
+import pytest
+
+from harness.parity import Stage, Verdict, judge
+
+from .fake import Setting, observe, variants
+
+# fault: (stage, verdict in float32, verdict in float64)
+LOCAL, LEAK, SETUP, PASS = Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK, Verdict.SETUP_FAULT, Verdict.ROUNDING
+FAULTS = {
+    "gradient x2": (Stage.GRADIENT, LOCAL, LOCAL),
+    "sign flip": (Stage.GRADIENT, LOCAL, LOCAL),
+    "gradient x(1+1e-4)": (Stage.GRADIENT, LOCAL, LOCAL),
+    "secretly shuffled": (Stage.FORWARD, LOCAL, LOCAL),
+    "wrong wire": (Stage.FORWARD, LOCAL, LOCAL),
+    "reversed CNOT": (Stage.FORWARD, LOCAL, LOCAL),
+    "off by one": (Stage.FORWARD, LOCAL, LOCAL),
+    "secretly stale": (Stage.FORWARD, LOCAL, LOCAL),
+    "sum for mean": (Stage.LOSS, LOCAL, LOCAL),
+    "stale weights": (Stage.UPDATE, LOCAL, LOCAL),
+    "epsilon 1e-8": (Stage.UPDATE, LOCAL, LOCAL),
+    "beta2 .9991": (Stage.UPDATE, LOCAL, LOCAL),
+    "lr + 1e-4": (Stage.UPDATE, LOCAL, LOCAL),
+    "dropped sample": (Stage.SETUP, SETUP, SETUP),
+    "shuffled batch": (Stage.SETUP, SETUP, SETUP),
+    "float32 forward": (Stage.FORWARD, PASS, LEAK),
+    "float32 loss": (Stage.LOSS, PASS, LEAK),
+    "float32 gradient": (Stage.GRADIENT, PASS, LEAK),
+    "float32 update": (Stage.UPDATE, PASS, LEAK),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", [3, 5])
+def test_fault_is_found_at_its_step_and_stage(fault, dtype, at):
+    judged = judge([observe(Setting(dtype=dtype, fault=fault, at=at))])["torch"]
+    stage, low, high = FAULTS[fault]
+    verdict = low if dtype == "float32" else high
+    assert judged.verdict == verdict, judged.reason
+    if verdict != PASS:
+        assert (judged.step, judged.stage) == (at, stage), judged.reason
+        assert f"step {at} {stage}" in judged.reason
+
+
+@pytest.mark.parametrize("fault", ["gradient x2", "wrong wire", "sum for mean", "lr + 1e-4", "secretly stale"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_faults_are_found_from_the_first_step_in_float64(fault, optimizer):
+    at = 1 if fault == "secretly stale" else 0
+    judged = judge([observe(Setting(optimizer=optimizer, fault=fault, at=at))])["torch"]
+    assert (judged.step, judged.stage) == (at, FAULTS[fault][0]), judged.reason
+    assert judged.verdict == Verdict.LOCAL_FAULT
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+def test_only_the_faulty_variant_is_blamed(culprit):
+    names = ["tf", "torch", "jax"]
+    block = variants(Setting(), *names)
+    block[culprit] = observe(Setting(variant=names[culprit], fault="gradient x2", at=4))
+    verdicts = [judged.verdict for judged in judge(block).values()]
+    assert verdicts == [Verdict.LOCAL_FAULT if k == culprit else Verdict.ROUNDING for k in range(3)]
+
+
+def test_scaled_gradients_are_found_though_adam_hides_them():
+    """Adam is scale-invariant: the weights barely differ, and an end-of-run comparison passes."""
+    clean, wrong = observe(Setting(epochs=10)), observe(Setting(epochs=10, fault="gradient x2"))
+    assert np.abs(clean.trace["new_weights/0"] - wrong.trace["new_weights/0"]).max() < 1e-4
+    assert judge([wrong])["torch"].verdict == Verdict.LOCAL_FAULT
+
+
+def test_exchanged_weights_are_named():
+    judged = judge([observe(Setting(fault="swapped weights"))])["torch"]
+    assert judged.verdict == Verdict.SETUP_FAULT
+    assert judged.tensor == "weights/0"
+    assert "weight 1" in judged.reason
+
+
+def test_betas_read_back_through_float32_are_a_setup_fault_in_float64_only():
+    for dtype, verdict in (("float64", Verdict.SETUP_FAULT), ("float32", Verdict.ROUNDING)):
+        judged = judge([observe(Setting(dtype=dtype, fault="beta read through float32"))])["torch"]
+        assert judged.verdict == verdict
+        assert judged.tensor == "beta_1" or verdict == Verdict.ROUNDING
+
+
+def test_worst_element_is_named():
+    judged = judge([observe(Setting(fault="gradient x(1+1e-4)", at=2))])["torch"]
+    observation = observe(Setting(fault="gradient x(1+1e-4)", at=2))
+    got = observation.trace[judged.tensor][2][judged.index]
+    assert judged.got == got
+    assert judged.residual == pytest.approx(1e-4 * abs(got), rel=1e-3)
+    assert judged.r == pytest.approx(judged.residual / judged.tolerance)
+    assert judged.smallest_tolerance == judged.residual
+    assert judged.ulps == pytest.approx(judged.residual / 2**-52, rel=20)
+
+
+def test_a_leak_does_not_hide_a_fault():
+    observation = observe(Setting(fault="gradient x2", at=5))
+    low = observation.trace["loss"].astype(np.float32)
+    leaking = dict(observation.trace) | {"loss": low}
+    judged = judge([type(observation)(observation.outcome, leaking, observation.expected, observation.program)])[
+        "torch"
+    ]
+    assert (judged.verdict, judged.step, judged.stage) == (Verdict.LOCAL_FAULT, 5, Stage.GRADIENT)
+    assert any("loss is float32" in note for note in judged.annotations)
+
+
+def test_a_low_dtype_is_a_leak_even_where_its_values_are_right():
+    observation = observe(Setting(loss="energy", lucky=True, samples=4))
+    trace = dict(observation.trace) | {"slots/0/m": np.zeros((3, 4), np.float32)}
+    judged = judge([type(observation)(observation.outcome, trace, observation.expected, observation.program)])["torch"]
+    assert (judged.verdict, judged.stage) == (Verdict.PRECISION_LEAK, Stage.UPDATE)
+
+
+def test_learning_rate_and_counter_are_read_step_by_step():
+    observation = observe(Setting())
+    for name, stage in (("learning_rate", "learning_rate"), ("iterations", "iterations")):
+        array = observation.trace[name].copy()
+        array[4] += 1
+        trace = dict(observation.trace) | {name: array}
+        wrong = type(observation)(observation.outcome, trace, observation.expected, observation.program)
+        judged = judge([wrong])["torch"]
+        assert (judged.verdict, judged.step, judged.tensor) == (Verdict.SETUP_FAULT, 4, stage)

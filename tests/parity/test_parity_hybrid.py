@@ -1,0 +1,87 @@
+"""A quantum layer inside a user's model is judged at its boundary, and the optimizer for all weights."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness import oracle
+from harness.parity import Observation, Stage, Verdict, judge
+
+from .fake import Setting, observe, program
+
+
+def hybrid(spoil: str = "") -> Observation:
+    """A trace as of Dense(3 -> 2) - quantum - sum, with the dense kernel as weight 0."""
+    rng = np.random.default_rng(0)
+    setting = Setting()
+    bare = observe(setting)
+    trace = dict(bare.trace)
+    rows, steps = len(trace["batch_index"]), len(trace["loss"])
+    layer = oracle.GateProgram.from_dict(program(setting))
+    kernel = rng.normal(size=(3, 2))
+    x = rng.normal(size=(setting.samples, 3)).astype(np.float32).astype(float)
+    y = rng.normal(size=(setting.samples, 1))
+    weights, state = [kernel, trace["weights/0"][0], trace["weights/1"][0]], None
+    table = {"name": "sgd", "learning_rate": 0.1}
+    optimizer = oracle.reference_optimizer(table, "float64", np.float64)
+    record: dict[str, list[np.ndarray]] = {}
+    for t in range(steps):
+        index = trace["batch_index"][trace["offsets"][t] : trace["offsets"][t + 1]]
+        inputs = x[index] @ weights[0]
+        outputs = oracle.predict(layer, weights[1:], inputs)
+        predictions = outputs.sum(axis=1, keepdims=True)
+        bars = np.repeat(2 * (predictions - y[index]) / len(index), 2, axis=1)
+        _, gradients, back = oracle.vjp(layer, weights[1:], inputs, bars)
+        if spoil == "input gradient":
+            back = back * 1.001
+        if spoil == "outputs" and t == 2:
+            outputs = outputs + 1e-3
+        everything = [x[index].T @ back, *gradients]
+        state, new = optimizer.step(state or optimizer.start(weights), weights, everything)
+        if spoil == "dense update":
+            new[0] = new[0] * (1 + 1e-6)
+        for k in range(3):
+            for name, value in (("weights", weights[k]), ("gradients", everything[k]), ("new_weights", new[k])):
+                record.setdefault(f"{name}/{k}", []).append(value)
+        record.setdefault("loss", []).append(((predictions - y[index]) ** 2).mean())
+        for name, value in (("predictions", predictions), ("layer_inputs/0", inputs), ("layer_outputs/0", outputs),
+                            ("layer_cotangents/0", bars), ("layer_input_gradients/0", back)):  # fmt: skip
+            record.setdefault(name, []).append(value)
+        weights = new
+    by_row = ("predictions", "layer")
+    arrays = {n: np.concatenate(v) if n.startswith(by_row) else np.stack(v) for n, v in record.items()}
+    keep = {n: trace[n] for n in ("offsets", "batch_index")}
+    assert len(arrays["predictions"]) == rows
+    scenario = dict(bare.scenario) | {"model": "mine:build"}
+    scenario["training"] = dict(scenario["training"]) | {"optimizer": table}
+    layers = [{"name": "quantum", "weights": [1, 2], "program": program(setting)}]
+    resolved = {"diff_method": "backprop", "quantum_layers": layers}
+    outcome = {"id": "m", "variant": "jax", "status": "ok", "scenario": scenario, "resolved": resolved, "audit": {}}
+    return Observation(outcome, arrays | keep | {"x": x, "y": y}, {}, None)
+
+
+def test_clean_hybrid_is_rounding_and_says_what_was_compared():
+    judged = judge([hybrid()])["m"]
+    assert judged.verdict == Verdict.ROUNDING, judged.reason
+    assert any("boundaries" in note for note in judged.annotations)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "stage", "step", "tensor"),
+    [
+        ("outputs", Stage.FORWARD, 2, "quantum/predictions"),
+        ("input gradient", Stage.GRADIENT, 0, "quantum/input_gradients"),
+        ("dense update", Stage.UPDATE, 0, "weights/0"),
+    ],
+)
+def test_faults_at_the_boundary_are_located(spoil, stage, step, tensor):
+    judged = judge([hybrid(spoil)])["m"]
+    assert (judged.verdict, judged.stage, judged.step, judged.tensor) == (Verdict.LOCAL_FAULT, stage, step, tensor)
+
+
+def test_a_model_without_recorded_layers_is_not_compared():
+    whole = hybrid()
+    trace = {n: a for n, a in whole.trace.items() if not n.startswith("layer_")}
+    judged = judge([replace(whole, trace=trace)])["m"]
+    assert judged.verdict == Verdict.NOT_COMPARED

@@ -1,0 +1,97 @@
+"""Where the oracle does not cover a program the majority judges, and says so where it cannot."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.parity import Stage, Verdict, judge
+
+from .fake import Setting, observe, variants
+
+NAMES = ["tf", "torch", "jax"]
+
+
+def uncovered(block):
+    return [replace(o, program={"not_covered": "the oracle does not cover QubitUnitary"}) for o in block]
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+@pytest.mark.parametrize(("fault", "stage"), [("gradient x2", Stage.GRADIENT), ("wrong wire", Stage.FORWARD)])
+def test_majority_names_the_odd_one_out(culprit, fault, stage):
+    block = variants(Setting(), *NAMES)
+    block[culprit] = observe(Setting(variant=NAMES[culprit], fault=fault, at=3))
+    judged = list(judge(uncovered(block)).values())
+    assert (judged[culprit].verdict, judged[culprit].stage) == (Verdict.LOCAL_FAULT, stage)
+    assert judged[culprit].step == 3
+    others = [j for k, j in enumerate(judged) if k != culprit]
+    assert {j.verdict for j in others} == {Verdict.ROUNDING}
+    assert all("QubitUnitary" in " ".join(j.annotations) for j in judged)
+
+
+def test_optimizer_and_loss_are_still_judged_by_the_reference():
+    for fault, stage in (("lr + 1e-4", Stage.UPDATE), ("sum for mean", Stage.LOSS)):
+        judged = judge(uncovered([observe(Setting(fault=fault, at=3))]))["torch"]
+        assert (judged.verdict, judged.step, judged.stage) == (Verdict.LOCAL_FAULT, 3, stage)
+
+
+def test_two_variants_are_no_majority():
+    for judged in judge(uncovered(variants(Setting(), "tf", "jax"))).values():
+        assert judged.verdict == Verdict.NOT_COMPARED
+        assert "QubitUnitary" in judged.reason
+
+
+def test_three_opinions_are_no_majority():
+    block = [
+        observe(Setting(variant="tf")),
+        observe(Setting(variant="torch", fault="wrong wire", at=1)),
+        observe(Setting(variant="jax", fault="reversed CNOT", at=1)),
+    ]
+    judged = judge(uncovered(block))
+    assert {j.verdict for j in judged.values()} == {Verdict.NOT_COMPARED}
+    assert "without a majority" in judged["tf"].reason
+
+
+def test_a_float32_variant_among_float64_ones_is_a_leak():
+    block = variants(Setting(), *NAMES)
+    block[1] = observe(Setting(variant="torch", fault="float32 forward", at=0))
+    judged = judge(uncovered(block))["torch"]
+    assert (judged.verdict, judged.step, judged.stage) == (Verdict.PRECISION_LEAK, 0, Stage.FORWARD)
+
+
+def test_drifting_weights_are_not_a_fault():
+    """Null gradients under Adam part the weights of correct programs; the pairwise tolerance follows."""
+    block = variants(Setting(dtype="float32", epochs=10), *NAMES)
+    trace = {name: array.copy() for name, array in block[2].trace.items()}
+    other = observe(Setting(dtype="float32", epochs=10, variant="jax", options=(("learning_rate", 0.0301),)))
+    names = [n for n in trace if n not in ("learning_rate", "iterations")]
+    block[2] = replace(block[2], trace=trace | {n: other.trace[n] for n in names})
+    assert np.abs(block[2].trace["weights/0"] - block[0].trace["weights/0"]).max() > 1e-4
+    peers = judge(uncovered(block))
+    assert peers["jax"].stage == Stage.UPDATE  # the reference optimizer sees the other learning rate
+    assert {peers[n].verdict for n in ("tf", "torch")} == {Verdict.ROUNDING}
+
+
+def test_shots_are_compared_exactly_or_not_at_all():
+    def sampled(block):
+        return [replace(o, outcome=dict(o.outcome) | {"scenario": dict(o.scenario) | {"shots": 100}}) for o in block]
+
+    equal = judge(sampled(variants(Setting(), *NAMES)))
+    assert {j.verdict for j in equal.values()} == {Verdict.ROUNDING}
+    block = variants(Setting(), *NAMES)
+    block[0] = observe(Setting(variant="tf", fault="wrong wire", at=2))
+    for judged in judge(sampled(block)).values():
+        assert judged.verdict == Verdict.NOT_COMPARED
+        assert "sampled results differ" in judged.reason
+
+
+def test_pairs_are_always_reported():
+    block = variants(Setting(), *NAMES)
+    block[1] = observe(Setting(variant="torch", fault="gradient x2", at=4))
+    pairs = judge(block)["tf"].pairs
+    assert {p.other for p in pairs} == {"torch", "jax"}
+    assert len(pairs) == 8
+    gradient = {p.other: p for p in pairs if p.stage == Stage.GRADIENT}
+    assert gradient["jax"].difference == 0
+    assert gradient["torch"].difference > gradient["torch"].tolerance
+    assert gradient["torch"].step == 4

@@ -1,0 +1,58 @@
+"""The table of tolerances, number by number, and the words of the expectation."""
+
+import numpy as np
+import pytest
+
+from harness.parity import Judgement, Verdict, as_expected, expected_verdict
+from harness.parity import tolerances as tol
+from harness.parity.audit import audited_steps
+
+U = 2.0**-24
+
+
+def test_units_and_the_class_below():
+    assert tol.unit("float32") == U
+    assert tol.lower_unit("float64", {}) == U
+    assert tol.lower_unit("float32", {}) is None
+    assert tol.lower_unit("float32", {"tf32": True}) == 2.0**-11
+
+
+def test_forward_loss_and_gradient():
+    assert tol.forward(U, 16, 3.0) == 48 * U
+    assert tol.loss(U, 32, 0.5) == 10 * U
+    assert tol.loss(U, 1, 0.5) == 2 * U  # a single sample still rounds
+    assert tol.gradient(U, 16, 2.0, "backprop") == 32 * U
+
+
+def test_methods_with_an_error_of_their_own():
+    plain = tol.gradient(U, 16, 2.0, "adjoint")
+    assert tol.gradient(U, 16, 2.0, "parameter-shift") - plain == pytest.approx(2 * U * np.pi)
+    h = 1e-3
+    extra = tol.gradient(U, 16, 2.0, "finite-diff", {"h": h}) - plain
+    assert extra == pytest.approx(2 * (2 * U * 4 / h + h / 2))
+    assert tol.gradient(U, 16, 2.0, "finite-diff") == tol.gradient(U, 16, 2.0, "finite-diff", {"h": 1e-7})
+
+
+def test_updates():
+    assert tol.sgd(U, -2.0, 0.5, 1) == 6 * U
+    t, b1, b2, w, dw, m = 20, 0.9, 0.999, 2.0, -0.1, 0.3
+    expected = 2 * U * w + 4 * U * (0.1 + m * np.sqrt(10)) + U * 0.1 * 20
+    expected += 2 * U * 0.1 * (b2**t / (1 - b2**t) + b1**t / (1 - b1**t))
+    assert tol.adam(U, w, dw, m, t, b1, b2) == pytest.approx(expected)
+    assert tol.adam(U, 0.0, dw, 0.0, 5000, b1, b2) == pytest.approx(504 * U * 0.1, rel=1e-2)
+
+
+def test_audited_steps():
+    assert audited_steps(8, 30).tolist() == list(range(30))
+    assert len(audited_steps(9, 30)) <= 8
+    assert audited_steps(9, 90)[[0, -1]].tolist() == [0, 89]
+
+
+def test_expectations():
+    assert expected_verdict(None, "tf") == Verdict.ROUNDING
+    table = {"tf": "SETUP-FAULT", "default": "PRECISION-LEAK"}
+    assert expected_verdict(table, "tf") == Verdict.SETUP_FAULT
+    assert as_expected(Judgement(Verdict.PRECISION_LEAK, ""), table, "jax")
+    assert not as_expected(Judgement(Verdict.LOCAL_FAULT, ""), table, "jax")
+    with pytest.raises(ValueError, match="WRONG"):
+        expected_verdict("WRONG", "tf")

@@ -1,0 +1,75 @@
+"""What is shipped to every backend depends on the seed alone, and is the same number in both precisions."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.runner.cell import CellEnded, shaped_targets
+from harness.runner.inputs import expected, make_inputs, starting_weights
+from harness.scenario.schema import Scenario
+
+
+def scenario(**changes):
+    return Scenario.model_validate({"name": "s", "data": {"samples": 10}, "training": {"epochs": 3, "batch_size": 4}} | changes)
+
+
+WEIGHTS = [
+    {"path": "q/weights", "shape": [2, 3], "dtype": "float64", "layer": "q"},
+    {"path": "dense/kernel", "shape": [4, 2], "dtype": "float64", "layer": None},
+    {"path": "dense/bias", "shape": [2], "dtype": "float64", "layer": None},
+]
+INITIAL = [np.ones((2, 3)), np.arange(8.0).reshape(4, 2), np.full(2, 7.0)]
+
+
+def test_both_precisions_start_from_the_same_numbers():
+    single, double = make_inputs(scenario(dtype="float32")), make_inputs(scenario())
+    assert single.x.dtype == np.float32
+    assert double.x.dtype == np.float64
+    assert np.array_equal(single.x, double.x)
+    assert np.array_equal(single.y, double.y)
+    for k in range(3):
+        narrow = [{**w, "dtype": "float32"} for w in WEIGHTS]
+        assert np.array_equal(starting_weights(narrow, INITIAL, scenario())[k], starting_weights(WEIGHTS, INITIAL, scenario())[k])
+
+
+def test_quantum_weights_are_angles_biases_stay_kernels_are_drawn():
+    angles, kernel, bias = starting_weights(WEIGHTS, INITIAL, scenario())
+    assert np.all((angles >= 0) & (angles < 2 * np.pi + 1e-6))
+    assert np.ptp(angles) > 1
+    assert np.array_equal(bias, np.full(2, 7.0))
+    assert np.all(np.abs(kernel) <= 1.0)
+    assert not np.array_equal(kernel, INITIAL[1])
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_every_epoch_sees_every_sample_once(seed, shuffle):
+    changed = scenario(seed=seed, training={"epochs": 3, "batch_size": 4, "shuffle": shuffle})
+    order = make_inputs(changed).order
+    assert order.shape == (3, 10)
+    assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(10), (3, 1)))
+    assert np.array_equal(order, make_inputs(changed).order)
+    if not shuffle:
+        assert np.array_equal(order[0], np.arange(10))
+
+
+def test_another_seed_gives_other_weights():
+    first, second = (starting_weights(WEIGHTS, INITIAL, scenario(seed=s)) for s in (0, 1))
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_expected_says_what_was_sent():
+    sent = scenario()
+    inputs = make_inputs(sent)
+    said = expected(sent, inputs, starting_weights(WEIGHTS, INITIAL, sent))
+    assert said["hyperparameters"]["beta_1"] == 0.9
+    assert len(said["hashes"]["weights"]) == 3
+    assert said["hashes"]["x"] != said["hashes"]["y"]
+
+
+def test_targets_take_the_shape_of_the_predictions():
+    y = np.arange(3.0).reshape(3, 1)
+    assert shaped_targets(y, (1,)).shape == (3, 1)
+    assert shaped_targets(y, ()).shape == (3,)
+    assert np.array_equal(shaped_targets(y, (2,)), [[0, 0], [1, 1], [2, 2]])
+    with np.testing.assert_raises(CellEnded):
+        shaped_targets(np.zeros((3, 2)), (3,))
