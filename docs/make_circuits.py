@@ -20,7 +20,8 @@ HEAD = f"""# The circuit library
 
 Made by `python docs/make_circuits.py`; a test says when it is out of date. A scenario names a circuit by
 `circuit = "..."`; what stands under *options* goes into `circuit_options`. Numbers are for {WIRES} wires and
-{LAYERS} layers, drawings for one layer; a circuit of any number of features is shown with one. A circuit of your own is `circuit = "package.module:function"`.
+{LAYERS} layers, drawings for one layer; a circuit that takes any number of features is shown with one. A circuit
+of your own is `circuit = "package.module:function"`.
 """
 
 

@@ -17,6 +17,7 @@ The decorator is a convenience: attributes set by hand, or shapes handed to `bin
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -30,6 +31,7 @@ import pennylane as qml
 
 QuantumFunction = Callable[..., Any]
 Shape = tuple[int, ...]
+MAX_FEATURES = 64
 
 
 class CircuitError(ValueError):
@@ -162,6 +164,22 @@ def bind(
     shapes = {weight: _shape(name, weight, shape) for weight, shape in weight_shapes.items()}
     fixed = _fixed_arguments(function, name, {"wires": wires, "layers": layers}, options, shapes)
     return BoundCircuit(functools.partial(_call, function, name, fixed), shapes, features, wires)
+
+
+def smallest(bound: BoundCircuit) -> BoundCircuit:
+    """The circuit with the smallest number of features it runs with, where neither it nor the caller says how many.
+
+    Raises:
+        CircuitError: it runs with none up to `MAX_FEATURES`.
+    """
+    for features in range(1, MAX_FEATURES + 1):
+        candidate = dataclasses.replace(bound, features=features)
+        try:
+            candidate.tape()
+        except IndexError:
+            continue
+        return candidate
+    raise CircuitError(f"the circuit takes more than {MAX_FEATURES} features: say how many (features=...)")
 
 
 def output_size(bound: BoundCircuit, shots: int | None = None) -> int:

@@ -3,7 +3,8 @@
 Every cure here answers a fault seen on the real libraries; each has a test of its own:
 
 * Lightning returns Python floats, which torch and TensorFlow read as float32: its results are made NumPy float64.
-* Gradient transforms refuse batched trainable inputs (PennyLane issue 4462): such a batch is expanded into single circuits.
+* Gradient transforms refuse batched trainable gates (PennyLane issue 4462), `hadamard` a batch with a zero gradient: such a
+  batch is expanded into single circuits, as is any batch on a device that would expand it anyway.
 * PennyLane 0.45 on TensorFlow fails from 8 wires on with batched gates under backprop: expanded as well.
 * A TensorFlow graph does not know the batch size of a partial batch, and PennyLane then reads the batch axis as a
   wire (with a batch of 2 silently wrong): the batch is padded to a static size.
@@ -106,14 +107,24 @@ class Executor:
         )
         return qnode if self.shots is None else qml.set_shots(qnode, self.shots)
 
-    @functools.cached_property
-    def expanded_qnode(self) -> Any:
-        """The same QNode with one circuit a sample."""
-        return qml.transforms.broadcast_expand(self.qnode)
-
     def _run(self, weights: dict[str, Any], inputs: Any) -> Any:
-        qnode = self.expanded_qnode if self._must_expand(inputs) else self.qnode
-        return self._stack(qnode(weights, inputs), inputs.shape[0])
+        if self._must_expand(inputs):
+            return self._stack(self._run_expanded(weights, inputs), inputs.shape[0])
+        return self._stack(self.qnode(weights, inputs), inputs.shape[0])
+
+    def _run_expanded(self, weights: dict[str, Any], inputs: Any) -> list[Any]:
+        """One circuit a sample, all executed together, built from the quantum function itself.
+
+        `qml.transforms.broadcast_expand` splits gates instead, which goes wrong for templates such as IQPEmbedding.
+        """
+        tapes = [self.function.tape(weights, inputs[row]) for row in range(inputs.shape[0])]
+
+        @qml.transform
+        def samples(tape: Any) -> Any:
+            return tapes, lambda results: [_columns(result) for result in results]
+
+        rows = samples(self.qnode)(weights, inputs[0])
+        return [qml.math.stack(column) for column in zip(*rows, strict=True)]
 
     @functools.cached_property
     def _run_uncompiled(self) -> Any:
@@ -124,9 +135,8 @@ class Executor:
 
     def _stack(self, results: Any, batch: int) -> Any:
         """Measurement results, each (batch,), (batch, k), or unbatched if no gate saw the inputs, as (batch, outputs)."""
-        results = list(results) if isinstance(results, list | tuple) else [results]
         columns = []
-        for result in results:
+        for result in _columns(results):
             result = ops.cast(result, self.dtype)
             if len(result.shape) == 0 or (len(result.shape) == 1 and result.shape[0] != batch):
                 result = ops.broadcast_to(ops.reshape(result, (1, -1)), (batch, max(1, int(np.prod(result.shape)))))
@@ -134,14 +144,28 @@ class Executor:
         return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
 
     def _must_expand(self, inputs: Any) -> bool:
-        if self.diff_method in TRANSFORMS and qml.math.requires_grad(inputs):
+        """Whether PennyLane cannot, or would not, run this batch as one broadcast circuit."""
+        method = self._method
+        if not self.device_name.startswith("default.") or method in ("adjoint", "hadamard"):
             return True
-        return (
-            self.interface == "tf"
-            and self.function.wires >= TF_BATCHED_WIRES
-            and self.device_name.startswith("default")
-            and self.diff_method in ("best", "backprop")
+        if method in TRANSFORMS:
+            return self._weights_meet_inputs or bool(qml.math.requires_grad(inputs))
+        return self.interface == "tf" and self.function.wires >= TF_BATCHED_WIRES and method == "backprop"
+
+    @functools.cached_property
+    def _method(self) -> str:
+        return self.resolved_diff_method()
+
+    @functools.cached_property
+    def _weights_meet_inputs(self) -> bool:
+        """Whether some gate's angle depends on weights and inputs both (by moving each in turn)."""
+        weights, inputs = self.function.example()
+        moved = {name: array + 0.3 for name, array in weights.items()}
+        here, by_weights, by_inputs = (
+            np.concatenate([np.ravel(p) for p in self.function.tape(*point).get_parameters(trainable_only=False)] or [[]])
+            for point in ((weights, inputs), (moved, inputs), (weights, inputs + 0.3))
         )
+        return bool(np.any((here != by_weights) & (here != by_inputs)))
 
     # TensorFlow graphs
 
@@ -153,7 +177,7 @@ class Executor:
     @functools.cached_property
     def traceable(self) -> bool:
         """Whether TensorFlow can trace the simulation itself; XLA needs that."""
-        return self.device_name == "default.qubit" and self.resolved_diff_method() == "backprop"
+        return self.device_name == "default.qubit" and self._method == "backprop"
 
     def _padded(self, run: Any, inputs: Any) -> Any:
         """Run on a static batch: as it is if known, else padded with zeros to `max_batch_size` or to chunks."""
@@ -194,6 +218,11 @@ def _tf_eager() -> bool:
     import tensorflow as tf
 
     return bool(tf.executing_eagerly())
+
+
+def _columns(result: Any) -> list[Any]:
+    """The measurements of one circuit as a list."""
+    return list(result) if isinstance(result, list | tuple) else [result]
 
 
 def _with_float64_results(device: Any) -> Any:

@@ -10,6 +10,7 @@ How a backend runs the circuit lives in `execution`, what a quantum function loo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -93,6 +94,9 @@ class QKerasLayer(keras.layers.Layer):
         self.function = definition.bind(
             load_circuit(circuit), wires, layers, dict(circuit_options or {}), weight_shapes, features
         )
+        self._any_features = self.function.features is None
+        if self._any_features:
+            self.function = definition.smallest(self.function)
         self._weight_names = list(self.function.weight_shapes)
         self._executor: Executor | None = None
         if self.compute_dtype not in FLOATS:
@@ -105,6 +109,9 @@ class QKerasLayer(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights; `input_shape` is (..., features)."""
         self._check_input(input_shape)
+        if self._any_features and input_shape[-1] is not None:
+            self.function = dataclasses.replace(self.function, features=input_shape[-1])
+            self._executor = None
         for name, shape in self.function.weight_shapes.items():
             self.add_weight(
                 name=name,
@@ -217,7 +224,7 @@ class QKerasLayer(keras.layers.Layer):
     # Helpers
 
     def _check_input(self, shape: tuple[int | None, ...]) -> None:
-        features = self.function.features
+        features = None if self._any_features else self.function.features
         if len(shape) < 2:
             raise CircuitError(f"input of shape {shape}: expected (batch, ..., features)")
         if features is not None and shape[-1] is not None and shape[-1] != features:

@@ -220,22 +220,21 @@ def pull_back(
 def chain_factors(program: GateProgram, weights: np.ndarray, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """How strongly each weight ("w") and input ("i") moves the gate parameters.
 
-    Root of the sum of squares of d parameter / d scalar over all parameters, with products bounded by the
-    largest absolute value seen; at least 1. A weight that feeds one rotation with coefficient 1 has factor
-    1. `weights` is (steps, weight_count), `inputs` (rows, features).
+    The sum of |d parameter / d scalar| over all parameters, with products bounded by the largest absolute value seen;
+    at least 1. A weight that feeds one rotation with coefficient 1 has factor 1.
+    `weights` is (steps, weight_count), `inputs` (rows, features).
     """
     largest = {"w": np.abs(weights).max(axis=0, initial=0), "i": np.abs(inputs).max(axis=0, initial=0)}
-    squares = {"w": np.zeros(program.weight_count), "i": np.zeros(program.features)}
+    totals = {"w": np.zeros(program.weight_count), "i": np.zeros(program.features)}
     for p in program.parameters:
-        slopes: dict[tuple[str, int], float] = {}
-        terms = [("w", i, abs(c)) for i, c in p.weights] + [("i", i, abs(c)) for i, c in p.inputs]
+        for i, c in p.weights:
+            totals["w"][i] += abs(c)
+        for i, c in p.inputs:
+            totals["i"][i] += abs(c)
         for a, i, b, j, c in p.products:
-            terms += [(a, i, abs(c) * float(largest[b][j])), (b, j, abs(c) * float(largest[a][i]))]
-        for kind, index, slope in terms:
-            slopes[kind, index] = slopes.get((kind, index), 0.0) + slope
-        for (kind, index), slope in slopes.items():
-            squares[kind][index] += slope**2
-    return {kind: np.sqrt(np.maximum(total, 1.0)) for kind, total in squares.items()}
+            totals[a][i] += abs(c) * float(largest[b][j])
+            totals[b][j] += abs(c) * float(largest[a][i])
+    return {kind: np.maximum(total, 1.0) for kind, total in totals.items()}
 
 
 def flatten_weights(program: GateProgram, weights: Sequence[np.ndarray], real: type) -> np.ndarray:

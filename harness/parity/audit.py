@@ -147,7 +147,7 @@ def _boundary_comparisons(o: Observation, b: Boundary, offsets: np.ndarray, step
         raise ValueError(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
 
-    norms, gates = b.program.norms, len(b.program.gates)
+    norms, gates = b.program.norms, len(b.program.operations)
     forward = [None if u is None else tol.forward(u, gates, norms) for u in _units(o)]
     yield compare(
         Stage.FORWARD, f"{b.label}predictions", b.outputs[kept], expected, _pair(forward), norms, steps, stops

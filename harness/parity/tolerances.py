@@ -1,8 +1,8 @@
 """How large a residual rounding alone can make: one pure function for each stage of a step.
 
-u is the unit roundoff of the declared dtype (2^-53, 2^-24), G the number of gates, ||O|| the spectral
-radius of the observable, B the batch size, S = sum_b |dL/df_b| ||O|| the scale of a gradient (L is the mean
-loss, so this is the mean over the batch of |dl_b/df| ||O||). Arrays broadcast; everything is float64.
+u is the unit roundoff of the declared dtype (2^-53, 2^-24), G the number of elementary operations of the circuit (a Rot
+is three), ||O|| the spectral radius of the observable, B the batch size, S = sum_b |dL/df_b| ||O|| the scale of a
+gradient (L is the mean loss, so this is the mean over the batch of |dl_b/df| ||O||). Arrays broadcast; all float64.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from typing import Any
 import numpy as np
 
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11}
+
+CIRCUIT = 8
+"""Constant of forward and gradient. Measured on correct single-wire re-uploading circuits of 1 to 32 layers, written as
+PennyLane writes Rot, batch 1, 20,000 rows, both dtypes: the largest residual is 5.2 u sqrt(G) ||O||, so r <= 0.65. With
+4, and a Rot counted as one gate, correct float32 programs reach r = 1.9."""
 
 Numbers = np.ndarray | float
 
@@ -35,8 +40,8 @@ def lower_unit(dtype: str, flags: Mapping[str, Any]) -> float | None:
 
 
 def forward(u: float, gates: int, norm: Numbers) -> Numbers:
-    """|f - O.f| <= 4 u sqrt(G) ||O||: each gate rounds once, and roundings add like a random walk."""
-    return 4 * u * np.sqrt(max(gates, 1)) * norm
+    """|f - O.f| <= 8 u sqrt(G) ||O||: every operation rounds, and roundings add like a random walk."""
+    return CIRCUIT * u * np.sqrt(max(gates, 1)) * norm
 
 
 def loss(u: float, terms: Numbers, magnitude: Numbers) -> Numbers:
@@ -50,14 +55,14 @@ def loss(u: float, terms: Numbers, magnitude: Numbers) -> Numbers:
 
 
 def gradient(u: float, gates: int, scale: Numbers, method: str, options: Mapping[str, Any] | None = None) -> Numbers:
-    """|g - O.vjp| <= t_g = 4 u sqrt(G) S for exact methods, with the error of the method itself added for
+    """|g - O.vjp| <= t_g = 8 u sqrt(G) S for exact methods, with the error of the method itself added for
     others.
 
     Finite differences divide the rounding of f by h and truncate the series: 2u sqrt(G)/h + h |f''|/2.
     The parameter-shift rule evaluates at theta + pi/2, where the shift itself is rounded: u pi |f''|.
     |f''| <= ||O|| for rotations with eigenvalues +-1/2, so it is inside S.
     """
-    tolerance = 4 * u * np.sqrt(max(gates, 1)) * scale
+    tolerance = CIRCUIT * u * np.sqrt(max(gates, 1)) * scale
     if method == "finite-diff":
         h = float((options or {}).get("h", 1e-7))
         return tolerance + (2 * u * np.sqrt(max(gates, 1)) / h + h / 2) * scale

@@ -147,7 +147,8 @@ def _located(sign: _Sign, verdict: Verdict, o: Observation) -> Judgement:
     judged = _figures(sign.comparison, sign.position, sign.step, verdict, o)
     index = ",".join(str(i) for i in judged.index or ())
     reason = (
-        f"{verdict} {_place(judged.stage, judged.step)} {judged.tensor}[{index}]: {_both(judged)}, r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
+        f"{verdict} {_place(judged.stage, judged.step)} {judged.tensor}[{index}]: {_both(judged)}, "
+        f"r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
         f"the smallest tolerance that would have passed is {judged.smallest_tolerance:.2g}"
     )
     return replace(judged, reason=reason)

@@ -23,32 +23,30 @@ class Chart:
 
 
 CHARTS = (
-    Chart("loss", "Loss difference per step", "|loss − oracle| on a log axis; dashed: tolerance"),
-    Chart("forward", "Prediction difference per step", "largest |prediction − oracle| of the step"),
-    Chart("gradient", "Gradient difference per step", "largest |gradient − oracle|, at the cell's own weights"),
-    Chart("update", "Update difference per step", "largest |new weight − oracle|, from the cell's own gradients"),
+    Chart("loss", "Loss difference per step", "|loss − oracle|; dashed: tolerance"),
+    Chart("forward", "Prediction difference per step", "largest |prediction − oracle|"),
+    Chart("gradient", "Gradient difference per step", "largest |gradient − oracle|"),
+    Chart("update", "Update difference per step", "largest |new weight − oracle|"),
     Chart("bits", "Effective bits of the chosen cell", "how many leading bits are right, stage by stage"),
     Chart("curve", "Loss", "as the optimizer sees it; agreeing variants draw as one line"),
     Chart("fit", "Learned function", "prediction of the last epoch against the target (dots)"),
-    Chart(
-        "phases", "Time to the first steps", "start-up phases; pale: the cell did not pass, its time earned no trust"
-    ),
+    Chart("phases", "Time to the first steps", "pale: the cell did not pass"),
 )
 STAGES = ("forward", "loss", "gradient", "update")
-STARTUP = ("import_s", "spawn_s", "build_s", "first_step_s")
+STARTUP = ("import", "spawn", "build", "first step")
 
 
 def specifications(variants: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Chart name -> Vega-Lite specification, without data and without colours of the page (the theme's)."""
     built = {name: _difference(variants) for name in STAGES}
-    built |= {"bits": _bits(), "curve": _curve(variants), "fit": _fit(variants), "phases": _phases(variants)}
+    built |= {"bits": _bits(), "curve": _curve(variants), "fit": _fit(variants), "phases": _phases()}
     return {name: _plain(chart) for name, chart in built.items()}
 
 
 def _difference(variants: Sequence[str]) -> alt.LayerChart:
     """Residuals come as log10, so the axis is linear in decades: a logarithmic one draws grid lines between."""
     base = _base()
-    axis = alt.Axis(tickMinStep=1, tickCount=5, labelExpr="'1e' + datum.value")
+    axis = alt.Axis(tickMinStep=1, tickCount=5, labelExpr="format(pow(10, datum.value), '.0e')")
     y = alt.Y("shown:Q", title=None, scale=alt.Scale(zero=False), axis=axis)
     tolerance = base.mark_line(strokeDash=[4, 4], strokeWidth=1.5, color=alt.expr("alarm"))
     first = base.transform_filter("datum.first && datum.variant == chosen")
@@ -104,20 +102,18 @@ def _fit(variants: Sequence[str]) -> alt.LayerChart:
     )
 
 
-def _phases(variants: Sequence[str]) -> alt.Chart:
+def _phases() -> alt.Chart:
     colour = alt.Color(
         "stage:N",
         sort=list(STARTUP),
         scale=alt.Scale(domain=list(STARTUP), range=["#0072B2", "#CC79A7", "#009E73", "#E69F00"]),
-        legend=alt.Legend(
-            orient="top", title=None, labelExpr="replace(replace(datum.label, '_s', ''), '_step', ' step')"
-        ),
+        legend=alt.Legend(orient="top", title=None),
     )
     return (
         _base()
         .mark_bar()
         .encode(
-            alt.Y("variant:N", sort=list(variants), title=None),
+            alt.Y("variant:N", sort=None, title=None),
             alt.X("shown:Q", title="seconds"),
             colour,
             order=alt.Order("step:Q"),

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -41,6 +42,7 @@ def render(view: RunView) -> str:
         palette_data=_embedded(palette.for_charts(view.variants)),
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(data.csv(view).encode()).decode(),
         phases=data.phases(view),
+        machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
     )  # fmt: skip
 
@@ -98,6 +100,16 @@ def _unclosable(script: str) -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
+def _machine(environment: Mapping[str, Any]) -> list[str]:
+    """The processor, the graphics cards, and the versions that matter most, a line each."""
+    packages, cpu, gpus = (environment.get(name) for name in ("packages", "cpu", "gpu"))
+    lines = [cpu.get("model") if isinstance(cpu, dict) else None]
+    lines += [gpu.get("name") for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []
+    if isinstance(packages, dict):
+        lines.append(" · ".join(f"{name} {packages[name]}" for name in ("keras", "pennylane") if name in packages))
+    return [str(line) for line in lines if line] or ["not recorded"]
+
+
 def _depth(cell: CellView) -> str:
     """How strong a pass's colour is: a class for each digit to spare, up to three."""
     digits = -math.log10(cell.r) if cell.r else 3.0
@@ -121,6 +133,8 @@ def _plain(value: Any) -> str:
     """A value of the environment as one would write it."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_plain, value)) or "none"
     if isinstance(value, dict):

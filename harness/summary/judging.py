@@ -18,7 +18,7 @@ def judgements(run: Run) -> "dict[str, Judgement]":
 
 def judge_block(run: Run, block: dict[str, Any]) -> "dict[str, Judgement]":
     """Judge one scenario's cells: `block` is {scenario, cells: [{id, variant}]} of the plan."""
-    from harness.parity import Observation, judge  # the oracle behind it takes a moment to import
+    from harness.parity import Judgement, Observation, Verdict, judge  # the oracle takes a moment to import
 
     observations = []
     for cell in block["cells"]:
@@ -33,4 +33,9 @@ def judge_block(run: Run, block: dict[str, Any]) -> "dict[str, Judgement]":
                 program=run.program(block["scenario"]["name"]),
             )
         )
-    return judge(observations)
+    try:
+        return judge(observations)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # a run folder may come from anywhere: what cannot be judged is said so, and is never a pass
+        why = f"not compared: what was recorded cannot be judged ({type(error).__name__}: {error})"
+        return {observation.cell: Judgement(Verdict.NOT_COMPARED, why) for observation in observations}

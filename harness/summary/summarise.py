@@ -29,8 +29,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None) -> 
     for scenario, cell_id, variant in run.planned():
         judgement = judgements.get(cell_id)
         cells.append(view_of(run, scenario, cell_id, variant, judgement, sources))
-        layers = cells[-1].resolved.get("quantum_layers") or [{}]
-        if isinstance(drawing := layers[0].get("drawing"), str):
+        if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
@@ -188,6 +187,13 @@ def _fit(trace: Mapping[str, np.ndarray]) -> Fit | None:
     last[rows] = predictions.reshape(-1)  # the same sample comes once an epoch: the last epoch stays
     order = np.argsort(x.reshape(-1), kind="stable")
     return Fit(x.reshape(-1)[order], y.reshape(-1)[order], last[order])
+
+
+def _drawing(resolved: Mapping[str, Any]) -> str | None:
+    """The text drawings of a model's quantum layers, one below the other."""
+    layers = resolved.get("quantum_layers")
+    found = [layer.get("drawing") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    return "\n\n".join(drawing for drawing in found if isinstance(drawing, str)) or None
 
 
 def _pair(scenario: str, variant: str, pair: "PairDifference") -> Pair:

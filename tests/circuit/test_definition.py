@@ -14,6 +14,7 @@ from harness.circuit.definition import (
     SignatureError,
     bind,
     output_size,
+    smallest,
     quantum_circuit,
     resolve,
 )
@@ -180,3 +181,23 @@ def test_output_size_refuses_what_has_no_fixed_size():
 
     with pytest.raises(CircuitError, match="the layer cannot return it"):
         output_size(bind(counted, 1, 1, {}, {"weights": (1,)}), shots=10)
+
+
+def test_the_smallest_number_of_features_is_found():
+    def circuit(weights, inputs):
+        qml.RX(inputs[..., 1], wires=0)
+        return qml.expval(qml.Z(0))
+
+    bound = bind(circuit, 1, 1, {}, {"weights": (1,)})
+    assert bound.features is None
+    assert smallest(bound).features == 2
+    assert output_size(smallest(bound)) == 1
+
+
+def test_endless_features_are_refused():
+    def circuit(weights, inputs):
+        qml.RX(inputs[..., 1000], wires=0)
+        return qml.expval(qml.Z(0))
+
+    with pytest.raises(CircuitError, match="say how many"):
+        smallest(bind(circuit, 1, 1, {}, {"weights": (1,)}))

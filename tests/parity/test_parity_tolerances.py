@@ -18,10 +18,10 @@ def test_units_and_the_class_below():
 
 
 def test_forward_loss_and_gradient():
-    assert tol.forward(U, 16, 3.0) == 48 * U
+    assert tol.forward(U, 16, 3.0) == 96 * U
     assert tol.loss(U, 32, 0.5) == 10 * U
     assert tol.loss(U, 1, 0.5) == 2 * U  # a single sample still rounds
-    assert tol.gradient(U, 16, 2.0, "backprop") == 32 * U
+    assert tol.gradient(U, 16, 2.0, "backprop") == 64 * U
 
 
 def test_methods_with_an_error_of_their_own():

@@ -31,6 +31,8 @@ ENVIRONMENT = {
     "git": {"commit": "0" * 40, "dirty": False},
 }
 
+HOSTILE = '"><script>alert(1)</script></script><!--<img src=x onerror=alert(2)>\u2028\u202e{{7*191}}'
+
 Faults = Mapping[tuple[int, str], str]
 
 
@@ -75,6 +77,28 @@ def build_view(folder: Path, **options) -> RunView:
     return summarise(Run.load(run.path), judgements)
 
 
+def hostile_view(folder: Path) -> RunView:
+    """Hostile strings wherever a view holds strings."""
+    view = build_view(
+        folder,
+        variants=("torch", HOSTILE),
+        faults={(0, "torch"): "failed", (1, "torch"): "fault", (2, "torch"): "unsupported"},
+        reasons=dict.fromkeys(("failed", "unsupported"), HOSTILE),
+        command=("qparity", HOSTILE),
+    )
+    cells = tuple(replace(cell, scenario=cell.scenario + HOSTILE) for cell in view.cells)
+    return replace(
+        view,
+        id=HOSTILE,
+        cells=cells,
+        scenarios=tuple(name + HOSTILE for name in view.scenarios),
+        environment={HOSTILE: {HOSTILE: HOSTILE}, "packages": {"keras": HOSTILE}},
+        drawings={HOSTILE: HOSTILE},
+        damaged=((HOSTILE, HOSTILE),),
+        sources=(HOSTILE,),
+    )
+
+
 def cell_id(scenario: str, variant: str) -> str:
     return hashlib.sha256(f"{scenario}/{variant}".encode()).hexdigest()[:16]
 
@@ -93,7 +117,7 @@ def _outcome(scenario: dict, cell: dict, fault: str | None, reasons: Mapping[str
     outcome = {
         "schema": 1, "id": cell["id"], "scenario": scenario, "variant": cell["variant"], "status": status,
         "reason": reasons.get(fault) if status != "ok" else None, "log": f"logs/{cell['id']}.log",
-        "resolved": {"device": "default.qubit", "diff_method": "backprop", "drawing": DRAWING},
+        "resolved": {"device": "default.qubit", "quantum_layers": [{"name": "q", "drawing": DRAWING}]},
         "phases": {"import_s": 3.0, "spawn_s": 0.1, "build_s": 0.05, "first_step_s": 0.4 * slowness,
                    "step_s": 0.012 / slowness, "audit_s": 1.0},
         "memory": {"baseline_bytes": 300_000_000, "peak_bytes": 412_000_000},

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from run_builder import VARIANTS, build_run, build_view
 
 from harness.store import Run
 from harness.summary import summarise, words
 from harness.summary.summarise import exit_code
+from tests.report.run_builder import VARIANTS, build_run, build_view
 
 EVERYTHING = {
     (0, "tf"): "fault", (0, "jax"): "unsupported", (1, "jax"): "unsupported", (1, "tf"): "failed",
@@ -163,3 +163,16 @@ def test_times_have_si_units(value, text):
 def test_a_pair_is_listed_once(tmp_path):
     view = build_view(tmp_path, variants=("torch", "jax", "tf"), scenarios=("s",))
     assert [(pair.a, pair.b) for pair in view.pairs] == [("jax", "tf"), ("jax", "torch"), ("tf", "torch")]
+
+
+def test_what_cannot_be_judged_is_not_compared(tmp_path, monkeypatch):
+    run, _ = build_run(tmp_path, scenarios=("s",), faults={(0, "jax"): "failed"})
+
+    def fail(_):
+        raise ValueError("operands could not be broadcast")
+
+    assert summarise(run).exit_code == 3  # the synthetic trace is incomplete, and the judge says so
+    monkeypatch.setattr("harness.parity.judge", fail)
+    view = summarise(run)
+    assert view.counts["uncompared"] == 5
+    assert "could not be broadcast" in view.cells[0].line

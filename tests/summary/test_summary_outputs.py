@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from run_builder import REASONS, VARIANTS, build_view
 
 from harness.summary import annotations, json, junit, markdown, terminal
+from tests.report.run_builder import REASONS, VARIANTS, build_view
 
 HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared",

@@ -27,7 +27,7 @@
 
   async function draw() {
     const signals = { chosen: chosen ? chosen.variant : "", alarm: dark() ? "#ff9d5c" : "#a84300", ink: theme().axis.labelColor };
-    await Promise.all(Object.entries(specs).map(async ([name, spec]) => {
+    const drawn = await Promise.allSettled(Object.entries(specs).map(async ([name, spec]) => {
       const found = rows(name);
       $("chart-" + name).parentElement.classList.toggle("empty", found.length === 0);
       const params = spec.params.map((param) => ({ ...param, value: signals[param.name] }));
@@ -37,6 +37,7 @@
       if (views[name]) views[name].finalize();
       views[name] = (await window.vegaEmbed($("chart-" + name), full, options)).view;
     }));
+    drawn.filter(({ reason }) => reason).forEach(({ reason }) => console.error(reason)); // the others still stand
     root.dataset.ready = "true";
   }
 
@@ -59,11 +60,11 @@
       "effective bits": cell.effective_bits === null ? null : cell.effective_bits.toFixed(1),
       note: cell.annotations.join("; "), log: cell.log, "run again": cell.reproduce,
     };
-    $("chosen-facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).flatMap(([key, value]) => {
-      const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
-      term.textContent = key;
-      detail.textContent = value;
-      return [term, detail];
+    $("chosen-facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).map(([key, value]) => {
+      const pair = document.createElement("div");
+      pair.append(document.createElement("dt"), document.createElement("dd"));
+      [pair.firstChild.textContent, pair.lastChild.textContent] = [key, value];
+      return pair;
     }));
   }
 

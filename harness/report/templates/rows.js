@@ -45,7 +45,7 @@ function chartRows(name, chosen, cells, series) {
 
   function phases() {
     return mates.flatMap(({ variant, phases: measured, mark }) => STARTUP.map((stage, i) => (
-      { variant, stage, step: i, shown: finite(measured[stage]), first: mark === "pass" }
+      { variant, stage: stage.slice(0, -2).replace("_", " "), step: i, shown: finite(measured[stage]), first: mark === "pass" }
     ))).filter(({ shown }) => shown !== null).map((row) => ({ ...row, exact: row.shown.toPrecision(3) + " s" }));
   }
 

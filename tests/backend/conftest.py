@@ -1,0 +1,39 @@
+"""Tests that run inside one Keras backend: `tests/integration/test_backends.py` starts them once for each.
+
+To run them by hand: `KERAS_BACKEND=torch QPARITY_IN_BACKEND=torch pytest tests/backend`.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+IN_BACKEND = os.environ.get("QPARITY_IN_BACKEND")
+collect_ignore_glob = [] if IN_BACKEND else ["test_*.py"]
+
+if IN_BACKEND:
+    from harness.worker import backends
+
+    os.environ.update(backends.environment(IN_BACKEND, "cpu", 1))
+
+
+@pytest.fixture(scope="session")
+def backend():
+    """The backend's own worker-side object, started for float64."""
+    loaded = backends.load(IN_BACKEND, "cpu", 1)
+    loaded.start("float64")
+    return loaded
+
+
+@pytest.fixture(autouse=True)
+def _float64(backend):
+    import keras
+
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float64")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)

@@ -1,0 +1,90 @@
+"""Every circuit of the library under every method: predictions and gradients are the oracle's, to rounding.
+
+The gradient is also checked against a directional finite difference of the layer itself, which needs no oracle.
+"""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from harness.circuit.layer import QKerasLayer
+from harness.circuit.program import gate_program
+from harness.oracle import GateProgram, predict, vjp
+from harness.scenario.registry import CIRCUITS
+from harness.worker.training import SAMPLE_LOSSES, ExactLoss
+
+METHODS = {
+    "default.qubit": ["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard"],
+    "lightning.qubit": ["adjoint", "parameter-shift"],
+}
+WIRES = {"deep": 2}
+EXACT = 2e-14
+
+
+def cases():
+    for circuit in CIRCUITS:
+        for device, methods in METHODS.items():
+            for method in methods:
+                if circuit == "probabilities" and method == "adjoint":
+                    continue  # PennyLane: adjoint takes expectation values only
+                yield circuit, device, method
+
+
+def model_of(circuit, device, method, batch):
+    wires = WIRES.get(circuit, 3)
+    layer = QKerasLayer(circuit, wires=wires, layers=1, device=device, diff_method=method, max_batch_size=batch)
+    model = keras.Sequential([keras.Input((layer.function.features or 1,)), layer])
+    model.compile(
+        keras.optimizers.SGD(1.0), loss=ExactLoss(SAMPLE_LOSSES["energy"], "energy"), run_eagerly=keras.backend.backend() != "torch"
+    )
+    return model, layer
+
+
+@pytest.mark.parametrize(("circuit", "device", "method"), list(cases()))
+def test_predictions_and_gradients(circuit, device, method, backend, rng):
+    batch = 2
+    model, layer = model_of(circuit, device, method, batch)
+    x = rng.uniform(-2, 2, (batch, layer.function.features))
+    weights = [ops.convert_to_numpy(w) for w in layer.weights]
+    step = backend.stepper(model, "eager", SAMPLE_LOSSES["energy"])(x, np.zeros((batch, layer.outputs)))
+
+    program = GateProgram.from_dict(gate_program(layer.function))
+    cotangents = np.full((batch, layer.outputs), 1 / (batch * layer.outputs))
+    expected, gradients, _ = vjp(program, weights, x, cotangents)
+    np.testing.assert_allclose(step.predictions, expected, atol=EXACT * layer.wires)
+    tolerance = 1e-5 if method == "finite-diff" else EXACT * layer.wires
+    for got, wanted in zip(step.gradients, gradients, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=tolerance)
+
+    direction = [rng.normal(size=w.shape) for w in weights]
+    h = 1e-5
+
+    def loss_at(shift):
+        for weight, w, d in zip(layer.weights, weights, direction, strict=True):
+            weight.assign(w + shift * d)
+        return float(np.mean(ops.convert_to_numpy(layer(x))))
+
+    slope = (loss_at(h) - loss_at(-h)) / (2 * h)
+    projected = sum(float(np.sum(g * d)) for g, d in zip(step.gradients, direction, strict=True))
+    assert abs(slope - projected) < (1e-5 if method == "finite-diff" else 1e-7)
+
+
+@pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit"])
+def test_float64_stays_float64_in_inference_and_training(device, backend, rng):
+    """Lightning hands out Python floats, which torch and TensorFlow read as float32; the layer keeps their digits."""
+    model, layer = model_of("data_reuploading", device, "adjoint", 3)
+    x = rng.uniform(-2, 2, (3, 1))
+    program = GateProgram.from_dict(gate_program(layer.function))
+    expected = predict(program, [ops.convert_to_numpy(w) for w in layer.weights], x)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-14)
+    step = backend.stepper(model, "eager", SAMPLE_LOSSES["energy"])(x, np.zeros((3, 1)))
+    np.testing.assert_allclose(step.predictions, expected, atol=1e-14)
+
+
+def test_eight_wires_under_backprop(backend, rng):
+    """PennyLane 0.45 on TensorFlow fails from 8 wires on with batched rotations; the layer expands the batch."""
+    layer = QKerasLayer("data_reuploading", wires=8, layers=1, diff_method="backprop", max_batch_size=2)
+    out = ops.convert_to_numpy(layer(rng.uniform(-1, 1, (2, 1))))
+    assert out.shape == (2, 1)
+    assert np.all(np.abs(out) <= 1)

@@ -1,0 +1,258 @@
+"""QKerasLayer as a Keras layer: shapes, dtypes, configuration, saving, drawing, mixing with other layers, clear errors."""
+
+import keras
+import numpy as np
+import pennylane as qml
+import pytest
+from keras import ops
+
+from harness.circuit.definition import CircuitError
+from harness.circuit.execution import UnsupportedError
+from harness.circuit.layer import QKerasLayer
+
+
+def rotations(weights, inputs, wires):
+    for wire in range(wires):
+        qml.RX(inputs[..., 0], wires=wire)
+        qml.RY(weights[wire], wires=wire)
+    return [qml.expval(qml.Z(wire)) for wire in range(wires)]
+
+
+def two_weights(inputs, first, second):
+    qml.RX(inputs[..., 0], wires=0)
+    qml.RY(first[0] * second, wires=0)
+    return qml.expval(qml.Z(0)), qml.probs(wires=[0, 1])
+
+
+def closed_form(angles, x):
+    """<Z> after RX(x) RY(w): cos x cos w."""
+    return np.cos(x) * np.cos(angles)
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+def test_values_and_shape(device, rng):
+    layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1, device=device)
+    x = rng.uniform(-3, 3, (5, 1))
+    out = numpy(layer(x))
+    assert out.shape == layer.compute_output_shape((5, 1)) == (5, 2)
+    assert out.dtype == np.float64
+    np.testing.assert_allclose(out, closed_form(numpy(layer.weights[0]), x), atol=1e-15)
+
+
+def test_extra_batch_dimensions(rng):
+    layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1)
+    x = rng.uniform(-3, 3, (4, 3, 1))
+    out = numpy(layer(x))
+    assert out.shape == (4, 3, 2)
+    np.testing.assert_allclose(out[2], numpy(layer(x[2])), atol=1e-15)
+
+
+def test_several_measurements_are_concatenated():
+    layer = QKerasLayer(two_weights, wires=2, weight_shapes={"first": (1,), "second": ()}, features=1)
+    out = numpy(layer(np.zeros((3, 1))))
+    assert out.shape == (3, 5)
+    np.testing.assert_allclose(out[:, 0], out[:, 1] + out[:, 2] - out[:, 3] - out[:, 4], atol=1e-14)
+    assert [w.name for w in layer.weights] == ["first", "second"]
+
+
+def test_circuit_that_ignores_its_inputs_still_gives_a_batch():
+    def constant(weights, inputs):
+        qml.RY(weights[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    layer = QKerasLayer(constant, weight_shapes={"weights": (1,)}, features=1)
+    assert numpy(layer(np.zeros((4, 1)))).shape == (4, 1)
+
+
+def test_float32_policy_is_respected(rng):
+    layer = QKerasLayer(rotations, wires=1, weight_shapes={"weights": (1,)}, features=1, dtype="float32")
+    out = numpy(layer(rng.uniform(-1, 1, (3, 1)).astype("float32")))
+    assert out.dtype == np.float32
+    assert layer.weights[0].dtype == "float32"
+
+
+def test_half_precision_is_refused_in_words():
+    with pytest.raises(CircuitError, match="float32 or float64"):
+        QKerasLayer(rotations, weight_shapes={"weights": (1,)}, features=1, dtype="float16")
+
+
+def test_config_round_trip_leaves_the_config_alone():
+    layer = QKerasLayer("data_reuploading", wires=2, layers=3, device="lightning.qubit", diff_method="adjoint", seed=5)
+    config = layer.get_config()
+    before = dict(config)
+    twin = QKerasLayer.from_config(config)
+    assert config == before
+    assert twin.get_config() == config
+    twin.build((None, 1))
+    layer.build((None, 1))
+    np.testing.assert_array_equal(numpy(layer.weights[0]), numpy(twin.weights[0]))
+
+
+def test_save_and_load(tmp_path, rng):
+    model = keras.Sequential([keras.Input((1,)), QKerasLayer("data_reuploading", wires=2, layers=1), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(0.03), loss="mse")
+    x = rng.uniform(-3, 3, (5, 1))
+    model.fit(x, x, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(model(x)), numpy(loaded(x)))
+
+
+def test_registered_function_can_be_saved(tmp_path):
+    registered = keras.saving.register_keras_serializable("tests", "rotations")(rotations)
+    layer = QKerasLayer(registered, wires=2, weight_shapes={"weights": (2,)}, features=1)
+    model = keras.Sequential([keras.Input((1,)), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    x = np.ones((2, 1))
+    np.testing.assert_array_equal(numpy(model(x)), numpy(loaded(x)))
+
+
+def test_summary_counts_parameters(capsys):
+    model = keras.Sequential([keras.Input((1,)), QKerasLayer("data_reuploading", wires=1, layers=2, name="quantum")])
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    text = "\n".join(lines)
+    assert "quantum" in text
+    assert "9" in text
+    assert model.count_params() == 9
+    assert model.layers[-1].weights[0].path.endswith("quantum/weights")
+
+
+def test_draws_the_circuit_it_runs():
+    layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1)
+    text = layer.draw()
+    assert text.count("RX") == text.count("RY") == text.count("<Z>") == 2
+    figure, axes = layer.draw("mpl")
+    labels = [t.get_text() for t in axes.texts]
+    assert labels.count("RY") == 2
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.before = keras.layers.Dense(1)
+        self.quantum = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1)
+        self.after = keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.after(self.quantum(self.before(inputs)))
+
+
+def functional():
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(1)(inputs)
+    quantum = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1)(hidden)
+    return keras.Model(inputs, keras.layers.Dense(1)(quantum))
+
+
+@pytest.mark.parametrize("build", [functional, Subclassed])
+def test_trains_between_classical_layers(build, rng):
+    model = build()
+    model.compile(keras.optimizers.Adam(0.1), loss="mse")
+    x, y = rng.uniform(-1, 1, (12, 3)), rng.uniform(-1, 1, (12, 1))
+    losses = model.fit(x, y, epochs=8, batch_size=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("method", ["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard"])
+def test_gradients_reach_the_layer_before(method, rng):
+    """PennyLane issue 4462: gradient transforms refuse batched trainable inputs; the layer expands them."""
+    inputs = keras.Input((1,))
+    scaled = keras.layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(0.3), name="scale")(inputs)
+    quantum = QKerasLayer(rotations, wires=1, weight_shapes={"weights": (1,)}, features=1, diff_method=method, name="q")
+    model = keras.Model(inputs, quantum(scaled))
+    model.compile(keras.optimizers.SGD(1.0), loss=lambda y, p: ops.sum(p) / 4)
+    x = rng.uniform(-2, 2, (4, 1))
+    angle = float(numpy(quantum.weights[0])[0])
+    model.fit(x, x, batch_size=4, epochs=1, verbose=0)
+    moved = 0.3 - float(numpy(model.get_layer("scale").kernel)[0, 0])
+    np.testing.assert_allclose(moved, np.mean(-x * np.sin(0.3 * x) * np.cos(angle)), atol=1e-6)
+
+
+def test_initializers_regularizers_by_name():
+    layer = QKerasLayer(
+        two_weights,
+        wires=2,
+        weight_shapes={"first": (1,), "second": ()},
+        features=1,
+        initializer={"first": "zeros"},
+        regularizer={"second": keras.regularizers.L2(1.0)},
+    )
+    layer(np.zeros((1, 1)))
+    assert numpy(layer.weights[0])[0] == 0
+    assert float(numpy(layer.weights[1])) != 0
+    assert len(layer.losses) == 1
+    twin = QKerasLayer.from_config(layer.get_config() | {"circuit": two_weights})
+    twin(np.zeros((1, 1)))
+    assert numpy(twin.weights[0])[0] == 0
+    assert len(twin.losses) == 1
+
+
+def test_from_qnode_takes_the_old_arguments(rng):
+    device = qml.device("default.qubit", wires=2)
+
+    @qml.qnode(device, diff_method="parameter-shift")
+    def qnode(inputs, weights_0, weight_1):
+        qml.RX(inputs[..., 0], wires=0)
+        qml.RX(inputs[..., 1], wires=1)
+        qml.Rot(weights_0[0], weights_0[1], weights_0[2], wires=0)
+        qml.RY(weight_1, wires=1)
+        qml.CNOT(wires=[0, 1])
+        return qml.expval(qml.Z(0)), qml.expval(qml.Z(1))
+
+    layer = QKerasLayer.from_qnode(qnode, {"weights_0": 3, "weight_1": 1}, output_dim=2)
+    x = rng.uniform(-1, 1, (3, 2))
+    out = numpy(layer(x))
+    weights = [numpy(w) for w in layer.weights]
+    np.testing.assert_allclose(out, np.stack(qnode(x, *weights), axis=-1), atol=1e-14)
+    assert layer.resolved_diff_method() == "parameter-shift"
+    with pytest.raises(CircuitError, match="output_dim = 3"):
+        QKerasLayer.from_qnode(qnode, {"weights_0": 3, "weight_1": 1}, output_dim=3)
+
+
+def test_shots_with_a_seed_repeat(rng):
+    def make():
+        return QKerasLayer(
+            rotations, wires=1, weight_shapes={"weights": (1,)}, features=1, shots=100, seed=3, diff_method="parameter-shift"
+        )
+
+    x = rng.uniform(-1, 1, (3, 1))
+    first, second = numpy(make()(x)), numpy(make()(x))
+    np.testing.assert_array_equal(first, second)
+    assert np.all(np.isin(np.round((first + 1) * 50, 9) % 1, [0.0]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"device": "lightning.qubit", "diff_method": "backprop"}, UnsupportedError, "lightning.qubit cannot do backprop"),
+        ({"device": "default.mixed", "diff_method": "adjoint"}, UnsupportedError, "does not support adjoint"),
+        ({"device": "no.such"}, UnsupportedError, "no.such"),
+        ({"wires": 1, "circuit": two_weights, "weight_shapes": {"first": (1,), "second": ()}}, CircuitError, "uses wires"),
+        ({"weight_shapes": None}, CircuitError, "weight_shapes"),
+        ({"weight_shapes": {"other": (1,)}}, CircuitError, "other"),
+        ({"circuit": "nonsense"}, CircuitError, "nonsense"),
+        ({"circuit_options": {"depth": 1}}, CircuitError, "depth"),
+    ],
+)
+def test_errors_are_one_clear_line(arguments, error, words):
+    defaults = {"circuit": rotations, "weight_shapes": {"weights": (1,)}, "features": 1}
+    with pytest.raises(error, match=words) as caught:
+        QKerasLayer(**(defaults | arguments))
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_rank_and_wrong_features():
+    layer = QKerasLayer(rotations, wires=1, weight_shapes={"weights": (1,)}, features=1)
+    with pytest.raises(ValueError, match="expected \\(batch"):
+        layer(np.zeros(3))
+    with pytest.raises(ValueError, match="takes 1 features"):
+        layer(np.zeros((3, 2)))

@@ -1,0 +1,177 @@
+"""The report as its readers meet it."""
+
+import json
+import time
+
+import pytest
+
+from harness.report import render
+from tests.report.run_builder import build_view, hostile_view
+
+CHARTS = ("loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases")
+CONTRAST = """() => {
+  const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+  const over = (top, below) => top.slice(0, 3).map((c, i) => c * (top[3] ?? 1) + below[i] * (1 - (top[3] ?? 1)));
+  const back = (node) => {
+    const chain = [];
+    for (let at = node; at; at = at.parentElement) chain.unshift(channels(getComputedStyle(at).backgroundColor));
+    return chain.reduce((below, top) => over(top, below), [255, 255, 255]);
+  };
+  const light = (rgb) => rgb.map((c) => c / 255).map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+  const low = [];
+  for (const node of document.querySelectorAll("body *:not(script):not(style):not(svg *)")) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!own || !node.checkVisibility() || node.closest("svg, .vega-embed")) continue;
+    const [a, b] = [light(channels(getComputedStyle(node).color)), light(back(node))].sort((x, y) => y - x);
+    const ratio = (a + .05) / (b + .05);
+    if (ratio < 4.5) low.push([ratio.toFixed(2), node.textContent.trim().slice(0, 40)].join(" "));
+  }
+  return low;
+}"""
+
+
+def test_it_opens_quietly_with_every_chart_drawn(opened):
+    page = opened()
+    for name in CHARTS:
+        assert page.locator(f"#chart-{name} svg.marks").count() == 1, name
+        assert page.locator(f"#chart-{name} svg path").count() > 0, name
+    assert page.title().startswith("✗ qparity")
+
+
+def test_it_starts_at_the_first_unexpected_cell(opened):
+    page = opened()
+    assert page.locator("#chosen-name").inner_text() == "fourier-l2 · torch"
+    assert "LOCAL-FAULT step 15" in page.locator("#chosen-line").inner_text()
+    assert page.locator("#chart-gradient").get_by_text("first over tolerance: step 15").count() == 1
+
+
+def test_a_click_changes_detail_charts_and_address(opened):
+    page = opened()
+    before = page.locator("#chart-gradient svg.marks").inner_html()
+    page.locator("#matrix a[href='#fourier-l1/jax-jit']").click()
+    page.locator("#detail[data-cell='fourier-l1/jax-jit']").wait_for()
+    page.wait_for_timeout(300)
+    assert page.locator("#chart-gradient").get_by_text("first over tolerance").count() == 0
+    assert page.locator("#chart-gradient svg.marks").inner_html() != before
+    assert page.url.endswith("#fourier-l1/jax-jit")
+    assert "within rounding" in page.locator("#chosen-line").inner_text()
+
+
+def test_a_deep_link_opens_its_cell_and_later_links_work_too(opened):
+    page = opened(fragment="#fourier-l4/jax-jit")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l4 · jax-jit"
+    page.locator(".verdict a").click()
+    assert page.locator("#chosen-name").inner_text() == "fourier-l2 · torch"
+
+
+def test_the_keyboard_walks_the_matrix_and_finds_failures(opened):
+    page = opened(fragment="#fourier-l1/tf")
+    page.keyboard.press("n")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l2 · torch"
+    page.keyboard.press("n")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l4 · tf"
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l4 · tf-graph"
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l2 · tf-graph"
+    assert page.locator("#matrix a:focus").get_attribute("href") == "#fourier-l2/tf-graph"
+    for _ in range(9):
+        page.keyboard.press("ArrowLeft")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l2 · tf"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_contrast(opened, page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    assert opened().evaluate(CONTRAST) == []
+
+
+def test_the_theme_follows_the_system_and_can_be_toggled(opened, page):
+    page.emulate_media(color_scheme="dark")
+    opened()
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(paper) == "rgb(20, 23, 26)"
+    page.keyboard.press("d")
+    assert page.evaluate(paper) == "rgb(255, 255, 255)"
+    page.locator("#theme").click()
+    assert page.evaluate(paper) == "rgb(20, 23, 26)"
+    page.wait_for_timeout(300)
+
+
+def test_without_javascript_the_verdict_matrix_and_tables_stand(browser, report):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(report.as_uri())
+        assert page.get_by_text("✗ FAIL").is_visible()
+        assert page.locator("#matrix a").count() == 18
+        assert page.locator("#matrix a").first.is_visible()
+        assert page.locator("#phases tbody tr").first.is_visible()
+        assert page.locator("#detail").is_hidden()
+        assert page.get_by_text("The charts need JavaScript").is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 800, 1400])
+def test_no_page_scrolls_sideways(opened, page, width):
+    page.set_viewport_size({"width": width, "height": 844})
+    opened()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_filter_leaves_only_scenarios_with_something_unexpected(opened):
+    page = opened()
+    page.locator("#only-odd").check()
+    assert page.locator("#matrix tbody th:visible").all_inner_texts() == ["fourier-l2", "fourier-l4"]
+
+
+def test_the_downloads_parse(opened):
+    page = opened()
+    with page.expect_download() as waiting:
+        page.locator("#json").click()
+    assert len(json.loads(waiting.value.path().read_text(encoding="utf-8"))["cells"]) == 18
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="CSV").click()
+    assert waiting.value.path().read_text(encoding="utf-8").startswith("scenario,variant,status")
+
+
+def test_it_prints_dark_on_white_whatever_the_theme(opened, page, tmp_path):
+    page.emulate_media(color_scheme="dark")
+    opened()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('.marks text')).fill") == "rgb(0, 0, 0)"
+    assert page.evaluate(CONTRAST) == []
+    assert page.pdf(path=str(tmp_path / "report.pdf"))[:4] == b"%PDF"
+
+
+def test_hostile_strings_run_nothing(opened, page, tmp_path):
+    page.on("dialog", lambda _: pytest.fail("a script of the run's data ran"))
+    path = tmp_path / "hostile.html"
+    path.write_text(render(hostile_view(tmp_path)), encoding="utf-8")
+    opened(path)
+    assert "<script>alert(1)" in page.locator("#chosen-name").inner_text()
+    page.keyboard.press("n")
+    assert page.locator("#chart-gradient svg.marks").count() == 1
+
+
+@pytest.mark.parametrize("fault", ["failed", "nan", "missing"])
+def test_a_run_without_anything_to_draw_is_ready_too(opened, tmp_path, fault):
+    path = tmp_path / "empty.html"
+    faults = {(0, "torch"): fault, (0, "jax"): fault}
+    view = build_view(tmp_path, scenarios=("s",), variants=("torch", "jax"), faults=faults)
+    path.write_text(render(view), encoding="utf-8")
+    opened(path)
+
+
+def test_a_large_run_is_ready_soon(opened, page, tmp_path):
+    path = tmp_path / "large.html"
+    path.write_text(render(build_view(tmp_path, scenarios=[f"s{i}" for i in range(36)])), encoding="utf-8")
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        opened(path)
+        times.append(time.perf_counter() - start)
+    # 1.5 s on a quiet machine; the bound leaves room for a busy one
+    assert min(times) < 4.0

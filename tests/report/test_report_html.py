@@ -1,0 +1,179 @@
+"""The report as text: complete, self-contained, escaped, small."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from harness.report import data, palette, render
+from harness.report.html import _embedded
+from tests.report.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
+
+FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared"}
+
+
+class Page(HTMLParser):
+    """The elements and texts of a page, as a browser's parser would see them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory):
+    return build_view(tmp_path_factory.mktemp("run"), faults=FAULTS)
+
+
+@pytest.fixture(scope="module")
+def parsed(view):
+    return Page(render(view))
+
+
+def test_the_verdict_is_on_top_with_its_first_divergence_as_a_link(parsed):
+    assert next(attrs for tag, attrs in parsed.tags if tag == "html")
+    assert "✗ FAIL" in parsed.text
+    assert "1 of 15 compared cells disagrees." in parsed.text
+    links = [attrs["href"] for tag, attrs in parsed.tags if tag == "a"]
+    assert "#fourier-l1/tf" in links
+    assert "step 15, gradient, weights[2,5,2]" in parsed.text
+
+
+def test_the_title_has_the_mark(view, tmp_path):
+    assert "<title>✗ qparity" in render(view)
+    assert "<title>✓ qparity" in render(build_view(tmp_path))
+
+
+def test_every_cell_is_in_the_matrix_without_javascript(view, parsed):
+    cells = [attrs for tag, attrs in parsed.tags if tag == "a" and "data-cell" in attrs]
+    assert {attrs["data-cell"] for attrs in cells} == {cell.id for cell in view.cells}
+    assert "within rounding at every step" in cells[1]["title"]
+    assert [attrs["class"].split()[0] for attrs in cells].count("pass") == 14
+
+
+def test_nothing_is_fetched_and_only_our_scripts_may_run(parsed):
+    policy = next(attrs["content"] for tag, attrs in parsed.tags if attrs.get("http-equiv"))
+    assert policy.startswith("default-src 'none'")
+    assert "connect-src 'none'" in policy
+    assert "'unsafe-inline'" not in re.search("script-src ([^;]*)", policy)[1]
+    kinds = [attrs.get("type") for tag, attrs in parsed.tags if tag == "script"]
+    for kind, text in zip(kinds, parsed.scripts, strict=True):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert (f"'sha256-{digest}'" in policy) == (kind is None)
+    assert not [attrs for _, attrs in parsed.tags if "src" in attrs]
+    assert all(attrs["href"].startswith(("#", "data:")) for tag, attrs in parsed.tags if "href" in attrs)
+
+
+def test_hostile_strings_stay_text(tmp_path, parsed):
+    hostile = Page(render(hostile_view(tmp_path)))
+    assert "img" not in {tag for tag, _ in hostile.tags}
+    assert len(hostile.scripts) == len(parsed.scripts)
+    assert not [attrs for _, attrs in hostile.tags if any(name.startswith("on") for name in attrs)]
+    assert HOSTILE.replace("\u2028", " ") in hostile.text.replace("\u2028", " ")
+    assert "{{7*191}}" in hostile.text
+    assert "1337" not in hostile.text
+    run = json.loads(hostile.scripts[0])
+    assert run["run"] == HOSTILE
+
+
+def test_embedded_json_cannot_close_its_element():
+    text = _embedded({"a": HOSTILE, "b": "\ud800"})
+    assert "<" not in text
+    assert "\u2028" not in text
+    assert json.loads(text)["a"] == HOSTILE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scenarios": ()},
+        {"scenarios": ("one",), "variants": ("torch",)},
+        {"faults": {(i, v): "failed" for i in range(3) for v in VARIANTS}},
+        {"faults": {(i, v): "missing" for i in range(3) for v in VARIANTS}},
+        {"faults": {(i, v): "nan" for i in range(3) for v in VARIANTS}},
+        {"steps": 1},
+    ],
+    ids=["empty", "one", "all-failed", "all-missing", "nan", "one-step"],
+)
+def test_degenerate_runs_render(tmp_path, options):
+    parsed = Page(render(build_view(tmp_path, **options)))
+    assert "Environment" in parsed.text
+    for script in parsed.scripts[:4]:
+        json.loads(script, parse_constant=pytest.fail)
+
+
+def test_a_time_that_was_not_earned_is_struck(tmp_path):
+    text = render(build_view(tmp_path, faults={(0, "tf"): "fault"}))
+    assert text.count('<tr class="struck">') == 1
+
+
+def test_the_budget_of_two_megabytes_holds_at_36_by_6_by_30(tmp_path):
+    names = [f"classifier-{i}q-default-parameter-shift" for i in range(36)]
+    assert len(render(build_view(tmp_path, scenarios=names, steps=30)).encode()) <= 2_000_000
+
+
+def test_long_trainings_are_thinned_but_keep_their_spikes():
+    worst = np.zeros(100_000)
+    worst[54_321] = 7.0
+    kept = data.thin(worst)
+    assert len(kept) <= data.MOST_STEPS
+    assert 54_321 in kept
+    assert np.all(np.diff(kept) > 0)
+    assert list(data.thin(np.array([np.nan, 1.0]))) == [0, 1]
+
+
+def test_series_are_short_and_mark_the_first_step_over_tolerance(view):
+    found = data.series(view)
+    gradient = found[view.cell("fourier-l1", "tf").id]["stages"]["gradient"]
+    assert gradient["over"] == 15
+    cell = view.cell("fourier-l2", "jax")
+    residual = next(stage for stage in cell.series if stage.stage == "gradient").residual
+    decades = np.array(found[cell.id]["stages"]["gradient"]["d"])
+    np.testing.assert_allclose(10 ** (decades / 100), residual, rtol=0.012)
+    assert found[cell.id]["stages"]["gradient"]["over"] == -1
+
+
+def test_zero_and_infinity_survive_the_logarithm():
+    assert data._decades(np.array([0.0, np.inf, np.nan, 1e-300])) == ["0", "inf", None, -30000]
+
+
+def test_the_csv_has_a_line_a_cell_and_no_formula(view, tmp_path):
+    rows = list(csv.DictReader(io.StringIO(data.csv(view))))
+    assert len(rows) == 18
+    assert rows[0]["verdict"] == "LOCAL-FAULT"
+    assert rows[0]["as_expected"] == "False"
+    odd = build_view(tmp_path, faults={(0, "tf"): "failed"}, reasons={"failed": "=cmd()"})
+    assert next(csv.DictReader(io.StringIO(data.csv(odd))))["reason"] == "'=cmd()"
+
+
+def test_variants_are_told_apart_without_colour():
+    names = ["tf", "tf-graph", "tf-xla", "torch", "torch-compile", "jax", "jax-jit", "jax@gpu", "own"]
+    assert len({palette.style(name)[0] for name in names}) == len(names) - 1  # a GPU keeps its backend's colour
+    assert palette.style("jax@gpu")[2] != palette.style("jax")[2]
+    looks = set(zip(palette.shapes(names[:7]), map(tuple, palette.dashes(names[:7])), strict=True))
+    assert len(looks) == 7
