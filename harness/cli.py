@@ -240,7 +240,7 @@ class UsageProblem(Exception):
 
 def main() -> None:
     """Run the command line; bad input is one line and exit code 2, never a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app(standalone_mode=True)
     except (UsageProblem, *input_errors()) as error:
