@@ -1,0 +1,70 @@
+"""What crosses the boundary of each quantum layer inside a user's model: inputs, outputs, and what comes back.
+
+The oracle can judge a hybrid model only there. Nothing is tapped in the trained program: before each step a second pass
+over the same batch, at the same weights and in the same mode, is differentiated with the taps in place, and what
+it moved (random seeds, running statistics) is put back. That the two passes are one program is checked by their predictions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.worker.backends.base import Backend, Crossing, Pass
+
+SAME = {"float64": 1e-12, "float32": 1e-4}
+"""How far predictions of pass and step may lie apart, relative to the largest: far above rounding, far below another program."""
+
+
+class Boundaries:
+    """The `layer_*` columns of a trace, step by step; empty, with a `reason`, where a boundary cannot be told."""
+
+    def __init__(self, model: Any, backend: Backend, mode: str, layers: Sequence[Any]) -> None:
+        self.reason: str | None = None
+        self.columns: dict[str, list[np.ndarray]] = defaultdict(list)
+        if not layers:
+            self.reason = "no quantum layer to record"
+        elif any(layer.shots is not None for layer in layers):
+            self.reason = "sampled layers: a second pass would draw other samples"
+        else:
+            self._model = model
+            self._pass = backend.boundary_pass(model, mode, lambda shifts=None: tapped(layers, shifts))
+
+    def before(self, x: np.ndarray, y: np.ndarray) -> None:
+        """The pass over a batch, before its step."""
+        if self.reason is None:
+            state = [(v, np.array(v.value)) for v in self._model.non_trainable_variables]
+            try:
+                self._passed = self._pass(x, y)
+            except CallCount as error:
+                self._give_up(str(error))
+            for variable, value in state:
+                variable.assign(value)
+
+    def after(self, predictions: np.ndarray) -> None:
+        """Keep the pass, if the step predicted the same."""
+        if self.reason is not None:
+            return
+        ours, limit = self._passed.predictions, SAME[predictions.dtype.name] * np.abs(predictions).max(initial=1.0)
+        if not np.all(np.abs(ours - predictions) <= limit):
+            self._give_up("the model predicts something else when it is run again")
+            return
+        for j, crossing in enumerate(self._passed.crossings):
+            self.columns[f"layer_inputs/{j}"].append(crossing.inputs)
+            self.columns[f"layer_outputs/{j}"].append(crossing.outputs)
+            self.columns[f"layer_cotangents/{j}"].append(crossing.cotangents)
+            if crossing.input_gradients is not None:
+                self.columns[f"layer_input_gradients/{j}"].append(crossing.input_gradients)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Batches of all steps, concatenated."""
+        return {name: np.concatenate(batches) for name, batches in self.columns.items()}
+
+    def _give_up(self, reason: str) -> None:
+        self.reason = reason
+        self.columns.clear()
