@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="qparity",
-    help="Train the same seeded quantum model on every Keras backend: do they agree, which one is wrong, how fast is each?",
+    help="Train the same seeded quantum model on every Keras backend: do they agree, which is wrong, how fast is each?",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -243,16 +243,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         app(standalone_mode=True)
-    except (UsageProblem, *input_errors()) as error:
-        typer.echo(f"qparity: {error}", err=True)
-        raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except OSError as error:
-        typer.echo(f"qparity: {error.filename or ''}: {error.strerror or error}", err=True)
+    except Exception as error:
+        if not isinstance(error, input_errors()):
+            raise
+        if isinstance(error, OSError):
+            error = UsageProblem(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
+        typer.echo(f"qparity: {error}", err=True)
         raise SystemExit(2) from None
 
 
@@ -261,7 +262,7 @@ def input_errors() -> tuple[type[Exception], ...]:
     from harness.scenario.errors import ScenarioError
     from harness.store import StoreError
 
-    return ScenarioError, StoreError
+    return UsageProblem, ScenarioError, StoreError, OSError
 
 
 def interpreters(pairs: list[str] | None) -> dict[str, str]:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def backends() -> list[str]:
-    """The backends under test: `QPARITY_BACKENDS`, or all three; one that should be here and is not is a failure, not a skip."""
+    """The backends under test: `QPARITY_BACKENDS`, or all three. One that should be here and is not is a failure."""
     return os.environ.get("QPARITY_BACKENDS", "tensorflow torch jax").split()
 
 

@@ -3,8 +3,8 @@
 Every cure here answers a fault seen on the real libraries; each has a test of its own:
 
 * Lightning returns Python floats, which torch and TensorFlow read as float32: its results are made NumPy float64.
-* Gradient transforms refuse batched trainable gates (PennyLane issue 4462), `hadamard` a batch with a zero gradient: such a
-  batch is expanded into single circuits, as is any batch on a device that would expand it anyway.
+* Gradient transforms refuse batched trainable gates (PennyLane issue 4462), `hadamard` a batch with a zero gradient:
+  such a batch is expanded into single circuits, as is any batch on a device that would expand it anyway.
 * PennyLane 0.45 on TensorFlow fails from 8 wires on with batched gates under backprop: expanded as well.
 * A TensorFlow graph does not know the batch size of a partial batch, and PennyLane then reads the batch axis as a
   wire (with a batch of 2 silently wrong): the batch is padded to a static size.
@@ -35,7 +35,7 @@ class UnsupportedError(CircuitError):
 
 @dataclass(frozen=True)
 class Executor:
-    """Runs `function` on a device: `(weights, inputs (batch, features)) -> (batch, outputs)` in the backend's tensors."""
+    """Runs `function` on a device: `(weights, inputs (batch, features)) -> (batch, outputs)`, in backend tensors."""
 
     function: BoundCircuit
     interface: str
@@ -134,7 +134,7 @@ class Executor:
         return torch.compiler.disable(self._run)
 
     def _stack(self, results: Any, batch: int) -> Any:
-        """Measurement results, each (batch,), (batch, k), or unbatched if no gate saw the inputs, as (batch, outputs)."""
+        """Results, each (batch,), (batch, k), or unbatched if no gate saw the inputs, as (batch, outputs)."""
         columns = []
         for result in _columns(results):
             result = ops.cast(result, self.dtype)
@@ -160,12 +160,15 @@ class Executor:
     def _weights_meet_inputs(self) -> bool:
         """Whether some gate's angle depends on weights and inputs both (by moving each in turn)."""
         weights, inputs = self.function.example()
-        moved = {name: array + 0.3 for name, array in weights.items()}
-        here, by_weights, by_inputs = (
-            np.concatenate([np.ravel(p) for p in self.function.tape(*point).get_parameters(trainable_only=False)] or [[]])
-            for point in ((weights, inputs), (moved, inputs), (weights, inputs + 0.3))
-        )
+        here = self._angles(weights, inputs)
+        by_weights = self._angles({name: array + 0.3 for name, array in weights.items()}, inputs)
+        by_inputs = self._angles(weights, inputs + 0.3)
         return bool(np.any((here != by_weights) & (here != by_inputs)))
+
+    def _angles(self, weights: dict[str, Any], inputs: Any) -> np.ndarray:
+        """All gate parameters (P,) at a point."""
+        parameters = self.function.tape(weights, inputs).get_parameters(trainable_only=False)
+        return np.concatenate([np.empty(0), *map(np.ravel, parameters)])
 
     # TensorFlow graphs
 

@@ -16,8 +16,8 @@ from harness.scenario.schema import Scenario
 def build_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
     """The uncompiled, built model of a scenario for data of `features` inputs and `outputs` targets.
 
-    A user's builder `build(...)` gets by name whichever of these it takes: features, outputs, wires, layers, device, diff_method,
-    shots, seed, dtype, batch_size, and the scenario's `circuit_options`.
+    A user's builder `build(...)` gets by name whichever of these it takes: features, outputs, wires, layers, device,
+    diff_method, shots, seed, dtype, batch_size, and the scenario's `circuit_options`.
     """
     if scenario.model:
         return _user_model(scenario, features, outputs)
@@ -25,7 +25,7 @@ def build_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
         scenario.circuit,
         wires=scenario.wires,
         layers=scenario.layers,
-        weight_shapes=scenario.weight_shapes,
+        weight_shapes={k: tuple(v) for k, v in scenario.weight_shapes.items()} if scenario.weight_shapes else None,
         features=None if hasattr(load_circuit(scenario.circuit), "features") else features,
         device=scenario.device,
         diff_method=scenario.diff_method,

@@ -15,7 +15,7 @@ COMPARED = ("predictions", "loss", "gradients", "new_weights")
 
 def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
     """All annotations of a cell."""
-    notes = [*found.annotations, *_nonfinite(o), *_leaks(found, judged)]
+    notes = [*_injected(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
     notes += [*_wide(found), *_coverage(o, found)]
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
@@ -35,6 +35,12 @@ def bitwise_equal(a: Observation, b: Observation) -> bool:
         and a.trace[n].tobytes() == b.trace[n].tobytes()
         for n in names
     )
+
+
+def _injected(o: Observation) -> Iterator[str]:
+    """A fault that was put in on purpose is never silent."""
+    if fault := o.outcome.get("fault"):
+        yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in fault.items())}"
 
 
 def _nonfinite(o: Observation) -> Iterator[str]:

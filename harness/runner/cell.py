@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from harness.runner.pool import Child, ChildDied, Pool, Unavailable, can_fork
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
+FAULT_VARIABLE = "QPARITY_FAULT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ async def _drive(
     try:
         await prepare(child, block, cell, inputs, tell, draft)
         await audit(child, cell, inputs, tell, draft)
-        if draft.outcome["status"] == "ok":
+        if draft.outcome["status"] == "ok" and "fault" not in draft.outcome:
             await fit(child, tell, draft)
         await child.close()
     except BaseException:
@@ -124,6 +128,8 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
         "features": inputs.x.shape[1],
         "outputs": inputs.y.shape[1],
     }
+    if fault := injected_fault(cell):
+        body["fault"] = draft.outcome["fault"] = fault
     answer = checked(await child.request("prepare", body), "prepare")
     draft.outcome["resolved"] = answer.body["resolved"]
     draft.phases["build_s"] = answer.body["build_s"]
@@ -181,6 +187,23 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
         "equals_audit": not any(gaps),
         "max_weight_difference": float(max(gaps, default=0.0)),
     }
+
+
+def injected_fault(cell: Cell) -> dict[str, Any] | None:
+    """The fault to inject into a cell, to test the gate; None wherever `QPARITY_FAULT` is not set, which is always in use.
+
+    The variable holds one fault or a list as JSON: `{"name", "step", "size", "scenario": glob, "variant": glob}`, all but the
+    name optional; the first that fits the cell is taken. See harness/worker/faults.py.
+    """
+    try:
+        given = json.loads(os.environ.get(FAULT_VARIABLE, "[]"))
+        for fault in given if isinstance(given, list) else [given]:
+            places = ((fault.get("scenario", "*"), cell.scenario.name), (fault.get("variant", "*"), str(cell.variant)))
+            if all(fnmatchcase(name, glob) for glob, name in places):
+                return {key: fault[key] for key in ("name", "step", "size") if key in fault}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CellEnded("failed", f"{FAULT_VARIABLE}: {error}") from None
+    return None
 
 
 def checked(answer: Message, what: str) -> Message:

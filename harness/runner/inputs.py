@@ -41,8 +41,8 @@ def make_inputs(scenario: Scenario) -> Inputs:
 def starting_weights(weights: list[dict[str, Any]], initial: list[np.ndarray], scenario: Scenario) -> list[np.ndarray]:
     """Starting values of every trainable weight, a function of the seed and of shapes alone.
 
-    Weights of a quantum layer are angles, uniform over the circle. Other weights that their layer starts at one value (biases,
-    scales) stay there; the rest is Glorot uniform.
+    Weights of a quantum layer are angles, uniform over the circle. Other weights that their layer starts at one value
+    (biases, scales) stay there; the rest is Glorot uniform.
 
     Args:
         weights: `resolved.weights` of an outcome: path, shape, dtype, layer.

@@ -20,7 +20,8 @@ from harness.runner.pool import Pool
 class Options:
     """How to execute cells.
 
-    `jobs` cells at a time, `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by backend or backend@accelerator.
+    `jobs` cells at a time, `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by backend or
+    backend@accelerator.
     """
 
     jobs: int = field(default_factory=lambda: len(available_cores()))

@@ -1,7 +1,7 @@
 """Worker servers, one per (interpreter, backend, accelerator, threads), and the children they fork.
 
-A server is started when its first cell comes and imports its framework once. A child is talked to over its own socket; its
-death is known from the server. Nothing here polls.
+A server is started when its first cell comes and imports its framework once. A child is talked to over its own socket;
+its death is known from the server. Nothing here polls.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 import harness.worker
 from harness.scenario.variant import Variant
-from harness.worker.protocol import LENGTH, Message, ProtocolError, decode_header, encode, header_length, to_array
+from harness.worker.protocol import LENGTH, Message, decode_header, encode, header_length, to_array
 
 WORKER = Path(harness.worker.__file__).parent / "__main__.py"
 GRACE_S = 2.0
@@ -42,6 +42,8 @@ DROPPED = (
     "OPENBLAS_",
     "PYTHONPATH",
 )
+# Thread limits every numeric library reads; they must stand before the interpreter imports NumPy.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Server:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
+        environment |= dict.fromkeys(THREADS, str(self.key.threads))
         command = [self.key.interpreter, "-P", str(WORKER), "--backend", self.key.backend]
         command += ["--accelerator", self.key.accelerator, "--threads", str(self.key.threads)]
         command += ["--isolation", self.isolation, "--parent", str(os.getpid()), "--fd", str(theirs.fileno())]

@@ -191,7 +191,9 @@ class Scenario(_Strict):
     circuit: Annotated[str, Field(max_length=200), AfterValidator(_circuit)] = Field(
         default="data_reuploading", description='A shipped circuit, or your own `"package.module:function"`.'
     )
-    circuit_options: Options = Field(default={}, description="Further keyword arguments of the quantum function, or of the model's `build`.")
+    circuit_options: Options = Field(
+        default={}, description="Further keyword arguments of the quantum function, or of the model's `build`."
+    )
     weight_shapes: Shapes | None = Field(
         default=None, description="Weight shapes of your own function; a shipped circuit knows its own."
     )

@@ -15,9 +15,8 @@ def backends_text(found: dict[str, Any]) -> str:
     for cell in found["cells"]:
         name = f"{cell['backend']}@{cell['accelerator']}"
         if cell["status"] == "ok":
-            versions = ", ".join(
-                f"{k} {v}" for k, v in cell["versions"].items() if k not in ("numpy", "scipy", "autoray")
-            )
+            shown = ("keras", "pennylane", cell["backend"])
+            versions = ", ".join(f"{k} {v}" for k, v in cell["versions"].items() if k.startswith(shown))
             lines.append(f"✓ {name:15} {versions} (imports in {seconds(cell['import_s'])}; {cell['interpreter']})")
         else:
             lines.append(f"{'–' if cell['status'] == 'unsupported' else '✗'} {name:15} {cell['reason']}")

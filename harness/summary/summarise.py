@@ -100,6 +100,8 @@ def _cell(
     mark = _mark(status, verdict, expected)
     memory = outcome.get("memory") or {}
     reason = _text(judgement, "reason") if status == "ok" else outcome.get("reason")
+    if fault := outcome.get("fault"):
+        reason = f"[injected fault: {fault.get('name')}] {reason or ''}"
     fields = {
         "status": status,
         "verdict": verdict,

@@ -1,7 +1,7 @@
 """`python -P harness/worker/__main__.py --backend torch --fd 5 ...`: configure, import once, serve.
 
-Run by path, with the interpreter of the backend's own environment if need be: it loads the parent's own `harness`, so both
-sides always speak the same protocol, and the environment needs only keras, PennyLane, pydantic and the framework.
+Run by path, with the interpreter of the backend's own environment if need be: it loads the parent's own `harness`, so
+both sides always speak the same protocol, and the environment needs only keras, PennyLane, pydantic and the framework.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ def main() -> None:
     options = parser.parse_args()
     load_own_package()
 
-    from harness.worker import backends, server
+    from harness.worker import backends, control
 
-    server.die_with(options.parent)
-    control = socket.socket(fileno=options.fd)
+    control.die_with(options.parent)
+    parent = socket.socket(fileno=options.fd)
     if missing := backends.missing(options.backend, options.accelerator):
-        server.tell(control, "unavailable", reason=missing)
+        control.tell(parent, "unavailable", reason=missing)
         return
     os.environ.update(backends.environment(options.backend, options.accelerator, options.threads))
     start = time.perf_counter()
     try:
         backend = backends.load(options.backend, options.accelerator, options.threads)
+        from harness.worker import server
         from harness.worker.child import serve_cell
     except Exception as error:
         import traceback
 
         traceback.print_exc()
         reason = f"importing {options.backend} failed: {type(error).__name__}: {' '.join(str(error).split())}"
-        server.tell(control, "broken", reason=reason[:600])
+        control.tell(parent, "broken", reason=reason[:600])
         return
-    server.tell(control, "ready", import_s=time.perf_counter() - start, **backends.description(backend))
+    control.tell(parent, "ready", import_s=time.perf_counter() - start, **backends.description(backend))
     serve = server.serve if options.isolation == "fork" else server.serve_one
-    serve(control, lambda channel: serve_cell(channel, backend))
+    serve(parent, lambda channel: serve_cell(channel, backend))
 
 
 def load_own_package() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from harness.circuit.model import quantum_layers
 from harness.scenario.schema import Scenario
 from harness.worker.backends.base import Backend, Step
+from harness.worker.boundary import Boundaries
 from harness.worker.protocol import digest
 from harness.worker.training import SAMPLE_LOSSES, hyperparameters_as_read
 
@@ -34,6 +36,7 @@ def record(
     step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss])
     weights = model.trainable_weights
     recorder = Recorder(model)
+    boundaries = Boundaries(model, backend, mode, quantum_layers(model) if scenario.model else [])
     seconds = []
     batches = [
         epoch[i : i + scenario.training.batch_size]
@@ -44,14 +47,16 @@ def record(
     for number, rows in enumerate(batches):
         progress(number, "compiling" if number == 0 and mode != "eager" else "audit")
         recorder.before(rows)
+        boundaries.before(x[rows], y[rows])
         start = time.perf_counter()
         taken = step(x[rows], y[rows])
         backend.sync()
         seconds.append(time.perf_counter() - start)
         recorder.after(taken)
+        boundaries.after(taken.predictions)
         if not np.isfinite(taken.loss):
             break
-    arrays = {**recorder.arrays(), "x": x, "y": y}
+    arrays = {**recorder.arrays(), **boundaries.arrays(), "x": x, "y": y}
     about = {
         "hashes": {"x": digest(x), "y": digest(y), "weights": start_hashes, "order": digest(arrays["batch_index"])},
         "hyperparameters": hyperparameters_as_read(model.optimizer, scenario.training, scenario.dtype),
@@ -63,6 +68,7 @@ def record(
         "devices": {"weights": [backend.device_of(w.value) for w in weights]},
         "nonfinite": {key: count for key, a in arrays.items() if (count := int(a.size - np.isfinite(a).sum()))},
         "compiled": mode != "eager",
+        "boundaries": boundaries.reason or "recorded",
     }
     return about, arrays, seconds
 

@@ -1,24 +1,24 @@
 """What crosses the boundary of each quantum layer inside a user's model: inputs, outputs, and what comes back.
 
-The oracle can judge a hybrid model only there. Nothing is tapped in the trained program: before each step a second pass
-over the same batch, at the same weights and in the same mode, is differentiated with the taps in place, and what
-it moved (random seeds, running statistics) is put back. That the two passes are one program is checked by their predictions.
+The oracle can judge a hybrid model only there. Nothing is tapped in the trained program: before each step a second
+pass over the same batch, at the same weights and in the same mode, is differentiated with the taps in place, and what
+it moved (random seeds, running statistics) is put back. That both are one program is checked by their predictions.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from keras import ops
 
-from harness.worker.backends.base import Backend, Crossing, Pass
+from harness.worker.backends.base import Backend
+from harness.worker.backends.taps import NotTapped
 
 SAME = {"float64": 1e-12, "float32": 1e-4}
-"""How far predictions of pass and step may lie apart, relative to the largest: far above rounding, far below another program."""
+"""How far predictions of pass and step may lie apart, relative to the largest: far above rounding."""
 
 
 class Boundaries:
@@ -33,15 +33,15 @@ class Boundaries:
             self.reason = "sampled layers: a second pass would draw other samples"
         else:
             self._model = model
-            self._pass = backend.boundary_pass(model, mode, lambda shifts=None: tapped(layers, shifts))
+            self._pass = backend.boundary_pass(model, mode, layers)
 
     def before(self, x: np.ndarray, y: np.ndarray) -> None:
         """The pass over a batch, before its step."""
         if self.reason is None:
-            state = [(v, np.array(v.value)) for v in self._model.non_trainable_variables]
+            state = [(v, np.array(ops.convert_to_numpy(v))) for v in self._model.non_trainable_variables]
             try:
                 self._passed = self._pass(x, y)
-            except CallCount as error:
+            except NotTapped as error:
                 self._give_up(str(error))
             for variable, value in state:
                 variable.assign(value)

@@ -1,6 +1,7 @@
 """One cell inside its own process: prepare, audit, fit, evaluate, as the parent asks.
 
-Every answer is a message; an error is one line with its kind (`unsupported`, or `failed`), the traceback goes to the cell's log.
+Every answer is a message; an error is one line with its kind (`unsupported`, or `failed`), the traceback goes to the
+cell's log.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from harness.circuit.model import build_model, quantum_layers
 from harness.circuit.program import gate_program
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
-from harness.worker import audit, training
+from harness.worker import audit, faults, training
 from harness.worker.backends.base import Backend
 from harness.worker.protocol import Channel, Message
 
@@ -71,6 +72,7 @@ class Cell:
         if self.mode not in self.backend.modes:
             raise UnsupportedError(f"{self.backend.name} has no mode {self.mode}")
         self.features, self.outputs = body["features"], body["outputs"]
+        self.fault = faults.Fault.parse(body.get("fault"))
         keras.config.set_floatx(self.scenario.dtype)
         self.backend.start(self.scenario.dtype)
         model = self.new_model()
@@ -92,8 +94,9 @@ class Cell:
         start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()
+        backend, order = faults.inject(self.fault, self.backend, self.order, self.scenario.training.batch_size)
         about, arrays, seconds = audit.record(
-            model, self.backend, self.mode, self.scenario, self.x, self.y, self.order, self.progress
+            model, backend, self.mode, self.scenario, self.x, self.y, order, self.progress
         )
         body = {
             "audit": about,
@@ -107,10 +110,11 @@ class Cell:
         """The user's path: one `model.fit` from the same start, with the time of each epoch."""
         self.take_data(request)
         model = self.started_model()
-        epochs = EpochTimes(self.backend, lambda n: self.progress(n, "fit"))
+        data = self.fit_data()
+        epochs = EpochTimes(self.backend, data[0], lambda n: self.progress(n, "fit"))
         start = time.perf_counter()
         history = model.fit(
-            *self.fit_data(),
+            *data,
             epochs=len(self.order),
             shuffle=False,
             callbacks=[epochs],
@@ -125,7 +129,7 @@ class Cell:
         return body, {f"final_weights/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
 
     def evaluate(self, request: Message) -> Answer:
-        """One step's loss, predictions and gradients at given weights and batch rows, from a fresh optimizer: lock-step replay."""
+        """Lock-step replay: one step's loss, predictions and gradients at given weights and batch rows."""
         model = self.new_model()
         self.compile(model)
         set_weights(model, request.arrays)
@@ -232,16 +236,18 @@ class Cell:
 
 
 class EpochTimes(keras.callbacks.Callback):
-    """Seconds of each epoch, with everything dispatched computed."""
+    """Seconds of each epoch, with everything dispatched computed; tells the data which epoch begins."""
 
-    def __init__(self, backend: Backend, progress: Callable[[int], None]) -> None:
+    def __init__(self, backend: Backend, data: Any, progress: Callable[[int], None]) -> None:
         super().__init__()
-        self.backend, self.tell = backend, progress
+        self.backend, self.data, self.tell = backend, data, progress
         self.seconds: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
         self.tell(epoch)
+        if isinstance(self.data, OrderedBatches):
+            self.data.epoch = epoch
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -251,7 +257,10 @@ class EpochTimes(keras.callbacks.Callback):
 
 
 class OrderedBatches(keras.utils.PyDataset):
-    """Batches in the order the parent shipped, another permutation each epoch."""
+    """Batches in the order the parent shipped, another permutation each epoch.
+
+    The epoch is set from a callback: Keras also reads a batch before the first one, to build the model.
+    """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, order: np.ndarray, batch_size: int) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
@@ -263,10 +272,6 @@ class OrderedBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[self.epoch][index * self.batch_size : (index + 1) * self.batch_size]
         return self.x[rows], self.y[rows]
-
-    def on_epoch_end(self) -> None:
-        """Move to the next permutation."""
-        self.epoch = min(self.epoch + 1, len(self.order) - 1)
 
 
 def set_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:

@@ -1,16 +1,14 @@
 """The server of one backend: imports once, then forks a clean child for every cell.
 
 Control messages are JSON packets (SOCK_SEQPACKET). The parent sends a cell with one end of a socket pair as ancillary
-data; the child serves the cell on it. The server itself only forks, reaps and reports, and ends (with all children) when
-the parent's end of its own socket closes. Nothing is executed in the server beyond imports: that is what makes forking the
-frameworks safe. Where it is not (GPU, macOS) the server is its own only child (`isolation = "spawn"`).
+data; the child serves the cell on it. The server itself only forks, reaps and reports, and ends (with all children)
+when the parent's end of its own socket closes. Nothing is executed in the server beyond imports: that is what makes
+forking the frameworks safe. Where it is not (GPU, macOS) the server is its own only child (`isolation = "spawn"`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
 import os
 import select
 import signal
@@ -19,9 +17,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from harness.worker.control import die_with, receive_request, tell
 from harness.worker.protocol import Channel
-
-PR_SET_PDEATHSIG = 1
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
@@ -32,12 +29,12 @@ def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        readable, _, _ = select.select([control, wake_read], [], [])
+        readable, _, _ = select.select([control.fileno(), wake_read], [], [])
         if wake_read in readable:
             os.read(wake_read, 4096)
             for pid, status in reap(children):
                 tell(control, "exited", cell=children.pop(pid), status=status)
-        if control in readable:
+        if control.fileno() in readable:
             request, descriptor = receive_request(control)
             if request is None:
                 break
@@ -57,18 +54,6 @@ def serve_one(control: socket.socket, run_cell: Callable[[Channel], None]) -> No
         pin(request.get("cpus"))
         run_cell(Channel(socket.socket(fileno=descriptor)))
         tell(control, "exited", cell=request["cell"], status=0)
-
-
-def tell(control: socket.socket, kind: str, **body: object) -> None:
-    """Send the parent one packet; a parent that is gone is noticed by `serve`."""
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        control.send(json.dumps({"kind": kind, **body}).encode())
-
-
-def receive_request(control: socket.socket) -> tuple[dict[str, Any] | None, int]:
-    """One request with the descriptor of the cell's socket, or None at EOF."""
-    data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 1)
-    return (json.loads(data), descriptors[0]) if data else (None, -1)
 
 
 def fork_child(
@@ -109,14 +94,6 @@ def reap(children: dict[int, str]) -> list[tuple[int, int]]:
         if done:
             ended.append((pid, os.waitstatus_to_exitcode(status)))
     return ended
-
-
-def die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux); ends at once if it is dead already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def redirect_output(log: str) -> None:

@@ -1,7 +1,7 @@
 """Loss and optimizer of a scenario, in one of two channels.
 
-`exact`: a loss of ours written in the declared dtype and hyper-parameters passed in it. `stock`: Keras' own loss and plain
-Python floats, which is what a user of `model.fit` gets; Keras computes parts of that in float32.
+`exact`: a loss of ours written in the declared dtype and hyper-parameters passed in it. `stock`: Keras' own loss and
+plain Python floats, which is what a user of `model.fit` gets; Keras computes parts of that in float32.
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def model_of(circuit, device, method, batch):
     layer = QKerasLayer(circuit, wires=wires, layers=1, device=device, diff_method=method, max_batch_size=batch)
     model = keras.Sequential([keras.Input((layer.function.features or 1,)), layer])
     model.compile(
-        keras.optimizers.SGD(1.0), loss=ExactLoss(SAMPLE_LOSSES["energy"], "energy"), run_eagerly=keras.backend.backend() != "torch"
+        keras.optimizers.SGD(1.0),
+        loss=ExactLoss(SAMPLE_LOSSES["energy"], "energy"),
+        run_eagerly=keras.backend.backend() != "torch",
     )
     return model, layer
 

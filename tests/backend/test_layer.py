@@ -1,4 +1,4 @@
-"""QKerasLayer as a Keras layer: shapes, dtypes, configuration, saving, drawing, mixing with other layers, clear errors."""
+"""QKerasLayer as a Keras layer: shapes, dtypes, configuration, saving, drawing, other layers, clear errors."""
 
 import keras
 import numpy as np
@@ -93,7 +93,9 @@ def test_config_round_trip_leaves_the_config_alone():
 
 
 def test_save_and_load(tmp_path, rng):
-    model = keras.Sequential([keras.Input((1,)), QKerasLayer("data_reuploading", wires=2, layers=1), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((1,)), QKerasLayer("data_reuploading", wires=2, layers=1), keras.layers.Dense(1)]
+    )
     model.compile(keras.optimizers.Adam(0.03), loss="mse")
     x = rng.uniform(-3, 3, (5, 1))
     model.fit(x, x, epochs=1, verbose=0)
@@ -166,7 +168,9 @@ def test_trains_between_classical_layers(build, rng):
 def test_gradients_reach_the_layer_before(method, rng):
     """PennyLane issue 4462: gradient transforms refuse batched trainable inputs; the layer expands them."""
     inputs = keras.Input((1,))
-    scaled = keras.layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(0.3), name="scale")(inputs)
+    scaled = keras.layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(0.3), name="scale")(
+        inputs
+    )
     quantum = QKerasLayer(rotations, wires=1, weight_shapes={"weights": (1,)}, features=1, diff_method=method, name="q")
     model = keras.Model(inputs, quantum(scaled))
     model.compile(keras.optimizers.SGD(1.0), loss=lambda y, p: ops.sum(p) / 4)
@@ -221,7 +225,13 @@ def test_from_qnode_takes_the_old_arguments(rng):
 def test_shots_with_a_seed_repeat(rng):
     def make():
         return QKerasLayer(
-            rotations, wires=1, weight_shapes={"weights": (1,)}, features=1, shots=100, seed=3, diff_method="parameter-shift"
+            rotations,
+            wires=1,
+            weight_shapes={"weights": (1,)},
+            features=1,
+            shots=100,
+            seed=3,
+            diff_method="parameter-shift",
         )
 
     x = rng.uniform(-1, 1, (3, 1))
@@ -233,10 +243,18 @@ def test_shots_with_a_seed_repeat(rng):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"device": "lightning.qubit", "diff_method": "backprop"}, UnsupportedError, "lightning.qubit cannot do backprop"),
+        (
+            {"device": "lightning.qubit", "diff_method": "backprop"},
+            UnsupportedError,
+            "lightning.qubit cannot do backprop",
+        ),
         ({"device": "default.mixed", "diff_method": "adjoint"}, UnsupportedError, "does not support adjoint"),
         ({"device": "no.such"}, UnsupportedError, "no.such"),
-        ({"wires": 1, "circuit": two_weights, "weight_shapes": {"first": (1,), "second": ()}}, CircuitError, "uses wires"),
+        (
+            {"wires": 1, "circuit": two_weights, "weight_shapes": {"first": (1,), "second": ()}},
+            CircuitError,
+            "uses wires",
+        ),
         ({"weight_shapes": None}, CircuitError, "weight_shapes"),
         ({"weight_shapes": {"other": (1,)}}, CircuitError, "other"),
         ({"circuit": "nonsense"}, CircuitError, "nonsense"),

@@ -14,9 +14,9 @@ from harness.circuit.definition import (
     SignatureError,
     bind,
     output_size,
-    smallest,
     quantum_circuit,
     resolve,
+    smallest,
 )
 
 MODULE = """

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT, VARIANTS, backends
 
 VARIANT = VARIANTS[backends()[-1]][-1]
-MISCHIEF = '''
+MISCHIEF = """
 import os, signal, sys, time
 import pennylane as qml
 
@@ -30,7 +30,7 @@ def misbehave(inputs, weights, how):
     qml.RX(inputs[..., 0], wires=0)
     qml.RY(weights[0], wires=0)
     return qml.expval(qml.Z(0))
-'''
+"""
 TOML = """
 circuit = "mischief:misbehave"
 weight_shapes = {{ weights = [1] }}

@@ -10,7 +10,9 @@ from harness.scenario.schema import Scenario
 
 
 def scenario(**changes):
-    return Scenario.model_validate({"name": "s", "data": {"samples": 10}, "training": {"epochs": 3, "batch_size": 4}} | changes)
+    return Scenario.model_validate(
+        {"name": "s", "data": {"samples": 10}, "training": {"epochs": 3, "batch_size": 4}} | changes
+    )
 
 
 WEIGHTS = [
@@ -29,7 +31,9 @@ def test_both_precisions_start_from_the_same_numbers():
     assert np.array_equal(single.y, double.y)
     for k in range(3):
         narrow = [{**w, "dtype": "float32"} for w in WEIGHTS]
-        assert np.array_equal(starting_weights(narrow, INITIAL, scenario())[k], starting_weights(WEIGHTS, INITIAL, scenario())[k])
+        assert np.array_equal(
+            starting_weights(narrow, INITIAL, scenario())[k], starting_weights(WEIGHTS, INITIAL, scenario())[k]
+        )
 
 
 def test_quantum_weights_are_angles_biases_stay_kernels_are_drawn():

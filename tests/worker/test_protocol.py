@@ -14,7 +14,8 @@ ARRAYS = hnp.arrays(
     st.sampled_from(["<f4", "<f8", "<c16", "<i8", "|b1", "|u1"]).map(np.dtype), hnp.array_shapes(min_dims=0, min_side=0)
 )
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda x: st.lists(x) | st.dictionaries(st.text(), x),
 )
 
 

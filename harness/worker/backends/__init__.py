@@ -7,38 +7,38 @@ import importlib.metadata
 import importlib.util
 import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.worker.backends.base import Backend
+if TYPE_CHECKING:
+    from harness.worker.backends.base import Backend
 
+# Keras' name of the backend -> its package, its class
 REGISTRY = {
-    "tensorflow": "harness.worker.backends.tensorflow:TensorFlow",
-    "torch": "harness.worker.backends.torch:Torch",
-    "jax": "harness.worker.backends.jax:Jax",
+    "tensorflow": ("tensorflow", "harness.worker.backends.tensorflow:TensorFlow"),
+    "torch": ("torch", "harness.worker.backends.torch:Torch"),
+    "jax": ("jax", "harness.worker.backends.jax:Jax"),
 }
 PACKAGES = (
-    "keras", "pennylane", "pennylane_lightning", "tensorflow", "tensorflow_cpu", "torch", "jax", "jaxlib", "numpy", "scipy", "autoray",
+    "keras", "pennylane", "pennylane_lightning", "tensorflow", "tensorflow_cpu", "torch", "jax", "jaxlib",
+    "numpy", "scipy", "autoray",
 )  # fmt: skip
-
-
-def backend_class(name: str) -> type[Backend]:
-    """The class of a backend; imports no framework."""
-    module, _, attribute = REGISTRY[name].partition(":")
-    found: type[Backend] = getattr(importlib.import_module(module), attribute)
-    return found
 
 
 def missing(name: str, accelerator: str) -> str | None:
     """Why this backend cannot run here: a package that is not installed, no GPU; None if nothing is missing."""
     if accelerator == "gpu" and not shutil.which("nvidia-smi"):
         return "no NVIDIA GPU: there is no driver (nvidia-smi) on this machine"
-    package = backend_class(name).package
-    if importlib.util.find_spec(package) is None:
-        return f"{package} is not installed (pip install 'qparity[{name}]')"
-    for other in ("keras", "pennylane"):
-        if importlib.util.find_spec(other) is None:
-            return f"{other} is not installed in {sys.executable}"
+    for package in (REGISTRY[name][0], "keras", "pennylane", "numpy", "pydantic", "psutil"):
+        if importlib.util.find_spec(package) is None:
+            return f"{package} is not installed in {sys.executable} (pip install 'qparity[{name}]')"
     return None
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The class of a backend; imports no framework."""
+    module, _, attribute = REGISTRY[name][1].partition(":")
+    found: type[Backend] = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def environment(name: str, accelerator: str, threads: int) -> dict[str, str]:

@@ -6,11 +6,13 @@ Adding a backend is one file with a subclass of `Backend` and one line in `backe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+
+from harness.worker.backends.taps import Pass
 
 NUMERIC_ENVIRONMENT = (
     "XLA_",
@@ -44,7 +46,6 @@ class Backend(ABC):
     """One Keras backend inside its server process."""
 
     name: ClassVar[str]
-    package: ClassVar[str]
     modes: ClassVar[tuple[str, ...]]
 
     def __init__(self, accelerator: str, threads: int) -> None:
@@ -56,7 +57,7 @@ class Backend(ABC):
         """Environment variables that must stand before the framework is imported."""
         raise NotImplementedError
 
-    def start(self, dtype: str) -> None:
+    def start(self, dtype: str) -> None:  # noqa: B027 (nothing to do is a fine answer)
         """Prepare a forked child for cells of this dtype, before its first operation."""
 
     @abstractmethod
@@ -68,6 +69,10 @@ class Backend(ABC):
         """The uniform step of a mode on a compiled model: `(x, y) -> Step`, having updated the model."""
 
     @abstractmethod
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+        """What crosses the quantum layers' boundaries: `(x, y) -> Pass`, computed as a step is, updating nothing."""
+
+    @abstractmethod
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`, where the tensor lies."""
 
@@ -75,7 +80,7 @@ class Backend(ABC):
     def flags(self) -> dict[str, Any]:
         """Settings that change numerics or speed, as the framework reads them."""
 
-    def sync(self) -> None:
+    def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""
 
 

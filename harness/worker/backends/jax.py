@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from harness.worker.backends.base import Backend, Step, thread_environment
+from harness.worker.backends.taps import Crossing, Pass, tapped
 
 STEPS_PER_EXECUTION = 40
 
@@ -15,7 +17,7 @@ STEPS_PER_EXECUTION = 40
 class Jax(Backend):
     """The Keras backend `jax`."""
 
-    name, package, modes = "jax", "jax", ("eager", "jit")
+    name, modes = "jax", ("eager", "jit")
 
     def __init__(self, accelerator: str, threads: int) -> None:
         super().__init__(accelerator, threads)
@@ -43,7 +45,7 @@ class Jax(Backend):
         return {"jit_compile": True, "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch)}
 
     def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
-        """`value_and_grad` and `stateless_apply`, as Keras' JAX trainer takes them, with the gradients as extra outputs."""
+        """`value_and_grad` and `stateless_apply`, as Keras' JAX trainer takes them; the gradients are extra outputs."""
         jax = self.jax
         model.optimizer.build(model.trainable_variables)
 
@@ -57,14 +59,8 @@ class Jax(Backend):
         run = jax.jit(train) if mode == "jit" else train
 
         def step(x: Any, y: Any) -> Step:
-            state = (
-                [v.value for v in model.trainable_variables],
-                [v.value for v in model.non_trainable_variables],
-                [v.value for v in model.metrics_variables],
-                [v.value for v in model.optimizer.variables],
-            )
             loss, predictions, each, gradients, trainable, fixed, slots = run(
-                *state, jax.numpy.asarray(x), jax.numpy.asarray(y)
+                *_state(model), jax.numpy.asarray(x), jax.numpy.asarray(y)
             )
             for variables, values in (
                 (model.trainable_variables, trainable),
@@ -73,9 +69,49 @@ class Jax(Backend):
             ):
                 for variable, value in zip(variables, values, strict=True):
                     variable.assign(value)
-            return Step(*(np.array(a) for a in (loss, predictions, each)), [np.array(g) for g in gradients])
+            return Step(np.array(loss), np.array(predictions), np.array(each), [np.array(g) for g in gradients])
 
         return step
+
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+        """Zeros added at the boundaries are what JAX can differentiate; weights are traced as in a step."""
+        jax = self.jax
+        trained = [False] * len(layers)
+
+        def loss_of(moved: Any, fixed: Any, metrics: Any, slots: Any, x: Any, y: Any) -> Any:
+            trainable, zeros = moved
+
+            def enter(j: int, inputs: Any) -> Any:
+                # Only what depends on a weight is traced for differentiation, by another class than the batch is.
+                trained[j] = isinstance(inputs, jax.core.Tracer) and type(inputs) is not type(x)
+                return inputs + zeros[j][0] if trained[j] else inputs
+
+            with tapped(layers, len(x)) as taps:
+                for j, tap in enumerate(taps):
+                    tap.enter, tap.leave = partial(enter, j), zeros[j][1].__add__
+                loss, (_, predictions, _, _) = model.compute_loss_and_updates(
+                    trainable, fixed, metrics, x, y, None, training=True, optimizer_variables=slots
+                )
+            return loss, (predictions, [(tap.inputs, tap.outputs) for tap in taps])
+
+        differentiate = jax.grad(loss_of, has_aux=True)
+        differentiated = jax.jit(differentiate) if mode == "jit" else differentiate
+
+        def run(x: Any, y: Any) -> Pass:
+            sizes = [((len(x), layer.function.features), (len(x), layer.outputs)) for layer in layers]
+            zeros = [[jax.numpy.zeros(s, x.dtype) for s in each] for each in sizes]
+            trainable, *rest = _state(model)
+            batch = jax.numpy.asarray(x), jax.numpy.asarray(y)
+            (_, back), (predictions, crossed) = differentiated((trainable, zeros), *rest, *batch)
+            crossings = [
+                Crossing(
+                    np.array(inputs), np.array(outputs), np.array(cotangents), np.array(gradients) if reached else None
+                )
+                for (inputs, outputs), (gradients, cotangents), reached in zip(crossed, back, trained, strict=True)
+            ]
+            return Pass(np.array(predictions), crossings)
+
+        return run
 
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`."""
@@ -99,3 +135,14 @@ class Jax(Backend):
         self.jax.effects_barrier()
         for array in self.jax.live_arrays():
             array.block_until_ready()
+
+
+def _state(model: Any) -> tuple[list[Any], ...]:
+    """Values of trainable, other, metrics' and optimizer variables, as Keras' stateless functions take them."""
+    kinds = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.metrics_variables,
+        model.optimizer.variables,
+    )
+    return tuple([variable.value for variable in kind] for kind in kinds)

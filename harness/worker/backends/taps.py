@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,44 +33,42 @@ class Pass:
 
 
 class NotTapped(Exception):
-    """A layer that is not called exactly once with the model's rows has no one boundary."""
+    """A layer that is not called exactly once a step with the model's rows has no one boundary."""
 
 
 class Tap:
     """Stands in for a layer's executor and keeps what passes, in the backend's tensors.
 
     It sits inside the layer, so that a subclass that scales its inputs first is tapped where the circuit begins.
-    `shifts`, a pair of zero arrays, are added to inputs and outputs where autodiff needs something to differentiate.
+    Autodiff that needs an argument to differentiate puts it in by `enter` and `leave`.
     """
 
-    def __init__(self, executor: Any) -> None:
-        self.executor = executor
-        self.shifts: tuple[Any, Any] | None = None
-        self.calls = 0
+    def __init__(self, executor: Any, rows: int) -> None:
+        self.executor, self.rows = executor, rows
+        self.enter: Callable[[Any], Any] = _unchanged
+        self.leave: Callable[[Any], Any] = _unchanged
+        self.calls: list[int | None] = []
 
     def __call__(self, weights: Any, inputs: Any) -> Any:
         """Run the circuit."""
-        self.calls += 1
-        self.inputs = inputs
-        if self.shifts is None or self.shifts[1].shape[0] != inputs.shape[0]:
-            self.outputs = self.executor(weights, inputs)
-            return self.outputs
-        into, out_of = self.shifts
-        self.outputs = self.executor(weights, inputs if into is None else inputs + into)
-        return self.outputs + out_of
+        self.calls.append(inputs.shape[0])
+        whole = inputs.shape[0] in (self.rows, None)
+        self.inputs = self.enter(inputs) if whole else inputs
+        self.outputs = self.executor(weights, self.inputs)
+        return self.leave(self.outputs) if whole else self.outputs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.executor, name)
 
 
 @contextmanager
-def tapped(layers: Sequence[Any]) -> Iterator[list[Tap]]:
-    """The layers with a tap each, which is taken away again.
+def tapped(layers: Sequence[Any], rows: int) -> Iterator[list[Tap]]:
+    """The layers with a tap each, which is taken away again; `rows` is the number of samples.
 
     Raises:
-        NotTapped: on leaving, if a layer was not called exactly once.
+        NotTapped: on leaving, if a layer was not called exactly once with as many rows.
     """
-    taps = [Tap(layer.executor) for layer in layers]
+    taps = [Tap(layer.executor, rows) for layer in layers]
     try:
         for layer, tap in zip(layers, taps, strict=True):
             layer._executor = tap
@@ -79,5 +77,10 @@ def tapped(layers: Sequence[Any]) -> Iterator[list[Tap]]:
         for layer, tap in zip(layers, taps, strict=True):
             layer._executor = tap.executor
     for layer, tap in zip(layers, taps, strict=True):
-        if tap.calls != 1:
-            raise NotTapped(f"{layer.name} is called {tap.calls} times a step: it has no one boundary")
+        if tap.calls not in ([rows], [None]):
+            sizes = ", ".join(map(str, tap.calls)) or "no"
+            raise NotTapped(f"{layer.name} is called with {sizes} rows in a step of {rows}: it has no one boundary")
+
+
+def _unchanged(tensor: Any) -> Any:
+    return tensor

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.worker.backends.base import Backend, Step, thread_environment
+from harness.worker.backends.taps import Crossing, Pass, tapped
 
 STEPS_PER_EXECUTION = 20
 
@@ -13,7 +14,7 @@ STEPS_PER_EXECUTION = 20
 class TensorFlow(Backend):
     """The Keras backend `tensorflow`."""
 
-    name, package, modes = "tensorflow", "tensorflow", ("eager", "graph", "xla")
+    name, modes = "tensorflow", ("eager", "graph", "xla")
 
     def __init__(self, accelerator: str, threads: int) -> None:
         super().__init__(accelerator, threads)
@@ -62,6 +63,30 @@ class TensorFlow(Backend):
         if mode != "eager":
             model.optimizer.build(weights)
         return step
+
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+        """One tape over the tapped model, in the mode of the step."""
+        tf = self.tf
+
+        def differentiate(x: Any, y: Any) -> tuple[Any, ...]:
+            with tf.GradientTape() as tape:
+                with tapped(layers, x.shape[0]) as taps:
+                    predictions = model(x, training=True)
+                loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+            inputs, outputs = [tap.inputs for tap in taps], [tap.outputs for tap in taps]
+            back = tape.gradient(loss, outputs + inputs)
+            cotangents = [tf.zeros_like(o) if g is None else g for o, g in zip(outputs, back, strict=False)]
+            return predictions, inputs, outputs, cotangents, back[len(taps) :]
+
+        compiled = tf.function(differentiate, jit_compile=mode == "xla", autograph=False)
+        differentiated = differentiate if mode == "eager" else compiled
+
+        def run(x: Any, y: Any) -> Pass:
+            predictions, *crossed = differentiated(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+            arrays = ([None if each is None else each.numpy() for each in kind] for kind in crossed)
+            return Pass(predictions.numpy(), [Crossing(*each) for each in zip(*arrays, strict=True)])
+
+        return run
 
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`."""

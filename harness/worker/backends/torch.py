@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.worker.backends.base import Backend, Step, thread_environment
+from harness.worker.backends.taps import Crossing, Pass, tapped
 
 
 class Torch(Backend):
     """The Keras backend `torch`."""
 
-    name, package, modes = "torch", "torch", ("eager", "compile")
+    name, modes = "torch", ("eager", "compile")
 
     def __init__(self, accelerator: str, threads: int) -> None:
         super().__init__(accelerator, threads)
@@ -57,6 +58,31 @@ class Torch(Backend):
             return Step(_numpy(loss), _numpy(predictions), _numpy(each), kept)
 
         return step
+
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+        """Uncompiled in every mode: the quantum layers are never part of a compiled graph."""
+        torch = self.torch
+
+        def run(x: Any, y: Any) -> Pass:
+            x, y = torch.as_tensor(x, device=self.target), torch.as_tensor(y, device=self.target)
+            with tapped(layers, len(x)) as taps:
+                predictions = model(x, training=True)
+            loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+            trained = [tap.inputs for tap in taps if tap.inputs.requires_grad]
+            back = torch.autograd.grad(loss, [tap.outputs for tap in taps] + trained, allow_unused=True)
+            cotangents, gradients = back[: len(taps)], iter(back[len(taps) :])
+            crossings = [
+                Crossing(
+                    _numpy(tap.inputs),
+                    _numpy(tap.outputs),
+                    _numpy(torch.zeros_like(tap.outputs) if cotangent is None else cotangent),
+                    _numpy(next(gradients)) if tap.inputs.requires_grad else None,
+                )
+                for tap, cotangent in zip(taps, cotangents, strict=True)
+            ]
+            return Pass(_numpy(predictions), crossings)
+
+        return run
 
     @property
     def target(self) -> str:

@@ -1,0 +1,169 @@
+"""The gate is tested on the real libraries: every injected fault is found at its exact variant, step and stage."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.runner.cell import CellEnded, injected_fault
+from harness.runner.local import Options
+from harness.runner.plan import Cell, make_blocks, to_record
+from harness.runner.sweep import sweep
+from harness.scenario.load import Block
+from harness.scenario.schema import Scenario
+from harness.scenario.variant import Variant
+from harness.store import Run
+from harness.summary import RunView, summarise
+from tests.conftest import backends
+
+STEP = 2
+LOCAL, LEAK, SETUP, PASS = "LOCAL-FAULT", "PRECISION-LEAK", "SETUP-FAULT", "ROUNDING"
+
+# fault: stage, verdict in float64, verdict in float32, step where it shows
+FAULTS = {
+    "wrong-wire": ("forward", LOCAL, LOCAL, STEP),
+    "wrong-axis": ("forward", LOCAL, LOCAL, STEP),
+    "cnot-reversed": ("forward", LOCAL, LOCAL, STEP),
+    "cnot-missing": ("forward", LOCAL, LOCAL, STEP),
+    "measured-wire": ("forward", LOCAL, LOCAL, STEP),
+    "off-by-one": ("forward", LOCAL, LOCAL, STEP),
+    "stale-weights": ("forward", LOCAL, LOCAL, STEP),
+    "shuffled-inputs": ("forward", LOCAL, LOCAL, STEP),
+    "forward-scaled": ("forward", LOCAL, LOCAL, STEP),
+    "forward-tf32": ("forward", LOCAL, LOCAL, STEP),
+    "float32-weights": ("forward", LEAK, PASS, STEP),
+    "forward-float32": ("forward", LEAK, PASS, STEP),
+    "sum-for-mean": ("loss", LOCAL, LOCAL, STEP),
+    "dropped-sample": ("loss", LOCAL, LOCAL, STEP),
+    "loss-scaled": ("loss", LOCAL, LOCAL, STEP),
+    "loss-float32": ("loss", LEAK, PASS, STEP),
+    "gradient-double": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-sign": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-zero": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-one-scaled": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-rolled": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-tf32": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-float32": ("gradient", LEAK, PASS, STEP),
+    "adam-epsilon": ("update", LOCAL, LOCAL, STEP),
+    "adam-beta-2": ("update", LOCAL, LOCAL, STEP),
+    "learning-rate": ("update", LOCAL, LOCAL, STEP),
+    "counter-ahead": ("update", LOCAL, LOCAL, STEP),
+    "moments-forgotten": ("update", LOCAL, LOCAL, STEP),
+    "update-lost": ("update", LOCAL, LOCAL, STEP),
+    "update-float32": ("update", LEAK, PASS, STEP),
+    "batch-reversed": ("setup", SETUP, SETUP, STEP),
+    "sample-left-out": ("setup", SETUP, SETUP, STEP),
+    "last-batch-dropped": ("setup", SETUP, SETUP, STEP),
+    "counter-stuck": ("setup", SETUP, SETUP, STEP + 1),
+    "start-exchanged": ("setup", SETUP, SETUP, 0),
+    "start-nudged": ("setup", SETUP, SETUP, 0),
+    "beta-2-declared": ("setup", SETUP, SETUP, 0),
+}
+# compiling twice makes a jax-jit cell slow: one fault of each kind of injection
+JITTED = ("cnot-reversed", "off-by-one", "loss-float32", "gradient-tf32", "adam-beta-2", "sample-left-out")
+VARIANTS = {"torch": "torch", "tensorflow": "tf", "jax": "jax-jit"}
+
+
+def scenario(name: str, dtype: str, seed: int) -> Scenario:
+    """Four steps of two wires; a seed of its own makes each cell one."""
+    return Scenario.model_validate(
+        {
+            "name": f"{name}-{dtype}", "wires": 2, "dtype": dtype, "seed": seed, "data": {"samples": 6},
+            "training": {"batch_size": 3, "epochs": 2},
+        }
+    )  # fmt: skip
+
+
+def run(folder: Path, blocks: list[tuple[Scenario, list[str]]], faults: list[dict], monkeypatch) -> RunView:
+    """All blocks in one sweep, judged from the run folder."""
+    monkeypatch.setenv("QPARITY_FAULT", json.dumps(faults))
+    loaded = [Block(s, tuple(map(Variant.parse, variants)), Path("faults.toml")) for s, variants in blocks]
+    planned = make_blocks(loaded)
+    started = Run.create(folder, to_record(planned), {}, [])
+    assert sweep(started, planned, Options(timeout=120))
+    return summarise(Run.load(started.path))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Every fault on torch in both precisions and on tf in float64, one of each kind on jax-jit."""
+    names = {backend: VARIANTS[backend] for backend in backends()}
+    blocks, faults = [], []
+    for seed, name in enumerate(FAULTS, start=1):
+        high = [v for b, v in names.items() if b != "jax" or name in JITTED]
+        low = [v for b, v in names.items() if b == "torch"]
+        for dtype, variants in (("float64", high), ("float32", low)):
+            if variants:
+                blocks.append((scenario(name, dtype, seed), variants))
+                faults.append({"name": name, "step": STEP, "scenario": blocks[-1][0].name})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield run(tmp_path_factory.mktemp("faults"), blocks, faults, monkeypatch)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_found_at_its_variant_step_and_stage(swept, fault):
+    stage, high, low, step = FAULTS[fault]
+    cells = [cell for cell in swept.cells if cell.scenario.rpartition("-")[0] == fault]
+    assert cells or backends() == ["jax"]
+    for cell in cells:
+        verdict = high if cell.scenario.endswith("float64") else low
+        assert (cell.status, cell.verdict) == ("ok", verdict), (cell.name, cell.reason)
+        if verdict != PASS:
+            assert (cell.step, cell.stage) == (step, stage), (cell.name, cell.reason)
+
+
+def test_an_injected_fault_is_never_silent(swept):
+    for cell in swept.cells:
+        assert cell.line.startswith("[injected fault: ")
+        assert cell.annotations[0].startswith("a fault was injected on purpose: name ")
+
+
+def test_every_fault_of_the_workers_is_in_the_table():
+    source = (Path(__file__).parents[2] / "harness/worker/faults.py").read_text()
+    table = source.partition("FAULTS: dict")[2]
+    assert all(f'"{name}": Injection(' in table for name in FAULTS)
+    assert table.count(": Injection(") == len(FAULTS) >= 20
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.backend("tensorflow", "torch", "jax")
+def test_a_fault_in_any_one_variant_blames_that_variant_alone(tmp_path, monkeypatch):
+    variants = list(VARIANTS.values())
+    blocks = [(scenario(f"one-{guilty}", "float64", 100 + k), variants) for k, guilty in enumerate(variants)]
+    faults = [{"name": "gradient-double", "step": 1, "scenario": f"one-{v}-*", "variant": v} for v in variants]
+    view = run(tmp_path, blocks, faults, monkeypatch)
+    for cell in view.cells:
+        guilty = cell.scenario == f"one-{cell.variant}-float64"
+        assert cell.verdict == (LOCAL if guilty else PASS), cell.name
+        assert (cell.stage, cell.step) == ("gradient", 1) or not guilty
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.backend("torch")
+def test_circuit_faults_show_at_the_first_step_and_unknown_ones_fail(tmp_path, monkeypatch):
+    names = ("wrong-wire", "cnot-reversed", "gradient-double", "no-such-fault")
+    blocks = [(scenario(name, "float64", 200 + k), ["torch"]) for k, name in enumerate(names)]
+    view = run(tmp_path, blocks, [{"name": n, "scenario": f"{n}-*"} for n in names], monkeypatch)
+    found = [(cell.status, cell.stage, cell.step) for cell in view.cells]
+    assert found[:3] == [("ok", "forward", 0), ("ok", "forward", 0), ("ok", "gradient", 0)]
+    assert found[3][0] == "failed"
+    assert "fault 'no-such-fault': expected one of wrong-wire," in view.cells[3].reason
+
+
+def test_the_variable_names_the_cell_it_is_for(monkeypatch):
+    cell = Cell("0" * 16, scenario("a", "float64", 0), Variant.parse("torch"))
+    cases = {
+        '{"name": "x"}': {"name": "x"},
+        '[{"name": "x", "variant": "jax*"}, {"name": "y", "scenario": "a-*", "step": 1}]': {"name": "y", "step": 1},
+        '[{"name": "x", "scenario": "b"}]': None,
+    }
+    for text, expected in cases.items():
+        monkeypatch.setenv("QPARITY_FAULT", text)
+        assert injected_fault(cell) == expected
+    for text in ("not JSON", "3"):
+        monkeypatch.setenv("QPARITY_FAULT", text)
+        with pytest.raises(CellEnded, match="QPARITY_FAULT"):
+            injected_fault(cell)
+    monkeypatch.delenv("QPARITY_FAULT")
+    assert injected_fault(cell) is None
