@@ -1,7 +1,5 @@
 """What the charts and tables show, taken from the view: short numbers, as few of them as the eye can use."""
 
-import csv as stdlib_csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from harness.summary import CellView, RunView, Series
-from harness.summary import json as summary_json
 
 MOST_STEPS = 150  # a chart is some 500 pixels wide
 MOST_SAMPLES = 200
@@ -25,10 +22,6 @@ PHASES = {
     "fit_first_epoch_s": "first epoch of model.fit",
     "fit_epoch_s": "one later epoch of model.fit",
 }
-CSV_COLUMNS = (
-    "scenario", "variant", "status", "verdict", "expected", "as_expected", "stage", "step", "tensor", "index", "r",
-    "effective_bits", "step_s", "peak_bytes", "reason",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +55,6 @@ def phases(view: RunView) -> PhaseTable:
         mine = [cell.phases for cell in view.cells if cell.variant == variant and cell.speed == "plain"]
         medians.append((variant, tuple(_median(table.get(name) for table in mine) for name in names)))
     return PhaseTable(names, tuple(medians), tuple(cell for cell in view.cells if cell.phases))
-
-
-def csv(view: RunView) -> str:
-    """One line a cell, for spreadsheets."""
-    out = io.StringIO()
-    writer = stdlib_csv.writer(out)
-    writer.writerow(CSV_COLUMNS)
-    for cell in view.cells:
-        entry = summary_json.cell(cell)
-        writer.writerow([_harmless(entry[name]) for name in CSV_COLUMNS])
-    return out.getvalue()
 
 
 def thin(worst: np.ndarray, most: int = MOST_STEPS) -> np.ndarray:
@@ -140,10 +122,3 @@ def _whole(value: float) -> float:
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
-
-
-def _harmless(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula is quoted."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return "" if value is None else value

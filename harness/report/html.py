@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report import charts, data, palette
-from harness.summary import CellView, RunView
+from harness.summary import CellView, RunView, csv
 from harness.summary import json as summary_json
 from harness.summary.words import number, seconds, size
 
@@ -40,7 +40,7 @@ def render(view: RunView) -> str:
         spec_data=_embedded(charts.specifications(view.variants)),
         charts=charts.CHARTS,
         palette_data=_embedded(palette.for_charts(view.variants)),
-        csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(data.csv(view).encode()).decode(),
+        csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,

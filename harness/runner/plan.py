@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from harness.scenario.identity import cell_id, search_path, source_hash_of
@@ -70,7 +69,3 @@ def blocks_of_shard(blocks: Sequence[Block], shard: str) -> list[Block]:
         raise ValueError(f"--shard = {shard!r}: expected i/n with 1 <= i <= n")
     return list(blocks[int(number) - 1 :: int(count)])
 
-
-def source_folder(block: Block) -> Path:
-    """The folder of the block's scenario file."""
-    return Path(block.source).parent

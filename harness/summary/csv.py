@@ -1,29 +1,46 @@
-"""The cells of a run as CSV: one row a cell, nested values flattened with dots."""
+"""The cells of a run as CSV, one row a cell: what `export` writes and the report offers for download."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
+from harness.summary import json
+from harness.summary.view import RunView
 
-def render(document: dict[str, Any]) -> str:
-    """CSV of the `cells` of the `--json` document."""
-    rows = [flat(cell) for cell in document["cells"]]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+
+# What fits a download inside the report; `export` writes everything.
+SHORT = (
+    "scenario", "variant", "status", "verdict", "expected", "as_expected", "stage", "step", "tensor", "index", "r",
+    "effective_bits", "step_s", "peak_bytes", "reason",
+)  # fmt: skip
+
+
+def render(view: RunView, columns: Sequence[str] | None = None) -> str:
+    """The entries of the `--json` document's `cells`; nested tables get dotted columns, lists become words."""
+    rows = [_flat(json.cell(cell)) for cell in view.cells]
+    columns = columns or list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()
 
 
-def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys; lists as their parts joined by spaces."""
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     row: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, dict):
-            row |= flat(item, f"{prefix}{key}.")
+            row |= _flat(item, f"{prefix}{key}.")
         else:
-            row[prefix + key] = " ".join(map(str, item)) if isinstance(item, list) else item
+            row[prefix + key] = _harmless(" ".join(map(str, item)) if isinstance(item, list) else item)
     return row
+
+
+def _harmless(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula is quoted."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value

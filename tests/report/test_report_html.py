@@ -13,6 +13,7 @@ import pytest
 
 from harness.report import data, palette, render
 from harness.report.html import _embedded
+from harness.summary import csv as csv_of
 from tests.report.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
 
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared"}
@@ -163,12 +164,12 @@ def test_zero_and_infinity_survive_the_logarithm():
 
 
 def test_the_csv_has_a_line_a_cell_and_no_formula(view, tmp_path):
-    rows = list(csv.DictReader(io.StringIO(data.csv(view))))
+    rows = list(csv.DictReader(io.StringIO(csv_of.render(view, csv_of.SHORT))))
     assert len(rows) == 18
     assert rows[0]["verdict"] == "LOCAL-FAULT"
     assert rows[0]["as_expected"] == "False"
     odd = build_view(tmp_path, faults={(0, "tf"): "failed"}, reasons={"failed": "=cmd()"})
-    assert next(csv.DictReader(io.StringIO(data.csv(odd))))["reason"] == "'=cmd()"
+    assert next(csv.DictReader(io.StringIO(csv_of.render(odd))))["reason"] == "'=cmd()"
 
 
 def test_variants_are_told_apart_without_colour():
