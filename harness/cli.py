@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from harness.store import Run
     from harness.summary import RunView
+    from harness.summary.gate import Gate
 
 app = typer.Typer(
     name="qparity",
@@ -46,7 +47,10 @@ Pythons = Annotated[
 
 RESULTS = Path("results")
 REPORTS = Path("reports")
+REPRODUCER = Path("repro.py")
 INTERRUPTED = 130
+# What Typer raises for a wrong option or argument; it has no public name of its own.
+USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 
 
 @app.command()
@@ -66,8 +70,12 @@ def run(
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the sweep.")] = None,
     no_timing: Annotated[
         bool,
-        typer.Option("--no-timing", help="Audits and one recorded fit a cell, no timing rounds (so far the only way)."),
+        typer.Option("--no-timing", help="Audits and one recorded fit a cell, no timing rounds."),
     ] = False,
+    rounds: Annotated[int, typer.Option(min=6, max=1000, help="The most timing rounds of a scenario.")] = 15,
+    target_width: Annotated[
+        float, typer.Option(min=0.001, max=1.0, help="Stop timing at this relative half-width of the ratios.")
+    ] = 0.05,
     check: Annotated[bool, typer.Option("--check", help="Judge afterwards; the exit code is the gate's.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the HTML report afterwards.")] = False,
 ) -> None:
@@ -76,15 +84,17 @@ def run(
     from harness.runner.begin import begin
     from harness.runner.local import Options
     from harness.runner.sweep import sweep
+    from harness.runner.timing import TimingOptions
     from harness.scenario.load import load_files
     from harness.summary import summarise
 
     options = Options(
         threads=threads, timeout=timeout, interpreters=interpreters(python), **({"jobs": jobs} if jobs else {})
     )
+    timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
     started, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)
     with live(started) as listen:
-        complete = sweep(started, blocks, options, listen)
+        complete = sweep(started, blocks, options, listen, None if no_timing else timing)
     view = summarise(started)
     show_end(view)
     if not complete:
@@ -102,6 +112,13 @@ def run(
 def check(
     run: RunArgument = "latest",
     results: Results = RESULTS,
+    expectations: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Known faults with reason and expiry (TOML).")
+    ] = None,
+    min_compared: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
+    ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
@@ -114,7 +131,7 @@ def check(
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    view = judged(results, run)
+    view = judged(results, run, gate(expectations, min_compared))
     if junit:
         write(junit, junit_xml.render(view))
     if markdown:
@@ -207,12 +224,79 @@ def export(
 
     if format not in ("csv", "json"):
         raise UsageProblem(f"--format = {format!r}: expected csv or json")
-    document = json_view.document(judged(results, run))
-    text = csv_view.render(document) if format == "csv" else json_module.dumps(document, indent=2) + "\n"
+    view = judged(results, run)
+    as_json = json_module.dumps(json_view.document(view), indent=2) + "\n"
+    text = csv_view.render(view) if format == "csv" else as_json
     if output:
         write(output, text)
     else:
         typer.echo(text, nl=False)
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="The run before: an id, a path, or `latest`.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The run after.")] = "latest",
+    results: Results = RESULTS,
+    json: Json = False,
+) -> None:
+    """Say what changed between two runs. Exit code 1 if a verdict got worse."""
+    from harness.summary import compare as comparing
+
+    compared = comparing.compare(judged(results, base), judged(results, head))
+    text = json_module.dumps(compared.document(), indent=2) if json else "\n".join(compared.lines())
+    typer.echo(text)
+    raise typer.Exit(compared.exit_code)
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Shards of a sweep, or one sweep in parts.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Results folder of the new run.")
+    ] = RESULTS,
+    results: Results = RESULTS,
+) -> None:
+    """Join runs into a new one: the parts of a CI matrix, or several environments."""
+    from harness.store.merge import merge as joined
+
+    merged = joined([loaded(results, reference) for reference in runs], output)
+    for note in merged.record["merged"]["notes"]:
+        typer.echo(f"qparity: {note}", err=True)
+    typer.echo(merged.id)
+
+
+@app.command()
+def diagnose(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a path, or `latest`.")],
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
+    results: Results = RESULTS,
+    python: Pythons = None,
+    json: Json = False,
+) -> None:
+    """Run a cell's faulty step again, alone and on other variants, to say why it disagrees."""
+    from harness.diagnose import diagnose as found_out
+    from harness.diagnose import find
+
+    source = loaded(results, run)
+    found = found_out(source, find(source, cell), interpreters(python))
+    typer.echo(json_module.dumps(found, indent=2) if json else "\n".join(found["story"]))
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a path, or `latest`.")],
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
+    results: Results = RESULTS,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The script to write.")] = REPRODUCER,
+) -> None:
+    """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
+    from harness.diagnose import find
+    from harness.diagnose import reproduce as script_of
+
+    source = loaded(results, run)
+    write(output, script_of(source, find(source, cell)))
+    typer.echo(f"{output}   # exits with 1 if the divergence shows")
 
 
 @app.command()
@@ -242,7 +326,8 @@ def main() -> None:
     """Run the command line; bad input is one line and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
@@ -251,6 +336,8 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, input_errors()):
             raise
+        if isinstance(error, USAGE_ERROR):
+            error = UsageProblem(error.format_message())
         if isinstance(error, OSError):
             error = UsageProblem(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
         typer.echo(f"qparity: {error}", err=True)
@@ -259,10 +346,11 @@ def main() -> None:
 
 def input_errors() -> tuple[type[Exception], ...]:
     """The errors that mean bad input; asked for only once something has been raised."""
+    from harness.diagnose import DiagnosisError
     from harness.scenario.errors import ScenarioError
     from harness.store import StoreError
 
-    return UsageProblem, ScenarioError, StoreError, OSError
+    return UsageProblem, USAGE_ERROR, ScenarioError, StoreError, DiagnosisError, OSError
 
 
 def interpreters(pairs: list[str] | None) -> dict[str, str]:
@@ -279,15 +367,33 @@ def interpreters(pairs: list[str] | None) -> dict[str, str]:
     return found
 
 
-def judged(results: Path, reference: str) -> RunView:
-    """The run meant by a reference, judged; damaged files are named on standard error."""
-    from harness.store import Run, resolve
+def gate(expectations: Path | None, min_compared: str | None) -> Gate:
+    """What `check` holds against a run beside the scenarios' own expectations."""
+    from harness.parity.expectation import load_expectations
+    from harness.summary.gate import Floor, Gate
+
+    try:
+        floor = None if min_compared is None else Floor.parse(min_compared)
+    except ValueError:
+        raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
+    return Gate(load_expectations(expectations) if expectations else (), floor)
+
+
+def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:
+    """The run meant by a reference, judged."""
     from harness.summary import summarise
 
-    loaded: Run = Run.load(resolve(results, reference))
-    for file, fault in loaded.damaged:
-        typer.echo(f"qparity: {loaded.path / file}: {fault}; treated as missing", err=True)
-    return summarise(loaded)
+    return summarise(loaded(results, reference), gate=gate)
+
+
+def loaded(results: Path, reference: str) -> Run:
+    """The run meant by a reference; damaged files are named on standard error."""
+    from harness.store import Run, resolve
+
+    found: Run = Run.load(resolve(results, reference))
+    for file, fault in found.damaged:
+        typer.echo(f"qparity: {found.path / file}: {fault}; treated as missing", err=True)
+    return found
 
 
 def show_end(view: RunView) -> None:

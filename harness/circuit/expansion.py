@@ -37,7 +37,7 @@ def gates(tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int]) -> tuple[St
     structure: Structure = []
     angles: list[float] = []
     for operation in tape.operations:
-        for gate in _expand(operation):
+        for gate in expand(operation):
             structure.append((gate.name, tuple(wire_map[wire] for wire in gate.wires), len(gate.data)))
             angles.extend(_angle(gate, angle) for angle in gate.data)
     return structure, np.array(angles, dtype=np.float64)
@@ -62,7 +62,7 @@ def wire_map(tape: qml.tape.QuantumScript, wires: int) -> dict[Any, int]:
     return {label: number for number, label in enumerate(labels)}
 
 
-def _expand(operation: Any, depth: int = 0) -> Iterator[Any]:
+def expand(operation: Any, depth: int = 0) -> Iterator[Any]:
     """The operation as gates that the oracle knows."""
     if operation.name in INVISIBLE:
         return
@@ -77,7 +77,7 @@ def _expand(operation: Any, depth: int = 0) -> Iterator[Any]:
     except Exception as error:
         raise NotCovered(f"oracle does not cover {operation.name} ({one_line(error)})") from error
     for part in parts:
-        yield from _expand(part, depth + 1)
+        yield from expand(part, depth + 1)
 
 
 @functools.cache

@@ -103,6 +103,8 @@ class QKerasLayer(keras.layers.Layer):
             raise CircuitError(f"QKerasLayer computes in float32 or float64, not in {self.compute_dtype}")
         self.outputs = definition.output_size(self.function, shots)
         self.executor.check()
+        # Keras' `jit_compile="auto"` then leaves XLA out where TensorFlow cannot trace the circuit.
+        self.supports_jit = self.executor.interface != "tf" or self.executor.traceable
 
     # What Keras asks for
 

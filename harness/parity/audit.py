@@ -59,7 +59,7 @@ def audit(observation: Observation) -> Audit:
     offsets = np.asarray(o.trace["offsets"])
     notes: list[str] = []
     comparisons: list[Comparison] = []
-    faults = [*setup_faults(o), *_stale_weights(o)]
+    faults = [*setup_faults(o), *_lost_rows(o), *_stale_weights(o)]
     not_covered: str | None = None
     try:
         loss = _loss(o, offsets)
@@ -185,6 +185,15 @@ def _method(o: Observation) -> str:
 
 def _rows(array: np.ndarray) -> np.ndarray:
     return array.reshape(len(array), -1)
+
+
+def _lost_rows(o: Observation) -> Iterator[ExactFault]:
+    """A prediction for every sample: a batch axis taken for a wire leaves fewer, and nothing after it can be compared."""
+    assert o.trace is not None
+    got, expected = len(o.trace["predictions"]), len(o.trace["batch_index"])
+    if got != expected:
+        reason = f"{got} predictions were recorded for {expected} samples"
+        yield ExactFault(Stage.FORWARD, 0, "predictions", str(got), str(expected), reason)
 
 
 def _stale_weights(o: Observation) -> Iterator[ExactFault]:

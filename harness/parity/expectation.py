@@ -1,10 +1,87 @@
-"""Is a verdict the one the scenario expects?"""
+"""Which verdict is expected of a cell: what its scenario says, or an entry of an expectations file.
+
+    [[expectations]]
+    scenario = "leaks-*"                 # glob
+    variant = "torch"                    # glob; all where left out
+    verdict = "PRECISION-LEAK"
+    stage = "forward"                    # where it must sit; anywhere where left out
+    largest_r = 1e8                      # no worse than this residual over tolerance
+    versions = ["pennylane<0.47"]        # of the worker; elsewhere the entry says nothing
+    reason = "lightning.qubit returns a Python float, which torch reads as float32"
+    link = "https://github.com/..."
+    expires = 2027-06-30                 # the last day it holds
+
+An entry stands for a fault that is known and still there. One that has expired, fits no cell, is exceeded, or whose fault has
+gone makes the gate fail: the file cannot rot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import isfinite
+from pathlib import Path
+from typing import Any
 
-from harness.parity.types import Judgement, Verdict
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
+
+from harness.parity.types import STAGES, Judgement, Verdict
+from harness.scenario.errors import ScenarioError, printable
+from harness.scenario.suggest import one_of
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One entry of an expectations file; `place` says which, for messages."""
+
+    scenario: str
+    verdict: Verdict
+    reason: str
+    expires: datetime.date
+    variant: str = "*"
+    stage: str | None = None
+    largest_r: float | None = None
+    link: str | None = None
+    versions: tuple[Requirement, ...] = ()
+    place: str = ""
+
+    def selects(self, scenario: str, variant: str) -> bool:
+        """Whether a cell of this name is meant, whatever versions it ran on."""
+        return fnmatchcase(scenario, self.scenario) and fnmatchcase(variant, self.variant)
+
+    def recorded(self, versions: Mapping[str, str]) -> bool:
+        """Whether the worker recorded a version of every package that the entry asks about."""
+        return {canonicalize_name(each.name) for each in self.versions} <= set(map(canonicalize_name, versions))
+
+    def holds_for(self, versions: Mapping[str, str]) -> bool:
+        """Whether the worker's versions (package -> version) are those that the entry speaks of."""
+        found = {canonicalize_name(name): version for name, version in versions.items()}
+        try:
+            return all(
+                each.specifier.contains(found[canonicalize_name(each.name)], prereleases=True)
+                for each in self.versions
+            )
+        except (KeyError, InvalidVersion):
+            return False
+
+    def objection(self, judgement: Judgement) -> str | None:
+        """Why a judgement is not what the entry allows, in a few words; None if it is."""
+        if judgement.verdict != self.verdict:
+            gone = "the fault has gone, remove the expectation: " if judgement.verdict == Verdict.ROUNDING else ""
+            return f"{gone}expected {self.verdict}"
+        if self.stage is not None and judgement.stage != self.stage:
+            return f"expected at stage {self.stage}"
+        if self.largest_r is not None and not (judgement.r is not None and judgement.r <= self.largest_r):
+            return f"expected r of at most {self.largest_r:.3g}"
+        return None
+
+    def __str__(self) -> str:
+        return printable(f"{self.place} ({self.scenario} on {self.variant}: {self.verdict})")
 
 
 def expected_verdict(expect: str | Mapping[str, str] | None, variant: str) -> Verdict:
@@ -19,3 +96,89 @@ def expected_verdict(expect: str | Mapping[str, str] | None, variant: str) -> Ve
 def as_expected(judgement: Judgement, expect: str | Mapping[str, str] | None, variant: str) -> bool:
     """Whether the judgement carries the expected verdict."""
     return judgement.verdict == expected_verdict(expect, variant)
+
+
+def load_expectations(path: Path) -> tuple[Expectation, ...]:
+    """The entries of an expectations file; ScenarioError, one line with file, key and value, if anything is wrong."""
+    try:
+        raw = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise ScenarioError(f"an expectations file: {error.strerror}", file=path) from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, numbers of thousands of digits
+        raise ScenarioError(f"TOML: {error}", file=path) from None
+    entries = raw.pop("expectations", [])
+    if raw:
+        key = next(iter(raw))
+        raise ScenarioError("[[expectations]] tables alone", file=path, key=key, value=raw[key])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ScenarioError("[[expectations]] tables", file=path, key="expectations", value=entries)
+    return tuple(_entry(entry, f"expectations.{k}", path) for k, entry in enumerate(entries))
+
+
+def _entry(raw: dict[str, Any], place: str, path: Path) -> Expectation:
+    fields: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key not in _FIELDS:
+            raise ScenarioError(one_of("a key", key, _FIELDS), file=path, key=f"{place}.{key}", value=value)
+        words, read = _FIELDS[key]
+        try:
+            fields[key] = read(value)
+        except (TypeError, ValueError, InvalidRequirement):
+            raise ScenarioError(words, file=path, key=f"{place}.{key}", value=value) from None
+    for key in ("scenario", "verdict", "reason", "expires"):
+        if key not in fields:
+            raise ScenarioError(f"the key {key}", file=path, key=place)
+    return Expectation(**fields, place=f"{path}: {place}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError
+    return printable(value)
+
+
+def _verdict(value: Any) -> Verdict:
+    if value == Verdict.ROUNDING:
+        raise ValueError  # that is what is expected anyhow
+    return Verdict(value)
+
+
+def _stage(value: Any) -> str:
+    return _text(value) if value in STAGES else _text(None)
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value > 0):
+        raise TypeError
+    return float(value)
+
+
+def _date(value: Any) -> datetime.date:
+    if isinstance(value, str):
+        return datetime.date.fromisoformat(value)
+    if isinstance(value, datetime.datetime) or not isinstance(value, datetime.date):
+        raise TypeError
+    return value
+
+
+def _requirements(value: Any) -> tuple[Requirement, ...]:
+    found = tuple(map(Requirement, [value] if isinstance(value, str) else map(_text, value)))
+    if not all(each.specifier for each in found):
+        raise ValueError
+    return found
+
+
+_VERDICTS = ", ".join(verdict for verdict in Verdict if verdict != Verdict.ROUNDING)
+
+# key -> what it must be, in words, and how it is read
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "scenario": ("a glob of scenario names", _text),
+    "variant": ("a glob of variants", _text),
+    "verdict": (f"one of {_VERDICTS}", _verdict),
+    "stage": (f"one of {', '.join(STAGES)}", _stage),
+    "largest_r": ("a finite number > 0", _positive),
+    "versions": ('a version range such as "keras<3.17", or a list of such', _requirements),
+    "reason": ("a reason in words", _text),
+    "link": ("a link", _text),
+    "expires": ("a date such as 2027-06-30", _date),
+}

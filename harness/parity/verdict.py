@@ -41,7 +41,8 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     traced = [o for o in loaded if not missing_arrays(o)]
     audits = {o.cell: audit(o) for o in traced}
     pairs = pair_differences(traced)
-    peers = blame_by_majority(traced, {o.cell: audits[o.cell].not_covered for o in traced})
+    whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
+    peers = blame_by_majority(whole, {o.cell: audits[o.cell].not_covered for o in whole})
     result: dict[str, Judgement] = {}
     for o in cells:
         if o.cell not in audits:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from harness.runner.events import (
     BlockFinished,
+    BlockTimed,
     CellFinished,
     CellProgress,
     Event,
@@ -25,6 +26,7 @@ from harness.runner.events import (
 from harness.runner.plan import Block, Cell
 from harness.store import Run
 from harness.summary.judging import judge_block
+from harness.summary.speeds import phrase, with_timing
 from harness.summary.summarise import view_of
 from harness.summary.terminal import STYLES, cell_line, entry
 from harness.summary.view import CellView
@@ -74,18 +76,28 @@ class Board:
                 self.note = f"{key}: {about.get('reason', state)}"
             case CellProgress(cell, phase, step, steps):
                 began = self.running[cell.id][4] if cell.id in self.running else time.monotonic()
+                if phase == "timing":  # one at a time: the others of the block wait
+                    self.running.clear()
                 self.running[cell.id] = (cell, phase, step, steps, began)
             case CellFinished(cell, outcome):
                 self.running.pop(cell.id, None)
                 self.finished[cell.id] = unjudged(cell, outcome)
             case BlockFinished(block):
                 self.judge(block, {c.id for c in block.cells})
+            case BlockTimed(block):
+                self.running = {}
+                mine = [self.finished[c.id] for c in block.cells if c.id in self.finished]
+                self.finished |= {view.id: view for view in with_timing(self.run, mine)}
 
     def hear_plainly(self, event: Event) -> None:
         """Print a line for every cell of a block once it is judged."""
         self.hear(event)
         if isinstance(event, WorkerStarted) and event.state != "starting":
             self.print(self.note)
+        if isinstance(event, BlockTimed):
+            timed = [self.finished[c.id] for c in event.block.cells if c.id in self.finished]
+            said = ", ".join(f"{v.variant} {phrase(v.timing)}" for v in timed if v.timing)
+            self.print(f"timed {event.block.scenario.name}: {said or 'nothing'}")
         if isinstance(event, BlockFinished):
             for cell in event.block.cells:
                 if cell.id in self.finished:

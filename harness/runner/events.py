@@ -28,7 +28,7 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class CellProgress:
-    """A cell is at `step` of `steps` in a phase (`starting`, `building`, `compiling`, `audit`, `fit`)."""
+    """A cell is at `step` of `steps` in a phase (`starting`, `building`, `compiling`, `audit`, `fit`, `timing`)."""
 
     cell: Cell
     phase: str
@@ -51,5 +51,12 @@ class BlockFinished:
     block: Block
 
 
-Event = SweepStarted | WorkerStarted | CellProgress | CellFinished | BlockFinished
+@dataclass(frozen=True, slots=True)
+class BlockTimed:
+    """The rounds of a block have been stored."""
+
+    block: Block
+
+
+Event = SweepStarted | WorkerStarted | CellProgress | CellFinished | BlockFinished | BlockTimed
 Listener = Callable[[Event], None]

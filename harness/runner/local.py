@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,11 @@ class Options:
 
 
 Store = Callable[[Cell, CellResult], None]
+Afterwards = Callable[[Pool, list[int]], Awaitable[None]]
+
+
+async def nothing(pool: Pool, cpus: list[int]) -> None:
+    """No work after the cells."""
 
 
 async def run_blocks(
@@ -40,14 +45,21 @@ async def run_blocks(
     store: Store,
     listen: Listener,
     finished: Callable[[Block], None],
+    afterwards: Afterwards = nothing,
 ) -> None:
-    """Run every cell of the blocks; each result goes to `store` when it is there."""
+    """Run every cell of the blocks; each result goes to `store` when it is there.
+
+    `afterwards` is given the pool and one group of cores when no cell runs any more: the time to measure.
+    """
     cores = Cores(options.jobs, options.threads)
     pool = Pool(logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(*said)))
-    async with pool, asyncio.TaskGroup() as tasks:
-        for block in blocks:
-            await cores.free()
-            tasks.create_task(run_block(pool, block, cores, logs, options, store, listen, finished))
+    async with pool:
+        async with asyncio.TaskGroup() as tasks:
+            for block in blocks:
+                await cores.free()
+                tasks.create_task(run_block(pool, block, cores, logs, options, store, listen, finished))
+        async with cores.take() as cpus:
+            await afterwards(pool, cpus)
 
 
 async def run_block(

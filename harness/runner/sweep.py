@@ -7,14 +7,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.runner.cell import CellResult
-from harness.runner.events import BlockFinished, CellFinished, Event, Listener, SweepStarted, WorkerStarted
+from harness.runner.events import (
+    BlockFinished,
+    BlockTimed,
+    CellFinished,
+    CellProgress,
+    Event,
+    Listener,
+    SweepStarted,
+    WorkerStarted,
+)
 from harness.runner.local import Options, run_blocks
 from harness.runner.plan import Block, Cell
+from harness.runner.pool import Pool
+from harness.runner.timing import Lane, TimingOptions, time_block
 from harness.store import Run
 
 
-def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener = lambda _: None) -> bool:
-    """Run the cells of `blocks` that have no outcome in `run` yet.
+def sweep(
+    run: Run,
+    blocks: Sequence[Block],
+    options: Options,
+    listen: Listener = lambda _: None,
+    timing: TimingOptions | None = None,
+) -> bool:
+    """Run the cells of `blocks` that have no outcome in `run` yet, then time the blocks that have no rounds yet.
 
     Returns:
         True if everything was run, False after Ctrl-C: what was finished until then is stored.
@@ -37,11 +54,29 @@ def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener 
             run.update(workers={**run.record["workers"], event.key: event.about})
         listen(event)
 
+    async def time_all(pool: Pool, cpus: list[int]) -> None:
+        for block in blocks if timing else ():
+            lanes = lanes_of(run, block)
+            if timing and len(lanes) > 1 and run.timing(block.scenario.name) is None:
+
+                def tell(cell: Cell, done: int, most: int) -> None:
+                    listen(CellProgress(cell, "timing", done, most))
+
+                found = await time_block(pool, block, lanes, run.path / "logs", cpus, timing, tell)
+                run.write_timing(block.scenario.name, found)
+                listen(BlockTimed(block))
+
     run.update(state="running")
     try:
         asyncio.run(
             run_blocks(
-                left, run.path / "logs", options, store, hear, lambda b: listen(BlockFinished(whole[b.scenario.name]))
+                left,
+                run.path / "logs",
+                options,
+                store,
+                hear,
+                lambda b: listen(BlockFinished(whole[b.scenario.name])),
+                time_all,
             )
         )
     except KeyboardInterrupt:
@@ -52,3 +87,9 @@ def sweep(run: Run, blocks: Sequence[Block], options: Options, listen: Listener 
         raise
     run.finish("finished")
     return True
+
+
+def lanes_of(run: Run, block: Block) -> list[Lane]:
+    """The cells of a block worth timing: those that trained to the end, without a fault put in."""
+    outcomes = [(cell, run.outcome(cell.id)) for cell in block.cells]
+    return [Lane(str(cell.variant), cell) for cell, o in outcomes if o and o["status"] == "ok" and "fault" not in o]

@@ -1,4 +1,4 @@
-"""A run on disk: `run.json`, `programs/`, `cells/`, `traces/`, `logs/`.
+"""A run on disk: `run.json`, `programs/`, `cells/`, `traces/`, `timings/`, `logs/`.
 
 Written by the sweep, cell by cell; read by everything after it, perhaps years later and on another machine.
 So nothing read is trusted: ids and names are checked before they become paths, traces are checked against the
@@ -183,6 +183,15 @@ class Run:
     def program(self, scenario: str) -> dict[str, Any] | None:
         """The gate program of a scenario, or None."""
         return self._read(f"programs/{trust.scenario_name(scenario)}.json", "program")
+
+    def write_timing(self, scenario: str, document: dict[str, Any]) -> None:
+        """Store the timed rounds of a scenario's variants."""
+        name = trust.scenario_name(scenario)
+        atomic.write_json(self.path / "timings" / f"{name}.json", {**document, "schema": schema.SCHEMA})
+
+    def timing(self, scenario: str) -> dict[str, Any] | None:
+        """The timed rounds of a scenario, or None where it was not timed or they are damaged."""
+        return self._read(f"timings/{trust.scenario_name(scenario)}.json", "timing", trust.check_timing)
 
     def log_path(self, cell_id: str) -> Path:
         """Where a cell's framework output goes."""

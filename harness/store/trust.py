@@ -65,6 +65,13 @@ def check_outcome(document: dict[str, Any], cell_id: str) -> None:
             raise ValueError(f"{key} is not an object")
 
 
+def check_timing(document: dict[str, Any]) -> None:
+    """Raise `ValueError` where a JSON object is not the timed rounds of a scenario."""
+    lanes, rounds, left_out = (document.get(key) for key in ("lanes", "rounds", "left_out"))
+    if not (isinstance(lanes, dict) and isinstance(rounds, list) and isinstance(left_out, dict)):
+        raise ValueError("has no lanes, rounds and left_out")
+
+
 def _is_cell(cell: Any) -> bool:
     return isinstance(cell, dict) and _matches(CELL_ID, cell.get("id")) and isinstance(cell.get("variant"), str)
 

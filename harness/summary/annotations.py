@@ -10,7 +10,8 @@ def lines(view: RunView) -> list[str]:
     """
     file = f"file={_property(view.sources[0])}," if len(view.sources) == 1 else ""
     kinds = {"fail": "error", "error": "error", "uncompared": "warning"}
-    return [
+    gate = [f"::error title=qparity check::{_message(problem)}" for problem in view.problems]
+    return gate + [
         f"::{kinds[cell.mark]} {file}title={_property(cell.name)}::{_message(cell.line)}"
         for cell in view.cells
         if cell.mark in kinds

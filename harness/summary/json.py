@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from harness.summary.view import CellView, RunView
+from harness.timing import LaneTiming
 
 SCHEMA = 1
 
@@ -12,7 +13,7 @@ def document(view: RunView) -> dict[str, Any]:
     """One JSON object.
 
     Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
-    `cells` (see `cell`), `groups` (status, reason, cells as scenario/variant), `damaged` (file, reason).
+    `problems` (of the gate with the run as a whole), `cells` (see `cell`), `groups` (status, reason, cells as scenario/variant), `damaged` (file, reason).
     """
     return {
         "schema": SCHEMA,
@@ -23,6 +24,7 @@ def document(view: RunView) -> dict[str, Any]:
         "sentence": view.sentence,
         "exit_code": view.exit_code,
         "counts": dict(view.counts),
+        "problems": list(view.problems),
         "cells": [cell(item) for item in view.cells],
         "groups": [
             {
@@ -62,10 +64,31 @@ def cell(view: CellView) -> dict[str, Any]:
         "line": view.line,
         "annotations": list(view.annotations),
         "step_s": _finite(view.step_s),
+        "timing": _timing(view.timing),
         "phases": {name: _finite(seconds) for name, seconds in view.phases.items()},
         "peak_bytes": view.peak_bytes,
         "log": view.log,
         "reproduce": view.reproduce,
+    }
+
+
+def _timing(timing: LaneTiming | None) -> dict[str, Any] | None:
+    """Null where `step_s` is the audit's, unpaired. Seconds; `ratio` is the time over the reference's."""
+    if timing is None:
+        return None
+    pays = timing.break_even
+    return {
+        "reference": timing.reference,
+        "ratio": _finite(timing.ratio.estimate) if timing.ratio else None,
+        "ratio_low": _finite(timing.ratio.low) if timing.ratio else None,
+        "ratio_high": _finite(timing.ratio.high) if timing.ratio else None,
+        "speed": str(timing.speed) if timing.speed else None,
+        "start_s": _finite(timing.start_s),
+        "break_even": [_finite(n) for n in (pays.low, pays.step, pays.high)] if pays else None,
+        "rounds": timing.rounds,
+        "dropped": timing.dropped,
+        "unstable": timing.unstable,
+        "notes": list(timing.notes),
     }
 
 

@@ -11,12 +11,17 @@ _ILLEGAL = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def render(view: RunView) -> str:
     """`failure`: an unexpected verdict; `error`: a cell that did not finish; `skipped`: no verdict."""
-    root = ElementTree.Element("testsuites", {"name": "qparity", **_tally(view.cells)})
+    root = ElementTree.Element("testsuites", {"name": "qparity", **_tally(view.cells, view.problems)})
     for scenario in view.scenarios:
         cells = tuple(cell for cell in (view.cell(scenario, variant) for variant in view.variants) if cell)
         suite = ElementTree.SubElement(root, "testsuite", {"name": _legal(scenario), **_tally(cells)})
         for cell in cells:
             _case(suite, cell)
+    if view.problems:
+        gate = ElementTree.SubElement(root, "testsuite", {"name": "gate", **_tally((), view.problems)})
+        for number, problem in enumerate(view.problems, start=1):
+            case = ElementTree.SubElement(gate, "testcase", classname="gate", name=f"problem {number}", time="0")
+            ElementTree.SubElement(case, "failure", message=_legal(problem))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -34,11 +39,11 @@ def _case(suite: ElementTree.Element, cell: CellView) -> None:
             entry.text = _legal("\n".join(line for line in (cell.line, cell.where, cell.reproduce, cell.log) if line))
 
 
-def _tally(cells: tuple[CellView, ...]) -> dict[str, str]:
+def _tally(cells: tuple[CellView, ...], problems: tuple[str, ...] = ()) -> dict[str, str]:
     marks = [cell.mark for cell in cells]
     return {
-        "tests": str(len(marks)),
-        "failures": str(marks.count("fail")),
+        "tests": str(len(marks) + len(problems)),
+        "failures": str(marks.count("fail") + len(problems)),
         "errors": str(marks.count("error")),
         "skipped": str(marks.count("uncompared") + marks.count("unsupported")),
     }

@@ -9,17 +9,24 @@ import numpy as np
 
 from harness.store import Run
 from harness.summary import judging, words
+from harness.summary.gate import Gate, versions_of
+from harness.summary.speeds import with_timing
 from harness.summary.view import CellView, Fit, Group, Mark, Pair, RunView, Series
 
 if TYPE_CHECKING:
     from harness.parity import Judgement
+    from harness.parity.expectation import Expectation
     from harness.parity.types import PairDifference
 
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
 
-def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None) -> RunView:
-    """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given."""
+def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gate: Gate | None = None) -> RunView:
+    """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given.
+
+    `gate` holds the entries of an expectations file, which stand above the scenarios' own `expect`, and a coverage floor.
+    """
+    gate = gate or Gate()
     if judgements is None:
         judgements = judging.judgements(run)
     sources = tuple(map(str, run.record["plan"].get("sources") or ()))
@@ -28,11 +35,14 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None) -> 
     pairs: set[Pair] = set()
     for scenario, cell_id, variant in run.planned():
         judgement = judgements.get(cell_id)
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, sources))
+        expectation = gate.of(scenario["name"], variant, versions_of(run, cell_id))
+        cells.append(view_of(run, scenario, cell_id, variant, judgement, sources, expectation))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
+    cells = with_timing(run, cells)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
+    unmet, short = gate.unmet(run), gate.shortfall(cells)
     record = run.record
     return RunView(
         id=run.id,
@@ -42,7 +52,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None) -> 
         command=words.command(record.get("command")),
         agreement=words.agreement(counts),
         rest=words.rest(counts),
-        exit_code=exit_code(counts),
+        exit_code=exit_code(counts, bool(unmet), bool(short)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -54,6 +64,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None) -> 
         sources=sources,
         drawings=drawings,
         damaged=tuple(run.damaged),
+        problems=(*unmet, *short),
     )
 
 
@@ -64,23 +75,25 @@ def view_of(
     variant: str,
     judgement: "Judgement | None",
     sources: tuple[str, ...] = (),
+    expectation: "Expectation | None" = None,
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
     outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
     trace = run.trace(cell_id) if outcome.get("trace") else None
     judgement = judgement if outcome["status"] == "ok" else None
-    return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources)
+    return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation)
 
 
-def exit_code(counts: Mapping[Mark, int]) -> int:
+def exit_code(counts: Mapping[Mark, int], unmet: bool = False, short: bool = False) -> int:
     """0 all as expected, 1 some verdict disagrees, 3 something did not finish or was not compared.
 
-    A disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
+    An expectation that does not hold (`unmet`) is a disagreement, a floor of coverage that is not reached (`short`) is not. A
+    disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
     compared has shown nothing, so it is never 0.
     """
-    if counts["fail"]:
+    if counts["fail"] or unmet:
         return 1
-    if counts["error"] or counts["uncompared"] or not counts["pass"] + counts["expected"]:
+    if counts["error"] or counts["uncompared"] or short or not counts["pass"] + counts["expected"]:
         return 3
     return 0
 
@@ -93,11 +106,13 @@ def _cell(
     judgement: "Judgement | None",
     trace: Mapping[str, np.ndarray],
     sources: tuple[str, ...],
+    expectation: "Expectation | None",
 ) -> CellView:
     status = outcome["status"]
     verdict = _text(judgement, "verdict")
-    expected = _expected(scenario, variant)
-    mark = _mark(status, verdict, expected)
+    expected = str(expectation.verdict) if expectation else _expected(scenario, variant)
+    objection = expectation.objection(judgement) if expectation and judgement else None
+    mark = "fail" if objection else _mark(status, verdict, expected)
     memory = outcome.get("memory") or {}
     reason = _text(judgement, "reason") if status == "ok" else outcome.get("reason")
     if fault := outcome.get("fault"):
@@ -120,7 +135,7 @@ def _cell(
         scenario=scenario["name"],
         variant=variant,
         mark=mark,
-        line=words.cell_line(mark, **fields),
+        line=words.cell_line(mark, objection=objection, **fields),
         **fields,
         annotations=tuple(map(str, _get(judgement, "annotations", ()))),
         phases=_numbers(outcome.get("phases")),

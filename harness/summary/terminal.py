@@ -6,6 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.summary.speeds import overall, phrase
 from harness.summary.view import CellView, Mark, RunView
 from harness.summary.words import number, seconds
 
@@ -13,6 +14,7 @@ STYLES: dict[Mark, str] = {
     "pass": "cyan", "expected": "yellow", "fail": "bold red", "error": "bold magenta",
     "uncompared": "magenta", "unsupported": "dim",
 }  # fmt: skip
+_MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
 _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160))}
 
 
@@ -20,6 +22,8 @@ def show(view: RunView, console: Console) -> None:
     """Print the run: the matrix on a terminal; one line a cell, and no markup, anywhere else."""
     if console.is_terminal:
         console.print(matrix(view), *details(view), sep="\n")
+        for line in speed_lines(view):
+            console.print(line, markup=False, highlight=False)
         console.print(Text(_safe(view.sentence), style="green" if view.good else "bold red"))
     else:
         for line in lines(view):
@@ -50,6 +54,8 @@ def entry(cell: CellView | None) -> Text:
         text.append(" ")
         note = "*" if cell.speed == "noted" else ""
         text.append(seconds(cell.step_s) + note, style="strike" if cell.speed == "struck" else "")
+        if cell.timing and cell.timing.ratio and cell.speed != "struck":
+            text.append(f" {cell.timing.ratio.estimate:.3g}x{_MARKS.get(str(cell.timing.speed), '')}")
     return text
 
 
@@ -68,15 +74,27 @@ def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
 
 
 def lines(view: RunView) -> Iterator[str]:
-    """One plain line a cell, then the verdict."""
+    """One plain line a cell, speed over all, then the verdict."""
     for cell in view.cells:
         yield cell_line(cell)
+    yield from speed_lines(view)
     yield _safe(view.sentence)
+
+
+def speed_lines(view: RunView) -> Iterator[str]:
+    """Geometric mean of the ratios over the scenarios that all timed variants passed."""
+    reference = next((cell.timing.reference for cell in view.cells if cell.timing), "")
+    for variant, ratio in overall(view.cells).items():
+        ends = f"[{ratio.low:.3g}, {ratio.high:.3g}]"
+        yield _safe(f"{variant}: {ratio.estimate:.3g}x the step time of {reference} {ends}, over all scenarios")
 
 
 def cell_line(cell: CellView) -> str:
     """Such as `✓ fourier torch: agrees within rounding ... [38.6 ms a step]`."""
-    time = f" [{seconds(cell.step_s)} a step]" if cell.step_s is not None and cell.speed != "struck" else ""
+    time = ""
+    if cell.step_s is not None and cell.speed != "struck":
+        beside = f", {phrase(cell.timing)}" if cell.timing else ", unpaired"
+        time = f" [{seconds(cell.step_s)} a step{beside}]"
     return f"{cell.symbol} {_safe(cell.scenario)} {_safe(cell.variant)}: {_safe(cell.line)}{time}"
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from harness.timing import LaneTiming
+
 Mark = Literal["pass", "expected", "fail", "error", "uncompared", "unsupported"]
 """What a cell looks like everywhere: agrees, shows the fault that is expected of it, disagrees, did not
 finish, was not compared, cannot run. Only `pass` and `expected` are good; `unsupported` is neutral."""
@@ -81,6 +83,7 @@ class CellView:
     series: tuple[Series, ...] = ()
     loss: np.ndarray | None = None
     fit: Fit | None = None
+    timing: LaneTiming | None = None
 
     @property
     def name(self) -> str:
@@ -111,8 +114,8 @@ class CellView:
 
     @property
     def step_s(self) -> float | None:
-        """Seconds a steady training step takes, if it was timed."""
-        return self.phases.get("step_s")
+        """Seconds a steady training step takes: of the timed rounds, else of the audit (unpaired)."""
+        return self.timing.step_s if self.timing else self.phases.get("step_s")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +129,10 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class RunView:
-    """One run, judged. `exit_code` is 0 good or as expected, 1 disagreement, 3 failed or not compared."""
+    """One run, judged. `exit_code` is 0 good or as expected, 1 disagreement, 3 failed or not compared.
+
+    `problems` are what the gate has against the run as a whole: expectations that do not hold, coverage below the floor.
+    """
 
     id: str
     state: str
@@ -147,6 +153,7 @@ class RunView:
     sources: tuple[str, ...]
     drawings: Mapping[str, str]
     damaged: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...] = ()
 
     @cached_property
     def _by_place(self) -> dict[tuple[str, str], CellView]:
@@ -161,7 +168,7 @@ class RunView:
         """The verdict: agreement, the first divergence, and what failed or could not run."""
         first = self.first
         middle = f"First: {first.name}, {first.where} ({first.verdict})." if first else ""
-        return " ".join(part for part in (self.agreement, middle, self.rest) if part)
+        return " ".join(part for part in (self.agreement, middle, self.rest, *self.problems) if part)
 
     @property
     def exit_code_of_run(self) -> int:

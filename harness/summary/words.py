@@ -41,6 +41,8 @@ def cell_line(mark: Mark, **cell: Any) -> str:
     reason = cell["reason"] or "no reason recorded"
     if mark in ("error", "unsupported"):
         return f"{cell['status']}: {reason}"
+    if cell["objection"]:
+        return f"{reason} ({cell['objection']})"
     if mark == "expected":
         return f"{reason} (as expected)"
     return reason if cell["expected"] == "ROUNDING" else f"{reason} (expected {cell['expected']})"

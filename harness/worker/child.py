@@ -24,8 +24,9 @@ from harness.circuit.model import build_model, quantum_layers
 from harness.circuit.program import gate_program
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
-from harness.worker import audit, faults, training
+from harness.worker import audit, faults, timed, training
 from harness.worker.backends.base import Backend
+from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
 
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
@@ -40,6 +41,7 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         "prepare": cell.prepare,
         "audit": cell.audit,
         "fit": cell.fit,
+        "time": cell.time,
         "evaluate": cell.evaluate,
     }
     while (request := channel.receive()) is not None and request.kind != "close":
@@ -128,16 +130,47 @@ class Cell:
         }
         return body, {f"final_weights/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
 
+    def time(self, request: Message) -> Answer:
+        """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
+        self.take_data(request)
+        model = self.started_model()
+        size = min(self.scenario.training.batch_size, len(self.x))
+
+        def batches(count: int) -> tuple[np.ndarray, np.ndarray]:
+            rows = timed.repeated_rows(self.order[0], size, count)
+            return self.x[rows], self.y[rows]
+
+        body = timed.train(
+            model,
+            self.backend,
+            self.channel,
+            self.mode,
+            batches,
+            size,
+            int(model.steps_per_execution),
+            float(request.body["stretch_s"]),
+            request.body.get("steps"),
+        )
+        return body | {"memory": self.memory(), "flags": self.backend.flags()}, {}
+
     def evaluate(self, request: Message) -> Answer:
-        """Lock-step replay: one step's loss, predictions and gradients at given weights and batch rows."""
-        model = self.new_model()
-        self.compile(model)
+        """One recorded step of a quantum layer alone, cut by prefix.py, at given weights and rows; loss: mean output."""
+        body, x = request.body, request.arrays["x"]
+        layer = quantum_layers(self.new_model())[body["layer"]]
+        model = prefix_model(layer, len(x), body["gates"], body["words"])
+        energy = {"loss": "energy", "numerics": "exact", "batch_size": len(x)}
+        scenario = self.scenario.model_copy(
+            update={"model": None, "training": self.scenario.training.model_copy(update=energy)}
+        )
+        model.compile(
+            optimizer=training.make_optimizer(scenario.training, scenario.dtype),
+            loss=training.make_loss(scenario.training),
+            **self.backend.compile_options(self.mode, 1),
+        )
         set_weights(model, request.arrays)
-        step = self.backend.stepper(model, self.mode, training.SAMPLE_LOSSES[self.scenario.training.loss])
-        rows = request.arrays["rows"]
-        taken = step(self.x[rows], self.y[rows])
-        gradients = {f"gradients/{k}": g for k, g in enumerate(taken.gradients)}
-        return {}, {"loss": taken.loss, "predictions": taken.predictions, **gradients}
+        y, order = np.zeros((len(x), *model.output_shape[1:]), x.dtype), np.arange(len(x))[None]
+        about, arrays, _ = audit.record(model, self.backend, self.mode, scenario, x, y, order, self.progress)
+        return {"audit": about}, arrays
 
     # Helpers
 

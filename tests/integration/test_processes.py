@@ -114,14 +114,14 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
 
 def test_resume_runs_only_what_is_missing(qparity, mischief):
     file = scenario(mischief, "kill", "well")
-    first = qparity("run", file, "--results", mischief / "results")
+    first = qparity("run", file, "--results", mischief / "results", "--no-timing")
     assert first.returncode == 3
     folder = next((mischief / "results").iterdir())
     kept, lost = sorted((folder / "cells").iterdir(), key=lambda p: json.loads(p.read_text())["status"] != "ok")
     before = kept.stat().st_mtime_ns
     lost.unlink()
     (mischief / "flag").unlink()
-    again = qparity("run", file, "--results", mischief / "results", "--resume", "latest")
+    again = qparity("run", file, "--results", mischief / "results", "--resume", "latest", "--no-timing")
     assert again.returncode == 0, again.stdout + again.stderr
     assert kept.stat().st_mtime_ns == before
     assert json.loads(lost.read_text())["status"] == "ok"
@@ -130,6 +130,7 @@ def test_resume_runs_only_what_is_missing(qparity, mischief):
 
 def start(mischief: Path, file: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "harness.cli", "run", str(file), "--results", str(mischief / "results")]
+    command += ["--no-timing"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

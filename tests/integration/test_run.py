@@ -110,7 +110,7 @@ def test_trace_is_native_and_complete(small):
 
 @pytest.mark.backend("tensorflow", "torch", "jax")
 def test_stock_numerics_show_what_a_plain_fit_user_gets(tmp_path, qparity):
-    done = qparity("run", ROOT / "scenarios" / "stock.toml", "--check", "--results", tmp_path)
+    done = qparity("run", ROOT / "scenarios" / "stock.toml", "--no-timing", "--check", "--results", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     run = Run.load(tmp_path / done.stdout.splitlines()[-1])
     outcomes = {(o["scenario"]["name"], o["variant"]): o for o in run.outcomes().values()}
@@ -132,7 +132,7 @@ def test_all_modes_and_partial_batches(tmp_path, qparity):
         f"variants = {json.dumps(variants())}\nwires = 2\ndata = {{ samples = 5 }}\n"
         "training = { batch_size = 2, epochs = 2 }\n[matrix]\ndtype = ['float64', 'float32']\n"
     )
-    done = qparity("run", "modes.toml", "--check", cwd=tmp_path)
+    done = qparity("run", "modes.toml", "--no-timing", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS" not in done.stdout
     assert f"All {2 * len(variants())} compared cells agree" in done.stdout
@@ -143,7 +143,7 @@ def test_shuffled_batches_come_in_the_shipped_order(tmp_path, qparity):
         f"variants = {json.dumps(EAGER_AND_JIT[-1:])}\ndata = {{ samples = 7 }}\n"
         "training = { batch_size = 3, epochs = 3, shuffle = true }\n"
     )
-    done = qparity("run", "s.toml", "--check", cwd=tmp_path)
+    done = qparity("run", "s.toml", "--no-timing", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     run = Run.load(tmp_path / "results" / done.stdout.splitlines()[-1])
     (cell_id, outcome), *_ = run.outcomes().items()
@@ -162,7 +162,7 @@ def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):
         f"variants = {json.dumps([VARIANTS[here][0], VARIANTS[absent][0]])}\n"
         "data = { samples = 3 }\ntraining = { batch_size = 3, epochs = 1 }\n"
     )
-    done = qparity("run", "s.toml", "--check", "--python", f"{absent}={tmp_path}/bare/bin/python", cwd=tmp_path)
+    done = qparity("run", "s.toml", "--no-timing", "--check", "--python", f"{absent}={tmp_path}/bare/bin/python", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     cells = {c["variant"]: c for c in json.loads(qparity("show", "--json", cwd=tmp_path).stdout)["cells"]}
     assert cells[VARIANTS[here][0]]["verdict"] == "ROUNDING"
@@ -191,7 +191,11 @@ def test_the_parent_imports_no_framework_and_stays_small(tmp_path):
         f"variants = {json.dumps(EAGER_AND_JIT[-1:])}\ndata = {{ samples = 3 }}\ntraining = {{ batch_size = 3, epochs = 1 }}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", PARENT, "run", "s.toml", "--check"], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", PARENT, "run", "s.toml", "--no-timing", "--check"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["frameworks"] == []

@@ -77,6 +77,8 @@ def test_hyperparameters_are_quantised_to_the_declared_dtype():
     assert declared_hyperparameters({"name": "adam"}, "float32")["beta_2"] == float(np.float32(0.999))
     assert declared_hyperparameters({"name": "adam"}, "float64")["beta_2"] == 0.999
     assert reference_optimizer({"name": "adam"}, "float64", np.longdouble).beta_1 == np.longdouble(0.9)
+    low = reference_optimizer({"name": "adam"}, "float32", np.float64)
+    assert low.gain_2 == np.float64(np.float32(1 - 0.999)) != 1 - low.beta_2  # Keras subtracts before it rounds
     with pytest.raises(ValueError, match="lion"):
         reference_optimizer({"name": "lion"}, "float64", np.float64)
 

@@ -175,13 +175,15 @@ def _step(
         mu = real(h["momentum"])
         m = mu * slots[0] - lr * g
         return w + m, (m, slots[1])
-    b1, b2 = real(h["beta_1"]), real({"beta2 .9991": 0.9991}.get(fault, h["beta_2"]))
+    declared = {"beta2 .9991": 0.9991}.get(fault, h["beta_2"])
+    b1, b2 = real(h["beta_1"]), real(declared)
+    g1, g2 = real(1 - h["beta_1"]), real(1 - declared)  # as Keras: in double first
     eps = real({"epsilon 1e-8": 1e-8}.get(fault, h["epsilon"]))
     if fault == "float32 update":
         w32, state, low = _step(name, h, w.astype(np.float32), g.astype(np.float32), slots, np.float32, ""), slots, real
         del low
-        return w32[0].astype(w.dtype), (state[0] + (1 - b1) * (g - state[0]), state[1] + (1 - b2) * (g * g - state[1]))
-    m, v = slots[0] + (1 - b1) * (g - slots[0]), slots[1] + (1 - b2) * (g * g - slots[1])
+        return w32[0].astype(w.dtype), (state[0] + g1 * (g - state[0]), state[1] + g2 * (g * g - state[1]))
+    m, v = slots[0] + g1 * (g - slots[0]), slots[1] + g2 * (g * g - slots[1])
     rate = lr * np.sqrt(1 - b2 ** real(h["t"])) / (1 - b1 ** real(h["t"]))
     return w - rate * m / (np.sqrt(v) + eps), (m, v)
 

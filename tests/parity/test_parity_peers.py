@@ -95,3 +95,13 @@ def test_pairs_are_always_reported():
     assert gradient["jax"].difference == 0
     assert gradient["torch"].difference > gradient["torch"].tolerance
     assert gradient["torch"].step == 4
+
+
+def test_a_variant_that_loses_predictions_is_blamed_and_the_others_are_still_compared():
+    block = uncovered(variants(Setting(), *NAMES, "tf-graph"))
+    trace = dict(block[3].trace)
+    block[3] = replace(block[3], trace=trace | {"predictions": trace["predictions"][::2]})
+    judged = judge(block)
+    wrong = judged["tf-graph"]
+    assert (wrong.verdict, wrong.stage, wrong.step) == (Verdict.LOCAL_FAULT, Stage.FORWARD, 0)
+    assert [judged[name].verdict for name in NAMES] == [Verdict.ROUNDING] * 3

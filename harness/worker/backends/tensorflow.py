@@ -103,3 +103,8 @@ class TensorFlow(Backend):
             if hasattr(config.experimental, "is_op_determinism_enabled")
             else None,
         }
+
+    def sync(self) -> None:
+        """TensorFlow on the CPU is synchronous."""
+        if self.accelerator == "gpu":
+            self.tf.test.experimental.sync_devices()

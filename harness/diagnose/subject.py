@@ -1,0 +1,119 @@
+"""The cell in question: found in its run by id or name, judged, with the place its judgement points at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.parity import Judgement, Observation, Stage
+from harness.parity.audit import Audit, audit
+from harness.parity.comparison import Comparison
+from harness.store import Run, StoreError
+from harness.summary.judging import judge_block
+
+
+class DiagnosisError(ValueError):
+    """A cell that nothing more can be learned of: one line for the user."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A judged cell. `block` is {scenario, cells, search_path} of the plan; `found` is what the oracle saw."""
+
+    block: dict[str, Any]
+    observation: Observation
+    judgement: Judgement
+    found: Audit
+
+    @property
+    def name(self) -> str:
+        """`scenario/variant`."""
+        return f"{self.observation.scenario['name']}/{self.observation.variant}"
+
+    @property
+    def trace(self) -> dict[str, np.ndarray]:
+        """The recorded arrays."""
+        return dict(self.observation.trace or {})
+
+    @property
+    def step(self) -> int:
+        """The step that the judgement points at, counted from 0."""
+        return self.judgement.step or 0
+
+    @property
+    def rows(self) -> slice:
+        """The rows of that step in arrays that have a row for each sample."""
+        offsets = self.trace["offsets"]
+        return slice(int(offsets[self.step]), int(offsets[self.step + 1]))
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The quantum layers as recorded: {name, weights, program}."""
+        return list(self.observation.outcome["resolved"].get("quantum_layers") or [])
+
+    def comparison(self) -> Comparison | None:
+        """The tensor that the judgement points at, else the worst one of its stage; None where the oracle has none."""
+        mine = [c for c in self.found.comparisons if c.stage == self.judgement.stage and self.step in c.steps]
+        named = [c for c in mine if c.tensor == self.judgement.tensor]
+        return (named or sorted(mine, key=lambda c: -float(c.r.max(initial=0))) or [None])[0]
+
+    def layer(self, comparison: Comparison) -> int:
+        """The number of the quantum layer that a tensor of stage forward or gradient belongs to."""
+        label, _, kind = comparison.tensor.partition("/")
+        for number, layer in enumerate(self.layers):
+            if layer["name"] == label or (label == "gradients" and int(kind) in layer["weights"]):
+                return number
+        return 0
+
+    def layer_arrays(self, number: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """A quantum layer's inputs (rows, features) in the step; its cotangents (rows, outputs) in a user's model."""
+        trace, rows = self.trace, self.rows
+        if f"layer_inputs/{number}" not in trace:
+            return _flat(trace["x"])[trace["batch_index"][rows]], None
+        return _flat(trace[f"layer_inputs/{number}"])[rows], _flat(trace[f"layer_cotangents/{number}"])[rows]
+
+    def weights(self, kind: str = "weights") -> list[np.ndarray]:
+        """All weights at the step, in Keras' order; or another kind of array that the trace has for each."""
+        count = len(self.observation.outcome["resolved"]["weights"])
+        return [self.trace[f"{kind}/{k}"][self.step] for k in range(count)]
+
+
+def find(run: Run, reference: str) -> Subject:
+    """The cell meant by an id, or by `scenario/variant`.
+
+    Raises:
+        StoreError: there is no such cell. DiagnosisError: it has no judgement.
+    """
+    for block in run.record["plan"]["blocks"]:
+        for cell in block["cells"]:
+            name = f"{block['scenario']['name']}/{cell['variant']}"
+            if reference in (cell["id"], name):
+                return _subject(run, block, cell["id"], name)
+    some = ", ".join(f"{s['name']}/{v}" for s, _, v in run.planned()[:4])
+    raise StoreError(f"{reference}: no such cell in {run.id} (expected an id or scenario/variant, such as {some})")
+
+
+def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str) -> Subject:
+    outcome, trace = run.outcome(cell_id), run.trace(cell_id)
+    if outcome is None or outcome["status"] != "ok" or trace is None:
+        status = "missing" if outcome is None else outcome["status"]
+        why = (outcome or {}).get("reason") or "no trace was recorded"
+        raise DiagnosisError(f"{name}: the cell is {status} ({why}): nothing of it was judged")
+    program = run.program(block["scenario"]["name"])
+    observation = Observation(outcome, trace, outcome.get("expected") or {}, program)
+    judgement = judge_block(run, block)[cell_id]
+    if judgement.stage is None:
+        raise DiagnosisError(f"{name}: {judgement.reason}")
+    return Subject(block, observation, judgement, audit(observation))
+
+
+def stage_of(judgement: Judgement) -> Stage:
+    """The stage of a judgement that has one."""
+    assert judgement.stage is not None
+    return judgement.stage
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)

@@ -1,0 +1,188 @@
+"""The text of a reproducer, in the order it is put together. Plain code that an upstream maintainer can read."""
+
+from __future__ import annotations
+
+HEAD = '''"""{name}: {reason}
+
+Written by qparity from run {run}, recorded with {versions}.
+Needs only keras, pennylane, numpy and the framework. Exit code 1: the divergence shows; 0: it does not.
+"""
+
+import os
+import sys
+
+os.environ["KERAS_BACKEND"] = "{backend}"
+{hide}
+import keras
+import numpy as np
+import pennylane as qml
+from keras import ops
+
+{imports}
+nan, inf = np.nan, np.inf
+dtype = "{dtype}"
+keras.config.set_floatx(dtype)
+{x64}
+
+def to_numpy(value):
+    return np.array(ops.convert_to_numpy(value))
+
+'''
+
+IMPORTS = {
+    "tensorflow": "import tensorflow as tf\n\ntensor = tf.constant",
+    "torch": 'import torch\n\ntensor = lambda a: torch.tensor(a, device="{device}")',
+    "jax": "import jax\n\ntensor = lambda a: jax.numpy.asarray(a)",
+}
+
+WRAP = {
+    ("tensorflow", "graph"): "tf.function({})",
+    ("tensorflow", "xla"): "tf.function({}, jit_compile=True)",
+    ("jax", "jit"): "jax.jit({})",
+}
+
+SETUP = """optimizer = {optimizer}
+got = to_numpy(ops.cast(optimizer.{name}, dtype))
+expected = np.array([{value!r}], dtype).astype("float64")
+tolerance = np.zeros(1)
+"""
+
+CIRCUIT = """
+{circuit}
+
+
+device = {device}
+{cure}qnode = {qnode}
+
+
+class Circuit(keras.layers.Layer):
+    def build(self, shape):
+        self.w = [
+            self.add_weight(shape=w.shape, initializer="zeros", name=f"w{{k}}", dtype=str(w.dtype))
+            for k, w in enumerate(weights)
+        ]
+{extra}
+    def compute_output_shape(self, shape):
+        return shape[0], sum({sizes})
+
+    def call(self, inputs):
+        batch, w = len(x), [w.value for w in self.w]
+{call}        columns = [
+            ops.broadcast_to(ops.reshape(ops.cast(column, dtype), (-1, size)), (batch, size))
+            for column, size in zip(columns, {sizes})
+        ]
+        return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
+
+
+model = keras.Sequential([keras.Input(x.shape[1:], dtype=dtype), Circuit(dtype=dtype)])
+for variable, value in zip(model.trainable_weights, [*weights, x]):
+    variable.assign(value)
+
+"""
+
+TRAINED_INPUTS = """        self.x = self.add_weight(shape=x.shape, initializer="zeros", name="x", dtype=dtype)
+"""
+
+CALL_BATCH = """        columns = qnode(w, {x})
+"""
+
+CALL_SAMPLES = """        rows = [qnode(w, {x}[row]) for row in range(batch)]
+        columns = [ops.stack(column) for column in zip(*rows)]
+"""
+
+FLOAT64_RESULTS = '''
+
+def float64(result):
+    """A Python float would become float32 in torch and TensorFlow: results are handed over as NumPy float64."""
+    if isinstance(result, (tuple, list)):
+        return type(result)(float64(item) for item in result)
+    return np.float64(result) if isinstance(result, float) else result
+
+
+for name in ("execute", "execute_and_compute_derivatives", "execute_and_compute_vjp"):
+    setattr(device, name, lambda *a, method=getattr(device, name), **k: float64(method(*a, **k)))
+'''
+
+GRADIENT = {
+    "tensorflow": """
+
+def gradients_of(x, y):
+    with tf.GradientTape() as tape:
+        loss = loss_of(y, model(x, training=True))
+    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, model.trainable_weights)]
+
+
+compute = {wrapped}
+got = to_numpy(compute(tensor(x), tensor(y))[{k}])
+""",
+    "torch": """
+
+def gradients_of(x, y):
+    loss = loss_of(y, model(x, training=True))
+    return torch.autograd.grad(loss, [w.value for w in model.trainable_weights])
+
+
+compute = {wrapped}
+got = to_numpy(compute(tensor(x), tensor(y))[{k}])
+""",
+    "jax": """
+
+def gradients_of(trainable, x, y):
+    return jax.grad(lambda trainable: loss_of(y, model.stateless_call(trainable, [], x, training=True)[0]))(trainable)
+
+
+compute = {wrapped}
+got = to_numpy(compute([w.value for w in model.trainable_weights], tensor(x), tensor(y))[{k}])
+""",
+}
+
+_OPTIMIZER = """
+optimizer = {optimizer}
+variables = [keras.Variable(w, dtype=str(w.dtype)) for w in weights]
+optimizer.build(variables)
+optimizer.iterations.assign({iterations})
+for name, values in slots.items():
+    for variable, value in zip(getattr(optimizer, name), values):
+        variable.assign(value)
+"""
+
+UPDATE = {
+    "tensorflow": _OPTIMIZER
+    + """
+
+def update():
+    optimizer.apply([tensor(g) for g in gradients], variables)
+
+
+compute = {wrapped}
+compute()
+got = to_numpy(variables[{k}])
+""",
+    "torch": _OPTIMIZER
+    + """with torch.no_grad():
+    optimizer.apply([tensor(g) for g in gradients], variables)
+got = to_numpy(variables[{k}])
+""",
+    "jax": _OPTIMIZER
+    + """compute = {wrapped}
+state = [v.value for v in optimizer.variables]
+got = to_numpy(compute(state, [tensor(g) for g in gradients], [v.value for v in variables])[0][{k}])
+""",
+}
+
+JUDGE = """
+difference = np.abs(got.reshape(-1).astype("float64") - expected)
+with np.errstate(divide="ignore", invalid="ignore"):
+    r = np.where(difference == 0, 0.0, difference / tolerance)
+r = np.where(np.isnan(r), np.inf, r)
+worst = int(np.argmax(r))
+shows = bool(r[worst] > 1) or str(got.dtype) != dtype
+print("{what}")
+print(f"got        {{float(got.reshape(-1)[worst])!r}} ({{got.dtype}}, declared {{dtype}})")
+print(f"expected   {{float(expected[worst])!r}}")
+print(f"difference {{difference[worst]:.3g}}")
+print(f"tolerance  {{tolerance[worst]:.3g}}")
+print(f"r = {{r[worst]:.3g}}")
+print("the divergence shows" if shows else "the divergence does not show")
+sys.exit(int(shows))
+"""

@@ -1,0 +1,57 @@
+"""The timed rounds of a run put beside its cells: ratios to a reference with interval and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.store import Run
+from harness.summary.view import CellView
+from harness.timing import BlockTiming, Interval, LaneTiming, geometric_mean, read_block
+
+
+def with_timing(run: Run, cells: Sequence[CellView]) -> list[CellView]:
+    """The cells, those that were timed with their `timing`; one reference for the whole run wherever it was timed."""
+    scenarios = dict.fromkeys(cell.scenario for cell in cells)
+    documents = {name: document for name in scenarios if (document := run.timing(name))}
+    order = dict.fromkeys(variant for _, _, variant in run.planned())
+    reference = max(order, key=lambda v: sum(v in d["lanes"] for d in documents.values()), default=None)
+    blocks: dict[str, BlockTiming] = {}
+    for name, document in documents.items():
+        try:
+            blocks[name] = read_block(document, reference)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            continue  # a run folder may come from anywhere: what cannot be read was not measured
+    return [_timed(cell, blocks[cell.scenario]) if cell.scenario in blocks else cell for cell in cells]
+
+
+def overall(cells: Sequence[CellView]) -> dict[str, Interval]:
+    """Geometric mean ratio to the reference of each variant, over the scenarios that all were timed on and passed."""
+    timed = {
+        (cell.scenario, cell.variant): cell.timing for cell in cells if cell.timing is not None and cell.mark == "pass"
+    }
+    variants = dict.fromkeys(variant for _, variant in timed)
+    references = {timing.reference for timing in timed.values()}
+    shared = [s for s in dict.fromkeys(s for s, _ in timed) if all((s, v) in timed for v in variants)]
+    if len(references) != 1 or not shared:
+        return {}
+    found = {}
+    for variant in variants:
+        ratios = [ratio for s in shared if (ratio := timed[s, variant].ratio) is not None]
+        if ratios:
+            found[variant] = geometric_mean(ratios)
+    return found
+
+
+def phrase(timing: LaneTiming) -> str:
+    """Such as `0.052x torch [0.049, 0.055] faster`."""
+    if timing.ratio is None:
+        return "the reference"
+    ends = ", ".join(f"{end:.3g}" for end in (timing.ratio.low, timing.ratio.high))
+    unstable = ", unstable" if timing.unstable else ""
+    return f"{timing.ratio.estimate:.3g}x {timing.reference} [{ends}] {timing.speed}{unstable}"
+
+
+def _timed(cell: CellView, block: BlockTiming) -> CellView:
+    timing = block.lanes.get(cell.variant)
+    return cell if timing is None else replace(cell, timing=timing)

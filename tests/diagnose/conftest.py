@@ -1,0 +1,71 @@
+"""One small real run for all tests of the room, and a way to run a written script as its reader would."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from harness.diagnose import find
+from harness.parity import Stage
+from harness.store import Run
+from tests.conftest import backends
+
+CELLS = """
+variants = {variants}
+wires = 2
+layers = 2
+data = {{ samples = 5 }}
+training = {{ batch_size = 3, epochs = 2 }}
+[matrix]
+channel = [
+    {{ label = "exact", training.numerics = "exact" }},
+    {{ label = "stock", training.numerics = "stock" }},
+]
+"""
+CHOSEN = [{"torch": "torch", "tensorflow": "tf-graph", "jax": "jax-jit"}[b] for b in backends()]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory, qparity):
+    """Both channels on one variant of each backend."""
+    folder = tmp_path_factory.mktemp("diagnose")
+    (folder / "small.toml").write_text(CELLS.format(variants=json.dumps(CHOSEN)))
+    done = qparity("run", "small.toml", "--no-timing", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Run.load(folder / "results" / done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def execute(tmp_path_factory):
+    """Run a script far from the project: it must need nothing of ours."""
+
+    def run(source: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path_factory.mktemp("repro") / "repro.py"
+        file.write_text(source)
+        assert "harness" not in source
+        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "KERAS_BACKEND")}
+        return subprocess.run(
+            [sys.executable, "-P", str(file)],
+            env=environment,
+            cwd=file.parent,
+            text=True,
+            capture_output=True,
+            timeout=200,
+        )
+
+    return run
+
+
+def pointed(run: Run, cell: str, stage: Stage, step: int = 1):
+    """A cell as if its judgement pointed at a stage."""
+    subject = find(run, cell)
+    tensor = {
+        Stage.FORWARD: "predictions",
+        Stage.LOSS: "loss",
+        Stage.GRADIENT: "gradients/0",
+        Stage.UPDATE: "weights/0",
+    }
+    return replace(subject, judgement=replace(subject.judgement, stage=stage, step=step, tensor=tensor[stage]))

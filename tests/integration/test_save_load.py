@@ -1,0 +1,84 @@
+"""Saved on one backend, loaded on another: every pair predicts the same, to 1e-12 in float64."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, backends
+
+MODELS = {
+    "library": 'layer("data_reuploading", wires=2, layers=2)',
+    "lightning": 'layer("strongly_entangling", wires=3, layers=1, device="lightning.qubit", diff_method="adjoint")',
+    "mine": 'layer(rotations, wires=2, weight_shapes={"first": (2,), "second": ()}, features=1)',
+}
+SCRIPT = """
+import os, sys
+backend, task, folder, *others = sys.argv[1:]
+from harness.worker import backends
+os.environ.update(backends.environment(backend, "cpu", 1))
+backends.load(backend, "cpu", 1).start("float64")
+import keras, numpy as np, pennylane as qml
+from harness.circuit.layer import QKerasLayer
+keras.config.set_floatx("float64")
+
+@keras.saving.register_keras_serializable("mine")
+def rotations(first, second, inputs, wires):
+    for wire in range(wires):
+        qml.RX(inputs[..., 0], wires=wire)
+        qml.RY(first[wire] * second, wires=wire)
+    return [qml.expval(qml.Z(wire)) for wire in range(wires)] + [qml.probs(wires=0)]
+
+def layer(*args, **kwargs):
+    return QKerasLayer(*args, max_batch_size=4, seed=3, **kwargs)
+
+def batch(model):
+    return np.random.default_rng(0).uniform(-3, 3, (6, model.input_shape[1]))
+
+for name, expression in MODELS.items():
+    if task == "save":
+        quantum = eval(expression)
+        model = keras.Sequential([keras.Input((quantum.function.features or 1,)), quantum])
+        model.compile(keras.optimizers.Adam(0.03), loss="mse")
+        x = batch(model)
+        model.fit(x, np.ones((6, quantum.outputs)), batch_size=4, epochs=1, verbose=0)
+        model.save(f"{folder}/{name}-{backend}.keras")
+        np.save(f"{folder}/{name}-{backend}.npy", model.predict(x, verbose=0))
+    else:
+        for other in others:
+            loaded = keras.models.load_model(f"{folder}/{name}-{other}.keras", compile=False)
+            np.save(f"{folder}/{name}-{other}-{backend}.npy", loaded.predict(batch(loaded), verbose=0))
+"""
+
+
+def start(script, *arguments):
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, script, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Every model saved by each backend, then loaded by each: one process for each of the two."""
+    where = tmp_path_factory.mktemp("models")
+    script = where / "models.py"
+    script.write_text(f"MODELS = {MODELS!r}\n{SCRIPT}")
+    for task in ("save", "load"):
+        running = [start(script, backend, task, where, *backends()) for backend in backends()]
+        for process in running:
+            _, errors = process.communicate(timeout=200)
+            assert process.returncode == 0, errors[-3000:]
+    return where
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("loaded_on", backends())
+@pytest.mark.parametrize("saved_on", backends())
+def test_predictions_survive(saved_on, loaded_on, name, folder):
+    before = np.load(folder / f"{name}-{saved_on}.npy")
+    after = np.load(folder / f"{name}-{saved_on}-{loaded_on}.npy")
+    assert before.dtype == after.dtype == np.float64
+    assert np.ptp(before) > 1e-3
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-12)

@@ -1,0 +1,251 @@
+"""The expectations file: what it says of a cell, how it fails the gate, and one line for anything wrong in it."""
+
+import datetime
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.parity import Judgement, Stage, Verdict
+from harness.parity.expectation import load_expectations
+from harness.scenario.errors import ScenarioError
+from harness.store import Run
+from harness.summary import annotations, junit, summarise
+from harness.summary import json as json_view
+from harness.summary.gate import Floor, Gate
+from tests.report.run_builder import build_run
+
+TODAY = datetime.date(2026, 6, 1)
+VERSIONS = {"keras": "3.15.1", "tensorflow_cpu": "2.21.0"}
+GOOD = """
+[[expectations]]
+scenario = "leaks-*"
+variant = "torch"
+verdict = "PRECISION-LEAK"
+stage = "forward"
+largest_r = 1e8
+versions = ["keras<3.17", "tensorflow-cpu>=2.19,<3"]
+reason = "a Python float becomes float32"
+link = "https://example.org/1"
+expires = 2027-06-30
+"""
+SHORT = '[[expectations]]\nscenario = "{}"\nvariant = "{}"\nverdict = "{}"\nreason = "known"\nexpires = {}\n'
+
+
+def load(tmp_path, text):
+    path = tmp_path / "expectations.toml"
+    path.write_text(text)
+    return load_expectations(path)
+
+
+def leak(**changes):
+    fields = {"stage": Stage.FORWARD, "r": 1e7} | changes
+    return Judgement(fields.pop("verdict", Verdict.PRECISION_LEAK), "reason", **fields)
+
+
+def test_an_entry_is_read_whole(tmp_path):
+    (e,) = load(tmp_path, GOOD)
+    assert (e.verdict, e.stage, e.largest_r, e.expires) == ("PRECISION-LEAK", "forward", 1e8, datetime.date(2027, 6, 30))
+    assert e.selects("leaks-a", "torch")
+    assert not e.selects("leaks-a", "jax")
+    assert not e.selects("other", "torch")
+
+
+def test_versions_are_those_of_the_worker(tmp_path):
+    (e,) = load(tmp_path, GOOD)
+    assert e.holds_for(VERSIONS)
+    assert not e.holds_for(VERSIONS | {"keras": "3.17.0"})
+    assert not e.holds_for({"keras": "3.15.1"})
+    assert not e.recorded({"keras": "3.15.1"})
+    assert e.holds_for(VERSIONS | {"keras": "3.16.0rc1"})
+
+
+def test_objections(tmp_path):
+    (e,) = load(tmp_path, GOOD)
+    assert e.objection(leak()) is None
+    assert "gone" in e.objection(leak(verdict=Verdict.ROUNDING))
+    assert e.objection(leak(verdict=Verdict.LOCAL_FAULT)) == "expected PRECISION-LEAK"
+    assert e.objection(leak(stage=Stage.LOSS)) == "expected at stage forward"
+    for r in (1.1e8, float("inf"), float("nan"), None):
+        assert e.objection(leak(r=r)) == "expected r of at most 1e+08"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('verdict = "PASS"', 'expectations.0.verdict = "PASS": expected one of LOCAL-FAULT, PRECISION-LEAK'),
+        ('verdict = "ROUNDING"', "expected one of LOCAL-FAULT"),
+        ('stage = "backward"', "expected one of setup, forward, loss, gradient, update"),
+        ("largest_r = -1", "expected a finite number > 0"),
+        ("largest_r = true", "expected a finite number > 0"),
+        ('versions = "keras 3"', "expected a version range"),
+        ('versions = ["keras"]', "expected a version range"),
+        ("versions = 3", "expected a version range"),
+        ('expires = "soon"', "expected a date such as 2027-06-30"),
+        ("expires = 2027-06-30T10:00:00", "expected a date such as 2027-06-30"),
+        ('reason = " "', "expected a reason in words"),
+        ('scenarios = "x"', "did you mean scenario?"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path, line, said):
+    key = line.partition(" ")[0]
+    kept = [row for row in GOOD.splitlines() if not row.startswith(f"{key} =")]
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path, "\n".join([*kept, line]))
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "expectations.toml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["scenario", "verdict", "reason", "expires"])
+def test_what_an_entry_must_have(tmp_path, key):
+    kept = [row for row in GOOD.splitlines() if not row.startswith(f"{key} =")]
+    with pytest.raises(ScenarioError, match=f"expected the key {key}"):
+        load(tmp_path, "\n".join(kept))
+
+
+@pytest.mark.parametrize("text", ["x", "[expectations]", "expectations = [1]", "other = 1", "a = 1" + "0" * 5000])
+def test_files_that_are_none(tmp_path, text):
+    with pytest.raises(ScenarioError):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_and_bytes(tmp_path):
+    with pytest.raises(ScenarioError, match="No such file"):
+        load_expectations(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ScenarioError, match="TOML"):
+        load_expectations(tmp_path / "bytes.toml")
+
+
+VALUES = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["scenario", "variant", "verdict", "stage", "largest_r", "versions", "reason",
+                                        "link", "expires", "more"]), VALUES))  # fmt: skip
+def test_no_entry_gives_a_traceback(table):
+    from harness.parity.expectation import _entry
+
+    try:
+        _entry(table, "expectations.0", "file.toml")
+    except ScenarioError as error:
+        assert "\n" not in str(error)
+
+
+# The gate
+
+
+def view_with(tmp_path, entries, floor=None, faults=None, versions=VERSIONS):
+    run, judgements = build_run(tmp_path, scenarios=("a", "b"), variants=("tf", "torch"), faults=faults or {})
+    run.update(workers={"server": {"versions": versions}})
+    for cell in (tmp_path / run.id / "cells").glob("*.json"):
+        cell.write_text(json.dumps(json.loads(cell.read_text()) | {"worker": "server"}))
+    gate = Gate(load(tmp_path, "".join(entries)), floor, TODAY)
+    return summarise(Run.load(run.path), judgements, gate)
+
+
+def entry(scenario="a", variant="torch", verdict="PRECISION-LEAK", expires="2026-06-01", more=""):
+    return SHORT.format(scenario, variant, verdict, expires) + more + "\n"
+
+
+LEAKING = {(0, "torch"): "leak"}
+
+
+def test_an_expected_leak_is_as_expected(tmp_path):
+    view = view_with(tmp_path, [entry()], faults=LEAKING)
+    cell = view.cell("a", "torch")
+    assert (view.exit_code, view.problems, cell.mark, cell.expected) == (0, (), "expected", "PRECISION-LEAK")
+    assert cell.line.endswith("(as expected)")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [('stage = "forward"', "(expected at stage forward)"), ("largest_r = 100.0", "(expected r of at most 100)")],
+)
+def test_an_exceeded_expectation_fails(tmp_path, more, said):
+    view = view_with(tmp_path, [entry(more=more)], faults=LEAKING)
+    assert (view.exit_code, view.cell("a", "torch").mark) == (1, "fail")
+    assert view.cell("a", "torch").line.endswith(said)
+
+
+def test_a_fault_that_has_gone_fails(tmp_path):
+    view = view_with(tmp_path, [entry()])
+    assert view.exit_code == 1
+    assert "the fault has gone, remove the expectation" in view.cell("a", "torch").line
+
+
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [
+        ([entry(expires="2026-05-31")], "expired on 2026-05-31"),
+        ([entry(), entry(scenario="c*")], "fits no cell of this run"),
+        ([entry(), entry(variant="jax")], "fits no cell of this run"),
+        ([entry(more='versions = "kears<4"')], "no worker recorded a version"),
+        ([entry(), entry(verdict="LOCAL-FAULT")], "is never reached"),
+    ],
+)
+def test_an_entry_that_rots_fails_with_its_place(tmp_path, entries, problem):
+    view = view_with(tmp_path, entries, faults=LEAKING)
+    assert view.exit_code == 1
+    assert any(problem in line and f"expectations.{len(entries) - 1}" in line for line in view.problems)
+    assert problem in view.sentence
+
+
+def test_an_expired_entry_no_longer_excuses(tmp_path):
+    assert view_with(tmp_path, [entry(expires="2026-05-31")], faults=LEAKING).cell("a", "torch").mark == "fail"
+
+
+def test_an_entry_for_other_versions_is_silent(tmp_path):
+    entries = [entry(more='versions = "keras<3.15"')]
+    assert view_with(tmp_path, entries).exit_code == 0
+    assert view_with(tmp_path, entries, faults=LEAKING).exit_code == 1
+
+
+def test_a_cell_that_did_not_run_decides_nothing(tmp_path):
+    assert view_with(tmp_path, [entry()], faults={(0, "torch"): "unsupported"}).exit_code == 0
+    assert view_with(tmp_path, [entry()], faults={(0, "torch"): "failed"}).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("floor", "short"), [("4", True), ("3", False), ("0.75", False), ("0.8", True), ("1.0", True), ("0", False)]
+)
+def test_the_floor_of_coverage(tmp_path, floor, short):
+    view = view_with(tmp_path, [], Floor.parse(floor), faults={(0, "torch"): "unsupported"})
+    assert view.exit_code == (3 if short else 0)
+    assert bool(view.problems) == short
+    if short:
+        assert view.problems[0].startswith("Coverage: 3 of 4 cells were compared")
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "-0.5", "nan.", "80%", "1e3"])
+def test_floors_that_are_none(text):
+    with pytest.raises(ValueError, match=r".*"):
+        Floor.parse(text)
+
+
+def test_problems_reach_every_output(tmp_path):
+    view = view_with(tmp_path, [entry(scenario="c")])
+    (problem,) = view.problems
+    assert json_view.document(view)["problems"] == [problem]
+    assert f"::error title=qparity check::{problem}" in annotations.lines(view)
+    assert 'failures="1"' in junit.render(view)
+    assert "fits no cell" in junit.render(view)
+
+
+def test_the_command_says_what_is_wrong(tmp_path, qparity):
+    run, _ = build_run(tmp_path / "results", scenarios=("a",), variants=("torch",), faults={(0, "torch"): "unsupported"})
+    for arguments, said in (
+        (["--min-compared", "some"], "--min-compared = 'some': expected a number of cells or a share"),
+        (["--expectations", "none.toml"], "none.toml: expected an expectations file: No such file"),
+    ):
+        done = qparity("check", run.id, "--results", tmp_path / "results", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+    done = qparity("check", run.id, "--results", tmp_path / "results", "--min-compared", "1")
+    assert done.returncode == 3
+    assert "Coverage: 0 of 1 cells were compared" in done.stdout

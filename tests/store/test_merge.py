@@ -1,0 +1,96 @@
+"""Runs joined: every cell once, differences never silent, each cell still knows where it ran."""
+
+import numpy as np
+import pytest
+
+from harness.store import Run, StoreError
+from harness.store.merge import merge
+
+HERE = {"packages": {"torch": "2.13"}, "python": {"version": "3.11"}}
+THERE = {"packages": {"torch": "2.14"}, "python": {"version": "3.11"}}
+
+
+def cell_id(name: str) -> str:
+    return name.encode().hex().ljust(16, "0")[:16]
+
+
+def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok", write=True):
+    """A run of `[(scenario, variant)]`."""
+    scenarios = dict.fromkeys(s for s, _ in cells)
+    blocks = [
+        {
+            "scenario": {"name": s, "wires": wires},
+            "cells": [{"id": cell_id(s + v), "variant": v} for x, v in cells if x == s],
+        }
+        for s in scenarios
+    ]
+    run = Run.create(folder, {"blocks": blocks, "sources": ["a.toml"]}, environment, ["qparity", "run"])
+    run.update(created=created, workers={"torch@cpu-1t": {"versions": environment["packages"]}})
+    for s, v in cells if write else ():
+        outcome = {
+            "id": cell_id(s + v),
+            "variant": v,
+            "status": status,
+            "scenario": {"name": s},
+            "worker": "torch@cpu-1t",
+        }
+        run.write_outcome(outcome, {"loss": np.array([loss])} if status == "ok" else None)
+        run.write_program(s, {"wires": wires})
+        run.log_path(cell_id(s + v)).write_text(f"log of {run.id}")
+    run.finish()
+    return run
+
+
+def test_shards_become_one_run(tmp_path):
+    parts = [make(tmp_path, [("a", "tf"), ("a", "jax")], "2026-01-01"), make(tmp_path, [("b", "tf")], "2026-01-02")]
+    merged = Run.load(merge(parts, tmp_path / "out").path)
+    assert [(s["name"], v) for s, _, v in merged.planned()] == [("a", "tf"), ("a", "jax"), ("b", "tf")]
+    assert merged.record["state"] == "finished"
+    assert merged.record["merged"]["notes"] == []
+    assert [r["id"] for r in merged.record["merged"]["runs"]] == [p.id for p in parts]
+    assert merged.outcome(cell_id("btf"))["run"] == parts[1].id
+    np.testing.assert_array_equal(merged.trace(cell_id("btf"))["loss"], [1.0])
+    assert merged.program("b") == {"schema": 1, "wires": 1}
+    assert merged.log_path(cell_id("atf")).read_text() == f"log of {parts[0].id}"
+    assert merged.damaged == []
+
+
+def test_variants_of_one_scenario_from_two_environments_keep_theirs(tmp_path):
+    parts = [make(tmp_path, [("a", "tf")], "2026-01-01"), make(tmp_path, [("a", "jax")], "2026-01-02", THERE)]
+    merged = merge(parts, tmp_path / "out")
+    assert len(merged.record["plan"]["blocks"]) == 1
+    versions = [merged.record["workers"][merged.outcome(i)["worker"]]["versions"] for _, i, _ in merged.planned()]
+    assert versions == [HERE["packages"], THERE["packages"]]
+    assert merged.record["merged"]["notes"] == [f"{parts[1].id}: another environment: packages.torch: 2.13 -> 2.14"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_later_wins_with_a_note_and_the_same_needs_none(tmp_path, order):
+    same = [make(tmp_path, [("a", "tf")], f"2026-01-0{d}") for d in (1, 2)]
+    assert merge(same[::order], tmp_path / "out").record["merged"]["notes"] == []
+    later = make(tmp_path, [("a", "tf")], "2026-01-03", loss=2.0)
+    merged = merge([same[0], later][::order], tmp_path / "out")
+    assert merged.trace(cell_id("atf"))["loss"] == [2.0]
+    (note,) = merged.record["merged"]["notes"]
+    assert note == f"a/tf: {same[0].id} and {later.id} recorded other values of loss; the later is taken"
+    failed = make(tmp_path, [("a", "tf")], "2026-01-04", status="failed")
+    merged = merge([same[0], failed], tmp_path / "out")
+    assert merged.outcome(cell_id("atf"))["status"] == "failed"
+    assert "ended ok and failed" in merged.record["merged"]["notes"][0]
+
+
+def test_a_cell_that_one_run_lacks_comes_from_the_other(tmp_path):
+    whole = make(tmp_path, [("a", "tf")], "2026-01-01")
+    empty = make(tmp_path, [("a", "tf")], "2026-01-02", write=False)
+    merged = merge([whole, empty], tmp_path / "out")
+    assert merged.outcome(cell_id("atf"))["run"] == whole.id
+    assert merge([empty], tmp_path / "out").record["state"] == "interrupted"
+
+
+def test_a_name_that_means_two_scenarios_is_refused(tmp_path):
+    parts = [make(tmp_path, [("a", "tf")], "2026-01-01"), make(tmp_path, [("a", "jax")], "2026-01-02", wires=2)]
+    with pytest.raises(StoreError, match=r"scenario a of .* is another one"):
+        merge(parts, tmp_path / "out")
+    with pytest.raises(StoreError, match="no run given"):
+        merge([], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,71 @@
+"""The command line as users meet it: bad input is one line and exit code 2; what was asked for is printed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+SMOKE = str(ROOT / "scenarios" / "smoke.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run"], "SCENARIO"),
+        (["run", "nope.toml"], "nope.toml: expected a scenario file"),
+        (["run", SMOKE, "-v", "tensorflow"], 'did you mean "tf"?'),
+        (["run", SMOKE, "-k", "zzz"], '-k = "zzz"'),
+        (["run", SMOKE, "--jobs", "0"], "--jobs"),
+        (["run", SMOKE, "--shard", "3/2"], "--shard"),
+        (["run", SMOKE, "--resume", "nope"], "no such run"),
+        (["run", SMOKE, "--python", "jax=/nope"], "interpreter"),
+        (["run", SMOKE, "--python", "cobol=/bin/sh"], "BACKEND"),
+        (["list", SMOKE, "--bogus"], "--bogus"),
+        (["show", "nope"], "no such run"),
+        (["check", "--results", "absent"], "no such run in absent"),
+        (["export", "--format", "xml"], "expected csv or json"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, words, qparity, tmp_path):
+    done = qparity(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("qparity: ")
+    assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_arguments_give_the_help(qparity):
+    done = qparity()
+    assert done.returncode == 2
+    assert "Commands" in done.stdout + done.stderr
+
+
+def test_list_counts_and_is_json_on_request(qparity):
+    assert qparity("list", SMOKE).stdout.endswith("4 scenarios, 16 cells\n")
+    cells = json.loads(qparity("list", SMOKE, "-v", "torch", "--json").stdout)["cells"]
+    assert [cell["variant"] for cell in cells] == ["torch"] * 4
+    assert len({cell["id"] for cell in cells}) == 4
+
+
+def test_init_writes_a_file_that_loads_and_never_overwrites(qparity, tmp_path):
+    assert qparity("init", "mine.toml", cwd=tmp_path).returncode == 0
+    assert qparity("list", "mine.toml", cwd=tmp_path).stdout.endswith("4 scenarios, 16 cells\n")
+    again = qparity("init", "mine.toml", cwd=tmp_path)
+    assert (again.returncode, "exists" in again.stderr) == (2, True)
+
+
+def test_schema_is_json_schema(qparity):
+    schema = json.loads(qparity("schema").stdout)
+    assert "training" in schema["properties"]
+
+
+def test_a_closed_pipe_is_no_traceback():
+    command = f"{sys.executable} -m harness.cli list {SMOKE} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,85 @@
+"""The recorded rounds of a block become ratios, verdicts and notes; docs/architecture.md states the record."""
+
+import numpy as np
+import pytest
+
+from harness.timing import Speed, read_block
+
+
+def document(rounds=15, seed=0, kept=lambda k: True, **speeds):
+    """Rounds of lanes with the given relative speeds under a strong common drift; jit-like lanes start late."""
+    rng = np.random.default_rng(seed)
+    listed = []
+    for k in range(rounds):
+        drift = rng.lognormal(0, 0.5)
+        samples = {name: 0.01 * drift * s * rng.lognormal(0, 0.02) for name, s in speeds.items()}
+        listed.append(
+            {
+                "child": k % 3,
+                "kept": kept(k),
+                "samples": {name: {"step_s": t, "wall_s": t, "cpu_s": t} for name, t in samples.items()},
+            }
+        )
+    child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
+    slow = child | {"first_s": 2.2}
+    lanes = {name: {"steps_per_execution": 1, "children": [slow if s < 1 else child] * 3} for name, s in speeds.items()}
+    return {"lanes": lanes, "rounds": listed, "left_out": {"jax": "a step takes 3.0 s: too long to repeat"}}
+
+
+def test_ratios_survive_a_drift_larger_than_the_difference():
+    block = read_block(document(torch=1.0, tf=1.3, jit=0.1))
+    assert block.reference == "torch"
+    assert block.lanes["torch"].ratio is None
+    assert block.lanes["tf"].ratio.contains(1.3)
+    assert block.lanes["tf"].speed is Speed.SLOWER
+    assert block.lanes["jit"].speed is Speed.FASTER
+    assert not block.lanes["jit"].unstable
+    assert block.left_out == {"jax": "a step takes 3.0 s: too long to repeat"}
+
+
+def test_the_reference_can_be_chosen():
+    there = read_block(document(torch=1.0, tf=1.3)).lanes["tf"].ratio
+    back = read_block(document(torch=1.0, tf=1.3), "tf").lanes["torch"].ratio
+    assert back.estimate == pytest.approx(1 / there.estimate)
+    assert read_block(document(torch=1.0, tf=1.3), "absent").reference == "torch"
+
+
+def test_break_even_counts_build_and_compile_but_not_the_steps_in_it():
+    jit = read_block(document(torch=1.0, jit=0.1)).lanes["jit"]
+    assert jit.start_s == pytest.approx(2.3 - jit.step_s)
+    assert jit.break_even.low < jit.break_even.step < jit.break_even.high
+    assert 100 < jit.break_even.step < 500
+
+
+def test_disturbed_rounds_are_dropped_and_counted():
+    lane = read_block(document(rounds=20, kept=lambda k: k % 4 > 0, torch=1.0, tf=1.0)).lanes["tf"]
+    assert (lane.rounds, lane.dropped) == (15, 5)
+    assert not lane.unstable
+    mostly = read_block(document(rounds=20, kept=lambda k: k < 8, torch=1.0, tf=1.0)).lanes["tf"]
+    assert mostly.unstable
+    assert "12 of 20 rounds were disturbed" in mostly.notes
+
+
+def test_what_makes_a_number_unreliable_is_said():
+    found = document(torch=1.0, tf=1.0)
+    found["lanes"]["tf"]["children"][0] = found["lanes"]["tf"]["children"][0] | {"weights_sha256": "b"}
+    for each in found["rounds"]:
+        each["samples"]["torch"]["cpu_s"] /= 2
+    lanes = read_block(found).lanes
+    assert "repetitions of the timed training ended at different weights" in lanes["tf"].notes
+    assert "had only 50% of its core" in lanes["torch"].notes
+    assert lanes["tf"].unstable
+    assert lanes["torch"].unstable
+
+
+def test_few_rounds_resolve_nothing():
+    lane = read_block(document(rounds=4, torch=1.0, jit=0.1)).lanes["jit"]
+    assert lane.speed is Speed.NOT_RESOLVED
+    assert lane.unstable
+
+
+def test_nothing_measured_is_nothing_said():
+    found = document(rounds=3, kept=lambda k: False, torch=1.0)
+    assert read_block(found).lanes == {}
+    with pytest.raises(KeyError):
+        read_block({"rounds": []})
