@@ -124,7 +124,7 @@ class Executor:
             return tapes, lambda results: [_columns(result) for result in results]
 
         rows = samples(self.qnode)(weights, inputs[0])
-        return [qml.math.stack(column) for column in zip(*rows, strict=True)]
+        return [ops.stack(column) for column in zip(*rows, strict=True)]
 
     @functools.cached_property
     def _run_uncompiled(self) -> Any:

@@ -131,7 +131,7 @@ def _envelope(subject: Subject) -> Envelope | None:
 def _split(subject: Subject, replays: list[Replay]) -> tuple[Replay | None, list[Replay], list[Replay]]:
     """The subject's own replay, the other variants', and the swaps."""
     mine = [r for r in replays if r.variant == subject.observation.variant]
-    return (mine or [None])[0], [r for r in replays if r not in mine], mine[1:]
+    return mine[0] if mine else None, [r for r in replays if r not in mine], mine[1:]
 
 
 def _setup_story(setup: list[dict[str, Any]]) -> list[str]:

@@ -57,7 +57,7 @@ class Subject:
         """The tensor that the judgement points at, else the worst one of its stage; None where the oracle has none."""
         mine = [c for c in self.found.comparisons if c.stage == self.judgement.stage and self.step in c.steps]
         named = [c for c in mine if c.tensor == self.judgement.tensor]
-        return (named or sorted(mine, key=lambda c: -float(c.r.max(initial=0))) or [None])[0]
+        return max(named or mine, key=lambda c: float(c.r.max(initial=0)), default=None)
 
     def layer(self, comparison: Comparison) -> int:
         """The number of the quantum layer that a tensor of stage forward or gradient belongs to."""

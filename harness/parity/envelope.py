@@ -136,10 +136,11 @@ def _train(o: Observation, program: oracle.GateProgram, runs: int, rng: np.rando
     kind, real = oracle.reference_dtype(o.dtype)
     u, gates, method = tol.unit(o.dtype), len(program.operations), str(o.scenario.get("diff_method", "best"))
     optimizer = oracle.reference_optimizer(o.scenario["training"].get("optimizer", {}), o.dtype, real)
-    start = [np.asarray(w[0]).astype(real) for w in weight_arrays(o, "weights")]
+    start: list[np.ndarray] = [np.asarray(w[0]).astype(real) for w in weight_arrays(o, "weights")]
     weights = [np.repeat(w[None], runs + 1, axis=0) for w in start]
     states: list[State] = [optimizer.start(start) for _ in range(runs + 1)]
-    offsets, x, y = np.asarray(o.trace["offsets"]), _flat(o.trace["x"])[o.trace["batch_index"]], o.targets.astype(real)
+    offsets, x = np.asarray(o.trace["offsets"]), _flat(o.trace["x"])[o.trace["batch_index"]]
+    y: np.ndarray = o.targets.astype(real)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in (*QUANTITIES, *(f"{n} floor" for n in QUANTITIES))}
     kept["gradient scale"] = []
     for a, b in pairwise(offsets):

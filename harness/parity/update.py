@@ -62,8 +62,8 @@ def _tolerance(
     slots: dict[str, np.ndarray],
 ) -> np.ndarray:
     weight, move = weight.astype(np.float64), move.astype(np.float64)
-    if optimizer.weight_decay is not None:
-        weight = 2 * weight  # the decayed weight is rounded and stored once more
+    # a decayed weight, and one that Nesterov moves in two strides, is rounded and stored once more
+    weight = weight * (1 + (optimizer.weight_decay is not None) + bool(getattr(optimizer, "nesterov", False)))
     clips = optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue
     total = 2 * total if clips else total  # the norm and the scaling round as the product with lr does
     if isinstance(optimizer, Adam):

@@ -43,6 +43,7 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
     plan = {"blocks": blocks, "sources": sources}
     merged = Run.create(results_dir, plan, ordered[-1].record["environment"], ["merge", *(run.id for run in ordered)])
     names, workers = _workers(ordered)
+    _carry_tables(ordered, merged, notes)
     for cell_id, run in chosen.values():
         outcome = run.outcome(cell_id)
         if outcome is not None:
@@ -50,11 +51,6 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
             merged.write_outcome(outcome | {"worker": worker, "run": run.id}, run.trace(cell_id))
         if run.log_path(cell_id).is_file():
             shutil.copyfile(run.log_path(cell_id), merged.log_path(cell_id))
-    for run in ordered:
-        for block in run.record["plan"]["blocks"]:
-            program = run.program(block["scenario"]["name"])
-            if program is not None:
-                merged.write_program(block["scenario"]["name"], program)
     told = [{key: run.record.get(key) for key in ("id", "created", "command", "environment")} for run in ordered]
     merged.update(workers=workers, merged={"runs": told, "notes": notes})
     merged.finish("finished" if not merged.missing() else "interrupted")
@@ -107,6 +103,22 @@ def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[d
     for (name, variant), (cell_id, _) in chosen.items():
         blocks[name]["cells"].append({"id": cell_id, "variant": variant})
     return list(blocks.values())
+
+
+def _carry_tables(runs: Sequence[Run], merged: Run, notes: list[str]) -> None:
+    """Gate programs and timings of every scenario; timings of two machines are never mixed."""
+    timed: dict[str, str] = {}
+    for run in runs:
+        for block in run.record["plan"]["blocks"]:
+            name = block["scenario"]["name"]
+            program, timing = run.program(name), run.timing(name)
+            if program is not None:
+                merged.write_program(name, program)
+            if timing is not None:
+                if name in timed:
+                    notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")
+                timed[name] = run.id
+                merged.write_timing(name, timing)
 
 
 def _workers(runs: Sequence[Run]) -> tuple[dict[tuple[str, Any], str], dict[str, Any]]:

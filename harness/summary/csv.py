@@ -10,7 +10,6 @@ from typing import Any
 from harness.summary import json
 from harness.summary.view import RunView
 
-
 # What fits a download inside the report; `export` writes everything.
 SHORT = (
     "scenario", "variant", "status", "verdict", "expected", "as_expected", "stage", "step", "tensor", "index", "r",

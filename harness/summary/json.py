@@ -13,7 +13,8 @@ def document(view: RunView) -> dict[str, Any]:
     """One JSON object.
 
     Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
-    `problems` (of the gate with the run as a whole), `cells` (see `cell`), `groups` (status, reason, cells as scenario/variant), `damaged` (file, reason).
+    `problems` (of the gate with the run as a whole), `cells` (see `cell`),
+    `groups` (status, reason, cells as scenario/variant), `damaged` (file, reason).
     """
     return {
         "schema": SCHEMA,

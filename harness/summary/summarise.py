@@ -24,7 +24,8 @@ ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gate: Gate | None = None) -> RunView:
     """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given.
 
-    `gate` holds the entries of an expectations file, which stand above the scenarios' own `expect`, and a coverage floor.
+    `gate` holds the entries of an expectations file, which stand above the scenarios' own `expect`, and a floor of
+    coverage.
     """
     gate = gate or Gate()
     if judgements is None:
@@ -87,8 +88,8 @@ def view_of(
 def exit_code(counts: Mapping[Mark, int], unmet: bool = False, short: bool = False) -> int:
     """0 all as expected, 1 some verdict disagrees, 3 something did not finish or was not compared.
 
-    An expectation that does not hold (`unmet`) is a disagreement, a floor of coverage that is not reached (`short`) is not. A
-    disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
+    An expectation that does not hold (`unmet`) is a disagreement, a floor of coverage that is not reached (`short`)
+    is not. A disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
     compared has shown nothing, so it is never 0.
     """
     if counts["fail"] or unmet:

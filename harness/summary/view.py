@@ -131,7 +131,7 @@ class Group:
 class RunView:
     """One run, judged. `exit_code` is 0 good or as expected, 1 disagreement, 3 failed or not compared.
 
-    `problems` are what the gate has against the run as a whole: expectations that do not hold, coverage below the floor.
+    `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage.
     """
 
     id: str

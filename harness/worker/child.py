@@ -154,7 +154,7 @@ class Cell:
         return body | {"memory": self.memory(), "flags": self.backend.flags()}, {}
 
     def evaluate(self, request: Message) -> Answer:
-        """One recorded step of a quantum layer alone, cut by prefix.py, at given weights and rows; loss: mean output."""
+        """One recorded step of a quantum layer alone, cut by prefix.py, at given weights and rows."""
         body, x = request.body, request.arrays["x"]
         layer = quantum_layers(self.new_model())[body["layer"]]
         model = prefix_model(layer, len(x), body["gates"], body["words"])

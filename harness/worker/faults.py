@@ -367,6 +367,7 @@ FAULTS: dict[str, Injection] = {
     "gradient-double": Injection(gradient=lambda g, _: g * 2),
     "gradient-sign": Injection(gradient=lambda g, _: -g),
     "gradient-zero": Injection(gradient=lambda g, _: g * 0),
+    "gradient-scaled": Injection(gradient=_scaled),
     "gradient-one-scaled": Injection(gradient=_one_scaled),
     "gradient-rolled": Injection(gradient=_rolled),
     "gradient-tf32": Injection(gradient=lambda g, _: rounded(g, 11)),

@@ -84,6 +84,18 @@ def test_float64_stays_float64_in_inference_and_training(device, backend, rng):
     np.testing.assert_allclose(step.predictions, expected, atol=1e-14)
 
 
+@pytest.mark.parametrize(("device", "method"), [("lightning.qubit", "adjoint"), ("default.qubit", "hadamard")])
+def test_a_batch_of_one(device, method, backend, rng):
+    model, layer = model_of("data_reuploading", device, method, 1)
+    x = rng.uniform(-2, 2, (1, 1))
+    weights = [ops.convert_to_numpy(w) for w in layer.weights]
+    step = backend.stepper(model, "eager", SAMPLE_LOSSES["energy"])(x, np.zeros((1, 1)))
+    program = GateProgram.from_dict(gate_program(layer.function))
+    expected, gradients, _ = vjp(program, weights, x, np.ones((1, 1)))
+    np.testing.assert_allclose(step.predictions, expected, atol=1e-14)
+    np.testing.assert_allclose(step.gradients[0], gradients[0], atol=1e-13)
+
+
 def test_eight_wires_under_backprop(backend, rng):
     """PennyLane 0.45 on TensorFlow fails from 8 wires on with batched rotations; the layer expands the batch."""
     layer = QKerasLayer("data_reuploading", wires=8, layers=1, diff_method="backprop", max_batch_size=2)

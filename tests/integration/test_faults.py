@@ -40,6 +40,7 @@ FAULTS = {
     "gradient-double": ("gradient", LOCAL, LOCAL, STEP),
     "gradient-sign": ("gradient", LOCAL, LOCAL, STEP),
     "gradient-zero": ("gradient", LOCAL, LOCAL, STEP),
+    "gradient-scaled": ("gradient", LOCAL, LOCAL, STEP),
     "gradient-one-scaled": ("gradient", LOCAL, LOCAL, STEP),
     "gradient-rolled": ("gradient", LOCAL, LOCAL, STEP),
     "gradient-tf32": ("gradient", LOCAL, LOCAL, STEP),

@@ -1,4 +1,4 @@
-"""The main job on the real backends: agreement from the same weights, one import a backend, a light parent, missing backends."""
+"""The main job on the real backends: agreement from the same weights, one import a backend, a light parent."""
 
 import json
 import subprocess
@@ -162,7 +162,8 @@ def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):
         f"variants = {json.dumps([VARIANTS[here][0], VARIANTS[absent][0]])}\n"
         "data = { samples = 3 }\ntraining = { batch_size = 3, epochs = 1 }\n"
     )
-    done = qparity("run", "s.toml", "--no-timing", "--check", "--python", f"{absent}={tmp_path}/bare/bin/python", cwd=tmp_path)
+    bare = f"{absent}={tmp_path}/bare/bin/python"
+    done = qparity("run", "s.toml", "--no-timing", "--check", "--python", bare, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     cells = {c["variant"]: c for c in json.loads(qparity("show", "--json", cwd=tmp_path).stdout)["cells"]}
     assert cells[VARIANTS[here][0]]["verdict"] == "ROUNDING"
@@ -188,7 +189,8 @@ print(json.dumps({
 
 def test_the_parent_imports_no_framework_and_stays_small(tmp_path):
     (tmp_path / "s.toml").write_text(
-        f"variants = {json.dumps(EAGER_AND_JIT[-1:])}\ndata = {{ samples = 3 }}\ntraining = {{ batch_size = 3, epochs = 1 }}\n"
+        f"variants = {json.dumps(EAGER_AND_JIT[-1:])}\ndata = {{ samples = 3 }}\n"
+        "training = { batch_size = 3, epochs = 1 }\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", PARENT, "run", "s.toml", "--no-timing", "--check"],
@@ -203,6 +205,7 @@ def test_the_parent_imports_no_framework_and_stays_small(tmp_path):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys, harness.cli; print(sorted({'numpy', 'pandas', 'pydantic', 'altair', 'scipy'} & set(sys.modules)))"
+    heavy = {"numpy", "pandas", "pydantic", "altair", "scipy"}
+    code = f"import sys, harness.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.strip() == "[]"

@@ -7,6 +7,7 @@ from harness.store import Run, StoreError
 from harness.store.merge import merge
 
 HERE = {"packages": {"torch": "2.13"}, "python": {"version": "3.11"}}
+TIMING = {"lanes": {}, "rounds": [], "left_out": {}}
 THERE = {"packages": {"torch": "2.14"}, "python": {"version": "3.11"}}
 
 
@@ -36,6 +37,7 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
         }
         run.write_outcome(outcome, {"loss": np.array([loss])} if status == "ok" else None)
         run.write_program(s, {"wires": wires})
+        run.write_timing(s, TIMING | {"scenario": s, "run": run.id})
         run.log_path(cell_id(s + v)).write_text(f"log of {run.id}")
     run.finish()
     return run
@@ -52,6 +54,7 @@ def test_shards_become_one_run(tmp_path):
     np.testing.assert_array_equal(merged.trace(cell_id("btf"))["loss"], [1.0])
     assert merged.program("b") == {"schema": 1, "wires": 1}
     assert merged.log_path(cell_id("atf")).read_text() == f"log of {parts[0].id}"
+    assert [merged.timing(s)["run"] for s in "ab"] == [p.id for p in parts]
     assert merged.damaged == []
 
 
@@ -61,17 +64,21 @@ def test_variants_of_one_scenario_from_two_environments_keep_theirs(tmp_path):
     assert len(merged.record["plan"]["blocks"]) == 1
     versions = [merged.record["workers"][merged.outcome(i)["worker"]]["versions"] for _, i, _ in merged.planned()]
     assert versions == [HERE["packages"], THERE["packages"]]
-    assert merged.record["merged"]["notes"] == [f"{parts[1].id}: another environment: packages.torch: 2.13 -> 2.14"]
+    assert merged.record["merged"]["notes"] == [
+        f"{parts[1].id}: another environment: packages.torch: 2.13 -> 2.14",
+        f"a: timed in {parts[0].id} and {parts[1].id}; the later is taken",
+    ]
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_later_wins_with_a_note_and_the_same_needs_none(tmp_path, order):
     same = [make(tmp_path, [("a", "tf")], f"2026-01-0{d}") for d in (1, 2)]
-    assert merge(same[::order], tmp_path / "out").record["merged"]["notes"] == []
+    (timed,) = merge(same[::order], tmp_path / "out").record["merged"]["notes"]
+    assert timed == f"a: timed in {same[0].id} and {same[1].id}; the later is taken"
     later = make(tmp_path, [("a", "tf")], "2026-01-03", loss=2.0)
     merged = merge([same[0], later][::order], tmp_path / "out")
     assert merged.trace(cell_id("atf"))["loss"] == [2.0]
-    (note,) = merged.record["merged"]["notes"]
+    note, _ = merged.record["merged"]["notes"]
     assert note == f"a/tf: {same[0].id} and {later.id} recorded other values of loss; the later is taken"
     failed = make(tmp_path, [("a", "tf")], "2026-01-04", status="failed")
     merged = merge([same[0], failed], tmp_path / "out")
