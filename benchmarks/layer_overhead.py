@@ -7,6 +7,9 @@ process of its own, bound to one core. In it one `fit` runs, and after each of i
 every round yields a pair, so that what slows the machine slows both. The loop uses the framework's own means, is given
 ready batches on the device, and reads nothing back but the last loss. TensorFlow's graph modes are also compared with
 the eager loop, in the same rounds.
+
+Both clocks are read. The targets are held by CPU time: neither side waits for anything, so that on a machine of one's
+own it is the wall time, and on a shared one it is what is left of it when the others are taken out.
 """
 
 from __future__ import annotations
@@ -25,12 +28,12 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-WIRES, LAYERS, BATCH, RATE = 4, 3, 32, 0.01
-STEPS = int(os.environ.get("STEPS", 40))
+WIRES, LAYERS, BATCH, STEPS, RATE = 4, 3, 32, 40, 0.01
 VARIANTS = ("tf", "tf-graph", "tf-xla", "torch", "jax", "jax-jit")
-TARGETS = dict.fromkeys(VARIANTS, 1.20)
+LIMIT = 1.20
 SPEEDUPS = {"tf-graph": 20.0, "tf-xla": 40.0}
-EAGER_STEPS, MIN_ROUNDS = 2, 4
+MIN_ROUNDS = 3
+WALL, CPU = 0, 1
 START, END = "<!-- made by benchmarks/layer_overhead.py -->", "<!-- end -->"
 
 Loop = Callable[[int], float]
@@ -55,7 +58,6 @@ def main() -> int:
         if done.returncode:
             sys.exit(f"{variant}: {done.stderr[-2000:]}")
         rows.append(summary(variant, json.loads(done.stdout.splitlines()[-1])))
-        print(f"{variant}: {rows[-1]['line']}", file=sys.stderr, flush=True)
     text = table(rows)
     print(text)
     if options.update:
@@ -69,16 +71,21 @@ def main() -> int:
 
 
 def summary(variant: str, rounds: dict[str, list[list[float]]]) -> dict[str, Any]:
-    """Medians in seconds a step, the paired ratio with its interval, and whether the targets are met."""
+    """Medians in seconds a step, paired ratios with their interval, and whether the targets are met."""
     fit, native = np.array(rounds["fit"]), np.array(rounds["native"])
-    ratio = interval(fit / native)
-    row: dict[str, Any] = {"variant": variant, "fit": np.median(fit), "native": np.median(native), "ratio": ratio}
-    row |= {"rounds": len(fit), "missed": ratio[0] > TARGETS[variant], "speedup": None}
+    ratio, speedup = interval((fit / native)[:, CPU]), None
     if rounds["eager"]:
-        row["speedup"] = interval(np.array(rounds["eager"]) / fit)
-        row["missed"] |= row["speedup"][0] < SPEEDUPS[variant]
-    row["line"] = f"fit {row['fit'] * 1e3:.3f} ms, loop {row['native'] * 1e3:.3f} ms, ratio {ratio[0]:.2f}"
-    return row
+        speedup = interval((np.array(rounds["eager"]) / fit)[:, CPU])
+    return {
+        "variant": variant,
+        "fit": np.median(fit[:, CPU]),
+        "native": np.median(native[:, CPU]),
+        "ratio": ratio,
+        "wall": interval((fit / native)[:, WALL]),
+        "rounds": len(fit),
+        "speedup": speedup,
+        "missed": ratio[0] > LIMIT or (speedup is not None and speedup[0] < SPEEDUPS[variant]),
+    }
 
 
 def interval(values: np.ndarray, resamples: int = 4000) -> tuple[float, float, float]:
@@ -91,15 +98,13 @@ def interval(values: np.ndarray, resamples: int = 4000) -> tuple[float, float, f
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
-    lines = [
-        "| variant | `fit`, a step | own loop, a step | ratio (95% interval) | rounds | against eager TensorFlow |"
-    ]
-    lines += ["|---|---|---|---|---|---|"]
+    heads = ["variant", "`fit`", "own loop", "ratio, CPU time", "ratio, wall", "rounds", "against eager TensorFlow"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
-        ratio = "{:.2f} ({:.2f} - {:.2f})".format(*row["ratio"])
-        speedup = "{:.0f}x faster ({:.0f} - {:.0f})".format(*row["speedup"]) if row["speedup"] else ""
+        ratio, wall = ("{:.2f} ({:.2f} to {:.2f})".format(*row[name]) for name in ("ratio", "wall"))
+        speedup = "{:.0f}x faster ({:.0f} to {:.0f})".format(*row["speedup"]) if row["speedup"] else ""
         times = f"{row['fit'] * 1e3:.3g} ms | {row['native'] * 1e3:.3g} ms"
-        lines.append(f"| `{row['variant']}` | {times} | {ratio} | {row['rounds']} | {speedup} |")
+        lines.append(f"| `{row['variant']}` | {times} | {ratio} | {wall} | {row['rounds']} | {speedup} |")
     return "\n".join(lines)
 
 
@@ -164,7 +169,7 @@ def measure(name: str, seconds: float) -> dict[str, list[list[float]]]:
             rounds["fit"].append(fit)
             rounds["native"].append(stretch(native, STEPS))
             if eager:
-                rounds["eager"].append(stretch(eager, EAGER_STEPS))
+                rounds["eager"].append(stretch(eager, 1))
             self.model.stop_training = len(rounds["fit"]) >= MIN_ROUNDS and time.perf_counter() > end
 
     model.fit(*fit_data(x, y, variant), epochs=100_000, shuffle=False, verbose=0, callbacks=[Rounds()])

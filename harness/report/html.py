@@ -22,7 +22,9 @@ from markupsafe import Markup
 from harness.report import charts, data, palette
 from harness.summary import CellView, RunView, csv
 from harness.summary import json as summary_json
+from harness.summary.speeds import overall
 from harness.summary.words import number, seconds, size
+from harness.timing import Interval
 
 MOST_PAIRS = 200
 
@@ -42,9 +44,36 @@ def render(view: RunView) -> str:
         palette_data=_embedded(palette.for_charts(view.variants)),
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
+        **_speed(view),
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
     )  # fmt: skip
+
+
+def _speed(view: RunView) -> dict[str, Any]:
+    """What the paired rounds say, if there were any: timed scenarios, their reference, overall ratios, the fastest."""
+    means = overall(view.cells)
+    timed = [s for s in view.scenarios if any(c.scenario == s and c.timing for c in view.cells)]
+    reference = next((c.timing.reference for c in view.cells if c.timing), None)
+    ratios = {name: mean.estimate for name, mean in means.items()} | {reference: 1.0}
+    name = min(ratios, key=lambda variant: ratios[variant])
+    fastest = (name, means.get(str(name), Interval(1.0, 1.0, 1.0)))
+    return {"overall": means, "timed": timed, "reference": reference, "fastest": fastest}
+
+
+def _interval(interval: Interval) -> str:
+    """Such as `0.052× [0.049, 0.055]`."""
+    return f"{interval.estimate:.3g}× [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def _ratio(cell: CellView | None) -> str:
+    """A cell's place in the table of paired ratios."""
+    if cell is None or cell.timing is None:
+        return "–"
+    if cell.timing.ratio is None:
+        return f"1 ({seconds(cell.timing.step_s)})"
+    unresolved = " not resolved" if "not" in str(cell.timing.speed) else ""
+    return _interval(cell.timing.ratio) + unresolved + ("*" if cell.timing.unstable else "")
 
 
 def anchor(cell: CellView) -> str:
@@ -62,7 +91,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    environment.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    environment.filters |= {"depth": _depth, "label": _label, "ratio": _ratio, "interval": _interval, "dashes": _dashes, "phase": _phase}
     return environment
 
 
