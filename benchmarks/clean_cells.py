@@ -62,7 +62,11 @@ def main() -> None:
 
 def draw(rng: np.random.Generator, number: int) -> Scenario:
     """A random scenario that every variant can run; every tenth is trained to a nearly perfect fit."""
-    common: dict[str, Any] = {"name": f"clean-{number}", "dtype": str(rng.choice(["float32", "float64"])), "seed": number}
+    common: dict[str, Any] = {
+        "name": f"clean-{number}",
+        "dtype": str(rng.choice(["float32", "float64"])),
+        "seed": number,
+    }
     optimizer = {**OPTIMIZERS[rng.integers(len(OPTIMIZERS))], "learning_rate": float(rng.choice([0.003, 0.03, 0.3]))}
     if number % 10 == 9:
         training = {"batch_size": 12, "epochs": 300, "optimizer": {"name": "adam", "learning_rate": 0.1}}

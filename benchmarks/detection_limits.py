@@ -61,6 +61,7 @@ class Search:
     knob: Knob
     dtype: str
     strict: bool
+    number: int
     good: int = -1
     bad: int = len(SIZES)
 
@@ -80,7 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args()
-    searches = [Search(k, d, s) for k in KNOBS for d, s in (("float32", False), ("float64", False), ("float64", True))]
+    columns = (("float32", False), ("float64", False), ("float64", True))
+    searches = [Search(*each, number) for number, each in enumerate((k, d, s) for k in KNOBS for d, s in columns)]
     while pending := [search for search in searches if search.middle is not None]:
         probe(pending)
     table = page(searches)
@@ -96,7 +98,7 @@ def probe(searches: Sequence[Search]) -> None:
         assert search.middle is not None
         for seed in range(SEEDS):
             name = cell_name(search, seed)
-            scenarios[name] = scenario(name, search.dtype, 1000 * (1 + len(scenarios)) + seed)
+            scenarios[name] = scenario(name, search.dtype, 100 * search.number + seed)
             size = search.knob.size(SIZES[search.middle])
             faults.append({"name": search.knob.fault, "step": STEP, "size": size, "scenario": name})
     os.environ[FAULT_VARIABLE] = json.dumps(faults)
@@ -127,7 +129,15 @@ def scenario(name: str, dtype: str, seed: int) -> Scenario:
     """Sixteen Adam steps of a re-uploading circuit on two wires."""
     training = {"batch_size": 8, "epochs": 8, "optimizer": {"name": "adam", "learning_rate": 0.03}}
     return Scenario.model_validate(
-        {"name": name, "wires": 2, "layers": 2, "dtype": dtype, "seed": seed, "data": {"samples": 16}, "training": training}
+        {
+            "name": name,
+            "wires": 2,
+            "layers": 2,
+            "dtype": dtype,
+            "seed": seed,
+            "data": {"samples": 16},
+            "training": training,
+        }
     )
 
 

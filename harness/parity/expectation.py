@@ -63,8 +63,7 @@ class Expectation:
         found = {canonicalize_name(name): version for name, version in versions.items()}
         try:
             return all(
-                each.specifier.contains(found[canonicalize_name(each.name)], prereleases=True)
-                for each in self.versions
+                each.specifier.contains(found[canonicalize_name(each.name)], prereleases=True) for each in self.versions
             )
         except (KeyError, InvalidVersion):
             return False

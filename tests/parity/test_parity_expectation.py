@@ -46,7 +46,12 @@ def leak(**changes):
 
 def test_an_entry_is_read_whole(tmp_path):
     (e,) = load(tmp_path, GOOD)
-    assert (e.verdict, e.stage, e.largest_r, e.expires) == ("PRECISION-LEAK", "forward", 1e8, datetime.date(2027, 6, 30))
+    assert (e.verdict, e.stage, e.largest_r, e.expires) == (
+        "PRECISION-LEAK",
+        "forward",
+        1e8,
+        datetime.date(2027, 6, 30),
+    )
     assert e.selects("leaks-a", "torch")
     assert not e.selects("leaks-a", "jax")
     assert not e.selects("other", "torch")
@@ -238,7 +243,9 @@ def test_problems_reach_every_output(tmp_path):
 
 
 def test_the_command_says_what_is_wrong(tmp_path, qparity):
-    run, _ = build_run(tmp_path / "results", scenarios=("a",), variants=("torch",), faults={(0, "torch"): "unsupported"})
+    run, _ = build_run(
+        tmp_path / "results", scenarios=("a",), variants=("torch",), faults={(0, "torch"): "unsupported"}
+    )
     for arguments, said in (
         (["--min-compared", "some"], "--min-compared = 'some': expected a number of cells or a share"),
         (["--expectations", "none.toml"], "none.toml: expected an expectations file: No such file"),
