@@ -91,7 +91,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    environment.filters |= {"depth": _depth, "label": _label, "ratio": _ratio, "interval": _interval, "dashes": _dashes, "phase": _phase}
+    environment.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    environment.filters |= {"ratio": _ratio, "interval": _interval}
     return environment
 
 

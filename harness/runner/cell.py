@@ -190,10 +190,10 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
 
 
 def injected_fault(cell: Cell) -> dict[str, Any] | None:
-    """The fault to inject into a cell, to test the gate; None wherever `QPARITY_FAULT` is not set, which is always in use.
+    """The fault to inject into a cell, to test the gate; None wherever `QPARITY_FAULT` is not set: always in use.
 
-    The variable holds one fault or a list as JSON: `{"name", "step", "size", "scenario": glob, "variant": glob}`, all but the
-    name optional; the first that fits the cell is taken. See harness/worker/faults.py.
+    The variable holds one fault or a list as JSON: `{"name", "step", "size", "scenario": glob, "variant": glob}`, all
+    but the name optional; the first that fits the cell is taken. See harness/worker/faults.py.
     """
     try:
         given = json.loads(os.environ.get(FAULT_VARIABLE, "[]"))

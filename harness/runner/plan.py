@@ -68,4 +68,3 @@ def blocks_of_shard(blocks: Sequence[Block], shard: str) -> list[Block]:
     if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
         raise ValueError(f"--shard = {shard!r}: expected i/n with 1 <= i <= n")
     return list(blocks[int(number) - 1 :: int(count)])
-

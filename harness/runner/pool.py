@@ -43,7 +43,7 @@ DROPPED = (
     "PYTHONPATH",
 )
 # Thread limits every numeric library reads; they must stand before the interpreter imports NumPy.
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"))
 
 
 @dataclass(frozen=True, slots=True)

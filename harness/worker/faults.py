@@ -117,7 +117,7 @@ class _Faulty:
     def _install(self, model: Any) -> None:
         injection, size = self.fault.injection, self.fault.size
         for layer in quantum_layers(model):
-            layer._executor = _SpoiltExecutor(layer.executor, self)
+            layer._executor = _SpoiltExecutor(layer.executor, self)  # type: ignore[assignment]
         if injection.seen or injection.loss:
             compute_loss = model.compute_loss
 

@@ -14,19 +14,6 @@ import numpy as np
 
 from harness.worker.backends.taps import Pass
 
-NUMERIC_ENVIRONMENT = (
-    "XLA_",
-    "TF_",
-    "JAX_",
-    "KERAS_",
-    "NVIDIA_TF32",
-    "OMP_",
-    "MKL_",
-    "OPENBLAS_",
-    "TORCH_",
-    "PYTORCH_",
-)
-
 
 @dataclass(frozen=True)
 class Step:
@@ -82,15 +69,3 @@ class Backend(ABC):
 
     def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""
-
-
-def thread_environment(threads: int) -> dict[str, str]:
-    """Thread limits every numeric library reads."""
-    names = (
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-    )
-    return {name: str(threads) for name in names}

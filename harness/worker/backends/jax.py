@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker.backends.base import Backend, Step, thread_environment
+from harness.worker.backends.base import Backend, Step
 from harness.worker.backends.taps import Crossing, Pass, tapped
 
 STEPS_PER_EXECUTION = 40
@@ -31,7 +31,7 @@ class Jax(Backend):
         xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
         platform = "cuda" if accelerator == "gpu" else "cpu"
         jax = {"JAX_PLATFORMS": platform, "XLA_FLAGS": xla, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        return {**jax, **thread_environment(threads)}
+        return {**jax}
 
     def start(self, dtype: str) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without."""
@@ -56,7 +56,7 @@ class Jax(Backend):
             trainable, slots = model.optimizer.stateless_apply(slots, gradients, trainable)
             return loss, predictions, sample_loss(y, predictions), gradients, trainable, fixed, slots
 
-        run = jax.jit(train) if mode == "jit" else train
+        run: Any = jax.jit(train) if mode == "jit" else train
 
         def step(x: Any, y: Any) -> Step:
             loss, predictions, each, gradients, trainable, fixed, slots = run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.worker.backends.base import Backend, Step, thread_environment
+from harness.worker.backends.base import Backend, Step
 from harness.worker.backends.taps import Crossing, Pass, tapped
 
 STEPS_PER_EXECUTION = 20
@@ -27,7 +27,7 @@ class TensorFlow(Backend):
         """Quiet logs, fixed threads, no GPU unless asked for, and GPU memory taken as needed."""
         cuda = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "-1"}
         threads_of_tf = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
-        return {"TF_CPP_MIN_LOG_LEVEL": "2", **cuda, **threads_of_tf, **thread_environment(threads)}
+        return {"TF_CPP_MIN_LOG_LEVEL": "2", **cuda, **threads_of_tf}
 
     def start(self, dtype: str) -> None:
         """Thread pools and TF32, before the first operation."""

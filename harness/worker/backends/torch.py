@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker.backends.base import Backend, Step, thread_environment
+from harness.worker.backends.base import Backend, Step
 from harness.worker.backends.taps import Crossing, Pass, tapped
 
 
@@ -26,7 +26,7 @@ class Torch(Backend):
     def environment(accelerator: str, threads: int) -> dict[str, str]:
         """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork."""
         cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}
-        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **cuda, **thread_environment(threads)}
+        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **cuda}
 
     def start(self, dtype: str) -> None:
         """Thread count, and full float32 products: TF32 would be another precision."""
