@@ -2,9 +2,10 @@
 
     python benchmarks/clean_cells.py --cells 100 --variants torch jax-jit --seed 0
 
-Shipped circuits, 1 to 6 wires, both precisions, SGD (momentum, Nesterov) and Adam (AMSGrad, weight decay), odd batches; one
-scenario in ten is trained on until it fits nearly perfectly, where a judge that starts from its own predictions would alarm.
-Prints the largest residual over tolerance of each stage, by precision and optimizer. Exit code 1 on any false alarm.
+Shipped circuits, 1 to 6 wires, both precisions, SGD (momentum, Nesterov) and Adam (AMSGrad, weight decay), odd
+batches; one scenario in ten is trained on until it fits nearly perfectly, where a judge that starts from its own
+predictions would alarm. Prints the largest residual over tolerance of each stage, by precision and optimizer. Exit
+code 1 on any false alarm.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from harness.scenario.variant import Variant
 from harness.store import Run
 from harness.summary import judgements
 
-# circuit -> (fewest wires, whether it takes one feature a wire); `deep` has hundreds of gates and is tried on one or two wires
+# circuit -> (fewest wires, whether it takes one feature a wire)
 CIRCUITS = {
     "data_reuploading": (1, False), "strongly_entangling": (1, True), "basic_entangler": (1, True), "qaoa": (1, False),
-    "hardware_efficient": (1, False), "iqp": (1, True), "probabilities": (1, False), "vqe": (2, False), "deep": (1, False),
+    "hardware_efficient": (1, False), "iqp": (1, True), "probabilities": (1, False), "vqe": (2, False),
+    "deep": (1, False),
 }  # fmt: skip
 OPTIMIZERS: tuple[dict[str, Any], ...] = (
     {"name": "adam"}, {"name": "adam", "amsgrad": True}, {"name": "adam", "beta_1": 0.5, "beta_2": 0.9},
@@ -75,6 +77,7 @@ def draw(rng: np.random.Generator, number: int) -> Scenario:
         )
     circuit = str(rng.choice(list(CIRCUITS)))
     fewest, one_a_wire = CIRCUITS[circuit]
+    # deep has hundreds of gates
     wires = int(rng.integers(fewest, 3 if circuit == "deep" else 7))
     features = wires if one_a_wire else int(rng.integers(1, wires + 1))
     samples = int(rng.integers(2, 13))

@@ -14,6 +14,7 @@ Every cure here answers a fault seen on the real libraries; each has a test of i
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,9 @@ class Executor:
         except CircuitError:
             raise
         except Exception as error:
-            raise UnsupportedError(" ".join(str(error).split())) from error
+            # PennyLane names a device by its address in memory; the same refusal should read the same.
+            said = re.sub(r"<([\w.]+) device [^>]*>", r"\1", " ".join(str(error).split()))
+            raise UnsupportedError(said) from error
 
     def resolved_diff_method(self) -> str:
         """What PennyLane makes of `diff_method` on this device for this circuit."""
@@ -121,7 +124,8 @@ class Executor:
 
         @qml.transform
         def samples(tape: Any) -> Any:
-            return tapes, lambda results: [_columns(result) for result in results]
+            sampled = [each.copy(shots=tape.shots) for each in tapes]
+            return sampled, lambda results: [_columns(result) for result in results]
 
         rows = samples(self.qnode)(weights, inputs[0])
         return [ops.stack(column) for column in zip(*rows, strict=True)]

@@ -93,8 +93,8 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba, arXiv:1412.6980), w -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps).
 
-    The gains are 1 - beta as Keras makes them: in double from the number declared, then in the variables' dtype. In float32 that
-    is 1.3e-5 (relative) away from 1 minus the quantised beta_2, 108 units of rounding in every update.
+    The gains are 1 - beta as Keras makes them: in double from the number declared, then in the variables' dtype. In
+    float32 that is 1.3e-5 (relative) away from 1 minus the quantised beta_2, 108 units of rounding in every update.
     """
 
     beta_1: np.floating

@@ -188,7 +188,7 @@ def _rows(array: np.ndarray) -> np.ndarray:
 
 
 def _lost_rows(o: Observation) -> Iterator[ExactFault]:
-    """A prediction for every sample: a batch axis taken for a wire leaves fewer, and nothing after it can be compared."""
+    """A prediction for every sample: a batch axis taken for a wire leaves fewer, and nothing else can be compared."""
     assert o.trace is not None
     got, expected = len(o.trace["predictions"]), len(o.trace["batch_index"])
     if got != expected:

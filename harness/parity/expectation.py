@@ -11,8 +11,8 @@
     link = "https://github.com/..."
     expires = 2027-06-30                 # the last day it holds
 
-An entry stands for a fault that is known and still there. One that has expired, fits no cell, is exceeded, or whose fault has
-gone makes the gate fail: the file cannot rot.
+An entry stands for a fault that is known and still there. One that has expired, fits no cell, is exceeded, or whose
+fault has gone makes the gate fail: the file cannot rot.
 """
 
 from __future__ import annotations

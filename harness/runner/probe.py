@@ -1,4 +1,4 @@
-"""Look at this machine: which backends start, and which mode x device x diff method combinations really train."""
+"""Look at this machine: which backends start, and which mode x device x diff method combinations train, and right."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.runner.inputs import make_inputs
+from harness.parity import Observation, judge
+from harness.runner.cell import CellResult
 from harness.runner.local import Options, available_cores, run_blocks
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool, Unavailable
-from harness.scenario.schema import Scenario
+from harness.scenario.errors import ScenarioError
+from harness.scenario.validate import validate
 from harness.scenario.variant import MODES, Variant
 
 DEVICES = ("default.qubit", "lightning.qubit", "default.mixed", "reference.qubit")
@@ -44,52 +47,70 @@ def backends(interpreters: dict[str, str]) -> dict[str, Any]:
     return {"machine": machine, "cells": asyncio.run(ask())}
 
 
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """A tiny training: two batches of the re-uploading circuit and one sample more."""
+
+    device: str
+    diff_method: str
+    variant: str
+    wires: int = 1
+    batch_size: int = 5
+
+
 def matrix(interpreters: dict[str, str], variants: Sequence[str] | None, wires: int, batch_size: int) -> dict[str, Any]:
-    """Train a tiny model for every combination, each in its own process.
+    """Every device and diff method on these variants (default: all): `{"cells": [...]}`, see `probe`."""
+    chosen = [str(Variant.parse(name)) for name in variants or MODES]
+    combinations = [Combination(*each, wires, batch_size) for each in product(DEVICES, METHODS, chosen)]
+    return {"cells": probe(combinations, interpreters)}
+
+
+def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> list[dict[str, Any]]:
+    """Train every combination in a process of its own, and judge it.
 
     Returns:
-        `{"cells": [{device, diff_method, variant, status, reason, resolved}]}`.
+        In the given order `{device, diff_method, variant, wires, batch_size, status, reason, resolved, verdict}`:
+        `resolved` is the method that PennyLane chose, `verdict` None unless the status is ok.
     """
-    chosen = [Variant.parse(name) for name in variants or list(MODES)]
-    blocks = [probe_block(device, method, wires, batch_size, chosen) for device, method in product(DEVICES, METHODS)]
-    cells: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
+    blocks = []
+    for number, each in enumerate(combinations):
+        name = f"{number:016x}"
+        about = {field: getattr(each, field) for field in Combination.__slots__}
+        found[name] = {**about, "status": "unsupported", "reason": None, "resolved": None, "verdict": None}
+        try:
+            blocks.append(_block(name, each))
+        except ScenarioError as error:
+            found[name]["reason"] = str(error)
 
-    def store(cell: Cell, result: Any) -> None:
+    def store(cell: Cell, result: CellResult) -> None:
         outcome = result.outcome
-        cells.append(
-            {
-                "device": cell.scenario.device,
-                "diff_method": cell.scenario.diff_method,
-                "variant": str(cell.variant),
-                "status": outcome["status"],
-                "reason": outcome["reason"],
-                "resolved": outcome.get("resolved", {}).get("diff_method"),
-            }
-        )
+        found[cell.id] |= {
+            "status": outcome["status"],
+            "reason": outcome["reason"],
+            "resolved": outcome.get("resolved", {}).get("diff_method"),
+        }
+        if outcome["status"] == "ok":
+            seen = Observation(outcome, result.trace, outcome.get("expected") or {}, result.program)
+            judged = judge([seen])[cell.id]
+            found[cell.id] |= {"verdict": str(judged.verdict), "reason": judged.reason}
 
+    options = Options(interpreters=interpreters)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(
-            run_blocks(blocks, Path(folder), Options(interpreters=interpreters), store, lambda _: None, lambda _: None)
-        )
-    order = {(d, m): n for n, (d, m) in enumerate(product(DEVICES, METHODS))}
-    return {"cells": sorted(cells, key=lambda c: (order[c["device"], c["diff_method"]], c["variant"]))}
+        asyncio.run(run_blocks(blocks, Path(folder), options, store, lambda _: None, lambda _: None))
+    return list(found.values())
 
 
-def probe_block(device: str, method: str, wires: int, batch_size: int, variants: Sequence[Variant]) -> Block:
-    """One epoch of the re-uploading circuit on a whole and a partial batch.
-
-    The scenario is not validated: that a combination is impossible is for the worker to say.
-    """
-    plain = Scenario.model_validate(
+def _block(name: str, each: Combination) -> Block:
+    """A block of one cell; ScenarioError where a scenario file could not ask for it either."""
+    scenario = validate(
         {
-            "name": f"{device}-{method}",
-            "wires": wires,
-            "device": device,
-            "data": {"name": "fourier", "samples": 2 * batch_size + (batch_size > 1)},
-            "training": {"batch_size": batch_size, "epochs": 1},
+            "name": name,
+            "wires": each.wires,
+            "device": each.device,
+            "diff_method": each.diff_method,
+            "data": {"name": "fourier", "samples": 2 * each.batch_size + 1},
+            "training": {"batch_size": each.batch_size, "epochs": 1},
         }
     )
-    scenario = plain.model_copy(update={"diff_method": method})
-    cells = tuple(Cell(f"{hash((device, method, v)) & (2**64 - 1):016x}", scenario, v) for v in variants)
-    make_inputs(scenario)
-    return Block(scenario, cells, (), "probe")
+    return Block(scenario, (Cell(name, scenario, Variant.parse(each.variant)),), (), "probe")

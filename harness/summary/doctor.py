@@ -24,21 +24,33 @@ def backends_text(found: dict[str, Any]) -> str:
 
 
 def matrix_text(found: dict[str, Any]) -> str:
-    """Device and method by variant: trains, is refused (with the reason below), or broke."""
-    cells = found["cells"]
+    """Device and method by variant: ✓ trains, and right as far as the oracle can tell; – is refused; ✗ is not right."""
+    cells = [{**cell, "mark": mark(cell)} for cell in found["cells"]]
     variants = list(dict.fromkeys(cell["variant"] for cell in cells))
-    marks = {"ok": "✓", "unsupported": "–"}
     width = max((len(f"{c['device']} {c['diff_method']}") for c in cells), default=0)
     lines = [" " * width + "  " + "  ".join(variants)]
     for (device, method), row in groupby(cells, key=lambda c: (c["device"], c["diff_method"])):
-        by_variant = {cell["variant"]: marks.get(cell["status"], "✗") for cell in row}
+        by_variant = {cell["variant"]: cell["mark"] for cell in row}
         entries = "  ".join(f"{by_variant.get(v, ' '):^{len(v)}}" for v in variants)
         lines.append(f"{device + ' ' + method:{width}}  {entries}")
-    reasons: dict[str, list[str]] = {}
+    return "\n".join(
+        lines + [f"{len(names)} {said} ({names[0]}{' ...' if names[1:] else ''})" for said, names in reasons(cells)]
+    )
+
+
+def mark(cell: dict[str, Any]) -> str:
+    """One sign for a probed cell."""
+    if cell["status"] == "ok":
+        return "✓" if cell["verdict"] in ("ROUNDING", "NOT-COMPARED") else "✗"
+    return "–" if cell["status"] == "unsupported" else "✗"
+
+
+def reasons(cells: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """What was said of the cells that have no ✓, each once, with the names of those it was said of."""
+    found: dict[str, list[str]] = {}
     for cell in cells:
-        if cell["status"] != "ok":
+        if mark(cell) != "✓":
             name = f"{cell['device']} {cell['diff_method']} {cell['variant']}"
-            reasons.setdefault(f"{cell['status']}: {cell['reason']}", []).append(name)
-    for reason, names in reasons.items():
-        lines.append(f"{len(names)} {reason} ({names[0]}{' ...' if len(names) > 1 else ''})")
-    return "\n".join(lines)
+            said = str(cell["reason"]).removeprefix("prepare: ").removeprefix("UnsupportedError: ")
+            found.setdefault(f"{cell['verdict'] or cell['status']}: {said}", []).append(name)
+    return list(found.items())

@@ -33,7 +33,6 @@ def record(
     Returns:
         what was read once (hashes, dtypes, devices, ...), the trace arrays, and the seconds each step took.
     """
-    step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss])
     weights = model.trainable_weights
     recorder = Recorder(model)
     boundaries = Boundaries(model, backend, mode, quantum_layers(model) if scenario.model else [])
@@ -43,6 +42,8 @@ def record(
         for epoch in order
         for i in range(0, len(epoch), scenario.training.batch_size)
     ]
+    whole = len({len(batch) for batch in batches}) == 1
+    step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss], whole)
     start_hashes = [digest(read(w)) for w in weights]
     for number, rows in enumerate(batches):
         progress(number, "compiling" if number == 0 and mode != "eager" else "audit")

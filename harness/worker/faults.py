@@ -1,8 +1,8 @@
 """Faults on purpose: a real worker made to compute something wrong, to test that the gate finds it. Test only.
 
-A fault acts from one step of the audit on, in any mode: two steps are compiled, a clean one and one that is traced while the
-switch is on. It comes in the `prepare` request alone (the runner puts it there where `QPARITY_FAULT` is set, and into
-the outcome), the user's `fit` is never spoilt. A new fault is a function and one line of `FAULTS`.
+A fault acts from one step of the audit on, in any mode: two steps are compiled, a clean one and one that is traced
+while the switch is on. It comes in the `prepare` request alone (the runner puts it there where `QPARITY_FAULT` is
+set, and into the outcome), the user's `fit` is never spoilt. A new fault is a function and one line of `FAULTS`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ History = list[list[np.ndarray]]
 class Injection:
     """Where a fault acts; every function that has a knob gets `size` last.
 
-    `gates` rewrites (operations, measurements); `weights` are the angles as the circuit sees them, `gradient` what comes back
-    to them, `outputs` the predictions; `inputs` the NumPy batch; `seen` the predictions as the loss sees them, with y;
-    `loss` gets (loss, rows); `around` is a context manager of (model, starting weights of all steps so far); `order` gets
-    (epochs, samples, first row of the step in its epoch, its epoch), `start` the model, once.
+    `gates` rewrites (operations, measurements); `weights` are the angles as the circuit sees them, `gradient` what
+    comes back to them, `outputs` the predictions; `inputs` the NumPy batch; `seen` the predictions as the loss sees
+    them, with y; `loss` gets (loss, rows); `around` is a context manager of (model, starting weights of all steps so
+    far); `order` gets (the rows of each epoch, the step's epoch, its first row there), `start` the model, once.
     """
 
     gates: Gates | None = None
@@ -94,10 +94,12 @@ class _Faulty:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
 
-    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
+    def stepper(
+        self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
+    ) -> Callable[[Any, Any], Step]:
         fault, injection = self.fault, self.fault.injection
         self._install(model)
-        clean, faulty = (self.backend.stepper(model, mode, sample_loss) for _ in range(2))
+        clean, faulty = (self.backend.stepper(model, mode, sample_loss, whole_batches) for _ in range(2))
         history: History = []
 
         def step(x: np.ndarray, y: np.ndarray) -> Step:

@@ -1,7 +1,7 @@
 """The layer one writes first: a Keras layer that calls a QNode, and nothing more.
 
-It works on every backend in eager mode, and each of the things it leaves out is a fault that a scenario shows: results are
-not cast to the layer's dtype, and a batch of unknown size reaches PennyLane as it is.
+It works on every backend in eager mode, and each of the things it leaves out is a fault that a scenario shows:
+results are not cast to the layer's dtype, and a batch of unknown size reaches PennyLane as it is.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NaiveLayer(keras.layers.Layer):
 
 
 class UnknownBatch(keras.layers.Layer):
-    """Forgets how large a batch is, as `tf.data` and generators do inside a TensorFlow graph; elsewhere the identity."""
+    """Forgets how large a batch is, as `tf.data` and generators do in a TensorFlow graph; elsewhere the identity."""
 
     def call(self, inputs: Any) -> Any:
         """The inputs."""

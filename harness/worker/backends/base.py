@@ -52,8 +52,13 @@ class Backend(ABC):
         """Keyword arguments of `model.compile` for a mode."""
 
     @abstractmethod
-    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
-        """The uniform step of a mode on a compiled model: `(x, y) -> Step`, having updated the model."""
+    def stepper(
+        self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
+    ) -> Callable[[Any, Any], Step]:
+        """The uniform step of a mode on a compiled model: `(x, y) -> Step`, having updated the model.
+
+        `whole_batches` says that all batches have one size; where not, `fit` may run another program (TensorFlow).
+        """
 
     @abstractmethod
     def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:

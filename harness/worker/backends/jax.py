@@ -44,7 +44,9 @@ class Jax(Backend):
             return {"run_eagerly": True, "jit_compile": False}
         return {"jit_compile": True, "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch)}
 
-    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
+    def stepper(
+        self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
+    ) -> Callable[[Any, Any], Step]:
         """`value_and_grad` and `stateless_apply`, as Keras' JAX trainer takes them; the gradients are extra outputs."""
         jax = self.jax
         model.optimizer.build(model.trainable_variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,8 +42,10 @@ class TensorFlow(Backend):
             return {"run_eagerly": True}
         return {"jit_compile": mode == "xla", "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch)}
 
-    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
-        """One function over (x, y), traced per batch size in the graph modes."""
+    def stepper(
+        self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
+    ) -> Callable[[Any, Any], Step]:
+        """One function over (x, y); in the graph modes with an unknown batch size where `fit` would have one."""
         tf = self.tf
         weights = model.trainable_weights
 
@@ -54,9 +57,15 @@ class TensorFlow(Backend):
             model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
             return loss, predictions, sample_loss(y, predictions), [tf.convert_to_tensor(g) for g in gradients]
 
-        run = train if mode == "eager" else tf.function(train, jit_compile=mode == "xla", autograph=False)
+        @functools.cache
+        def compiled(*batches: tuple[tuple[int, ...], Any]) -> Any:
+            """Keras leaves the batch size open when the last batch is a partial one, and so do we."""
+            signature = [tf.TensorSpec((None, *shape), dtype) for shape, dtype in batches]
+            fixed = {} if whole_batches else {"input_signature": signature}
+            return tf.function(train, jit_compile=mode == "xla", autograph=False, **fixed)
 
         def step(x: Any, y: Any) -> Step:
+            run = train if mode == "eager" else compiled((x.shape[1:], x.dtype), (y.shape[1:], y.dtype))
             loss, predictions, each, gradients = run(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
             return Step(loss.numpy(), predictions.numpy(), each.numpy(), [g.numpy() for g in gradients])
 

@@ -38,7 +38,9 @@ class Torch(Backend):
         """Keras compiles a torch model on `jit_compile`."""
         return {"jit_compile": mode == "compile", "run_eagerly": False}
 
-    def stepper(self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Step]:
+    def stepper(
+        self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
+    ) -> Callable[[Any, Any], Step]:
         """Forward, Keras' own loss path, `backward()` and `apply`, as Keras' torch trainer takes them."""
         torch = self.torch
         forward = torch.compile(model) if mode == "compile" else model

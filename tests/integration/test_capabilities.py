@@ -1,0 +1,84 @@
+"""What runs: cells that cover every pair of device, method, variant, wires and batch size, each really trained.
+
+The whole matrix: `python benchmarks/capability_matrix.py`, its table in docs/capabilities.md.
+"""
+
+from itertools import combinations, product
+
+import pytest
+
+from harness.runner.probe import DEVICES, METHODS, Combination, probe
+from harness.scenario.variant import Variant
+from harness.summary.doctor import mark, matrix_text
+from tests.conftest import backends
+
+VARIANTS = ("tf", "tf-graph", "tf-xla", "torch", "jax", "jax-jit")
+AXES = (DEVICES, METHODS, VARIANTS, (1, 3), (1, 5))
+REFUSED = {
+    "default.qubit": (),
+    "lightning.qubit": ("backprop",),
+    "default.mixed": ("adjoint",),
+    "reference.qubit": ("backprop", "adjoint"),
+}
+SAMPLED = ("spsa",)
+
+
+def runs(cell):
+    """What PennyLane itself supports, and XLA: the simulation that TensorFlow can trace."""
+    if cell.variant == "tf-xla":
+        return cell.device == "default.qubit" and cell.diff_method in ("backprop", "best")
+    return cell.diff_method not in REFUSED[cell.device]
+
+
+def pairwise():
+    """Greedy: the cell that covers most pairs not yet covered, until all are; then every XLA cell that runs."""
+    cells = [Combination(*values) for values in product(*AXES)]
+    pairs = {cell: set(combinations(enumerate(values), 2)) for cell, values in zip(cells, product(*AXES), strict=True)}
+    left, chosen = set.union(*pairs.values()), []
+    while left:
+        best = max(cells, key=lambda cell: len(pairs[cell] & left))
+        chosen.append(best)
+        left -= pairs[best]
+    compiled = [Combination("default.qubit", "backprop", "tf-xla", wires, 5) for wires in (1, 3)]
+    return [cell for cell in dict.fromkeys([*chosen, *compiled]) if Variant.parse(cell.variant).backend in backends()]
+
+
+CELLS = pairwise()
+
+
+@pytest.fixture(scope="module")
+def probed():
+    """All of them, in one pool of workers."""
+    return dict(zip(CELLS, probe(CELLS, {}), strict=True))
+
+
+@pytest.mark.backend("tensorflow", "torch", "jax")
+def test_the_choice_covers_every_pair():
+    assert 42 <= len(CELLS) <= 70
+    for first, second in combinations(("device", "diff_method", "variant", "wires", "batch_size"), 2):
+        seen = {(getattr(cell, first), getattr(cell, second)) for cell in CELLS}
+        assert len(seen) == len({a for a, _ in seen}) * len({b for _, b in seen})
+
+
+@pytest.mark.parametrize(
+    "cell", CELLS, ids=lambda c: "-".join(map(str, (c.variant, c.device, c.diff_method, c.wires, c.batch_size)))
+)
+def test_what_pennylane_supports_trains_and_is_right(cell, probed):
+    found = probed[cell]
+    if not runs(cell):
+        assert found["status"] == "unsupported", found["reason"]
+        assert found["reason"]
+        assert " at 0x" not in found["reason"]
+        return
+    assert found["status"] == "ok", found["reason"]
+    assert found["verdict"] == ("NOT-COMPARED" if cell.diff_method in SAMPLED else "ROUNDING"), found["reason"]
+    if cell.diff_method != "best":
+        assert found["resolved"] == cell.diff_method
+
+
+def test_the_table_has_a_sign_for_every_cell(probed):
+    text = matrix_text({"cells": list(probed.values())})
+    for cell, found in probed.items():
+        assert mark(found) == ("✓" if runs(cell) else "–")
+        assert f"{cell.device} {cell.diff_method}" in text
+    assert "lightning.qubit has no backprop" in text
