@@ -26,12 +26,12 @@ WIRES, BATCHES = (1, 3), (1, 5)
 PACKAGES = ("keras", "pennylane", "pennylane-lightning", "tensorflow-cpu", "tensorflow", "torch", "jax", "numpy")
 HEAD = """# What runs
 
-Made by `python benchmarks/capability_matrix.py --update docs/capabilities.md`; on your machine, `qparity doctor --matrix`.
+Made by `python benchmarks/capability_matrix.py --update docs/capabilities.md`. On yours: `qparity doctor --matrix`.
 
-Each sign stands for four trainings of the data re-uploading circuit in float64, on {wires} wires with batches of {batches}
-(and a last batch of one), each in a process of its own and judged at every step. ✓: all four are within rounding of
-the oracle (`spsa` samples its gradient, which is then not judged). –: all are refused, for the reason below. ✗: all break
-or are wrong. Anything else is a count.
+Each sign stands for four trainings of the data re-uploading circuit in float64, on {wires} wires with batches of
+{batches} (and a last batch of one), each in a process of its own and judged at every step. ✓: all four are within
+rounding of the oracle (`spsa` samples its gradient, which is then not judged). –: all are refused, as said below. ✗: all
+break or are wrong. Anything else is a count.
 """
 
 
