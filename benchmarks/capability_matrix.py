@@ -30,8 +30,8 @@ Made by `python benchmarks/capability_matrix.py --update docs/capabilities.md`. 
 
 Each sign stands for four trainings of the data re-uploading circuit in float64, on {wires} wires with batches of
 {batches} (and a last batch of one), each in a process of its own and judged at every step. ✓: all four are within
-rounding of the oracle (`spsa` samples its gradient, which is then not judged). –: all are refused, as said below. ✗: all
-break or are wrong. Anything else is a count.
+rounding of the oracle (`spsa` samples its gradient, which is then not judged). –: all are refused, as said below.
+✗: all break or are wrong. Anything else is a count.
 """
 
 

@@ -31,6 +31,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"needs {', '.join(missing)}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright leaves an event loop running in this thread, and a sweep wants its own."""
+    items.sort(key=lambda item: "tests/browser" in item.path.as_posix())
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _installed() -> None:
     for backend in backends():
@@ -44,7 +49,7 @@ Qparity = Callable[..., subprocess.CompletedProcess[str]]
 def qparity() -> Qparity:
     """Run the command line as a user does; `qparity("list", file)` returns the finished process."""
 
-    def run(*arguments: object, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
         environment = {k: v for k, v in os.environ.items() if k != "GITHUB_ACTIONS"} | {"PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=timeout)

@@ -132,9 +132,12 @@ class Executor:
 
     @functools.cached_property
     def _run_uncompiled(self) -> Any:
-        """`_run` kept out of `torch.compile`: Dynamo cannot trace PennyLane."""
+        """`_run` kept out of `torch.compile`: Dynamo cannot trace PennyLane, nor what it runs in the backward pass."""
         import torch
+        from torch._dynamo import trace_rules
 
+        for package in ("pennylane", "pennylane_lightning", "autoray"):
+            trace_rules.add(package)
         return torch.compiler.disable(self._run)
 
     def _stack(self, results: Any, batch: int) -> Any:

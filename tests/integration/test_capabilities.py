@@ -3,6 +3,7 @@
 The whole matrix: `python benchmarks/capability_matrix.py`, its table in docs/capabilities.md.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, product
 
 import pytest
@@ -48,8 +49,9 @@ CELLS = pairwise()
 
 @pytest.fixture(scope="module")
 def probed():
-    """All of them, in one pool of workers."""
-    return dict(zip(CELLS, probe(CELLS, {}), strict=True))
+    """All of them, in one pool of workers; in a thread, since Playwright leaves its event loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return dict(zip(CELLS, thread.submit(probe, CELLS, {}).result(), strict=True))
 
 
 @pytest.mark.backend("tensorflow", "torch", "jax")
