@@ -53,7 +53,7 @@ def execute(tmp_path_factory):
             cwd=file.parent,
             text=True,
             capture_output=True,
-            timeout=200,
+            timeout=600,
         )
 
     return run

@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n"
 def run(folder, script, *options):
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script), *options, "--output", str(folder / "out")]
-    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=200)
+    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout
 

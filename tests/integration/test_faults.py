@@ -81,7 +81,7 @@ def run(folder: Path, blocks: list[tuple[Scenario, list[str]]], faults: list[dic
     loaded = [Block(s, tuple(map(Variant.parse, variants)), Path("faults.toml")) for s, variants in blocks]
     planned = make_blocks(loaded)
     started = Run.create(folder, to_record(planned), {}, [])
-    assert sweep(started, planned, Options(timeout=120))
+    assert sweep(started, planned, Options(timeout=600))
     return summarise(Run.load(started.path))
 
 

@@ -14,7 +14,7 @@ FILES = ("leaks", "batch-of-two", "shots", "finite-diff", "null-gradient")
 def test_every_verdict_is_the_expected_one(tmp_path, qparity):
     files = [ROOT / "scenarios" / f"{name}.toml" for name in FILES]
     without = "not (leaks-default or null-gradient-float64)"  # plain passes
-    done = qparity("run", *files, "-k", without, "--no-timing", "--results", tmp_path, timeout=290)
+    done = qparity("run", *files, "-k", without, "--no-timing", "--results", tmp_path, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     checked = qparity("check", "--results", tmp_path, "--json")
     document = json.loads(checked.stdout)

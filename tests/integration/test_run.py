@@ -197,7 +197,7 @@ def test_the_parent_imports_no_framework_and_stays_small(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["frameworks"] == []
