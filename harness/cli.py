@@ -67,6 +67,10 @@ def run(
     threads: Annotated[int, typer.Option(min=1, help="Threads, and cores, of each cell.")] = 1,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take.")] = 900.0,
     python: Pythons = None,
+    isolation: Annotated[
+        str | None,
+        typer.Option(metavar="fork|spawn", help="How a cell gets its process. Default: forked, on a GPU spawned."),
+    ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the sweep.")] = None,
     no_timing: Annotated[
         bool,
@@ -88,8 +92,14 @@ def run(
     from harness.scenario.load import load_files
     from harness.summary import summarise
 
+    if isolation not in (None, "fork", "spawn"):
+        raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
     options = Options(
-        threads=threads, timeout=timeout, interpreters=interpreters(python), **({"jobs": jobs} if jobs else {})
+        threads=threads,
+        timeout=timeout,
+        interpreters=interpreters(python),
+        isolation=isolation,
+        **({"jobs": jobs} if jobs else {}),
     )
     timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
     started, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.runner.inputs import Inputs, expected, starting_weights
 from harness.runner.plan import Block, Cell
-from harness.runner.pool import Child, ChildDied, Pool, Unavailable, can_fork
+from harness.runner.pool import Child, ChildDied, Pool, Unavailable
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
@@ -62,6 +62,7 @@ async def run_cell(
     tell: Progress,
 ) -> CellResult:
     """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too."""
+    key = pool.key(cell.variant, cell.scenario.device)
     draft = Draft(
         {
             "id": cell.id,
@@ -70,8 +71,8 @@ async def run_cell(
             "status": "ok",
             "reason": None,
             "log": f"logs/{cell.id}.log",
-            "isolation": "fork" if can_fork(cell.variant.accelerator) else "spawn",
-            "worker": str(pool.key(cell.variant)),
+            "isolation": pool.isolation(key),
+            "worker": str(key),
         }
     )
     try:
@@ -100,7 +101,7 @@ async def _drive(
     draft: Draft,
 ) -> None:
     tell("starting", 0)
-    server = await pool.server(cell.variant)
+    server = await pool.server(cell.variant, cell.scenario.device)
     draft.phases["import_s"] = server.about["import_s"]
     log.unlink(missing_ok=True)
     start = time.perf_counter()
@@ -151,13 +152,17 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     """The recorded training."""
     shipped, draft.trace = draft.trace, None
     tell("audit", 0)
-    answer = checked(await child.request("audit", {}, shipped, lambda said: tell(said["phase"], said["step"])), "audit")
+    twice = {"repeat": cell.on_gpu}  # there the order of additions may differ from run to run
+    told = await child.request("audit", twice, shipped, lambda said: tell(said["phase"], said["step"]))
+    answer = checked(told, "audit")
     draft.trace = answer.arrays
     draft.outcome["audit"] = answer.body["audit"]
     draft.outcome["memory"] = answer.body["memory"]
     draft.outcome["resolved"]["flags"] = answer.body["flags"]
     seconds = answer.body["step_seconds"]
     draft.phases |= {"audit_s": answer.body["audit_s"], "first_step_s": seconds[0]}
+    if "transfer_s" in answer.body:
+        draft.phases["transfer_s"] = answer.body["transfer_s"]
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
     finite = np.isfinite(answer.arrays["loss"])

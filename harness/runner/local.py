@@ -21,13 +21,14 @@ class Options:
     """How to execute cells.
 
     `jobs` cells at a time, `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by backend or
-    backend@accelerator.
+    backend@accelerator; `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
     """
 
     jobs: int = field(default_factory=lambda: len(available_cores()))
     threads: int = 1
     timeout: float = 900.0
     interpreters: dict[str, str] = field(default_factory=dict)
+    isolation: str | None = None
 
 
 Store = Callable[[Cell, CellResult], None]
@@ -52,7 +53,8 @@ async def run_blocks(
     `afterwards` is given the pool and one group of cores when no cell runs any more: the time to measure.
     """
     cores = Cores(options.jobs, options.threads)
-    pool = Pool(logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(*said)))
+    told = options.threads, options.interpreters
+    pool = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
     async with pool:
         async with asyncio.TaskGroup() as tasks:
             for block in blocks:

@@ -172,7 +172,7 @@ async def started(
     child = None
     try:
         async with asyncio.timeout(options.timeout):
-            server = await pool.server(cell.variant)
+            server = await pool.server(cell.variant, cell.scenario.device)
             log = logs / f"{cell.id}.log"
             child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus)
             await prepare(child, block, cell, inputs, lambda *_: None, draft)
