@@ -17,8 +17,8 @@ def backends_text(found: dict[str, Any]) -> str:
         if cell["status"] == "ok":
             shown = ("keras", "pennylane", "custatevec", cell["backend"])
             versions = ", ".join(f"{k} {v}" for k, v in cell["versions"].items() if k.startswith(shown))
-            gpus = "".join(f"; {gpu}" for gpu in cell.get("gpus") or ())
-            lines.append(f"✓ {name:15} {versions} (imports in {seconds(cell['import_s'])}; {cell['interpreter']}{gpus})")
+            about = "; ".join([f"imports in {seconds(cell['import_s'])}", cell["interpreter"], *cell.get("gpus", ())])
+            lines.append(f"✓ {name:15} {versions} ({about})")
         else:
             first, *others = str(cell["reason"]).split("; ")
             lines.append(f"{'–' if cell['status'] == 'unsupported' else '✗'} {name:15} {first}")
