@@ -43,7 +43,7 @@ def cell(view: CellView) -> dict[str, Any]:
     """One entry of `cells`. `as_expected` is false exactly where the cell keeps the exit code from 0.
 
     `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
-    seconds a training step, null where it was not timed; `mark` is what the cell looks like in the tables.
+    seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at least; `mark` is what the cell looks like in the tables.
     """
     return {
         "id": view.id,
@@ -65,6 +65,7 @@ def cell(view: CellView) -> dict[str, Any]:
         "line": view.line,
         "annotations": list(view.annotations),
         "step_s": _finite(view.step_s),
+        "limit_s": _finite(view.limit_s),
         "timing": _timing(view.timing),
         "phases": {name: _finite(seconds) for name, seconds in view.phases.items()},
         "peak_bytes": view.peak_bytes,

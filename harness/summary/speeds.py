@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from harness.store import Run
 from harness.summary.view import CellView
-from harness.timing import BlockTiming, Interval, LaneTiming, geometric_mean, read_block
+from harness.timing import BlockTiming, Interval, LaneTiming, Machine, geometric_mean, least_step_s, read_block
 
 
 def with_timing(run: Run, cells: Sequence[CellView]) -> list[CellView]:
@@ -22,7 +23,13 @@ def with_timing(run: Run, cells: Sequence[CellView]) -> list[CellView]:
             blocks[name] = read_block(document, reference)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             continue  # a run folder may come from anywhere: what cannot be read was not measured
-    return [_timed(cell, blocks[cell.scenario]) if cell.scenario in blocks else cell for cell in cells]
+    planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
+    return [
+        _timed(cell, blocks[cell.scenario], planned[cell.scenario], documents[cell.scenario])
+        if cell.scenario in blocks
+        else cell
+        for cell in cells
+    ]
 
 
 def overall(cells: Sequence[CellView]) -> dict[str, Interval]:
@@ -52,6 +59,19 @@ def phrase(timing: LaneTiming) -> str:
     return f"{timing.ratio.estimate:.3g}x {timing.reference} [{ends}] {timing.speed}{unstable}"
 
 
-def _timed(cell: CellView, block: BlockTiming) -> CellView:
+def _timed(
+    cell: CellView, block: BlockTiming, scenario: Mapping[str, Any], document: Mapping[str, Any]
+) -> CellView:
     timing = block.lanes.get(cell.variant)
-    return cell if timing is None else replace(cell, timing=timing)
+    return cell if timing is None else replace(cell, timing=timing, limit_s=_limit_s(cell, scenario, document))
+
+
+def _limit_s(cell: CellView, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> float | None:
+    """The least seconds of a step on the machine that was measured beside the rounds; None where it is not known."""
+    try:
+        programs = [layer["program"] for layer in cell.resolved["quantum_layers"]]
+        rows = int(document["lanes"][cell.variant]["batch_size"])
+        where = str(cell.resolved["device"]), str(cell.resolved["diff_method"])
+        return least_step_s(programs, rows, scenario["dtype"], *where, Machine.read(document["machine"]))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None

@@ -55,7 +55,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellView:
-    """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes."""
+    """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes.
+
+    `limit_s` is the least time that this machine needs for a step's arithmetic and memory traffic.
+    """
 
     id: str
     scenario: str
@@ -84,6 +87,7 @@ class CellView:
     loss: np.ndarray | None = None
     fit: Fit | None = None
     timing: LaneTiming | None = None
+    limit_s: float | None = None
 
     @property
     def name(self) -> str:
@@ -116,6 +120,11 @@ class CellView:
     def step_s(self) -> float | None:
         """Seconds a steady training step takes: of the timed rounds, else of the audit (unpaired)."""
         return self.timing.step_s if self.timing else self.phases.get("step_s")
+
+    @property
+    def above_limit(self) -> float | None:
+        """How many times the machine's limit (`harness.timing.limit`) a step takes; None where either is unknown."""
+        return self.step_s / self.limit_s if self.step_s and self.limit_s else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from harness.timing.block import BlockTiming, LaneTiming, read_block
 from harness.timing.breakeven import BreakEven, break_even
 from harness.timing.intervals import Interval, geometric_mean, median_interval
+from harness.timing.limit import Machine, least_step_s
 from harness.timing.ratios import paired_ratio
 from harness.timing.scaling import PowerLaw, crossover, fit_power_law
 from harness.timing.speed import NOISE, Speed, calibrated_noise, decide
@@ -13,6 +14,7 @@ __all__ = [
     "BreakEven",
     "Interval",
     "LaneTiming",
+    "Machine",
     "PowerLaw",
     "Speed",
     "break_even",
@@ -21,6 +23,7 @@ __all__ = [
     "decide",
     "fit_power_law",
     "geometric_mean",
+    "least_step_s",
     "median_interval",
     "paired_ratio",
     "read_block",
