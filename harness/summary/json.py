@@ -43,7 +43,8 @@ def cell(view: CellView) -> dict[str, Any]:
     """One entry of `cells`. `as_expected` is false exactly where the cell keeps the exit code from 0.
 
     `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
-    seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at least; `mark` is what the cell looks like in the tables.
+    seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at
+    least; `mark` is what the cell looks like in the tables.
     """
     return {
         "id": view.id,
@@ -86,6 +87,8 @@ def _timing(timing: LaneTiming | None) -> dict[str, Any] | None:
         "ratio_high": _finite(timing.ratio.high) if timing.ratio else None,
         "speed": str(timing.speed) if timing.speed else None,
         "start_s": _finite(timing.start_s),
+        "inference_s": _finite(timing.inference_s),
+        "recompilations": timing.recompilations,
         "break_even": [_finite(n) for n in (pays.low, pays.step, pays.high)] if pays else None,
         "rounds": timing.rounds,
         "dropped": timing.dropped,

@@ -51,17 +51,15 @@ def overall(cells: Sequence[CellView]) -> dict[str, Interval]:
 
 
 def phrase(timing: LaneTiming) -> str:
-    """Such as `0.052x torch [0.049, 0.055] faster`."""
+    """Such as `0.052x torch [0.049, 0.055] faster`, and why if it is unstable."""
+    unstable = f", unstable ({'; '.join(timing.notes)})" if timing.unstable else ""
     if timing.ratio is None:
-        return "the reference"
+        return f"the reference{unstable}"
     ends = ", ".join(f"{end:.3g}" for end in (timing.ratio.low, timing.ratio.high))
-    unstable = ", unstable" if timing.unstable else ""
     return f"{timing.ratio.estimate:.3g}x {timing.reference} [{ends}] {timing.speed}{unstable}"
 
 
-def _timed(
-    cell: CellView, block: BlockTiming, scenario: Mapping[str, Any], document: Mapping[str, Any]
-) -> CellView:
+def _timed(cell: CellView, block: BlockTiming, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> CellView:
     timing = block.lanes.get(cell.variant)
     return cell if timing is None else replace(cell, timing=timing, limit_s=_limit_s(cell, scenario, document))
 

@@ -94,7 +94,7 @@ def cell_line(cell: CellView) -> str:
     time = ""
     if cell.step_s is not None and cell.speed != "struck":
         beside = f", {phrase(cell.timing)}" if cell.timing else ", unpaired"
-        above = f", {cell.above_limit:.2g}x above the machine's limit" if cell.above_limit else ""
+        above = f", {number(cell.above_limit)}x above the machine's limit" if cell.above_limit else ""
         time = f" [{seconds(cell.step_s)} a step{beside}{above}]"
     return f"{cell.symbol} {_safe(cell.scenario)} {_safe(cell.variant)}: {_safe(cell.line)}{time}"
 
