@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.timing import LaneTiming
+from harness.timing import Crossing, Growth, LaneTiming, crossings
 
 Mark = Literal["pass", "expected", "fail", "error", "uncompared", "unsupported"]
 """What a cell looks like everywhere: agrees, shows the fault that is expected of it, disagrees, did not
@@ -140,7 +140,8 @@ class Group:
 class RunView:
     """One run, judged. `exit_code` is 0 good or as expected, 1 disagreement, 3 failed or not compared.
 
-    `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage.
+    `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage,
+    a slowdown. `growths` are step times over wires, layers or batch size, with fitted exponents.
     """
 
     id: str
@@ -163,6 +164,7 @@ class RunView:
     drawings: Mapping[str, str]
     damaged: tuple[tuple[str, str], ...]
     problems: tuple[str, ...] = ()
+    growths: tuple[Growth, ...] = ()
 
     @cached_property
     def _by_place(self) -> dict[tuple[str, str], CellView]:
@@ -222,6 +224,11 @@ class RunView:
         if not shared:
             return {}
         return {v: float(np.exp(np.mean([np.log(times[name, v]) for name in shared]))) for v in variants}
+
+    @property
+    def crossings(self) -> list[Crossing]:
+        """Sizes at which two variants change places, from the fitted `growths`."""
+        return crossings(self.growths)
 
 
 def _moment(cell: CellView) -> tuple[int, int]:
