@@ -227,20 +227,24 @@ def doctor(
 def export(
     run: RunArgument = "latest",
     results: Results = RESULTS,
-    format: Annotated[str, typer.Option("--format", metavar="csv|json", help="One row a cell.")] = "csv",
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="csv, json or pytest-benchmark.")] = "csv",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: standard output.")
     ] = None,
 ) -> None:
-    """Export the cells of a run, with verdicts, as CSV or JSON."""
+    """Export the cells of a run, with verdicts, as CSV or JSON; their timed rounds as pytest-benchmark's JSON."""
     from harness.summary import csv as csv_view
     from harness.summary import json as json_view
 
-    if format not in ("csv", "json"):
-        raise UsageProblem(f"--format = {format!r}: expected csv or json")
-    view = judged(results, run)
-    as_json = json_module.dumps(json_view.document(view), indent=2) + "\n"
-    text = csv_view.render(view) if format == "csv" else as_json
+    if format not in ("csv", "json", "pytest-benchmark"):
+        raise UsageProblem(f"--format = {format!r}: expected csv, json or pytest-benchmark")
+    source = loaded(results, run)
+    view = judged_run(source)
+    if format == "csv":
+        text = csv_view.render(view)
+    else:
+        document = json_view.document(view) if format == "json" else benchmarks(source, view)
+        text = json_module.dumps(document, indent=2) + "\n"
     if output:
         write(output, text)
     else:
@@ -407,9 +411,23 @@ def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None,
 
 def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:
     """The run meant by a reference, judged."""
+    return judged_run(loaded(results, reference), gate)
+
+
+def judged_run(run: Run, gate: Gate | None = None) -> RunView:
+    """A loaded run, judged."""
     from harness.summary import summarise
 
-    return summarise(loaded(results, reference), gate=gate)
+    return summarise(run, gate=gate)
+
+
+def benchmarks(run: Run, view: RunView) -> dict[str, Any]:
+    """The timed rounds in pytest-benchmark's format, whose own package says what that is."""
+    try:
+        from harness.report import benchmark_json
+    except ModuleNotFoundError as error:
+        raise UsageProblem(f"--format = 'pytest-benchmark': {error.name} is not installed (pip install it)") from None
+    return benchmark_json.document(run, view)
 
 
 def loaded(results: Path, reference: str) -> Run:
