@@ -92,9 +92,8 @@ def sweep(folder: Path, variants: list[str]) -> None:
     used = sum(table.get(name, 0.0) for table in phases for name in USED)
     measured = sum(child["phases"][name] for lane in lanes for child in lane["children"] for name in MEASURED)
     overhead = 1 - (used + measured * cores) / (wall * cores)
-    print(
-        f"(a) {len(phases)} cells in {wall:.0f} s on {cores} cores: {used:.0f} core-s trained, {measured:.0f} s measured"
-    )
+    seconds = f"{used:.0f} core-s trained, {measured:.0f} s measured"
+    print(f"(a) {len(phases)} cells in {wall:.0f} s on {cores} cores: {seconds}")
     print(f"    overhead {overhead:.0%} of wall time x cores (at most 15% asked for)")
     share, megabytes = statistics.median(shares), memory / 1e6
     print(f"(c) the parent used {share:.1%} of a core while children were measured, and {megabytes:.0f} MB", flush=True)
