@@ -55,7 +55,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellView:
-    """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes."""
+    """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes.
+
+    `settings` is the scenario as it was run, `source` the file that describes it.
+    """
 
     id: str
     scenario: str
@@ -84,6 +87,8 @@ class CellView:
     loss: np.ndarray | None = None
     fit: Fit | None = None
     timing: LaneTiming | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
 
     @property
     def name(self) -> str:
@@ -152,6 +157,7 @@ class RunView:
     workers: Mapping[str, Any]
     sources: tuple[str, ...]
     drawings: Mapping[str, str]
+    programs: Mapping[str, tuple[Mapping[str, Any], ...]]
     damaged: tuple[tuple[str, str], ...]
     problems: tuple[str, ...] = ()
 
