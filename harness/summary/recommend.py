@@ -38,7 +38,7 @@ class Advice:
     @property
     def conditions(self) -> str:
         """Everything but the variant's name, such as `with lightning.qubit and adjoint: 2.1 to 3 times as fast ...`."""
-        low, high = (f"{end:.2g}" for end in self.faster)
+        low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
         several = "" if self.scenarios == 1 else f" in all {self.scenarios} timed scenarios"
         span = low if low == high else f"{low} to {high}"
         text = f"{self.where}: a step at least {span} times as fast as the next best{several}"
@@ -137,7 +137,8 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
 
 def _pays_from(winner: CellView, other: CellView) -> float:
     """Steps after which the winner's total time is the smaller, at the ends of the ratios that speak against it."""
-    assert winner.timing and other.timing
+    assert winner.timing
+    assert other.timing
     reference_s = winner.timing.step_s / _ratio(winner).estimate
     saved_s = reference_s * (_ratio(other).low - _ratio(winner).high)
     return (winner.timing.start_s - other.timing.start_s) / saved_s

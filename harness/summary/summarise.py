@@ -136,7 +136,7 @@ def _cell(
         "r": _number(judgement, "r"),
         "effective_bits": _number(judgement, "effective_bits"),
         "smallest_tolerance": _number(judgement, "smallest_tolerance"),
-        "reason": str(reason) if reason else None,
+        "reason": words.plain(str(reason)) if reason else None,
     }
     return CellView(
         id=cell_id,
