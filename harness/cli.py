@@ -119,6 +119,15 @@ def check(
         str | None,
         typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
     ] = None,
+    max_slowdown: Annotated[
+        float | None, typer.Option(metavar="X", help="Fail if a variant is surely more than X times as slow.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="As slow as this variant. Default: the one timed most.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="RUN", help="As slow as in this run, on the same machine.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
@@ -131,7 +140,12 @@ def check(
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    view = judged(results, run, gate(expectations, min_compared))
+    asked = gate(expectations, min_compared)
+    if max_slowdown is not None:
+        asked = with_slowdown(asked, results, max_slowdown, reference, base)
+    elif reference or base:
+        raise UsageProblem(f"--{'reference' if reference else 'base'}: expected together with --max-slowdown")
+    view = judged(results, run, asked)
     if junit:
         write(junit, junit_xml.render(view))
     if markdown:
@@ -377,6 +391,18 @@ def gate(expectations: Path | None, min_compared: str | None) -> Gate:
     except ValueError:
         raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
     return Gate(load_expectations(expectations) if expectations else (), floor)
+
+
+def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
+    """The gate with a largest slowdown, against a variant or a run."""
+    from dataclasses import replace
+
+    from harness.scenario.variant import Variant
+
+    if not most >= 1:
+        raise UsageProblem(f"--max-slowdown = {most}: expected a factor of 1 or more")
+    gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
+    return replace(gate, max_slowdown=most, base=judged(results, base, gate) if base else None)
 
 
 def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:

@@ -111,7 +111,9 @@ async def _drive(
         await audit(child, cell, inputs, tell, draft)
         if draft.outcome["status"] == "ok" and "fault" not in draft.outcome:
             await fit(child, tell, draft)
+        closing = time.perf_counter()
         await child.close()
+        draft.phases |= {"close_s": time.perf_counter() - closing, "wall_s": time.perf_counter() - start}
     except BaseException:
         await asyncio.shield(child.kill())
         raise
@@ -157,7 +159,11 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     draft.outcome["memory"] = answer.body["memory"]
     draft.outcome["resolved"]["flags"] = answer.body["flags"]
     seconds = answer.body["step_seconds"]
-    draft.phases |= {"audit_s": answer.body["audit_s"], "first_step_s": seconds[0]}
+    draft.phases |= {
+        "audit_s": answer.body["audit_s"],
+        "first_step_s": seconds[0],
+        "waiting_s": answer.body["waited_s"],
+    }
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
     finite = np.isfinite(answer.arrays["loss"])
@@ -173,7 +179,11 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     tell("fit", 0)
     answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
     epochs = answer.body["epoch_seconds"]
-    draft.phases |= {"fit_s": answer.body["fit_s"], "fit_first_epoch_s": epochs[0]}
+    draft.phases |= {
+        "fit_s": answer.body["fit_s"],
+        "fit_first_epoch_s": epochs[0],
+        "waiting_s": answer.body["waited_s"],
+    }
     if len(epochs) > 1:
         draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
     draft.outcome["memory"] = answer.body["memory"]

@@ -18,6 +18,7 @@ from harness.runner.events import (
     WorkerStarted,
 )
 from harness.runner.local import Options, run_blocks
+from harness.runner.machine import machine_rates
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool
 from harness.runner.timing import Lane, TimingOptions, time_block
@@ -55,15 +56,17 @@ def sweep(
         listen(event)
 
     async def time_all(pool: Pool, cpus: list[int]) -> None:
+        machine = None
         for block in blocks if timing else ():
             lanes = lanes_of(run, block)
             if timing and len(lanes) > 1 and run.timing(block.scenario.name) is None:
+                machine = machine or machine_rates(cpus)
 
                 def tell(cell: Cell, done: int, most: int) -> None:
                     listen(CellProgress(cell, "timing", done, most))
 
                 found = await time_block(pool, block, lanes, run.path / "logs", cpus, timing, tell)
-                run.write_timing(block.scenario.name, found)
+                run.write_timing(block.scenario.name, {**found, "machine": machine})
                 listen(BlockTimed(block))
 
     run.update(state="running")

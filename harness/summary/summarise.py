@@ -10,7 +10,7 @@ import numpy as np
 from harness.store import Run
 from harness.summary import judging, words
 from harness.summary.gate import Gate, versions_of
-from harness.summary.speeds import with_timing
+from harness.summary.speeds import growth, with_timing
 from harness.summary.view import CellView, Fit, Group, Mark, Pair, RunView, Series
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         if found := _programs(cells[-1].resolved):
             programs.setdefault(scenario["name"], found)
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
-    cells = with_timing(run, cells)
+    cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
     unmet, short = gate.unmet(run), gate.shortfall(cells)
+    slow, untimed = gate.slowdown(cells, run.record["environment"])
     record = run.record
     return RunView(
         id=run.id,
@@ -59,7 +60,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         command=words.command(record.get("command")),
         agreement=words.agreement(counts),
         rest=words.rest(counts),
-        exit_code=exit_code(counts, bool(unmet), bool(short)),
+        exit_code=exit_code(counts, bool(unmet or slow), bool(short or untimed)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -72,7 +73,8 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         drawings=drawings,
         programs=programs,
         damaged=tuple(run.damaged),
-        problems=(*unmet, *short),
+        problems=(*unmet, *slow, *short, *untimed),
+        growths=growth(run, cells),
     )
 
 
@@ -95,9 +97,9 @@ def view_of(
 def exit_code(counts: Mapping[Mark, int], unmet: bool = False, short: bool = False) -> int:
     """0 all as expected, 1 some verdict disagrees, 3 something did not finish or was not compared.
 
-    An expectation that does not hold (`unmet`) is a disagreement, a floor of coverage that is not reached (`short`)
-    is not. A disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
-    compared has shown nothing, so it is never 0.
+    An expectation that does not hold and a slowdown (`unmet`) count as a disagreement, a floor of coverage that is not
+    reached (`short`) does not. A disagreement outranks a failure. Unsupported cells are no fault, but a run in which
+    nothing at all was compared has shown nothing, so it is never 0.
     """
     if counts["fail"] or unmet:
         return 1

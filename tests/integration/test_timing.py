@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import re
 import time
 
 import psutil
 import pytest
 
+from harness.runner.condition import sentinel
 from harness.runner.inputs import make_inputs
 from harness.runner.local import available_cores
 from harness.runner.plan import make_blocks
 from harness.runner.pool import Pool
-from harness.runner.timing import Lane, Record, TimingOptions, parties, sentinel, started, stopped, time_block
+from harness.runner.timing import Lane, Record, TimingOptions, parties, started, stopped, time_block
 from harness.scenario.load import load_files
 from harness.store import Run
 from harness.timing import Speed, read_block
@@ -31,7 +33,7 @@ def test_a_sweep_with_timing_resolves_jit_against_eager(tmp_path, qparity):
     (tmp_path / "s.toml").write_text(BLOCK.format(variants='["torch", "jax-jit"]'))
     done = qparity("run", "s.toml", "--rounds", 6, "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "timed s: torch the reference, jax-jit 0." in done.stdout
+    assert re.search(r"timed s: torch the reference.*, jax-jit 0\.", done.stdout)
     cells = {c["variant"]: c for c in json.loads(qparity("show", "--json", cwd=tmp_path).stdout)["cells"]}
     reference, jit = cells["torch"]["timing"], cells["jax-jit"]["timing"]
     assert (reference["reference"], reference["ratio"]) == ("torch", None)
@@ -50,6 +52,17 @@ def test_a_sweep_with_timing_resolves_jit_against_eager(tmp_path, qparity):
         assert len({child["weights_sha256"] for child in lane["children"]}) == 1
         assert all(child["finite"] and child["memory"]["peak_bytes"] > 0 for child in lane["children"])
         assert lane["steps"] % lane["steps_per_execution"] == 0
+        for child in lane["children"]:
+            assert sum(child["phases"].values()) == pytest.approx(child["wall_s"], rel=0.05)
+            assert child["recompilations"] == 0
+        assert [child["inference_s"] is not None for child in lane["children"]] == [True, False, False]
+    for outcome in run.outcomes().values():
+        phases = outcome["phases"]
+        parts = ("spawn_s", "build_s", "audit_s", "fit_s", "waiting_s", "close_s")
+        assert sum(phases[name] for name in parts) == pytest.approx(phases["wall_s"], rel=0.05)
+        assert 0 < outcome["memory"]["baseline_bytes"] < outcome["memory"]["peak_bytes"]
+    assert all(0 < cell["limit_s"] < cell["step_s"] / 100 for cell in cells.values())
+    assert 0 < jit["inference_s"] < reference["inference_s"]
     orders = {tuple(each["order"]) for each in document["rounds"]}
     assert orders == {("torch", "jax-jit"), ("jax-jit", "torch")}
 
@@ -58,7 +71,8 @@ def test_a_sweep_with_timing_resolves_jit_against_eager(tmp_path, qparity):
     assert "timed" not in again.stdout
     assert run.timing("s") == document
 
-    assert "a step, 0." in qparity("show", cwd=tmp_path).stdout
+    assert "a step, 0." in (shown := qparity("show", cwd=tmp_path).stdout)
+    assert shown.count("above the machine's limit]") == 2
     (run.path / "timings" / "s.json").write_text('{"schema": 1, "lanes": {}, "rounds": [{}], "left_out": {}}')
     assert qparity("show", cwd=tmp_path).stdout.count("a step, unpaired]") == 2
 

@@ -72,5 +72,9 @@ class Backend(ABC):
     def flags(self) -> dict[str, Any]:
         """Settings that change numerics or speed, as the framework reads them."""
 
+    def compilations(self) -> int:
+        """How many programs have been traced or compiled so far; an eager backend compiles none."""
+        return 0
+
     def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -112,6 +113,11 @@ class TensorFlow(Backend):
             if hasattr(config.experimental, "is_op_determinism_enabled")
             else None,
         }
+
+    def compilations(self) -> int:
+        """Traces of every `tf.function` alive: Keras keeps its own out of reach, inside closures."""
+        kind = self.tf.types.experimental.PolymorphicFunction
+        return sum(f.experimental_get_tracing_count() for f in gc.get_objects() if isinstance(f, kind))
 
     def sync(self) -> None:
         """TensorFlow on the CPU is synchronous."""
