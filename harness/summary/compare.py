@@ -78,16 +78,25 @@ class Comparison:
     @property
     def exit_code(self) -> int:
         """1 if a verdict got worse or was lost, else 0."""
-        return int(any(change.mark in WORSE for change in self.changes))
+        return int(bool(self.worse))
+
+    @property
+    def worse(self) -> tuple[Change, ...]:
+        """The changes that fail the comparison."""
+        return tuple(change for change in self.changes if change.mark in WORSE)
+
+    @property
+    def summary(self) -> str:
+        """The counts in words, such as `1 worse, 17 the same`."""
+        counts = Counter(change.mark for change in self.changes)
+        return ", ".join(f"{counts[mark]} {name}" for mark, name in NAMES.items() if counts[mark]) or "no cells"
 
     def lines(self) -> list[str]:
         """For people: every change but the cells that are the same, speeds over all, then the counts."""
-        counts = Counter(change.mark for change in self.changes)
-        counted = ", ".join(f"{counts[mark]} {name}" for mark, name in NAMES.items() if counts[mark]) or "no cells"
         speed = [f"{v}: {ratio_phrase(r)} {decide(r)}, over all scenarios" for v, r in self.speeds.items()]
         speed += [f"speed: not compared: {self.no_speed}"] if self.no_speed else []
         changed = [c.line for c in self.changes if not c.silent]
-        return [*changed, *speed, f"{self.base} -> {self.head}: {counted}"]
+        return [*changed, *speed, f"{self.base} -> {self.head}: {self.summary}"]
 
     def document(self) -> dict[str, Any]:
         """For scripts: `schema, base, head, exit_code, counts, speed, no_speed, cells`; a cell is one of `check --json`

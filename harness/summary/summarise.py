@@ -33,13 +33,19 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     sources = tuple(map(str, run.record["plan"].get("sources") or ()))
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
+    programs: dict[str, tuple[Mapping[str, Any], ...]] = {}
     pairs: set[Pair] = set()
+    files = {block["scenario"]["name"]: block.get("source") for block in run.record["plan"]["blocks"]}
     for scenario, cell_id, variant in run.planned():
         judgement = judgements.get(cell_id)
         expectation = gate.of(scenario["name"], variant, versions_of(run, cell_id))
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, sources, expectation))
+        source = files.get(scenario["name"])
+        mine = (str(source),) if source else sources
+        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, expectation))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
+        if found := _programs(cells[-1].resolved):
+            programs.setdefault(scenario["name"], found)
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
@@ -65,6 +71,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         workers=record["workers"],
         sources=sources,
         drawings=drawings,
+        programs=programs,
         damaged=tuple(run.damaged),
         problems=(*unmet, *slow, *short, *untimed),
         growths=growth(run, cells),
@@ -131,7 +138,7 @@ def _cell(
         "r": _number(judgement, "r"),
         "effective_bits": _number(judgement, "effective_bits"),
         "smallest_tolerance": _number(judgement, "smallest_tolerance"),
-        "reason": str(reason) if reason else None,
+        "reason": words.plain(str(reason)) if reason else None,
     }
     return CellView(
         id=cell_id,
@@ -150,6 +157,8 @@ def _cell(
         series=_series(judgement),
         loss=trace.get("loss"),
         fit=_fit(trace),
+        settings=scenario,
+        source=sources[0] if len(sources) == 1 else None,
     )
 
 
@@ -214,6 +223,13 @@ def _drawing(resolved: Mapping[str, Any]) -> str | None:
     layers = resolved.get("quantum_layers")
     found = [layer.get("drawing") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
     return "\n\n".join(drawing for drawing in found if isinstance(drawing, str)) or None
+
+
+def _programs(resolved: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The gate programs of a model's quantum layers."""
+    layers = resolved.get("quantum_layers")
+    found = [layer.get("program") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    return tuple(program for program in found if isinstance(program, dict) and isinstance(program.get("gates"), list))
 
 
 def _pair(scenario: str, variant: str, pair: "PairDifference") -> Pair:

@@ -57,7 +57,8 @@ class Pair:
 class CellView:
     """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes.
 
-    `limit_s` is the least time that this machine needs for a step's arithmetic and memory traffic.
+    `limit_s` is the least time that this machine needs for a step's arithmetic and memory traffic, `settings` the
+    scenario as it was run, `source` the file that describes it.
     """
 
     id: str
@@ -88,6 +89,8 @@ class CellView:
     fit: Fit | None = None
     timing: LaneTiming | None = None
     limit_s: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
 
     @property
     def name(self) -> str:
@@ -162,6 +165,7 @@ class RunView:
     workers: Mapping[str, Any]
     sources: tuple[str, ...]
     drawings: Mapping[str, str]
+    programs: Mapping[str, tuple[Mapping[str, Any], ...]]
     damaged: tuple[tuple[str, str], ...]
     problems: tuple[str, ...] = ()
     growths: tuple[Growth, ...] = ()

@@ -6,6 +6,7 @@ cell's log.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -47,8 +48,9 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         try:
             body, arrays = handlers[request.kind](request)
         except Exception as error:
-            traceback.print_exc()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # the log may be at its limit, or the disk full
+                traceback.print_exc()
+                sys.stderr.flush()
             channel.send(
                 "error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)}
             )

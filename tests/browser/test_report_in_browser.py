@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.report import render
+from harness.report.html import render
 from tests.report.run_builder import build_view, hostile_view
 
 CHARTS = ("loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases")

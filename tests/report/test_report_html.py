@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from harness.report import data, palette, render
-from harness.report.html import _embedded
+from harness.report import data, palette
+from harness.report.html import _embedded, render
 from harness.summary import csv as csv_of
 from tests.report.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
 
