@@ -195,8 +195,8 @@ def _method(rng: np.random.Generator, name: str, circuit: str, dtype: str) -> di
     if name in ("", "hadamard") and (not name or circuit in ("random", "probabilities", "qaoa")):
         return {}
     if name == "lightning":
-        return {"device": "lightning.qubit", "diff_method": "adjoint" if circuit != "probabilities" else "best"}
-    if name == "adjoint" and circuit == "probabilities":
+        return {"device": "lightning.qubit", "diff_method": "best"}
+    if name == "adjoint" and circuit in ("random", "probabilities"):
         return {}
     if name == "finite-diff" and dtype == "float32":
         return {"diff_method": name, "diff_options": {"h": float(rng.choice([1e-2, 1e-3, 1e-4]))}}

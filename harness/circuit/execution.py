@@ -121,13 +121,19 @@ class Executor:
         `qml.transforms.broadcast_expand` splits gates instead, which goes wrong for templates such as IQPEmbedding.
         """
         tapes = [self.function.tape(weights, inputs[row]) for row in range(inputs.shape[0])]
+        rows: list[
+            list[Any]
+        ] = []  # a QNode gives its results its function's form, which one sample's could be taken for
 
         @qml.transform
         def samples(tape: Any) -> Any:
-            sampled = [each.copy(shots=tape.shots) for each in tapes]
-            return sampled, lambda results: [_columns(result) for result in results]
+            def keep(results: Any) -> Any:
+                rows.extend(_columns(result) for result in results)
+                return results[0]
 
-        rows = samples(self.qnode)(weights, inputs[0])
+            return [each.copy(shots=tape.shots) for each in tapes], keep
+
+        samples(self.qnode)(weights, inputs[0])
         return [ops.stack(column) for column in zip(*rows, strict=True)]
 
     @functools.cached_property
