@@ -79,6 +79,10 @@ def run(
     engine: Annotated[str, typer.Option(metavar="local|dask", help="This machine, or a cluster.")] = "local",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler: tcp://host:8786.")] = None,
     python: Pythons = None,
+    isolation: Annotated[
+        str | None,
+        typer.Option(metavar="fork|spawn", help="How a cell gets its process. Default: forked, on a GPU spawned."),
+    ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the sweep.")] = None,
     no_timing: Annotated[
         bool,
@@ -100,11 +104,14 @@ def run(
     from harness.scenario.load import load_files
     from harness.summary import summarise
 
+    if isolation not in (None, "fork", "spawn"):
+        raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
     options = Options(
         threads=threads,
         timeout=timeout,
         interpreters=interpreters(python),
         memory_bytes=memory_bytes(max_memory),
+        isolation=isolation,
         **({"jobs": jobs} if jobs else {}),
     )
     timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
