@@ -101,11 +101,11 @@ def run(
     from harness.summary import summarise
 
     options = Options(
+        jobs=jobs,
         threads=threads,
         timeout=timeout,
         interpreters=interpreters(python),
         memory_bytes=memory_bytes(max_memory),
-        **({"jobs": jobs} if jobs else {}),
     )
     timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
     measured = None if no_timing else timing
