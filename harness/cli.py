@@ -107,12 +107,12 @@ def run(
     if isolation not in (None, "fork", "spawn"):
         raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
     options = Options(
+        jobs=jobs,
         threads=threads,
         timeout=timeout,
         interpreters=interpreters(python),
         memory_bytes=memory_bytes(max_memory),
         isolation=isolation,
-        **({"jobs": jobs} if jobs else {}),
     )
     timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
     measured = None if no_timing else timing

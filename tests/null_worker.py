@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,9 +74,11 @@ def serve_cell(channel: Any) -> None:
             setting = fake.Setting(wires=1, layers=1, batch=scenario.training.batch_size)
             channel.send("done", prepared(fake.program(setting)), {f"initial/{k}": np.ones(1) for k in range(2)})
         elif request.kind == "audit":
+            print(f"begin {psutil.Process(os.getppid()).ppid()} {time.time()}")
             for step in suffered(scenario.circuit_options):
                 channel.send("progress", {"phase": "audit", "step": step})
             trace = audited(scenario, setting, request.arrays)
+            print(f"end {psutil.Process(os.getppid()).ppid()} {time.time()}")
             channel.send("done", about(scenario, trace), trace)
         elif request.kind == "fit":
             final = {f"final_weights/{k}": trace[f"new_weights/{k}"][-1] for k in range(2)}

@@ -32,7 +32,7 @@ def cluster(nodes: int, host: str = "127.0.0.1", port: int = 0) -> Iterator[tupl
         about = Path(folder) / "scheduler.json"
         running: list[subprocess.Popen[bytes]] = []
         try:
-            command = ["scheduler", "--host", host, "--port", str(port), "--no-dashboard", "--no-show"]
+            command = ["scheduler", "--host", host, "--port", str(port), "--dashboard-address", ":0"]
             running.append(_dask([*command, "--scheduler-file", str(about)], cores))
             address = _address(about, running[0])
             for number in range(nodes):
@@ -50,7 +50,8 @@ def cluster(nodes: int, host: str = "127.0.0.1", port: int = 0) -> Iterator[tupl
 def environment() -> dict[str, str]:
     """The settings as Dask reads them from the environment."""
     names = {key: "DASK_" + key.upper().replace(".", "__").replace("-", "_") for key in SETTINGS}
-    return {names[key]: value if isinstance(value, str) else json.dumps(value) for key, value in SETTINGS.items()}
+    values = {names[key]: value if isinstance(value, str) else json.dumps(value) for key, value in SETTINGS.items()}
+    return {"DASK_LOGGING__DISTRIBUTED": "critical", **values}
 
 
 def _dask(arguments: list[str], cores: list[int]) -> subprocess.Popen[bytes]:

@@ -9,6 +9,8 @@ that dies ends the sweep, and what was finished is stored. See docs/cluster.md.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,6 +39,7 @@ SETTINGS: dict[str, Any] = {
 }
 RESOURCE = "machine"
 CONNECT_S = "20s"
+LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,12 @@ class Task:
     trained: frozenset[str]
     options: Options
     timing: TimingOptions | None
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """The resources of a node that can run it."""
+        gpu = any(cell.variant.accelerator == "gpu" for cell in self.left or self.block.cells)
+        return {RESOURCE: 1.0, **({"gpu": 1.0} if gpu else {})}
 
 
 @dataclass
@@ -69,6 +78,7 @@ async def on_cluster(ledger: Ledger, scheduler: str, options: Options, timing: T
         ScenarioError: the scheduler cannot be reached, or is not set up as it must be.
         Halted: it was lost on the way, or a node cannot run what it was given.
     """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in one line of ours
     try:
         client = await Client(scheduler, asynchronous=True, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError) as error:
@@ -76,9 +86,10 @@ async def on_cluster(ledger: Ledger, scheduler: str, options: Options, timing: T
         raise ScenarioError(said, key="--scheduler", value=scheduler) from None
     async with client:
         await check(client, scheduler)
-        async with asyncio.TaskGroup() as group:
-            for task in tasks(ledger, options, timing):
-                group.create_task(see_through(client, scheduler, task, ledger))
+        try:
+            await dispatch(client, deque(tasks(ledger, options, timing)), ledger)
+        except (OSError, FutureCancelledError):
+            raise Halted(f"lost the Dask scheduler {scheduler}") from None
 
 
 def tasks(ledger: Ledger, options: Options, timing: TimingOptions | None) -> list[Task]:
@@ -97,29 +108,65 @@ def tasks(ledger: Ledger, options: Options, timing: TimingOptions | None) -> lis
     return found
 
 
-async def see_through(client: Client, scheduler: str, task: Task, ledger: Ledger) -> None:
-    """One block, on another node if its node dies, until there is something to store."""
+async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None:
+    """One block to every node that is free, those included that join later; another node for the block of a dead one.
+
+    Dask is never given more blocks than it has nodes: it would place the rest beforehand, could not move them (work
+    stealing disturbs), and a node's death would be held against blocks that it had not begun.
+    """
     from harness.runner.node import NodeError, run_task
 
-    gpu = any(cell.variant.accelerator == "gpu" for cell in task.left or task.block.cells)
-    resources = {RESOURCE: 1, **({"gpu": 1} if gpu else {})}
-    for _ in range(ATTEMPTS):
-        future: Future = client.submit(run_task, task, pure=False, resources=resources)
-        try:
-            store(await future, task, ledger)
-            return
-        except KilledWorker:
-            continue
-        except FutureCancelledError:
-            raise Halted(f"lost the Dask scheduler {scheduler}") from None
-        except NodeError as error:
-            raise Halted(str(error)) from None
-        finally:
+    attempts: Counter[str] = Counter()
+    busy: dict[str, tuple[Task, Future, asyncio.Task[Report]]] = {}
+    try:
+        while waiting or busy:
+            nodes = await client.run_on_scheduler(resources_of_workers)
+            for address in nodes.keys() - busy.keys():
+                if task := next((task for task in waiting if task.needs.items() <= nodes[address].items()), None):
+                    waiting.remove(task)
+                    future = client.submit(run_task, task, pure=False, workers=[address], resources=task.needs)
+                    busy[address] = task, future, asyncio.ensure_future(_result(future))
+            if busy:
+                await asyncio.wait([each for *_, each in busy.values()], timeout=LOOK_S, return_when="FIRST_COMPLETED")
+            else:
+                await asyncio.sleep(LOOK_S)
+            for address, (task, future, running) in list(busy.items()):
+                if running.done() or address not in nodes:
+                    del busy[address]
+                    try:
+                        store(running.result(), task, ledger)
+                    except (KilledWorker, asyncio.InvalidStateError):  # died, or left in peace before it had finished
+                        await client.cancel([future])
+                        attempts[task.block.scenario.name] += 1
+                        if attempts[task.block.scenario.name] < ATTEMPTS:
+                            waiting.append(task)
+                        else:
+                            give_up(task, ledger)
+                    except NodeError as error:
+                        raise Halted(str(error)) from None
+    finally:
+        for _, future, running in busy.values():
+            running.cancel()
             future.release()
+
+
+async def _result(future: Future) -> Report:
+    report: Report = await future
+    return report
+
+
+def resources_of_workers(dask_scheduler: Any) -> dict[str, dict[str, float]]:
+    """Runs on the scheduler: what each node offers."""
+    return {w.address: dict(w.resources) for w in dask_scheduler.workers.values() if w.status.name == "running"}
+
+
+def give_up(task: Task, ledger: Ledger) -> None:
+    """Store that a block's nodes have died under it."""
     for cell in task.left:
         outcome = started(cell, "cluster") | {"status": "crashed", "reason": f"its node died {ATTEMPTS} times"}
         ledger.store(cell, CellResult(outcome, None, None))
-    ledger.finished(task.block)
+    if task.left:
+        ledger.finished(task.block)
 
 
 def store(report: Report, task: Task, ledger: Ledger) -> None:

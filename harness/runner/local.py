@@ -22,12 +22,13 @@ from harness.runner.pool import Pool
 class Options:
     """How to execute cells.
 
-    `jobs` cells at a time, `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by backend or
-    backend@accelerator, `memory_bytes` for all cells together (None: what is free when the sweep starts); `isolation`
-    is `fork`, `spawn`, or None for what platform and accelerator need.
+    jobs = options.jobs or len(available_cores())
+    cores = Cores(jobs, options.threads, options.memory_bytes or memory.free_bytes())
+    told = options.threads, options.interpreters
+    own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
     """
 
-    jobs: int = field(default_factory=lambda: len(available_cores()))
+    jobs: int | None = None
     threads: int = 1
     timeout: float = 900.0
     interpreters: dict[str, str] = field(default_factory=dict)
@@ -58,7 +59,8 @@ async def run_blocks(
     `afterwards` is given the pool and one group of cores when no cell runs any more: the time to measure. A `standing`
     pool is used and left running; else there is one for these blocks alone.
     """
-    cores = Cores(options.jobs, options.threads, options.memory_bytes or memory.free_bytes())
+    jobs = options.jobs or len(available_cores())
+    cores = Cores(jobs, options.threads, options.memory_bytes or memory.free_bytes())
     told = options.threads, options.interpreters
     own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
     async with contextlib.nullcontext(standing) if standing else own as pool:

@@ -42,9 +42,11 @@ class Sweeps:
         return Run.load(path.parent)
 
     def arguments(self, *more: object) -> list[str]:
-        """The command line of a sweep."""
+        """The command line of a sweep; `--timing` takes the `--no-timing` away."""
         pythons = [word for name in VARIANTS for word in ("--python", f"{name}={self.python}")]
-        return ["run", str(self.file), "--results", str(self.results), "--no-timing", *pythons, *map(str, more)]
+        timing = [] if "--timing" in more else ["--no-timing"]
+        words = [str(word) for word in more if word != "--timing"]
+        return ["run", str(self.file), "--results", str(self.results), *timing, *pythons, *words]
 
     def start(self, *more: object, **options: Any) -> subprocess.Popen[str]:
         """A sweep in its own process."""
