@@ -34,16 +34,16 @@ MOST_CHANGES = 200
 
 def render(view: RunView, base: Comparison | None = None) -> str:
     """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
-    scripts = {"vega": _vega(), "app": _file("rows.js") + _file("app.js")}
+    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         view=view,
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
         base=base,
         changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
         scripts={name: Markup(text) for name, text in scripts.items()},
-        style=Markup(_file("style.css") + palette.css(view.variants)),
+        style=Markup(file("style.css") + palette.css(view.variants)),
         policy=_policy(scripts.values()),
         run_data=_embedded(summary_json.document(view)),
         series_data=_embedded(data.series(view)),
@@ -104,23 +104,24 @@ def anchor(cell: CellView) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, with the filters they use."""
+    found = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    environment.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
-    environment.filters |= {
+    found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
+    found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters |= {
         "ratio": _ratio,
         "interval": _interval,
         "span": partial(_interval, unit=""),
         "said": lambda cell: said(cell) if cell else "–",
     }
-    return environment
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -131,7 +132,8 @@ def _vega() -> str:
 
 
 @lru_cache(maxsize=8)
-def _file(name: str) -> str:
+def file(name: str) -> str:
+    """A file beside the templates, as it is."""
     return resources.files("harness.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
