@@ -137,6 +137,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Judge a run. Exit code 0: as expected, 1: a disagreement, 3: something failed or nothing was compared."""
+    from harness.scenario.locate import line_in_file
     from harness.summary import annotations as annotation_lines
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
@@ -156,7 +157,7 @@ def check(
     else:
         show_view(view)
         if annotations or os.environ.get("GITHUB_ACTIONS") == "true":
-            typer.echo("\n".join(annotation_lines.lines(view)))
+            typer.echo("\n".join(annotation_lines.lines(view, line_in_file)))
     raise typer.Exit(view.exit_code)
 
 

@@ -137,7 +137,7 @@ def _ratios(view: RunView) -> Figure:
             if cell.timing and cell.timing.ratio and cell.speed == "struck":
                 axes.plot(cell.timing.ratio.estimate, row, "x", color="black", ms=7)
     axes.set_yticks(range(len(scenarios)), scenarios)
-    axes.invert_yaxis()
+    axes.set_ylim(len(scenarios) - 0.5, -0.5)
     _legend(figure)
     return figure
 

@@ -40,6 +40,11 @@ class Entry:
         return "✓" if self.document.get("exit_code") == 0 else "✗"
 
     @property
+    def started(self) -> str:
+        """Such as `2026-11-22 11:53`."""
+        return str(self.document.get("created"))[:16].replace("T", " ")
+
+    @property
     def commit(self) -> str:
         """The commit it ran at, shortened; a star where files had been changed."""
         git = self.record.get("environment", {}).get("git")
@@ -99,7 +104,7 @@ def _history(entries: Sequence[Entry]) -> list[History]:
     tables = [{(c["scenario"], c["variant"]): c for c in entry.document.get("cells", ())} for entry in entries]
     places = dict.fromkeys(place for table in reversed(tables) for place in table)
     rows = [History(s, v, tuple(table.get((s, v)) for table in tables)) for s, v in places]
-    return sorted(rows, key=lambda row: not row.moved)
+    return sorted(rows, key=lambda row: (not row.moved, row.cells.count(None)))
 
 
 def _entry(path: Path, folder: Path) -> Entry | None:
