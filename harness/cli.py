@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.runner.timing import TimingOptions
     from harness.store import Run
     from harness.summary import RunView
+    from harness.summary.compare import Comparison
     from harness.summary.gate import Gate
 
 app = typer.Typer(
@@ -167,6 +168,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Judge a run. Exit code 0: as expected, 1: a disagreement, 3: something failed or nothing was compared."""
+    from harness.scenario.locate import line_in_file
     from harness.summary import annotations as annotation_lines
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
@@ -186,7 +188,7 @@ def check(
     else:
         show_view(view)
         if annotations or os.environ.get("GITHUB_ACTIONS") == "true":
-            typer.echo("\n".join(annotation_lines.lines(view)))
+            typer.echo("\n".join(annotation_lines.lines(view, line_in_file)))
     raise typer.Exit(view.exit_code)
 
 
@@ -197,9 +199,26 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: reports/RUN.html.")
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write figures for papers instead: SVG, PNG, PDF.")
+    ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Write reports/index.html over all runs, and reports that are missing.")
+    ] = False,
 ) -> None:
     """Write the HTML report of a run: one file that opens offline."""
-    typer.echo(str(write_report(judged(results, run), output)))
+    from harness.report import figures as paper
+    from harness.report import index as all_runs
+
+    if index:
+        typer.echo(str(all_runs.write(results, output.parent if output else REPORTS)))
+        return
+    view = judged(results, run)
+    if figures:
+        for path in paper.write(view, figures):
+            typer.echo(str(path))
+    else:
+        typer.echo(str(write_report(view, output)))
 
 
 @app.command()
@@ -287,12 +306,18 @@ def compare(
     base: Annotated[str, typer.Argument(metavar="BASE", help="The run before: an id, a path, or `latest`.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The run after.")] = "latest",
     results: Results = RESULTS,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report of HEAD with what has changed since BASE.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what changed between two runs. Exit code 1 if a verdict got worse."""
     from harness.summary import compare as comparing
 
-    compared = comparing.compare(judged(results, base), judged(results, head))
+    view = judged(results, head)
+    compared = comparing.compare(judged(results, base), view)
+    if html:
+        write_report(view, html, compared)
     text = json_module.dumps(compared.document(), indent=2) if json else "\n".join(compared.lines())
     typer.echo(text)
     raise typer.Exit(compared.exit_code)
@@ -535,12 +560,12 @@ def show_view(view: RunView) -> None:
     show(view, Console())
 
 
-def write_report(view: RunView, output: Path | None) -> Path:
-    """Write the HTML report and say where."""
+def write_report(view: RunView, output: Path | None, base: Comparison | None = None) -> Path:
+    """Write the HTML report, with what has changed since a base run, and say where."""
     from harness.report.html import render
 
-    target = output or REPORTS / f"{view.id}.html"
-    write(target, render(view))
+    target = output or REPORTS / f"{Path(view.id).name}.html"
+    write(target, render(view, base))
     return target
 
 

@@ -41,20 +41,29 @@ OF_RUN = (
     Chart("ratios", "Step time over the reference's", "with 95% intervals; left of 1 is faster; faint: not earned"),
     Chart("pareto", "Error against time", "fewest effective bits in forward and gradient; faint: other scenarios"),
 )
-CHARTS = OF_CELL + OF_SCENARIO + OF_RUN
 STAGES = ("forward", "loss", "gradient", "update")
 STARTUP = ("import", "spawn", "build", "first step")
 OKABE_ITO = ("#0072B2", "#E69F00", "#CC79A7", "#009E73")
-HEIGHTS = {"total": 230, "pareto": 230}  # pixels; the page makes `ratios` as high as it has rows
+HEIGHTS = {"total": 230, "pareto": 230, "growth": 260}  # pixels; the page makes `ratios` as high as it has rows
 SIGNALS = ("chosen", "scenario", "alarm", "ink", "faint", "lo", "hi")
 
 
-def specifications(variants: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Chart name -> Vega-Lite specification, without data and without colours of the page (the theme's)."""
+def growth(axis: str) -> Chart:
+    """The chart of step times over one axis of size."""
+    law = "time ∝ (2^wires)^exponent" if axis == "wires" else "time ∝ size^exponent"
+    return Chart(f"growth-{axis.replace(' ', '-')}", f"Step time over {axis}", f"dots: measured; lines: {law}, fitted")
+
+
+def specifications(variants: Sequence[str], axes: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Chart name -> Vega-Lite specification, without data and without colours of the page (the theme's).
+
+    `axes` are those over which step times were fitted.
+    """
     built = {name: _difference(variants) for name in STAGES}
     built |= {"bits": _bits(), "curve": _curve(variants), "fit": _fit(variants)}
     built |= {"total": _total(variants), "phases": _phases(), "memory": _memory(), "limit": _limit(variants)}
     built |= {"ratios": _ratios(variants), "pareto": _pareto(variants)}
+    built |= {growth(axis).name: _growth(axis, variants) for axis in axes}
     return {name: _plain(chart, name) for name, chart in built.items()}
 
 
@@ -62,7 +71,7 @@ def _difference(variants: Sequence[str]) -> alt.LayerChart:
     """Residuals come as log10, so the axis is linear in decades: a logarithmic one draws grid lines between."""
     base = _base()
     whole = "sequence(lo, hi + 1, max(1, ceil((hi - lo) / 4)))"
-    axis = alt.Axis(values=alt.expr(whole), labelExpr="format(pow(10, datum.value), '.0e')")
+    axis = alt.Axis(values=alt.expr(whole), tickCount=8, labelExpr="format(pow(10, datum.value), '.0e')")
     scale = alt.Scale(domainMin=alt.expr("lo"), domainMax=alt.expr("hi"), nice=False, zero=False)
     y = alt.Y("shown:Q", title=None, scale=scale, axis=axis)
     rule = base.transform_filter("datum.ruler")
@@ -214,6 +223,21 @@ def _pareto(variants: Sequence[str]) -> alt.Chart:
     )
 
 
+def _growth(axis: str, variants: Sequence[str]) -> alt.LayerChart:
+    base = _base()
+    scale = alt.Scale(zero=False) if axis == "wires" else alt.Scale(type="log")
+    x = alt.X("step:Q", title=axis, scale=scale, axis=alt.Axis(grid=False, tickMinStep=1, format="d"))
+    y = alt.Y("shown:Q", title="seconds a step", scale=alt.Scale(type="log"), axis=_decades("~s", grid=True))
+    tooltip = [alt.Tooltip(f"{name}:N") for name in ("scenario", "variant", "exact")]
+    group = alt.Shape("scenario:N", legend=alt.Legend(orient="top", title=None, labelLimit=260))
+    lines = base.transform_filter("!datum.first").mark_line(strokeWidth=1.5)
+    dots = base.transform_filter("datum.first").mark_point(filled=True, size=70)
+    return alt.layer(
+        lines.encode(x, y, _colour(variants), strokeDash=_dash(variants), detail="scenario:N"),
+        dots.encode(x, y, _colour(variants), shape=group, tooltip=tooltip),
+    )
+
+
 def _base() -> alt.Chart:
     return alt.Chart(alt.NamedData("rows"))
 
@@ -250,6 +274,6 @@ def _shape(variants: Sequence[str]) -> alt.Shape:
 def _plain(chart: alt.Chart | alt.LayerChart, name: str) -> dict[str, Any]:
     parameters = [alt.param(name=signal, value=0 if signal in ("lo", "hi") else "") for signal in SIGNALS]
     sized = chart.add_params(*parameters).properties(width="container")
-    specification: dict[str, Any] = sized.properties(height=HEIGHTS.get(name, 150)).to_dict()
+    specification: dict[str, Any] = sized.properties(height=HEIGHTS.get(name.partition("-")[0], 150)).to_dict()
     specification.pop("config", None)  # the page's theme brings one
     return {**specification, "autosize": {"type": "fit", "contains": "padding"}}

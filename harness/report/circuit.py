@@ -190,7 +190,9 @@ class _Pen:
             self._text(column + 0.35, self._y(row, self.wires - 1) - 0.75, more, 7)
 
     def _box(self, x: float, y: float, label: str, note: str, dashed: bool = False) -> None:
-        style = dict(fc=self.paper, ec=self.ink, lw=1, zorder=3, ls=":" if dashed else "-", clip_on=False)
+        style: dict[str, Any] = dict(
+            fc=self.paper, ec=self.ink, lw=1, zorder=3, ls=":" if dashed else "-", clip_on=False
+        )
         self.axes.add_patch(Rectangle((x - 0.42, y - 0.38), 0.84, 0.76, **style))
         small = label if len(label) <= 9 else f"{label[:8]}…"
         self._text(x, y + (0.13 if note else 0), small, 8.5 if len(small) <= 4 else 5.5)
@@ -204,5 +206,5 @@ class _Pen:
         return -row * (self.wires + 0.6) - wire
 
     def _text(self, x: float, y: float, text: str, size: float) -> None:
-        font = dict(ha="center", va="center", fontsize=size, color=self.ink, zorder=5, parse_math=False)
+        font: dict[str, Any] = dict(ha="center", va="center", fontsize=size, color=self.ink, zorder=5, parse_math=False)
         self.axes.text(x, y, text, **font)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -34,20 +34,22 @@ MOST_CHANGES = 200
 
 def render(view: RunView, base: Comparison | None = None) -> str:
     """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
-    scripts = {"vega": _vega(), "app": _file("rows.js") + _file("app.js")}
-    return _environment().get_template("report.html.j2").render(
+    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
+    axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
+    return environment().get_template("report.html.j2").render(
         view=view,
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
         base=base,
         changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
         scripts={name: Markup(text) for name, text in scripts.items()},
-        style=Markup(_file("style.css") + palette.css(view.variants)),
+        style=Markup(file("style.css") + palette.css(view.variants)),
         policy=_policy(scripts.values()),
         run_data=_embedded(summary_json.document(view)),
         series_data=_embedded(data.series(view)),
-        spec_data=_embedded(charts.specifications(view.variants)),
+        spec_data=_embedded(charts.specifications(view.variants, axes)),
         of_cell=charts.OF_CELL, of_scenario=charts.OF_SCENARIO, of_run=charts.OF_RUN,
+        of_growth=tuple(map(charts.growth, axes)),
         palette_data=_embedded(palette.for_charts(view.variants)),
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
@@ -71,7 +73,7 @@ def _speed(view: RunView) -> dict[str, Any]:
     spread = ranked[-1][1].estimate / ranked[0][1].estimate if ranked else None
     return {
         "overall": means, "timed": timed, "reference": reference, "fastest": ranked[0] if ranked else None,
-        "spread": spread, "shared": shared, "scaling": (),
+        "spread": spread, "shared": shared,
     }  # fmt: skip
 
 
@@ -81,9 +83,9 @@ def _circuits(view: RunView) -> circuit.Circuits:
     return replace(found, drawn=drawn)
 
 
-def _interval(interval: Interval) -> str:
+def _interval(interval: Interval, unit: str = "×") -> str:
     """Such as `0.052× [0.049, 0.055]`."""
-    return f"{interval.estimate:.3g}× [{interval.low:.3g}, {interval.high:.3g}]"
+    return f"{interval.estimate:.3g}{unit} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
 def _ratio(cell: CellView | None) -> str:
@@ -102,18 +104,24 @@ def anchor(cell: CellView) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, with the filters they use."""
+    found = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    environment.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
-    environment.filters |= {"ratio": _ratio, "interval": _interval, "said": lambda cell: said(cell) if cell else "–"}
-    return environment
+    found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
+    found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters |= {
+        "ratio": _ratio,
+        "interval": _interval,
+        "span": partial(_interval, unit=""),
+        "said": lambda cell: said(cell) if cell else "–",
+    }
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -124,7 +132,8 @@ def _vega() -> str:
 
 
 @lru_cache(maxsize=8)
-def _file(name: str) -> str:
+def file(name: str) -> str:
+    """A file beside the templates, as it is."""
     return resources.files("harness.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 

@@ -22,10 +22,9 @@ from harness.runner.pool import Pool
 class Options:
     """How to execute cells.
 
-    jobs = options.jobs or len(available_cores())
-    cores = Cores(jobs, options.threads, options.memory_bytes or memory.free_bytes())
-    told = options.threads, options.interpreters
-    own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
+    `jobs` cells at a time (None: one a core), `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by
+    backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free when the sweep starts);
+    `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
     """
 
     jobs: int | None = None

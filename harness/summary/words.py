@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from harness.summary.view import Mark
@@ -51,8 +52,11 @@ def cell_line(mark: Mark, **cell: Any) -> str:
 
 
 def command(words: Any) -> str:
-    """A recorded command as one would type it."""
-    return shlex.join(map(str, words)) if isinstance(words, (list, tuple)) else str(words or "")
+    """A recorded command as one would type it: by its name, wherever it was installed."""
+    if not isinstance(words, (list, tuple)) or not words:
+        return str(words or "")
+    program = PurePath(str(words[0])).name
+    return shlex.join(["qparity" if program == "cli.py" else program, *map(str, words[1:])])
 
 
 def plain(text: str) -> str:

@@ -8,7 +8,7 @@
   const cells = new Map(run.cells.map((cell) => [cell.id, cell]));
   const links = [...document.querySelectorAll("#matrix a[data-cell]")];
   const views = {};
-  const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series) : []);
+  const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series, run.growths) : []);
   const differing = ["loss", "forward", "gradient", "update"];
   let chosen = null;
   root.classList.add("js");
@@ -58,7 +58,7 @@
   }
 
   function refresh() {
-    return Promise.all(Object.entries(views).filter(([name]) => name !== "ratios").map(([name, view]) => {
+    return Promise.all(Object.entries(views).filter(([name]) => name !== "ratios" && !name.startsWith("growth-")).map(([name, view]) => {
       const found = rows(name);
       mark(name, found);
       Object.entries(signals(name, found)).forEach(([signal, value]) => view.signal(signal, value));

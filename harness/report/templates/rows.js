@@ -1,6 +1,6 @@
 "use strict";
 // The rows of a chart for the chosen cell, unfolded from the page's one shared data set.
-function chartRows(name, chosen, cells, series) {
+function chartRows(name, chosen, cells, series, growths) {
   const STARTUP = ["import_s", "spawn_s", "build_s", "first_step_s"];
   const MARKERS = 10, MOST_SCENARIOS = 40, MOST_POINTS = 2000;
   const mates = cells.filter((cell) => cell.scenario === chosen.scenario);
@@ -95,6 +95,19 @@ function chartRows(name, chosen, cells, series) {
     )).filter(({ shown }) => Number.isFinite(shown)).sort((a, b) => (a.scenario === chosen.scenario) - (b.scenario === chosen.scenario));
   }
 
+  // Measured times, and two ends of the fitted line: least squares goes through the mean of the logarithms.
+  function growth(axis) {
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const work = (size) => (axis === "wires" ? size * Math.log(2) : Math.log(size));
+    return growths.filter((found) => found.axis.replace(" ", "-") === axis).flatMap(({ group, variant, sizes, step_s: times, exponent }) => {
+      const at = (size) => Math.exp(mean(times.map(Math.log)) + exponent * (work(size) - mean(sizes.map(work))));
+      const exact = "exponent " + exponent.toFixed(2);
+      const line = [sizes[0], sizes[sizes.length - 1]].map((size) => ({ scenario: group, variant, step: size, shown: at(size), first: false }));
+      return line.concat(sizes.map((size, i) => ({ scenario: group, variant, step: size, shown: times[i], first: true, exact: si(times[i]) + ", " + exact })));
+    });
+  }
+
+  if (name.startsWith("growth-")) return growth(name.slice(7));
   const others = { bits, curve: losses, fit: fits, phases, memory, total: totals, limit: limits, ratios, pareto };
   return others[name] ? others[name]() : differences(name);
 }
