@@ -1,4 +1,4 @@
-"""How long do `check` and `report` take on a large run? A run folder of real, judged cells is written and both are measured.
+"""How long do `check` and `report` take on a large run? One of real, judged cells is written, and both are measured.
 
     python benchmarks/large_run.py --cells 10000
 

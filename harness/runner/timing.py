@@ -154,7 +154,7 @@ async def started(
     child = None
     try:
         async with asyncio.timeout(options.timeout):
-            server = await pool.server(cell.variant)
+            server = await pool.server(cell.variant, cell.scenario.device)
             began = time.perf_counter()
             log = logs / f"{cell.id}.log"
             child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus)

@@ -1,6 +1,6 @@
 """How fast: paired ratios with intervals, verdicts, break-even and scaling. Pure functions over recorded samples."""
 
-from harness.timing.block import BlockTiming, LaneTiming, read_block
+from harness.timing.block import BlockTiming, LaneTiming, read_block, samples_s
 from harness.timing.breakeven import BreakEven, break_even
 from harness.timing.intervals import Interval, geometric_mean, median_interval
 from harness.timing.limit import Machine, least_step_s
@@ -32,4 +32,5 @@ __all__ = [
     "paired_ratio",
     "quotient",
     "read_block",
+    "samples_s",
 ]

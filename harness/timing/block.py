@@ -68,6 +68,15 @@ def read_block(document: Mapping[str, Any], reference: str | None = None, noise:
     return BlockTiming(base, lanes, left_out)
 
 
+def samples_s(document: Mapping[str, Any], name: str) -> list[float]:
+    """Seconds a step of a variant in each round that counts; none where nothing can be read."""
+    try:
+        kept = [each["samples"] for each in document["rounds"] if each["kept"]]
+        return [float(samples[name]["step_s"]) for samples in kept if name in samples]
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
 def _lane(
     document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, base: str, dropped: int, noise: float
 ) -> LaneTiming:

@@ -79,14 +79,14 @@ def test_a_program_that_is_not_covered_shows_its_text_drawing(tmp_path):
     assert "RX(x)" in found.drawn[0].text
 
 
-def test_figures_come_as_svg_png_and_pdf(tmp_path):
+def test_figures_come_as_svg_png_and_pdf(tmp_path, monkeypatch):
     sizes = {f"w{n}": {"wires": n} for n in (1, 2, 3)}
     options = {"scenarios": tuple(sizes), "settings": sizes, "variants": ("torch", "jax-jit")}
     view = build_view(
         tmp_path / "run", speeds={"torch": 1.0, "jax-jit": 0.1}, faults={(0, "jax-jit"): "fault"}, **options
     )
     written = figures.write(view, tmp_path / "figures")
-    kinds = {"differences-w1", "total-time-w2", "fit-w1", "ratios", "scaling-wires", "circuit-w1"}
+    kinds = {"differences-w1", "fit-w1", "ratios", "scaling-wires", "circuit-w1"}
     assert kinds <= {path.stem for path in written}
     for path in written:
         start = path.read_bytes()[:8]
