@@ -178,7 +178,7 @@ class Run:
         return {cell_id: outcome for cell_id, outcome in found if outcome is not None}
 
     def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
-        """The recorded arrays of a cell (`only` those of these names) in their native dtypes, or None without a trace."""
+        """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
         outcome = self.outcome(cell_id)
         if outcome is None or not outcome.get("trace"):
             return None

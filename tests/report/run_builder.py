@@ -96,7 +96,7 @@ def build_view(folder: Path, **options) -> RunView:
 
 
 def many(view: RunView, count: int) -> RunView:
-    """The same cells again and again, as `count` scenarios: those with a fault (all but the first of `view`) come last."""
+    """The cells of the first scenario again and again, those of all others last: `count` scenarios."""
     first, *rest = view.scenarios
     names = [f"{first}-{i}" for i in range(count - len(rest))]
     names += [f"{name}-{count - len(rest) + i}" for i, name in enumerate(rest)]
