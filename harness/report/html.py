@@ -58,6 +58,7 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
         most_changes=MOST_CHANGES,
+        most_curves=data.MOST_CURVES,
     )  # fmt: skip
 
 
