@@ -134,7 +134,7 @@ def _train(o: Observation, program: oracle.GateProgram, runs: int, rng: np.rando
     """
     assert o.trace is not None
     kind, real = oracle.reference_dtype(o.dtype)
-    u, gates, method = tol.unit(o.dtype), len(program.operations), str(o.scenario.get("diff_method", "best"))
+    u, method = tol.unit(o.dtype), str(o.scenario.get("diff_method", "best"))
     optimizer = oracle.reference_optimizer(o.scenario["training"].get("optimizer", {}), o.dtype, real)
     start: list[np.ndarray] = [np.asarray(w[0]).astype(real) for w in weight_arrays(o, "weights")]
     weights = [np.repeat(w[None], runs + 1, axis=0) for w in start]
@@ -150,8 +150,9 @@ def _train(o: Observation, program: oracle.GateProgram, runs: int, rng: np.rando
         loss = oracle.evaluate_loss(o.loss, predictions, np.tile(y[a:b], (runs + 1, 1)), stops)
         _, gradients, _ = oracle.vjp(program, weights, inputs, loss.cotangents, stops, kind)
         size = (np.abs(loss.cotangents[:rows]).astype(np.float64) * program.norms).sum()
-        factors = oracle.chain_factors(program, oracle.flatten_weights(program, weights, np.float64), inputs)["w"]
-        scale = size * factors
+        flat = oracle.flatten_weights(program, weights, np.float64)
+        scale = size * oracle.chain_factors(program, flat, inputs)["w"]
+        gates = oracle.operation_counts(program, flat, inputs, stops)[:rows].max()
         noise = u * np.sqrt(gates) * scale
         moved = [g + n * _signs(rng, g) for g, n in zip(gradients, _split(program, noise), strict=True)]
         weights, states = _update(optimizer, weights, states, moved)

@@ -18,9 +18,12 @@ PHASES = {
     "first_step_s": "first step, with tracing and compiling",
     "step_s": "one steady step",
     "audit_s": "the recorded training",
-    "fit_s": "the whole of model.fit",
+    "fit_s": "a fresh model and the whole of model.fit",
     "fit_first_epoch_s": "first epoch of model.fit",
     "fit_epoch_s": "one later epoch of model.fit",
+    "waiting_s": "waiting for the parent",
+    "close_s": "end of the child process",
+    "wall_s": "all of it: start, build, recorded training, fit, waiting, end",
 }
 
 

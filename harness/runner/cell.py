@@ -19,7 +19,7 @@ from harness.runner import memory
 from harness.runner.inputs import Inputs, expected, starting_weights
 from harness.runner.patience import Patience
 from harness.runner.plan import Block, Cell
-from harness.runner.pool import Child, ChildDied, Pool, ServerDied, Unavailable, can_fork
+from harness.runner.pool import Child, ChildDied, Pool, ServerDied, Unavailable
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
@@ -71,7 +71,8 @@ async def run_cell(
     its server every time is not tried for ever.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        draft = Draft(started(cell, str(pool.key(cell.variant))))
+        key = pool.key(cell.variant, cell.scenario.device)
+        draft = Draft(started(cell, str(key), pool.isolation(key)))
         try:
             async with asyncio.timeout(timeout) as clock:
                 patience = Patience(clock, timeout)
@@ -98,8 +99,8 @@ async def run_cell(
     return CellResult(draft.outcome, draft.trace, draft.program)
 
 
-def started(cell: Cell, worker: str) -> dict[str, Any]:
-    """The outcome of a cell of which nothing is known yet but where it runs."""
+def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
+    """The outcome of a cell of which nothing is known yet but where it runs, and how its process is made."""
     return {
         "id": cell.id,
         "scenario": cell.scenario.model_dump(mode="json"),
@@ -107,7 +108,7 @@ def started(cell: Cell, worker: str) -> dict[str, Any]:
         "status": "ok",
         "reason": None,
         "log": f"logs/{cell.id}.log",
-        "isolation": "fork" if can_fork(cell.variant.accelerator) else "spawn",
+        "isolation": isolation,
         "worker": worker,
         "phases": {},
     }
@@ -134,7 +135,7 @@ async def _drive(
 ) -> None:
     tell("starting", 0)
     refuse_what_cannot_fit(cell, memory_bytes)
-    server = await pool.server(cell.variant)
+    server = await pool.server(cell.variant, cell.scenario.device)
     draft.phases["import_s"] = server.about["import_s"]
     log.unlink(missing_ok=True)
     start = time.perf_counter()
@@ -146,7 +147,9 @@ async def _drive(
         await audit(child, cell, inputs, tell, draft)
         if draft.outcome["status"] == "ok" and "fault" not in draft.outcome:
             await fit(child, tell, draft)
+        closing = time.perf_counter()
         await child.close()
+        draft.phases |= {"close_s": time.perf_counter() - closing, "wall_s": time.perf_counter() - start}
     except BaseException:
         await asyncio.shield(child.kill())
         raise
@@ -186,13 +189,21 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     """The recorded training."""
     shipped, draft.trace = draft.trace, None
     tell("audit", 0)
-    answer = checked(await child.request("audit", {}, shipped, lambda said: tell(said["phase"], said["step"])), "audit")
+    twice = {"repeat": cell.on_gpu}  # there the order of additions may differ from run to run
+    told = await child.request("audit", twice, shipped, lambda said: tell(said["phase"], said["step"]))
+    answer = checked(told, "audit")
     draft.trace = answer.arrays
     draft.outcome["audit"] = answer.body["audit"]
     draft.outcome["memory"] = answer.body["memory"]
     draft.outcome["resolved"]["flags"] = answer.body["flags"]
     seconds = answer.body["step_seconds"]
-    draft.phases |= {"audit_s": answer.body["audit_s"], "first_step_s": seconds[0]}
+    draft.phases |= {
+        "audit_s": answer.body["audit_s"],
+        "first_step_s": seconds[0],
+        "waiting_s": answer.body["waited_s"],
+    }
+    if "transfer_s" in answer.body:
+        draft.phases["transfer_s"] = answer.body["transfer_s"]
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
     finite = np.isfinite(answer.arrays["loss"])
@@ -208,7 +219,11 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     tell("fit", 0)
     answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
     epochs = answer.body["epoch_seconds"]
-    draft.phases |= {"fit_s": answer.body["fit_s"], "fit_first_epoch_s": epochs[0]}
+    draft.phases |= {
+        "fit_s": answer.body["fit_s"],
+        "fit_first_epoch_s": epochs[0],
+        "waiting_s": answer.body["waited_s"],
+    }
     if len(epochs) > 1:
         draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
     draft.outcome["memory"] = answer.body["memory"]

@@ -23,7 +23,8 @@ class Options:
     """How to execute cells.
 
     `jobs` cells at a time (None: one a core), `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by
-    backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free when the sweep starts).
+    backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free when the sweep starts);
+    `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
     """
 
     jobs: int | None = None
@@ -31,6 +32,7 @@ class Options:
     timeout: float = 900.0
     interpreters: dict[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None
+    isolation: str | None = None
 
 
 Store = Callable[[Cell, CellResult], None]
@@ -58,7 +60,8 @@ async def run_blocks(
     """
     jobs = options.jobs or len(available_cores())
     cores = Cores(jobs, options.threads, options.memory_bytes or memory.free_bytes())
-    own = Pool(logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(*said)))
+    told = options.threads, options.interpreters
+    own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
     async with contextlib.nullcontext(standing) if standing else own as pool:
         async with asyncio.TaskGroup() as tasks:
             for block in blocks:

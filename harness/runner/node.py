@@ -24,6 +24,7 @@ from distributed.worker import Worker
 from harness.runner.cell import CellResult
 from harness.runner.dask import RESOURCE, Report, Task
 from harness.runner.local import Options, run_blocks
+from harness.runner.machine import machine_rates
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool
 from harness.runner.sweep import worth_timing
@@ -78,7 +79,8 @@ async def _run(task: Task, logs: Path, worker: Worker) -> Report:
         lanes = [Lane(str(cell.variant), cell) for cell in task.block.cells if cell.id in trained]
         if task.timing and len(lanes) > 1:
             with at_rest(worker):
-                report.timing = await time_block(pool, task.block, lanes, logs, cpus, task.timing)
+                found = await time_block(pool, task.block, lanes, logs, cpus, task.timing)
+                report.timing = {**found, "machine": _rates(tuple(cpus))}
 
     pool, report.workers = await _pool(task.options)
     left = [Block(task.block.scenario, task.left, task.block.search_path, task.block.source)] if task.left else []
@@ -126,6 +128,11 @@ def _loop() -> asyncio.AbstractEventLoop:
 @lru_cache(maxsize=1)
 def _about() -> dict[str, Any]:
     return fingerprint()
+
+
+@lru_cache(maxsize=1)
+def _rates(cpus: tuple[int, ...]) -> dict[str, Any] | None:
+    return machine_rates(list(cpus))
 
 
 _standing: dict[tuple[Any, ...], tuple[Pool, dict[str, dict[str, Any]]]] = {}

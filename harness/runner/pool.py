@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import harness.worker
+from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
 from harness.worker.protocol import LENGTH, Message, decode_header, encode, header_length, to_array
 
@@ -54,9 +55,17 @@ class ServerKey:
     backend: str
     accelerator: str
     threads: int
+    simulator: str = ""
+    """A PennyLane device that runs on the GPU by itself, which the framework then leaves to it."""
 
     def __str__(self) -> str:
-        return f"{self.backend}@{self.accelerator}-{self.threads}t"
+        return f"{self.backend}@{self.accelerator}-{self.threads}t" + (f"+{self.simulator}" if self.simulator else "")
+
+    @property
+    def isolation(self) -> str:
+        """`fork` where a child may be forked from a server that has imported everything: on Linux, without a GPU."""
+        on_gpu = self.accelerator == "gpu" or self.simulator
+        return "fork" if sys.platform == "linux" and not on_gpu else "spawn"
 
 
 class Unavailable(Exception):
@@ -156,7 +165,7 @@ class Child:
         return ChildDied(f"the process ended with exit code {status}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Server:
     """A server process and the children it has forked."""
 
@@ -179,6 +188,7 @@ class Server:
         environment |= dict.fromkeys(THREADS, str(self.key.threads))
         command = [self.key.interpreter, "-P", str(WORKER), "--backend", self.key.backend]
         command += ["--accelerator", self.key.accelerator, "--threads", str(self.key.threads)]
+        command += ["--simulator", self.key.simulator] if self.key.simulator else []
         command += ["--isolation", self.isolation, "--parent", str(os.getpid()), "--fd", str(theirs.fileno())]
         with self.log.open("ab") as log:
             try:
@@ -262,6 +272,11 @@ class Server:
                 if not child.exited.done():
                     child.exited.set_result(packet["status"])
                 del self.children[packet["cell"]]
+        if self.isolation == "spawn":  # its death is that of its one child
+            status = await asyncio.to_thread(self.process.wait)
+            for child in self.children.values():
+                if not child.exited.done():
+                    child.exited.set_result(status)
         for cell in list(self.children):
             self._lost(cell)
 
@@ -284,37 +299,50 @@ class Pool:
         threads: int,
         interpreters: dict[str, str],
         on_start: Callable[[str, str, dict[str, Any]], None] = lambda *_: None,
+        isolation: str | None = None,
     ) -> None:
         self.logs, self.threads, self.interpreters, self.on_start = logs, threads, interpreters, on_start
+        self._isolation = isolation
         self._servers: dict[ServerKey, asyncio.Task[Server]] = {}
+        self._spawned: set[Server] = set()
         self._starts: dict[ServerKey, int] = {}
         self._stillborn: dict[ServerKey, int] = {}
+        self._refusals: dict[ServerKey, Unavailable] = {}
 
     async def __aenter__(self) -> Pool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        servers = []
+        servers = [*self._spawned]
         for task in self._servers.values():
             if task.done() and not task.cancelled() and task.exception() is None:
                 servers.append(task.result())
             task.cancel()
         await asyncio.gather(*(server.stop() for server in servers), return_exceptions=True)
 
-    def key(self, variant: Variant) -> ServerKey:
-        """The server a variant runs in."""
+    def key(self, variant: Variant, device: str = "") -> ServerKey:
+        """The server a variant runs in, with a PennyLane device."""
         named = f"{variant.backend}@{variant.accelerator}"
         interpreter = self.interpreters.get(named) or self.interpreters.get(variant.backend) or sys.executable
-        return ServerKey(interpreter, variant.backend, variant.accelerator, self.threads)
+        simulator = device if device in GPU_DEVICES else ""
+        return ServerKey(interpreter, variant.backend, variant.accelerator, self.threads, simulator)
 
-    async def server(self, variant: Variant) -> Server:
+    def isolation(self, key: ServerKey) -> str:
+        """How children of a server are kept apart: as this pool was told, else as its platform and accelerator need."""
+        return self._isolation or key.isolation
+
+    async def server(self, variant: Variant, device: str = "") -> Server:
         """The running server of a variant, started on first use and again after a death.
+
+        Where children are spawned, each call starts a server, which serves one; what cannot run is found out once.
 
         Raises:
             Unavailable: this backend cannot run here.
             ServerDied: it was killed while it started; the next call starts another, a few times.
         """
-        key = self.key(variant)
+        key = self.key(variant, device)
+        if self.isolation(key) == "spawn":
+            return await self._spawn(key)
         task = self._servers.get(key)
         if task is None or self._died(task):
             if self._stillborn.get(key, 0) >= MAX_STARTS:
@@ -329,11 +357,23 @@ class Pool:
             return False
         return not task.result().alive if task.exception() is None else isinstance(task.exception(), ServerDied)
 
+    async def _spawn(self, key: ServerKey) -> Server:
+        if key in self._refusals:
+            raise self._refusals[key]
+        self._spawned = {server for server in self._spawned if server.alive}
+        try:
+            server = await self._start(key, None)
+        except Unavailable as error:
+            self._refusals[key] = error
+            raise
+        self._spawned.add(server)
+        return server
+
     async def _start(self, key: ServerKey, before: asyncio.Task[Server] | None) -> Server:
         if before is not None and before.exception() is None:
             await before.result().stop()
         self._starts[key] = self._starts.get(key, 0) + 1
-        server = Server(key, self.logs / f"server-{key}.log", "fork" if can_fork(key.accelerator) else "spawn")
+        server = Server(key, self.logs / f"server-{key}.log", self.isolation(key))
         self.on_start(str(key), "starting", {})
         try:
             await server.start()
@@ -356,8 +396,3 @@ def kill_group(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
     """Signal a child with everything it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, sign)
-
-
-def can_fork(accelerator: str) -> bool:
-    """Whether a child may be forked from a server that has imported everything: on Linux, without a GPU."""
-    return sys.platform == "linux" and accelerator == "cpu"

@@ -21,6 +21,7 @@ from harness.runner.events import (
     WorkerStarted,
 )
 from harness.runner.local import Options, run_blocks
+from harness.runner.machine import machine_rates
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool
 from harness.runner.timing import Lane, TimingOptions, time_block
@@ -140,15 +141,17 @@ async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOption
     """The engine of this machine: all cells side by side, then the timing of one block after the other."""
 
     async def time_all(pool: Pool, cpus: list[int]) -> None:
+        machine = None
         for block in ledger.untimed() if timing else ():
             lanes = lanes_of(ledger.run, block)
             if timing and len(lanes) > 1:
+                machine = machine or machine_rates(cpus)
 
                 def tell(cell: Cell, done: int, most: int) -> None:
                     ledger.listen(CellProgress(cell, "timing", done, most))
 
                 found = await time_block(pool, block, lanes, ledger.run.path / "logs", cpus, timing, tell)
-                ledger.store_timing(block, found)
+                ledger.store_timing(block, {**found, "machine": machine})
 
     logs = ledger.run.path / "logs"
     await run_blocks(ledger.left, logs, options, ledger.store, ledger.hear, ledger.finished, time_all)

@@ -39,7 +39,7 @@ def test_interrupts_at_any_moments_cost_nothing_that_was_finished(tmp_path_facto
     sweeps, more = Sweeps(tmp_path_factory.mktemp("interrupted"), seconds=0.1), []
     for moment in moments:
         process = sweeps.start(*more)
-        wait_for(lambda: list(sweeps.results.glob("*/run.json")))
+        wait_for(lambda process=process: len(sweeps.processes()) > 1 or process.poll() is not None)  # it has begun
         before = len(sweeps.stored())
         target = before + round(moment * (12 - before))
         wait_for(lambda target=target: len(sweeps.stored()) >= target)
