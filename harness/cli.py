@@ -434,7 +434,9 @@ def main() -> None:
             error = UsageProblem(error.format_message())
         if isinstance(error, OSError):
             error = UsageProblem(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-        typer.echo(f"qparity: {error}", err=True)
+        from harness.scenario.errors import printable
+
+        typer.echo(f"qparity: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
 
 
