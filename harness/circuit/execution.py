@@ -140,13 +140,19 @@ class Executor:
         `qml.transforms.broadcast_expand` splits gates instead, which goes wrong for templates such as IQPEmbedding.
         """
         tapes = [self.function.tape(weights, inputs[row]) for row in range(inputs.shape[0])]
+        rows: list[
+            list[Any]
+        ] = []  # a QNode gives its results its function's form, which one sample's could be taken for
 
         @qml.transform
         def samples(tape: Any) -> Any:
-            sampled = [each.copy(shots=tape.shots) for each in tapes]
-            return sampled, lambda results: [_columns(result) for result in results]
+            def keep(results: Any) -> Any:
+                rows.extend(_columns(result) for result in results)
+                return results[0]
 
-        rows = samples(self.qnode)(weights, inputs[0])
+            return [each.copy(shots=tape.shots) for each in tapes], keep
+
+        samples(self.qnode)(weights, inputs[0])
         return [ops.stack(column) for column in zip(*rows, strict=True)]
 
     @functools.cached_property
@@ -161,13 +167,12 @@ class Executor:
 
     def _stack(self, results: Any, batch: int) -> Any:
         """Results, each (batch,), (batch, k), or unbatched if no gate saw the inputs, as (batch, outputs)."""
-        columns = []
-        for result in _columns(results):
-            result = ops.cast(result, self.dtype)
-            if len(result.shape) == 0 or (len(result.shape) == 1 and result.shape[0] != batch):
-                result = ops.broadcast_to(ops.reshape(result, (1, -1)), (batch, max(1, int(np.prod(result.shape)))))
-            columns.append(ops.reshape(result, (batch, -1)))
-        return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
+        columns = [ops.cast(result, self.dtype) for result in _columns(results)]
+        # a batch of two and the two probabilities of one wire look alike: only the whole tells them apart
+        rows = 1 if sum(int(np.prod(column.shape)) for column in columns) == self.outputs else batch
+        columns = [ops.reshape(column, (rows, -1)) for column in columns]
+        stacked = columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
+        return stacked if rows == batch else ops.broadcast_to(stacked, (batch, self.outputs))
 
     def _must_expand(self, inputs: Any) -> bool:
         """Whether PennyLane cannot, or would not, run this batch as one broadcast circuit."""

@@ -6,7 +6,8 @@ It judges the backends, so it shares no code with them and imports none, and com
 from harness.oracle.adjoint import predict, reference_dtype, vjp
 from harness.oracle.losses import evaluate as evaluate_loss
 from harness.oracle.optimizers import declared_hyperparameters, quantise, reference_optimizer
-from harness.oracle.program import GateProgram, NotCovered, chain_factors, flatten_weights
+from harness.oracle.program import GateProgram, NotCovered, flatten_weights
+from harness.oracle.rounding import chain_factors, operation_counts
 
 __all__ = [
     "GateProgram",
@@ -15,6 +16,7 @@ __all__ = [
     "declared_hyperparameters",
     "evaluate_loss",
     "flatten_weights",
+    "operation_counts",
     "predict",
     "quantise",
     "reference_dtype",

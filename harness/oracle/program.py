@@ -217,26 +217,6 @@ def pull_back(
     return by_step.T, by_row["i"].T
 
 
-def chain_factors(program: GateProgram, weights: np.ndarray, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """How strongly each weight ("w") and input ("i") moves the gate parameters.
-
-    The sum of |d parameter / d scalar| over all parameters, with products bounded by the largest absolute value seen;
-    at least 1. A weight that feeds one rotation with coefficient 1 has factor 1.
-    `weights` is (steps, weight_count), `inputs` (rows, features).
-    """
-    largest = {"w": np.abs(weights).max(axis=0, initial=0), "i": np.abs(inputs).max(axis=0, initial=0)}
-    totals = {"w": np.zeros(program.weight_count), "i": np.zeros(program.features)}
-    for p in program.parameters:
-        for i, c in p.weights:
-            totals["w"][i] += abs(c)
-        for i, c in p.inputs:
-            totals["i"][i] += abs(c)
-        for a, i, b, j, c in p.products:
-            totals[a][i] += abs(c) * float(largest[b][j])
-            totals[b][j] += abs(c) * float(largest[a][i])
-    return {kind: np.maximum(total, 1.0) for kind, total in totals.items()}
-
-
 def flatten_weights(program: GateProgram, weights: Sequence[np.ndarray], real: type) -> np.ndarray:
     """Weight arrays with a leading step axis, (steps, *shape) each, as one (steps, weight_count) array."""
     if len(weights) != len(program.weight_shapes):

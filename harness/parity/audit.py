@@ -25,6 +25,7 @@ from harness.parity.update import update_comparisons
 AUDIT_ALL_UP_TO_WIRES = 8
 SAMPLED_STEPS = 8
 SAMPLED_METHODS = ("spsa",)
+SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
 
 
 @dataclass(frozen=True)
@@ -147,30 +148,36 @@ def _boundary_comparisons(o: Observation, b: Boundary, offsets: np.ndarray, step
         raise ValueError(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
 
-    norms, gates = b.program.norms, len(b.program.operations)
-    forward = [None if u is None else tol.forward(u, gates, norms) for u in _units(o)]
+    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
+    counts = oracle.operation_counts(b.program, flat, inputs, stops)
+    forward = [None if u is None else tol.forward(u, counts[:, None], norms) for u in _units(o)]
     yield compare(
         Stage.FORWARD, f"{b.label}predictions", b.outputs[kept], expected, _pair(forward), norms, steps, stops
     )
     if _method(o) in SAMPLED_METHODS:
         raise oracle.NotCovered(f"{_method(o)}: sampled gradients have no exact reference")
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
-    chain = oracle.chain_factors(b.program, oracle.flatten_weights(b.program, weights, np.float64), inputs)
+    chain = oracle.chain_factors(b.program, flat, inputs)
     scales = np.add.reduceat(by_row, stops[:-1])
+    if _method(o) in SHIFTING_METHODS:
+        counts = oracle.operation_counts(b.program, flat, inputs, stops, shifted=True)
+    most = np.maximum.reduceat(counts, stops[:-1])
     start = 0
     for k, want in zip(b.weights, by_weight, strict=True):
         size = int(np.prod(want.shape[1:]))
         factor = chain["w"][start : start + size].reshape(want.shape[1:])
         start += size
-        scale = scales.reshape((-1,) + (1,) * factor.ndim) * factor
-        yield compare(Stage.GRADIENT, f"gradients/{k}", gradients[k], want, _gradient(o, gates, scale), scale, steps)
+        by_step = (-1,) + (1,) * factor.ndim
+        scale = scales.reshape(by_step) * factor
+        bounds = _gradient(o, most.reshape(by_step), scale)
+        yield compare(Stage.GRADIENT, f"gradients/{k}", gradients[k], want, bounds, scale, steps)
     if b.input_gradients is not None:
         scale = by_row[:, None] * chain["i"]
-        got, bounds = b.input_gradients[kept], _gradient(o, gates, scale)
+        got, bounds = b.input_gradients[kept], _gradient(o, counts[:, None], scale)
         yield compare(Stage.GRADIENT, f"{b.label}input_gradients", got, by_input, bounds, scale, steps, stops)
 
 
-def _gradient(o: Observation, gates: int, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def _gradient(o: Observation, gates: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     options = o.scenario.get("diff_options") or {}
     return _pair([None if u is None else tol.gradient(u, gates, scale, _method(o), options) for u in _units(o)])
 

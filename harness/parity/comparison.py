@@ -99,9 +99,10 @@ def compare(
 
 
 def ratio(residual: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
-    """residual / tolerance, 0 where the residual is 0 and infinite where only the tolerance is."""
+    """residual / tolerance; 0 where the residual is 0, infinite where only the tolerance is 0 or is not a number."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(residual == 0, 0.0, residual / tolerance)
+        r = np.where(residual == 0, 0.0, residual / tolerance)
+    return np.where(np.isnan(r), np.inf, r)
 
 
 def effective_bits(residual: np.ndarray, scale: np.ndarray) -> np.ndarray:

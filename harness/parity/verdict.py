@@ -20,7 +20,7 @@ import numpy as np
 
 from harness.parity.annotations import annotate
 from harness.parity.audit import Audit, audit
-from harness.parity.comparison import Comparison, effective_bits, series
+from harness.parity.comparison import Comparison, effective_bits, ratio, series
 from harness.parity.peers import Blame, blame_by_majority, pair_differences
 from harness.parity.setup import ExactFault
 from harness.parity.tolerances import UNITS
@@ -107,7 +107,7 @@ class _Sign:
         over = np.flatnonzero(r > 1)
         if not len(over):
             return None
-        hard = bool((c.residual > np.maximum(c.tolerance, c.lower)).any())
+        hard = bool((ratio(c.residual, np.maximum(c.tolerance, c.lower)) > 1).any())
         return cls(c.stage, int(c.steps[over[0]]), hard, c, int(where[over[0]]))
 
 

@@ -80,6 +80,13 @@ class ChildDied(Exception):
     """A child ended without answering; the message says how."""
 
 
+class ServerDied(ChildDied):
+    """A child ended because its server did: the cell had no part in it, and may run again."""
+
+    def __init__(self) -> None:
+        super().__init__("its worker server died")
+
+
 class Child:
     """A cell's process: requests and answers, one at a time."""
 
@@ -116,7 +123,7 @@ class Child:
                     return message
                 progress(message.body)
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise ChildDied(await self._how_it_ended()) from None
+            raise await self._how_it_ended() from None
 
     async def close(self) -> None:
         """Let the child end, kill it if it does not, and wait until it is gone."""
@@ -133,8 +140,7 @@ class Child:
         """TERM, a grace, KILL, to the child and everything it started."""
         self.writer.close()
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, sign)
+            kill_group(self.pid, sign)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
                 return
@@ -147,16 +153,16 @@ class Child:
             arrays[name] = to_array(await self.reader.readexactly(size), dtype, shape)
         return Message(kind, body, arrays)
 
-    async def _how_it_ended(self) -> str:
+    async def _how_it_ended(self) -> ChildDied:
         try:
             status = await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
         except TimeoutError:
-            return "the process closed its pipe"
+            return ChildDied("the process closed its pipe")
         if status is None:
-            return "its worker server died"
+            return ServerDied()
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"the process ended with exit code {status}"
+            return ChildDied(f"killed by {signal.Signals(-status).name}")
+        return ChildDied(f"the process ended with exit code {status}")
 
 
 @dataclass(eq=False)
@@ -174,6 +180,7 @@ class Server:
 
         Raises:
             Unavailable: with the server's own reason.
+            ServerDied: before it said anything.
         """
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
@@ -198,10 +205,11 @@ class Server:
                 raise Unavailable("failed", f"{self.key.interpreter}: {error.strerror}") from None
             finally:
                 theirs.close()
-        self.about = await self._packet() or {
-            "kind": "broken",
-            "reason": f"the worker server died (see {self.log.name})",
-        }
+        about = await self._packet()
+        if about is None:
+            await self.stop()
+            raise ServerDied
+        self.about = about
         if self.about["kind"] != "ready":
             await self.stop()
             status = "unsupported" if self.about["kind"] == "unavailable" else "failed"
@@ -213,13 +221,17 @@ class Server:
         """Whether it still serves."""
         return not self.listening.done()
 
-    async def child(self, cell: str, log: Path, cpus: list[int] | None) -> Child:
-        """A fresh process for a cell."""
+    async def child(self, cell: str, log: Path, cpus: list[int] | None, memory_bytes: int | None = None) -> Child:
+        """A fresh process for a cell, on these cores, with at most so much memory beyond what the server holds.
+
+        Raises:
+            ServerDied: before the process was there.
+        """
         ours, theirs = socket.socketpair()
         child = Child(ours, self, cell)
         self.children[cell] = child
         try:
-            request = json.dumps({"cell": cell, "log": str(log), "cpus": cpus}).encode()
+            request = json.dumps({"cell": cell, "log": str(log), "cpus": cpus, "memory_bytes": memory_bytes}).encode()
             socket.send_fds(self.control, [request], [theirs.fileno()])
         except OSError:
             self._lost(cell)
@@ -240,8 +252,7 @@ class Server:
             self.process.kill()
             await asyncio.to_thread(self.process.wait)
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            kill_group(pid)
 
     async def _packet(self) -> dict[str, Any] | None:
         try:
@@ -271,8 +282,10 @@ class Server:
 
     def _lost(self, cell: str) -> None:
         child = self.children.pop(cell)
+        if hasattr(child, "pid"):
+            kill_group(child.pid)
         if not child.started.done():
-            child.started.set_exception(ChildDied("its worker server died"))
+            child.started.set_exception(ServerDied())
         if not child.exited.done():
             child.exited.set_result(None)
 
@@ -293,6 +306,7 @@ class Pool:
         self._servers: dict[ServerKey, asyncio.Task[Server]] = {}
         self._spawned: set[Server] = set()
         self._starts: dict[ServerKey, int] = {}
+        self._stillborn: dict[ServerKey, int] = {}
         self._refusals: dict[ServerKey, Unavailable] = {}
 
     async def __aenter__(self) -> Pool:
@@ -318,40 +332,47 @@ class Pool:
         return self._isolation or key.isolation
 
     async def server(self, variant: Variant, device: str = "") -> Server:
-        """The running server of a variant, started on first use and again (a few times) after a death.
+        """The running server of a variant, started on first use and again after a death.
 
         Where children are spawned, each call starts a server, which serves one; what cannot run is found out once.
 
         Raises:
             Unavailable: this backend cannot run here.
+            ServerDied: it was killed while it started; the next call starts another, a few times.
         """
         key = self.key(variant, device)
         if self.isolation(key) == "spawn":
             return await self._spawn(key)
         task = self._servers.get(key)
-        if task is not None and task.done() and task.exception() is None and not task.result().alive:
-            if self._starts[key] >= MAX_STARTS:
-                raise Unavailable("crashed", f"the worker server died {MAX_STARTS} times")
-            task = None
-        if task is None:
-            self._starts[key] = self._starts.get(key, 0) + 1
-            task = self._servers[key] = asyncio.create_task(self._start(key))
+        if task is None or self._died(task):
+            if self._stillborn.get(key, 0) >= MAX_STARTS:
+                raise Unavailable("failed", f"the worker server died {MAX_STARTS} times (see server-{key}.log)")
+            task = self._servers[key] = asyncio.create_task(self._start(key, task))
         return await asyncio.shield(task)
+
+    @staticmethod
+    def _died(task: asyncio.Task[Server]) -> bool:
+        """Whether a server has started and is gone; one that said why it cannot start is not tried again."""
+        if not task.done():
+            return False
+        return not task.result().alive if task.exception() is None else isinstance(task.exception(), ServerDied)
 
     async def _spawn(self, key: ServerKey) -> Server:
         if key in self._refusals:
             raise self._refusals[key]
         self._spawned = {server for server in self._spawned if server.alive}
-        self._starts[key] = self._starts.get(key, 0) + 1
         try:
-            server = await self._start(key)
+            server = await self._start(key, None)
         except Unavailable as error:
             self._refusals[key] = error
             raise
         self._spawned.add(server)
         return server
 
-    async def _start(self, key: ServerKey) -> Server:
+    async def _start(self, key: ServerKey, before: asyncio.Task[Server] | None) -> Server:
+        if before is not None and before.exception() is None:
+            await before.result().stop()
+        self._starts[key] = self._starts.get(key, 0) + 1
         server = Server(key, self.logs / f"server-{key}.log", self.isolation(key))
         self.on_start(str(key), "starting", {})
         try:
@@ -359,10 +380,19 @@ class Pool:
         except Unavailable as error:
             self.on_start(str(key), "unavailable", {"reason": str(error)})
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ServerDied):
+                self._stillborn[key] = self._stillborn.get(key, 0) + 1
             if hasattr(server, "process"):
                 server.process.kill()
             raise
+        self._stillborn[key] = 0
         about = {k: v for k, v in server.about.items() if k != "kind"}
         self.on_start(str(key), "ready", {**about, "imports": self._starts[key]})
         return server
+
+
+def kill_group(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
+    """Signal a child with everything it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, sign)

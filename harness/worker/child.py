@@ -6,8 +6,8 @@ cell's log.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import resource
 import sys
 import time
 import traceback
@@ -16,7 +16,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import psutil
 from pennylane.exceptions import DeviceError, QuantumFunctionError
 
 from harness.circuit.execution import UnsupportedError
@@ -26,6 +25,7 @@ from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker import audit, faults, timed, training
 from harness.worker.backends.base import Backend
+from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
 
@@ -49,13 +49,14 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         try:
             body, arrays = handlers[request.kind](request)
         except Exception as error:
-            traceback.print_exc()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # the log may be at its limit, or the disk full
+                traceback.print_exc()
+                sys.stderr.flush()
             channel.send(
                 "error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)}
             )
         else:
-            channel.send("done", body, arrays)
+            channel.send("done", body | {"waited_s": channel.waited_s}, arrays)
 
 
 class Cell:
@@ -63,7 +64,7 @@ class Cell:
 
     def __init__(self, channel: Channel, backend: Backend) -> None:
         self.channel, self.backend = channel, backend
-        self.baseline = psutil.Process().memory_info().rss
+        self.baseline = resident_bytes()
 
     def prepare(self, request: Message) -> Answer:
         """Build the model; check that what was resolved is what was requested."""
@@ -113,11 +114,11 @@ class Cell:
 
     def fit(self, request: Message) -> Answer:
         """The user's path: one `model.fit` from the same start, with the time of each epoch."""
+        start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()
         data = self.fit_data()
         epochs = EpochTimes(self.backend, data[0], lambda n: self.progress(n, "fit"))
-        start = time.perf_counter()
         history = model.fit(
             *data,
             epochs=len(self.order),
@@ -135,6 +136,7 @@ class Cell:
 
     def time(self, request: Message) -> Answer:
         """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
+        start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()
         size = min(self.scenario.training.batch_size, len(self.x))
@@ -153,6 +155,7 @@ class Cell:
             int(model.steps_per_execution),
             float(request.body["stretch_s"]),
             request.body.get("steps"),
+            start,
         )
         return body | {"memory": self.memory(), "flags": self.backend.flags()}, {}
 
@@ -274,8 +277,7 @@ class Cell:
 
     def memory(self) -> dict[str, int]:
         """Resident bytes at the start of the cell, and at its highest; the most that tensors held on the GPU."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = {"baseline_bytes": self.baseline, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}
+        found = {"baseline_bytes": self.baseline, "peak_bytes": peak_bytes()}
         on_gpu = self.backend.gpu_peak_bytes()
         return found if on_gpu is None else found | {"gpu_peak_bytes": on_gpu}
 

@@ -36,11 +36,12 @@ def numpy(tensor):
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
 def test_values_and_shape(device, rng):
     layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1, device=device)
-    x = rng.uniform(-3, 3, (5, 1))
-    out = numpy(layer(x))
-    assert out.shape == layer.compute_output_shape((5, 1)) == (5, 2)
-    assert out.dtype == np.float64
-    np.testing.assert_allclose(out, closed_form(numpy(layer.weights[0]), x), atol=1e-15)
+    for batch in (5, 1):  # one sample's results have the form of the quantum function's own
+        x = rng.uniform(-3, 3, (batch, 1))
+        out = numpy(layer(x))
+        assert out.shape == layer.compute_output_shape((batch, 1)) == (batch, 2)
+        assert out.dtype == np.float64
+        np.testing.assert_allclose(out, closed_form(numpy(layer.weights[0]), x), atol=1e-15)
 
 
 def test_extra_batch_dimensions(rng):
@@ -66,6 +67,18 @@ def test_circuit_that_ignores_its_inputs_still_gives_a_batch():
 
     layer = QKerasLayer(constant, weight_shapes={"weights": (1,)}, features=1)
     assert numpy(layer(np.zeros((4, 1)))).shape == (4, 1)
+
+
+def test_two_probabilities_are_no_batch_of_two():
+    def constant(weights, inputs):
+        qml.RY(weights[0], wires=0)
+        return qml.probs(wires=0)
+
+    layer = QKerasLayer(constant, weight_shapes={"weights": (1,)}, features=1)
+    for batch in (1, 2, 3):
+        out = numpy(layer(np.zeros((batch, 1))))
+        assert out.shape == (batch, 2)
+        np.testing.assert_allclose(out.sum(axis=1), 1)
 
 
 def test_float32_policy_is_respected(rng):

@@ -85,3 +85,13 @@ def test_a_model_without_recorded_layers_is_not_compared():
     trace = {n: a for n, a in whole.trace.items() if not n.startswith("layer_")}
     judged = judge([replace(whole, trace=trace)])["m"]
     assert judged.verdict == Verdict.NOT_COMPARED
+
+
+def test_a_gradient_that_is_not_a_number_is_a_fault_of_the_update():
+    """Its tolerance is no number either, and must not pass for that."""
+    o = hybrid()
+    gradients = o.trace["gradients/0"].copy()
+    gradients[-1] = np.nan
+    judged = judge([replace(o, trace=dict(o.trace) | {"gradients/0": gradients})])["m"]
+    assert (judged.verdict, judged.stage) == (Verdict.LOCAL_FAULT, Stage.UPDATE)
+    assert judged.step == len(gradients) - 1

@@ -93,5 +93,9 @@ class Backend(ABC):
         Every backend has `tf32` and `deterministic`; TF32 is a matter of GPUs, so that on the CPU it is never on.
         """
 
+    def compilations(self) -> int:
+        """How many programs have been traced or compiled so far; an eager backend compiles none."""
+        return 0
+
     def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""

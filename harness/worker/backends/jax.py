@@ -38,6 +38,8 @@ class Jax(Backend):
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""
+        self.compiled = 0
+        self.jax.monitoring.register_event_duration_secs_listener(self.count)
         self.jax.config.update("jax_enable_x64", dtype == "float64")
         if not (stock and self.accelerator == "gpu"):
             self.jax.config.update("jax_default_matmul_precision", "highest")
@@ -151,6 +153,14 @@ class Jax(Backend):
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
             "platforms": config.jax_platforms,
         }
+
+    def count(self, event: str, duration: float, **_: Any) -> None:
+        """Hear of everything JAX does; a compilation by XLA is what counts."""
+        self.compiled += event == "/jax/core/compile/backend_compile_duration"
+
+    def compilations(self) -> int:
+        """Programs that XLA has compiled; eager operations are one each, once a shape."""
+        return self.compiled
 
     def sync(self) -> None:
         """Wait for JAX's asynchronous dispatch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -128,6 +129,14 @@ class TensorFlow(Backend):
             if hasattr(config.experimental, "is_op_determinism_enabled")
             else None,
         }
+
+    def compilations(self) -> int:
+        """Traces of every `tf.function` alive: Keras keeps its own out of reach, inside closures.
+
+        By `type`: `isinstance` would ask lazy modules and proxies for their `__class__`, and so wake them.
+        """
+        kind = self.tf.types.experimental.PolymorphicFunction
+        return sum(f.experimental_get_tracing_count() for f in gc.get_objects() if issubclass(type(f), kind))
 
     def sync(self) -> None:
         """TensorFlow on the CPU is synchronous."""

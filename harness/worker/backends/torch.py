@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -115,6 +116,11 @@ class Torch(Backend):
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
         }
+
+    def compilations(self) -> int:
+        """Graphs that dynamo has compiled; it is loaded only where something was."""
+        dynamo = sys.modules.get("torch._dynamo.utils")
+        return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
 
     def sync(self) -> None:
         """Torch on the CPU is synchronous."""
