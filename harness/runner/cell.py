@@ -201,8 +201,7 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
         "first_step_s": seconds[0],
         "waiting_s": answer.body["waited_s"],
     }
-    if "transfer_s" in answer.body:
-        draft.phases["transfer_s"] = answer.body["transfer_s"]
+    draft.phases |= {name: answer.body[name] for name in ("repeat_s", "transfer_s") if name in answer.body}
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
     finite = np.isfinite(answer.arrays["loss"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.store import Run
 from tests.conftest import VARIANTS, backends
 
 VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]
@@ -122,3 +123,21 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
     assert "Traceback" in (results / cells["raise"]["log"]).read_text()
     workers_seen = json.loads((results / "run.json").read_text())["workers"]
     assert [worker["imports"] for worker in workers_seen.values()] == [1]
+
+
+def test_a_spawned_cell_is_the_forked_one_bit_for_bit_and_its_death_is_told_alike(qparity, mischief):
+    file, runs = scenario(mischief, "kill", "well"), {}
+    for isolation, keep in (("spawn", "kill or well"), ("fork", "well")):
+        results = mischief / isolation
+        qparity("run", file, "--results", results, "--isolation", isolation, "-k", keep, "--no-timing")
+        runs[isolation] = Run.load(next(results.glob("*/run.json")).parent)
+    assert nothing_left()
+    ((cell, forked),) = runs["fork"].outcomes().items()
+    outcomes = runs["spawn"].outcomes()
+    spawned = outcomes.pop(cell)
+    assert [(each["isolation"], each["status"]) for each in (forked, spawned)] == [("fork", "ok"), ("spawn", "ok")]
+    one, other = (run.trace(cell) for run in runs.values())
+    assert one.keys() == other.keys()
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+    ((status, reason),) = ((each["status"], each["reason"]) for each in outcomes.values())
+    assert (status, reason) == ("crashed", "killed by SIGKILL")
