@@ -10,20 +10,7 @@ from harness.report.html import render
 from harness.summary.compare import compare
 from tests.report.run_builder import build_run, build_view, hostile_view, many
 
-CHARTS = {"loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases", "memory", "pareto", "total"}
-    "loss",
-    "forward",
-    "gradient",
-    "update",
-    "bits",
-    "curve",
-    "fit",
-    "phases",
-    "memory",
-    "pareto",
-    "total",
-    "ratios",
-]
+CHARTS = ("loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases", "memory", "pareto", "total")
 CONTRAST = """() => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
   const over = (top, below) => top.slice(0, 3).map((c, i) => c * (top[3] ?? 1) + below[i] * (1 - (top[3] ?? 1)));
