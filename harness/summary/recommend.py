@@ -37,7 +37,7 @@ class Advice:
 
     @property
     def conditions(self) -> str:
-        """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): a step at least ...`."""
+        """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
         timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
         span = low if low == high else f"{low} to {high}"
