@@ -29,8 +29,6 @@ def machine(monkeypatch, tmp_path):
     def make(packages, driver):
         cuda = None if "+cpu" in packages["torch"] else "13.0"
         (tmp_path / "version.py").write_text(f"cuda: Optional[str] = {cuda!r}\n")
-            f"cuda: Optional[str] = {None if '+cpu' in packages['torch'] else '13.0'!r}\n"
-        )
         spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
         monkeypatch.setattr(accelerator.importlib.util, "find_spec", lambda name: spec)
         monkeypatch.setattr(accelerator, "version_of", packages.get)
