@@ -64,10 +64,10 @@ def write(folder: Path, cells: int) -> Run:
     return run
 
 
-def measure(*arguments: str) -> tuple[float, int, int]:
-    """Seconds, peak bytes and exit code of a command of ours."""
+def measure(*arguments: str) -> tuple[float, float, int, int]:
+    """Seconds on the clock, seconds of processor, peak bytes and exit code of a command of ours."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    start, peak = time.perf_counter(), 0
+    start, peak, before = time.perf_counter(), 0, os.times()
     process = psutil.Popen(
         [sys.executable, "-m", "harness.cli", *arguments], env=environment, stdout=subprocess.DEVNULL
     )
@@ -77,7 +77,9 @@ def measure(*arguments: str) -> tuple[float, int, int]:
         except psutil.NoSuchProcess:
             break
         time.sleep(0.05)
-    return time.perf_counter() - start, peak, process.wait()
+    code, after = process.wait(), os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - start, cpu, peak, code
 
 
 def main() -> None:
@@ -92,8 +94,9 @@ def main() -> None:
         print(f"{options.cells} cells written in {time.perf_counter() - start:.0f} s")
         html = folder / "report.html"
         for command in (["check", str(run.path)], ["report", str(run.path), "-o", str(html)]):
-            seconds, peak, code = measure(*command)
-            print(f"{command[0]:7} {seconds:6.1f} s, {peak / 1e6:5.0f} MB at its peak, exit code {code}")
+            seconds, cpu, peak, code = measure(*command)
+            used = f"{seconds:6.1f} s ({cpu:.1f} s of processor), {peak / 1e6:5.0f} MB at its peak"
+            print(f"{command[0]:7} {used}, exit code {code}")
         print(f"report.html {html.stat().st_size / 1e6:.1f} MB")
 
 

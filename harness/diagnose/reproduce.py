@@ -71,7 +71,7 @@ def reproduce(run: Run, subject: Subject) -> str:
         versions=shown or "unknown versions",
         backend=variant.backend,
         hide=""
-        if variant.accelerator == "gpu" or subject.scenario.device in GPU_DEVICES
+        if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
         else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
         imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,

@@ -48,7 +48,7 @@ class PhaseTable:
 def series(view: RunView) -> dict[str, dict[str, Any]]:
     """Cell id -> {steps, stages: {stage: {d, t, b, over}}, loss, fit: {x, y, p}}.
 
-    d and t are residual and tolerance in hundredths of a decade (`_decades`), b effective bits, over the place in
+    d and t are residual and tolerance in hundredths of a decade (`_decades`), b whole effective bits, over the place in
     these lists of the first step over tolerance (or -1). A tolerance that is the same at all steps is one number.
     Where there are too many cells, the scenarios in which nothing is unexpected go without.
     """
@@ -65,6 +65,15 @@ def phases(view: RunView) -> PhaseTable:
         mine = [cell.phases for cell in view.cells if cell.variant == variant and cell.speed == "plain"]
         medians.append((variant, tuple(_median(table.get(name) for table in mine) for name in names)))
     return PhaseTable(names, tuple(medians), tuple(cell for cell in view.cells if cell.phases)[:MOST_ROWS])
+
+
+def rounded(document: Any, digits: int = 6) -> Any:
+    """A JSON document with no more digits than anyone reads: a quarter of its size."""
+    if isinstance(document, float):
+        return float(f"{document:.{digits}g}")
+    if isinstance(document, dict):
+        return {key: rounded(value, digits) for key, value in document.items()}
+    return [rounded(value, digits) for value in document] if isinstance(document, list) else document
 
 
 def thin(worst: np.ndarray, most: int = MOST_STEPS) -> np.ndarray:
@@ -100,7 +109,7 @@ def _stage(stage: Series, kept: np.ndarray) -> dict[str, Any]:
     return {
         "d": _decades(stage.residual[kept]),
         "t": tolerance[0] if len(set(tolerance)) == 1 else tolerance,
-        "b": _short(stage.effective_bits[kept]),
+        "b": _short(np.rint(stage.effective_bits[kept])),
         "over": int(over[0]) if len(over) else -1,
     }
 

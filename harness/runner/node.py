@@ -139,7 +139,7 @@ _standing: dict[tuple[Any, ...], tuple[Pool, dict[str, dict[str, Any]]]] = {}
 
 
 async def _pool(options: Options) -> tuple[Pool, dict[str, dict[str, Any]]]:
-    """The node's servers, and what they said of themselves; other threads or interpreters replace them."""
+    """The node's servers, and what they said of themselves; those of other options are replaced."""
     wanted = options.threads, options.isolation, *sorted(options.interpreters.items())
     if wanted not in _standing:
         for pool, _ in _standing.values():

@@ -81,9 +81,9 @@ def test_the_word_is_that_of_the_exit_code(tmp_path, fault, word):
 def test_the_recommendation_names_a_variant_only_where_the_data_do(tmp_path):
     options = {"scenarios": ("s",), "variants": ("torch", "jax-jit")}
     said = Page(render(build_view(tmp_path / "a", speeds={"torch": 1.0, "jax-jit": 0.1}, **options)))
-    assert "jax-jit everywhere: a step at least 9" in said.text
+    assert "jax-jit wherever it was timed (1 timed scenario): a step at least 9" in said.text
     silent = Page(render(build_view(tmp_path / "b", speeds={"torch": 1.0, "jax-jit": 1.0}, **options)))
-    assert "No recommendation: everywhere: " in silent.text
+    assert "No recommendation: wherever it was timed: " in silent.text
     assert "cannot be told apart" in silent.text
     untimed = Page(render(build_view(tmp_path / "c", **options)))
     assert "No recommendation: nothing was timed" in untimed.text
