@@ -10,6 +10,7 @@ import pytest
 
 from harness.store import Run
 from harness.summary import judgements
+from harness.worker import accelerator
 from tests.conftest import ROOT, VARIANTS, backends, variants
 
 EAGER_AND_JIT = [v for b in backends() for v in VARIANTS[b] if v in ("tf", "torch", "jax", "jax-jit")]
@@ -151,6 +152,20 @@ def test_shuffled_batches_come_in_the_shipped_order(tmp_path, qparity):
     assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(7), (3, 1)))
     assert not np.array_equal(order[0], order[1])
     assert outcome["fit"]["max_weight_difference"] < 1e-10  # jax-jit: another program, other rounding; else 0
+
+
+@pytest.mark.skipif(accelerator.driver() is not None, reason="this machine has a GPU")
+def test_without_a_gpu_every_cell_for_one_says_what_its_own_backend_lacks(tmp_path, qparity):
+    names = [f"{VARIANTS[backend][0]}@gpu" for backend in backends()]
+    devices = '[matrix]\ndevice = ["default.qubit", "lightning.gpu"]\n'
+    (tmp_path / "gpu.toml").write_text(f"variants = {json.dumps(names)}\n{devices}")
+    done = qparity("run", "gpu.toml", "--no-timing", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = Run.load(tmp_path / "results" / done.stdout.splitlines()[-1])
+    outcomes = list(run.outcomes().values())
+    assert {(each["status"], each["isolation"]) for each in outcomes} == {("unsupported", "spawn")}
+    assert len({each["reason"] for each in outcomes}) == 2 * len(names)
+    assert all("no NVIDIA driver" in each["reason"] for each in outcomes)
 
 
 def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):
