@@ -117,7 +117,7 @@ def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, 
 def refuse_what_cannot_fit(cell: Cell, memory_bytes: int | None) -> None:
     """Raise CellEnded where the states of one step alone are more than the memory allowed."""
     least = memory.least_bytes(cell.scenario)
-    if memory_bytes is not None and least > memory_bytes and cell.variant.accelerator == "cpu":
+    if memory_bytes is not None and least > memory_bytes and not cell.on_gpu:
         needed, allowed = memory.words(least), memory.words(memory_bytes)
         raise CellEnded("unsupported", f"needs at least {needed} of memory for its states: {allowed} may be used")
 
@@ -139,8 +139,7 @@ async def _drive(
     draft.phases["import_s"] = server.about["import_s"]
     log.unlink(missing_ok=True)
     start = time.perf_counter()
-    on_cpu = cell.variant.accelerator == "cpu"
-    child = await server.child(cell.id, log, cpus, memory_bytes if on_cpu else None)
+    child = await server.child(cell.id, log, cpus, None if cell.on_gpu else memory_bytes)
     draft.phases["spawn_s"] = time.perf_counter() - start
     try:
         await prepare(child, block, cell, inputs, tell, draft)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.store import Run
 
 if TYPE_CHECKING:
-    from harness.parity import Judgement
+    from harness.parity import Judgement, Observation
 
 
 MANY = 200
@@ -50,25 +50,25 @@ def _judge_shared(number: int) -> "dict[str, Judgement]":
 
 def judge_block(run: Run, block: dict[str, Any]) -> "dict[str, Judgement]":
     """Judge one scenario's cells: `block` is {scenario, cells: [{id, variant}]} of the plan."""
-    from harness.parity import Judgement, Observation, Verdict, judge  # the oracle takes a moment to import
+    from harness.parity import Judgement, Verdict, judge  # the oracle takes a moment to import
 
-    program = run.program(block["scenario"]["name"])
-    observations = []
-    for cell in block["cells"]:
-        outcome = run.outcome(cell["id"])
-        if outcome is None:
-            continue
-        observations.append(
-            Observation(
-                outcome=outcome,
-                trace=run.trace(cell["id"]),
-                expected=outcome.get("expected") or {},
-                program=program,
-            )
-        )
+    observations = observations_of(run, block)
     try:
         return judge(observations)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # a run folder may come from anywhere: what cannot be judged is said so, and is never a pass
         why = f"not compared: what was recorded cannot be judged ({type(error).__name__}: {error})"
         return {observation.cell: Judgement(Verdict.NOT_COMPARED, why) for observation in observations}
+
+
+def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
+    """All cells of a block that have an outcome, as the judge sees them."""
+    from harness.parity import Observation
+
+    program = run.program(block["scenario"]["name"])
+    outcomes = [(cell["id"], run.outcome(cell["id"])) for cell in block["cells"]]
+    return [
+        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, program)
+        for cell_id, outcome in outcomes
+        if outcome is not None
+    ]
