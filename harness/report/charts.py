@@ -213,7 +213,7 @@ def _pareto(variants: Sequence[str]) -> alt.Chart:
         .mark_point(filled=True)
         .encode(
             alt.X("step:Q", title="seconds a step", scale=alt.Scale(type="log"), axis=_decades("~s")),
-            alt.Y("shown:Q", title="bits", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
+            alt.Y("shown:Q", title="bits", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, tickMinStep=1)),
             _colour(variants),
             shape=_shape(variants),
             size=alt.condition("datum.scenario == scenario", alt.value(110), alt.value(36)),

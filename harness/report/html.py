@@ -69,12 +69,12 @@ def _speed(view: RunView) -> dict[str, Any]:
     reference = next((cell.timing.reference for cell in view.cells if cell.timing), None)
     every = ({str(reference): Interval(1.0, 1.0, 1.0)} | means) if means else {}
     ranked = sorted(every.items(), key=lambda item: item[1].estimate)
-    lanes = {variant for variant in every}
-    shared = [s for s in timed if all((c := view.cell(s, v)) and c.timing and c.mark == "pass" for v in lanes)]
+    shared = [s for s in timed if all((c := view.cell(s, v)) and c.timing and c.mark == "pass" for v in every)]
+    tied = [name for name, ratio in ranked[1:] if ratio.low <= ranked[0][1].high]
     spread = ranked[-1][1].estimate / ranked[0][1].estimate if ranked else None
     return {
-        "overall": means, "timed": timed, "reference": reference, "fastest": ranked[0] if ranked else None,
-        "spread": spread, "shared": shared,
+        "overall": means, "timed": timed, "reference": reference, "spread": spread, "shared": shared,
+        "fastest": ranked[0] if ranked else None, "tied": tied,
     }  # fmt: skip
 
 

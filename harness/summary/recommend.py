@@ -25,7 +25,8 @@ class Advice:
     """One variant for some scenarios.
 
     `faster` is how many times the next best variant's step takes at least, smallest and largest over the scenarios;
-    from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead.
+    from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead. `unstable` says
+    that one of these times was measured on a disturbed machine.
     """
 
     variant: str
@@ -34,6 +35,7 @@ class Advice:
     faster: tuple[float, float]
     steps: int
     before: str | None
+    unstable: bool = False
 
     @property
     def conditions(self) -> str:
@@ -46,7 +48,7 @@ class Advice:
             steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
             text += f", and its slower start has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
-        return text
+        return text + ("; some of these times are marked unstable" if self.unstable else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +131,13 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
         others = [cell for cell in _candidates(cells) if cell is not winner]
         factors.append(min(_ratio(cell).low for cell in others) / _ratio(winner).high)
         steps = max(steps, *(_pays_from(winner, other) for other in others))
+    unstable = any(cell.timing and cell.timing.unstable for cells in scenarios for cell in _candidates(cells))
+    faster = min(factors), max(factors)
     if steps < FEW:
-        return Advice(variant, where, len(scenarios), (min(factors), max(factors)), 1, None)
+        return Advice(variant, where, len(scenarios), faster, 1, None, unstable)
     early = {min(_candidates(cells), key=lambda cell: _total_s(cell, steps / 10)).variant for cells in scenarios}
     before = early.pop() if len(early) == 1 else None
-    return Advice(variant, where, len(scenarios), (min(factors), max(factors)), _round_up(steps), before)
+    return Advice(variant, where, len(scenarios), faster, _round_up(steps), before, unstable)
 
 
 def _pays_from(winner: CellView, other: CellView) -> float:

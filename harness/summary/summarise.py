@@ -40,10 +40,10 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     files = {block["scenario"]["name"]: block.get("source") for block in run.record["plan"]["blocks"]}
     for scenario, cell_id, variant in run.planned():
         judgement = judgements.get(cell_id)
-        expectation = gate.of(scenario["name"], variant, versions_of(run, cell_id))
+        known = gate.of(scenario["name"], variant, versions_of(run, cell_id)) if gate.expectations else None
         source = files.get(scenario["name"])
         mine = (str(source),) if source else sources
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, expectation))
+        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, known))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
         if found := _programs(cells[-1].resolved):

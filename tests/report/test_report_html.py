@@ -85,6 +85,8 @@ def test_the_recommendation_names_a_variant_only_where_the_data_do(tmp_path):
     silent = Page(render(build_view(tmp_path / "b", speeds={"torch": 1.0, "jax-jit": 1.0}, **options)))
     assert "No recommendation: wherever it was timed: " in silent.text
     assert "cannot be told apart" in silent.text
+    assert "not told apart" in silent.text
+    assert "not told apart" not in said.text
     untimed = Page(render(build_view(tmp_path / "c", **options)))
     assert "No recommendation: nothing was timed" in untimed.text
 

@@ -73,3 +73,20 @@ def test_other_devices_get_answers_of_their_own(tmp_path, monkeypatch):
         ("jax-jit", "with default.qubit"), ("torch", "with lightning.qubit"),
     ]  # fmt: skip
     assert found.silent == ("with default.mixed: tf and torch cannot be told apart (c)",)
+
+
+def test_times_of_a_disturbed_machine_are_said_to_be_so(tmp_path, monkeypatch):
+    from tests.report import run_builder
+
+    rounds = run_builder._rounds
+
+    def starved(speeds):
+        document = rounds(speeds)
+        for each in document["rounds"]:
+            each["samples"]["tf"]["cpu_s"] /= 5
+        return document
+
+    monkeypatch.setattr(run_builder, "_rounds", starved)
+    (advice,) = advise(tmp_path).advice
+    assert advice.unstable
+    assert advice.conditions.endswith("some of these times are marked unstable")
