@@ -33,10 +33,10 @@ def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
     """All cells of a block that have an outcome, as the judge sees them."""
     from harness.parity import Observation
 
-    program = run.program(block["scenario"]["name"])
+    program, family = run.program(block["scenario"]["name"]), sum(bool(s["shots"]) for s, _, _ in run.planned())
     outcomes = [(cell["id"], run.outcome(cell["id"])) for cell in block["cells"]]
     return [
-        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, program)
+        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, program, max(family, 1))
         for cell_id, outcome in outcomes
         if outcome is not None
     ]
