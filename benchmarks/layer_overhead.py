@@ -3,13 +3,14 @@
     python benchmarks/layer_overhead.py [-v torch -v jax-jit] [--seconds 30] [--update docs/layer.md]
 
 4 wires, 3 layers, batches of 32, default.qubit with backprop, float64, Adam, 40 steps an epoch. Each variant has a
-process of its own, bound to one core. In it one `fit` runs, and after each of its epochs the loop takes as many steps:
+process of its own, with one thread. In it one `fit` runs, and after each of its epochs the loop takes as many steps:
 every round yields a pair, so that what slows the machine slows both. The loop uses the framework's own means, is given
 ready batches on the device, and reads nothing back but the last loss. TensorFlow's graph modes are also compared with
 the eager loop, in the same rounds.
 
-Both clocks are read. The targets are held by CPU time: neither side waits for anything, so that on a machine of one's
-own it is the wall time, and on a shared one it is what is left of it when the others are taken out.
+Both clocks are read, and the targets are held by CPU time: on a machine of one's own the two agree, on a shared one
+it is what is left when the others are taken out. The processes are not bound to a core: TensorFlow's `fit` on a single
+core now and then sleeps 0.3 s between epochs, which no clock but the wall shows.
 """
 
 from __future__ import annotations
@@ -117,8 +118,6 @@ def measure(name: str, seconds: float) -> dict[str, list[list[float]]]:
     from harness.worker import backends
 
     variant = Variant.parse(name)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.environ.update(backends.environment(variant.backend, "cpu", 1))
     backend = backends.load(variant.backend, "cpu", 1)
     backend.start("float64")

@@ -9,7 +9,7 @@ def main() -> None:
     """One script after the other, so that they do not disturb each other."""
     here = Path(__file__).parent
     for script in sorted(here.glob("*.py")):
-        if script.name != Path(__file__).name:
+        if script.name != Path(__file__).name and not script.name.startswith("_"):
             print(f"== {script.name}", flush=True)
             subprocess.run([sys.executable, script, *sys.argv[1:]], check=True)
 

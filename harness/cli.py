@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json as json_module
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from harness.runner.local import Options
+    from harness.runner.sweep import Engine
+    from harness.runner.timing import TimingOptions
     from harness.store import Run
     from harness.summary import RunView
+    from harness.summary.compare import Comparison
     from harness.summary.gate import Gate
 
 app = typer.Typer(
@@ -61,12 +67,23 @@ def run(
     results: Results = RESULTS,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Run only what this run has not finished.")] = None,
     force: Annotated[bool, typer.Option(help="Resume although the environment has changed.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Resume failed cells, too, not only missing ones.")] = False,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Cells side by side. Default: the cores.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, and cores, of each cell.")] = 1,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take.")] = 900.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take; stuck ones end sooner.")] = 900.0,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="For all cells together, such as 8G. Default: what is free."),
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="local|dask", help="This machine, or a cluster.")] = "local",
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler: tcp://host:8786.")] = None,
     python: Pythons = None,
+    isolation: Annotated[
+        str | None,
+        typer.Option(metavar="fork|spawn", help="How a cell gets its process. Default: forked, on a GPU spawned."),
+    ] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only the I-th of N parts of the sweep.")] = None,
     no_timing: Annotated[
         bool,
@@ -83,28 +100,43 @@ def run(
     from harness.report.live import live
     from harness.runner.begin import begin
     from harness.runner.local import Options
-    from harness.runner.sweep import sweep
+    from harness.runner.sweep import Halted, sweep
     from harness.runner.timing import TimingOptions
     from harness.scenario.load import load_files
     from harness.summary import summarise
 
+    if isolation not in (None, "fork", "spawn"):
+        raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
     options = Options(
-        threads=threads, timeout=timeout, interpreters=interpreters(python), **({"jobs": jobs} if jobs else {})
+        jobs=jobs,
+        threads=threads,
+        timeout=timeout,
+        interpreters=interpreters(python),
+        memory_bytes=memory_bytes(max_memory),
+        isolation=isolation,
     )
     timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
+    measured = None if no_timing else timing
+    driver = cluster_engine(engine, scheduler, options, measured)
     started, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)
+    halted = None
     with live(started) as listen:
-        complete = sweep(started, blocks, options, listen, None if no_timing else timing)
+        try:
+            complete = sweep(started, blocks, options, listen, measured, driver, retry)
+        except Halted as error:
+            complete, halted = False, error
     view = summarise(started)
     show_end(view)
     if not complete:
         again = f"qparity run {' '.join(map(str, scenarios))} --resume {started.id}"
-        typer.echo(f"interrupted; go on with: {again}", err=True)
+        typer.echo(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
     if report:
         typer.echo(f"report: {write_report(view, None)}")
     else:
         typer.echo(f"the HTML report: qparity report {started.id}")
     typer.echo(started.id)
+    if halted:
+        raise typer.Exit(3)
     raise typer.Exit(INTERRUPTED if not complete else view.exit_code if check else view.exit_code_of_run)
 
 
@@ -119,6 +151,15 @@ def check(
         str | None,
         typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
     ] = None,
+    max_slowdown: Annotated[
+        float | None, typer.Option(metavar="X", help="Fail if a variant is surely more than X times as slow.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="VARIANT", help="As slow as this variant. Default: the one timed most.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="RUN", help="As slow as in this run, on the same machine.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
@@ -127,11 +168,17 @@ def check(
     json: Json = False,
 ) -> None:
     """Judge a run. Exit code 0: as expected, 1: a disagreement, 3: something failed or nothing was compared."""
+    from harness.scenario.locate import line_in_file
     from harness.summary import annotations as annotation_lines
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    view = judged(results, run, gate(expectations, min_compared))
+    asked = gate(expectations, min_compared)
+    if max_slowdown is not None:
+        asked = with_slowdown(asked, results, max_slowdown, reference, base)
+    elif reference or base:
+        raise UsageProblem(f"--{'reference' if reference else 'base'}: expected together with --max-slowdown")
+    view = judged(results, run, asked)
     if junit:
         write(junit, junit_xml.render(view))
     if markdown:
@@ -141,7 +188,7 @@ def check(
     else:
         show_view(view)
         if annotations or os.environ.get("GITHUB_ACTIONS") == "true":
-            typer.echo("\n".join(annotation_lines.lines(view)))
+            typer.echo("\n".join(annotation_lines.lines(view, line_in_file)))
     raise typer.Exit(view.exit_code)
 
 
@@ -152,9 +199,26 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: reports/RUN.html.")
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write figures for papers instead: SVG, PNG, PDF.")
+    ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Write reports/index.html over all runs, and reports that are missing.")
+    ] = False,
 ) -> None:
     """Write the HTML report of a run: one file that opens offline."""
-    typer.echo(str(write_report(judged(results, run), output)))
+    from harness.report import figures as paper
+    from harness.report import index as all_runs
+
+    if index:
+        typer.echo(str(all_runs.write(results, output.parent if output else REPORTS)))
+        return
+    view = judged(results, run)
+    if figures:
+        for path in paper.write(view, figures):
+            typer.echo(str(path))
+    else:
+        typer.echo(str(write_report(view, output)))
 
 
 @app.command()
@@ -213,20 +277,24 @@ def doctor(
 def export(
     run: RunArgument = "latest",
     results: Results = RESULTS,
-    format: Annotated[str, typer.Option("--format", metavar="csv|json", help="One row a cell.")] = "csv",
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="csv, json or pytest-benchmark.")] = "csv",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: standard output.")
     ] = None,
 ) -> None:
-    """Export the cells of a run, with verdicts, as CSV or JSON."""
+    """Export the cells of a run, with verdicts, as CSV or JSON; their timed rounds as pytest-benchmark's JSON."""
     from harness.summary import csv as csv_view
     from harness.summary import json as json_view
 
-    if format not in ("csv", "json"):
-        raise UsageProblem(f"--format = {format!r}: expected csv or json")
-    view = judged(results, run)
-    as_json = json_module.dumps(json_view.document(view), indent=2) + "\n"
-    text = csv_view.render(view) if format == "csv" else as_json
+    if format not in ("csv", "json", "pytest-benchmark"):
+        raise UsageProblem(f"--format = {format!r}: expected csv, json or pytest-benchmark")
+    source = loaded(results, run)
+    view = judged_run(source)
+    if format == "csv":
+        text = csv_view.render(view)
+    else:
+        document = json_view.document(view) if format == "json" else benchmarks(source, view)
+        text = json_module.dumps(document, indent=2) + "\n"
     if output:
         write(output, text)
     else:
@@ -238,12 +306,18 @@ def compare(
     base: Annotated[str, typer.Argument(metavar="BASE", help="The run before: an id, a path, or `latest`.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The run after.")] = "latest",
     results: Results = RESULTS,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report of HEAD with what has changed since BASE.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what changed between two runs. Exit code 1 if a verdict got worse."""
     from harness.summary import compare as comparing
 
-    compared = comparing.compare(judged(results, base), judged(results, head))
+    view = judged(results, head)
+    compared = comparing.compare(judged(results, base), view)
+    if html:
+        write_report(view, html, compared)
     text = json_module.dumps(compared.document(), indent=2) if json else "\n".join(compared.lines())
     typer.echo(text)
     raise typer.Exit(compared.exit_code)
@@ -303,6 +377,23 @@ def reproduce(
 
 
 @app.command()
+def cluster(
+    nodes: Annotated[int, typer.Option(min=1, help="Dask workers, each with its share of the cores.")] = 2,
+    host: Annotated[str, typer.Option(help="Address the scheduler listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0: any free one.")] = 8786,
+) -> None:
+    """Run a Dask cluster on this machine until Ctrl-C, set up for `run --engine dask`."""
+    need_dask("qparity cluster")
+    from harness.runner.cluster import cluster as running
+
+    with running(nodes, host, port) as (address, processes):
+        typer.echo(f"qparity run SCENARIO... --engine dask --scheduler {address}")
+        for process in processes:
+            process.wait()
+    raise UsageProblem("qparity cluster: its nodes have ended")
+
+
+@app.command()
 def init(path: Annotated[Path, typer.Argument(help="The scenario file to write.")] = Path("scenario.toml")) -> None:
     """Write a commented scenario file to start from."""
     from harness.scenario.starter import STARTER
@@ -343,7 +434,9 @@ def main() -> None:
             error = UsageProblem(error.format_message())
         if isinstance(error, OSError):
             error = UsageProblem(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-        typer.echo(f"qparity: {error}", err=True)
+        from harness.scenario.errors import printable
+
+        typer.echo(f"qparity: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
 
 
@@ -370,6 +463,36 @@ def interpreters(pairs: list[str] | None) -> dict[str, str]:
     return found
 
 
+def memory_bytes(text: str | None) -> int | None:
+    """The value of --max-memory."""
+    from harness.runner.memory import parse_bytes
+
+    try:
+        return None if text is None else parse_bytes(text)
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"--max-memory = {text!r}: expected a size such as 512M or 8G") from None
+
+
+def cluster_engine(name: str, scheduler: str | None, options: Options, timing: TimingOptions | None) -> Engine | None:
+    """The engine that --engine names; None is the local one."""
+    if name not in ("local", "dask"):
+        raise UsageProblem(f"--engine = {name!r}: expected local or dask")
+    if (name == "dask") != bool(scheduler):
+        raise UsageProblem("--engine dask and --scheduler ADDRESS: expected both or neither")
+    if not scheduler:
+        return None
+    need_dask("--engine dask")
+    from harness.runner.dask import on_cluster
+
+    return partial(on_cluster, scheduler=scheduler, options=options, timing=timing)
+
+
+def need_dask(what: str) -> None:
+    """Say which extra is missing, if it is."""
+    if importlib.util.find_spec("distributed") is None:
+        raise UsageProblem(f"{what}: expected the package distributed (pip install 'qparity[dask]')")
+
+
 def gate(expectations: Path | None, min_compared: str | None) -> Gate:
     """What `check` holds against a run beside the scenarios' own expectations."""
     from harness.parity.expectation import load_expectations
@@ -382,11 +505,37 @@ def gate(expectations: Path | None, min_compared: str | None) -> Gate:
     return Gate(load_expectations(expectations) if expectations else (), floor)
 
 
+def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
+    """The gate with a largest slowdown, against a variant or a run."""
+    from dataclasses import replace
+
+    from harness.scenario.variant import Variant
+
+    if not most >= 1:
+        raise UsageProblem(f"--max-slowdown = {most}: expected a factor of 1 or more")
+    gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
+    return replace(gate, max_slowdown=most, base=judged(results, base, gate) if base else None)
+
+
 def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:
     """The run meant by a reference, judged."""
+    return judged_run(loaded(results, reference), gate)
+
+
+def judged_run(run: Run, gate: Gate | None = None) -> RunView:
+    """A loaded run, judged."""
     from harness.summary import summarise
 
-    return summarise(loaded(results, reference), gate=gate)
+    return summarise(run, gate=gate)
+
+
+def benchmarks(run: Run, view: RunView) -> dict[str, Any]:
+    """The timed rounds in pytest-benchmark's format, whose own package says what that is."""
+    try:
+        from harness.report import benchmark_json
+    except ModuleNotFoundError as error:
+        raise UsageProblem(f"--format = 'pytest-benchmark': {error.name} is not installed (pip install it)") from None
+    return benchmark_json.document(run, view)
 
 
 def loaded(results: Path, reference: str) -> Run:
@@ -416,12 +565,12 @@ def show_view(view: RunView) -> None:
     show(view, Console())
 
 
-def write_report(view: RunView, output: Path | None) -> Path:
-    """Write the HTML report and say where."""
+def write_report(view: RunView, output: Path | None, base: Comparison | None = None) -> Path:
+    """Write the HTML report, with what has changed since a base run, and say where."""
     from harness.report.html import render
 
-    target = output or REPORTS / f"{view.id}.html"
-    write(target, render(view))
+    target = output or REPORTS / f"{Path(view.id).name}.html"
+    write(target, render(view, base))
     return target
 
 

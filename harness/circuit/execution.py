@@ -9,10 +9,14 @@ Every cure here answers a fault seen on the real libraries; each has a test of i
 * A TensorFlow graph does not know the batch size of a partial batch, and PennyLane then reads the batch axis as a
   wire (with a batch of 2 silently wrong): the batch is padded to a static size.
 * What TensorFlow cannot trace at all runs as a Python function inside the graph.
+* On torch PennyLane starts a simulation with a state in main memory, which meets weights on a GPU and fails: what
+  it makes is made where the inputs lie.
+* PennyLane 0.45 asks `jax.core.is_concrete`, which JAX 0.11 has removed: it is put back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from dataclasses import dataclass
@@ -23,6 +27,7 @@ import pennylane as qml
 from keras import ops
 
 from harness.circuit.definition import BoundCircuit, CircuitError
+from harness.scenario.registry import GPU_DEVICES
 
 INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
@@ -98,6 +103,8 @@ class Executor:
     @functools.cached_property
     def qnode(self) -> Any:
         """The QNode over `(weights, inputs)`, broadcasting over the batch."""
+        if self.interface == "jax":
+            _restore_is_concrete()
         options = dict(self.diff_options)
         if self.diff_method == "hadamard":
             options.setdefault("aux_wire", self.function.wires)
@@ -110,10 +117,22 @@ class Executor:
         )
         return qnode if self.shots is None else qml.set_shots(qnode, self.shots)
 
+    @functools.cached_property
+    def simulated_on(self) -> str:
+        """`cpu`, `gpu`, or `framework`: where its tensors lie.
+
+        Only under backprop is the state of `default.*` a tensor of the framework; for all other methods PennyLane hands
+        NumPy numbers to the device, whatever the weights lie on.
+        """
+        if self.device_name in GPU_DEVICES:
+            return "gpu"
+        return "framework" if self.device_name.startswith("default.") and self._method == "backprop" else "cpu"
+
     def _run(self, weights: dict[str, Any], inputs: Any) -> Any:
-        if self._must_expand(inputs):
-            return self._stack(self._run_expanded(weights, inputs), inputs.shape[0])
-        return self._stack(self.qnode(weights, inputs), inputs.shape[0])
+        run = self._run_expanded if self._must_expand(inputs) else self.qnode
+        on_gpu = self.interface == "torch" and inputs.device.type != "cpu"
+        with inputs.device if on_gpu else contextlib.nullcontext():
+            return self._stack(run(weights, inputs), inputs.shape[0])
 
     def _run_expanded(self, weights: dict[str, Any], inputs: Any) -> list[Any]:
         """One circuit a sample, all executed together, built from the quantum function itself.
@@ -233,6 +252,15 @@ def _tf_eager() -> bool:
     import tensorflow as tf
 
     return bool(tf.executing_eagerly())
+
+
+def _restore_is_concrete() -> None:
+    """`jax.core.is_concrete` as it was: whether a value can be looked at while tracing."""
+    import jax
+
+    if jax.__version_info__ >= (0, 10):  # deprecated there, gone in 0.11
+        tracer = jax.core.Tracer
+        jax.core.is_concrete = lambda x: not isinstance(x, tracer) or x.to_concrete_value() is not None
 
 
 def _columns(result: Any) -> list[Any]:

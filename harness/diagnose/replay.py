@@ -104,7 +104,7 @@ async def session(
     fault = subject.observation.outcome.get("fault")
     if fault and variant == subject.observation.variant:
         body["fault"] = fault | {"step": 0}
-    server = await pool.server(Variant.parse(variant))
+    server = await pool.server(Variant.parse(variant), scenario.device)
     name = f"diagnose-{variant}-{scenario.device}-{scenario.diff_method}-{len(server.children)}"
     child = await server.child(name, pool.logs / f"{name}.log", None)
     try:

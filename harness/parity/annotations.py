@@ -16,7 +16,7 @@ COMPARED = ("predictions", "loss", "gradients", "new_weights")
 
 def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
     """All annotations of a cell."""
-    notes = [*_injected(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
+    notes = [*_injected(o), *_precision(o), *_repeat(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
     notes += [*_wide(found), *_coverage(o, found), *_sampling(o, found)]
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
@@ -44,6 +44,22 @@ def _injected(o: Observation) -> Iterator[str]:
     """A fault that was put in on purpose is never silent."""
     if fault := o.outcome.get("fault"):
         yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in fault.items())}"
+
+
+def _precision(o: Observation) -> Iterator[str]:
+    """A precision class below the declared one is never a silent allowance."""
+    if o.dtype == "float32" and (o.outcome.get("resolved", {}).get("flags") or {}).get("tf32"):
+        yield "precision class TF32: products of float32 matrices keep 11 bits (u = 2^-11)"
+
+
+def _repeat(o: Observation) -> Iterator[str]:
+    """Whether the audit, run twice, gave the same bits (asked on a GPU, where additions may be atomic)."""
+    repeat = o.outcome.get("audit", {}).get("repeat")
+    if repeat and repeat["bitwise"]:
+        yield "run twice: bitwise the same"
+    elif repeat:
+        name, size = max(repeat["differences"].items(), key=lambda each: each[1])
+        yield f"run twice: not bitwise the same, largest difference {size:.2g} ({name}): the order of additions varies"
 
 
 def _nonfinite(o: Observation) -> Iterator[str]:

@@ -128,7 +128,8 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     if a.loss == "mse" and a.targets.shape != predictions[0].shape:
         return []
     drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
-    low = tol.lower_unit(a.dtype, {}) or tol.unit(a.dtype)
+    flags = [o.outcome.get("resolved", {}).get("flags") or {} for o in (a, b)]
+    low = tol.lower_unit(a.dtype, {"tf32": any(each.get("tf32") for each in flags)}) or tol.unit(a.dtype)
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
     series = [
         _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),

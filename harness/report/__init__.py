@@ -1,5 +1,4 @@
-"""Rendering: a run's view as one self-contained HTML file."""
+"""Rendering: a run's view as one self-contained HTML file (`html.render`), and the live view of a sweep (`live`).
 
-from harness.report.html import render
-
-__all__ = ["render"]
+Nothing is imported here: a sweep shows its progress without loading what draws charts.
+"""

@@ -8,9 +8,9 @@ the only scripts that may run by their hash.
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -19,51 +19,74 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import charts, data, palette
+from harness.report import charts, circuit, data, palette
 from harness.summary import CellView, RunView, csv
 from harness.summary import json as summary_json
+from harness.summary.compare import Comparison, said
+from harness.summary.recommend import recommend
 from harness.summary.speeds import overall
 from harness.summary.words import number, seconds, size
 from harness.timing import Interval
 
 MOST_PAIRS = 200
+MOST_CHANGES = 200
 
 
-def render(view: RunView) -> str:
-    """The whole report as text, to be written as UTF-8."""
-    scripts = {"vega": _vega(), "app": _file("rows.js") + _file("app.js")}
-    return _environment().get_template("report.html.j2").render(
+def render(view: RunView, base: Comparison | None = None) -> str:
+    """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
+    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
+    axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
+    return environment().get_template("report.html.j2").render(
         view=view,
+        mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
+        recommendation=recommend(view),
+        base=base,
+        changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
         scripts={name: Markup(text) for name, text in scripts.items()},
-        style=Markup(_file("style.css") + palette.css(view.variants)),
+        style=Markup(file("style.css") + palette.css(view.variants)),
         policy=_policy(scripts.values()),
-        run_data=_embedded(summary_json.document(view)),
+        run_data=_embedded(data.rounded(summary_json.document(view))),
         series_data=_embedded(data.series(view)),
-        spec_data=_embedded(charts.specifications(view.variants)),
-        charts=charts.CHARTS,
+        spec_data=_embedded(charts.specifications(view.variants, axes)),
+        of_cell=charts.OF_CELL, of_scenario=charts.OF_SCENARIO, of_run=charts.OF_RUN,
+        of_growth=tuple(map(charts.growth, axes)),
         palette_data=_embedded(palette.for_charts(view.variants)),
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
+        circuits=_circuits(view),
         **_speed(view),
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
+        most_changes=MOST_CHANGES,
+        most_curves=data.MOST_CURVES,
     )  # fmt: skip
 
 
 def _speed(view: RunView) -> dict[str, Any]:
     """What the paired rounds say, if there were any: timed scenarios, their reference, overall ratios, the fastest."""
     means = overall(view.cells)
-    timed = [s for s in view.scenarios if any(c.scenario == s and c.timing for c in view.cells)]
-    reference = next((c.timing.reference for c in view.cells if c.timing), None)
-    ratios = {name: mean.estimate for name, mean in means.items()} | {reference: 1.0}
-    name = min(ratios, key=lambda variant: ratios[variant])
-    fastest = (name, means.get(str(name), Interval(1.0, 1.0, 1.0)))
-    return {"overall": means, "timed": timed, "reference": reference, "fastest": fastest}
+    timed = tuple(dict.fromkeys(cell.scenario for cell in view.cells if cell.timing))
+    reference = next((cell.timing.reference for cell in view.cells if cell.timing), None)
+    every = ({str(reference): Interval(1.0, 1.0, 1.0)} | means) if means else {}
+    ranked = sorted(every.items(), key=lambda item: item[1].estimate)
+    lanes = {variant for variant in every}
+    shared = [s for s in timed if all((c := view.cell(s, v)) and c.timing and c.mark == "pass" for v in lanes)]
+    spread = ranked[-1][1].estimate / ranked[0][1].estimate if ranked else None
+    return {
+        "overall": means, "timed": timed, "reference": reference, "fastest": ranked[0] if ranked else None,
+        "spread": spread, "shared": shared,
+    }  # fmt: skip
 
 
-def _interval(interval: Interval) -> str:
+def _circuits(view: RunView) -> circuit.Circuits:
+    found = circuit.circuits(view)
+    drawn = tuple(replace(each, svg=Markup(each.svg) if each.svg else None) for each in found.drawn)
+    return replace(found, drawn=drawn)
+
+
+def _interval(interval: Interval, unit: str = "×") -> str:
     """Such as `0.052× [0.049, 0.055]`."""
-    return f"{interval.estimate:.3g}× [{interval.low:.3g}, {interval.high:.3g}]"
+    return f"{interval.estimate:.3g}{unit} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
 def _ratio(cell: CellView | None) -> str:
@@ -82,18 +105,24 @@ def anchor(cell: CellView) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, with the filters they use."""
+    found = Environment(
         loader=PackageLoader("harness.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    environment.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
-    environment.filters |= {"ratio": _ratio, "interval": _interval}
-    return environment
+    found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
+    found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters |= {
+        "ratio": _ratio,
+        "interval": _interval,
+        "span": partial(_interval, unit=""),
+        "said": lambda cell: said(cell) if cell else "–",
+    }
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -104,7 +133,8 @@ def _vega() -> str:
 
 
 @lru_cache(maxsize=8)
-def _file(name: str) -> str:
+def file(name: str) -> str:
+    """A file beside the templates, as it is."""
     return resources.files("harness.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
@@ -141,9 +171,8 @@ def _machine(environment: Mapping[str, Any]) -> list[str]:
 
 
 def _depth(cell: CellView) -> str:
-    """How strong a pass's colour is: a class for each digit to spare, up to three."""
-    digits = -math.log10(cell.r) if cell.r else 3.0
-    return f"d{max(0, min(3, math.floor(digits)))}"
+    """How strong a pass's colour is: the more room is left below the tolerance, the stronger."""
+    return f"d{sum((cell.r or 0.0) < bound for bound in (0.75, 0.5, 0.1))}"
 
 
 def _label(cell: CellView) -> str:

@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from harness.runner import memory
 from harness.runner.inputs import Inputs, expected, starting_weights
+from harness.runner.patience import Patience
 from harness.runner.plan import Block, Cell
-from harness.runner.pool import Child, ChildDied, Pool, Unavailable, can_fork
+from harness.runner.pool import Child, ChildDied, Pool, ServerDied, Unavailable
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
 FAULT_VARIABLE = "QPARITY_FAULT"
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +63,63 @@ async def run_cell(
     cpus: list[int] | None,
     timeout: float,
     tell: Progress,
+    memory_bytes: int | None = None,
 ) -> CellResult:
-    """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too."""
-    draft = Draft(
-        {
-            "id": cell.id,
-            "scenario": cell.scenario.model_dump(mode="json"),
-            "variant": str(cell.variant),
-            "status": "ok",
-            "reason": None,
-            "log": f"logs/{cell.id}.log",
-            "isolation": "fork" if can_fork(cell.variant.accelerator) else "spawn",
-            "worker": str(pool.key(cell.variant)),
-        }
-    )
-    try:
-        async with asyncio.timeout(timeout):
-            await _drive(pool, block, cell, inputs, log, cpus, tell, draft)
-    except TimeoutError:
-        end(draft, "timeout", f"no end after {timeout:g} s")
-    except ChildDied as error:
-        end(draft, "crashed", str(error))
-    except ProtocolError as error:
-        end(draft, "crashed", f"the worker wrote garbage: {error}")
-    except (CellEnded, Unavailable) as error:
-        end(draft, error.status, str(error))
+    """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too.
+
+    A cell whose server dies under it starts again: others' deeds, or the system's, are not its outcome. One that kills
+    its server every time is not tried for ever.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        key = pool.key(cell.variant, cell.scenario.device)
+        draft = Draft(started(cell, str(key), pool.isolation(key)))
+        try:
+            async with asyncio.timeout(timeout) as clock:
+                patience = Patience(clock, timeout)
+
+                def heard(phase: str, step: int, patience: Patience = patience) -> None:
+                    patience.heard(step)
+                    tell(phase, step)
+
+                await _drive(pool, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
+        except TimeoutError:
+            end(draft, "timeout", patience.reason)
+        except ServerDied as error:
+            if attempt < ATTEMPTS:
+                continue
+            end(draft, "crashed", f"{error} {ATTEMPTS} times")
+        except ChildDied as error:
+            end(draft, "crashed", str(error))
+        except ProtocolError as error:
+            end(draft, "crashed", f"the worker wrote garbage: {error}")
+        except (CellEnded, Unavailable) as error:
+            end(draft, error.status, str(error))
+        break
     draft.outcome["phases"] = draft.phases
     return CellResult(draft.outcome, draft.trace, draft.program)
+
+
+def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
+    """The outcome of a cell of which nothing is known yet but where it runs, and how its process is made."""
+    return {
+        "id": cell.id,
+        "scenario": cell.scenario.model_dump(mode="json"),
+        "variant": str(cell.variant),
+        "status": "ok",
+        "reason": None,
+        "log": f"logs/{cell.id}.log",
+        "isolation": isolation,
+        "worker": worker,
+        "phases": {},
+    }
+
+
+def refuse_what_cannot_fit(cell: Cell, memory_bytes: int | None) -> None:
+    """Raise CellEnded where the states of one step alone are more than the memory allowed."""
+    least = memory.least_bytes(cell.scenario)
+    if memory_bytes is not None and least > memory_bytes and not cell.on_gpu:
+        needed, allowed = memory.words(least), memory.words(memory_bytes)
+        raise CellEnded("unsupported", f"needs at least {needed} of memory for its states: {allowed} may be used")
 
 
 async def _drive(
@@ -96,22 +129,26 @@ async def _drive(
     inputs: Inputs,
     log: Path,
     cpus: list[int] | None,
+    memory_bytes: int | None,
     tell: Progress,
     draft: Draft,
 ) -> None:
     tell("starting", 0)
-    server = await pool.server(cell.variant)
+    refuse_what_cannot_fit(cell, memory_bytes)
+    server = await pool.server(cell.variant, cell.scenario.device)
     draft.phases["import_s"] = server.about["import_s"]
     log.unlink(missing_ok=True)
     start = time.perf_counter()
-    child = await server.child(cell.id, log, cpus)
+    child = await server.child(cell.id, log, cpus, None if cell.on_gpu else memory_bytes)
     draft.phases["spawn_s"] = time.perf_counter() - start
     try:
         await prepare(child, block, cell, inputs, tell, draft)
         await audit(child, cell, inputs, tell, draft)
         if draft.outcome["status"] == "ok" and "fault" not in draft.outcome:
             await fit(child, tell, draft)
+        closing = time.perf_counter()
         await child.close()
+        draft.phases |= {"close_s": time.perf_counter() - closing, "wall_s": time.perf_counter() - start}
     except BaseException:
         await asyncio.shield(child.kill())
         raise
@@ -151,13 +188,21 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     """The recorded training."""
     shipped, draft.trace = draft.trace, None
     tell("audit", 0)
-    answer = checked(await child.request("audit", {}, shipped, lambda said: tell(said["phase"], said["step"])), "audit")
+    twice = {"repeat": cell.on_gpu}  # there the order of additions may differ from run to run
+    told = await child.request("audit", twice, shipped, lambda said: tell(said["phase"], said["step"]))
+    answer = checked(told, "audit")
     draft.trace = answer.arrays
     draft.outcome["audit"] = answer.body["audit"]
     draft.outcome["memory"] = answer.body["memory"]
     draft.outcome["resolved"]["flags"] = answer.body["flags"]
     seconds = answer.body["step_seconds"]
-    draft.phases |= {"audit_s": answer.body["audit_s"], "first_step_s": seconds[0]}
+    draft.phases |= {
+        "audit_s": answer.body["audit_s"],
+        "first_step_s": seconds[0],
+        "waiting_s": answer.body["waited_s"],
+    }
+    if "transfer_s" in answer.body:
+        draft.phases["transfer_s"] = answer.body["transfer_s"]
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
     finite = np.isfinite(answer.arrays["loss"])
@@ -173,7 +218,11 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     tell("fit", 0)
     answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
     epochs = answer.body["epoch_seconds"]
-    draft.phases |= {"fit_s": answer.body["fit_s"], "fit_first_epoch_s": epochs[0]}
+    draft.phases |= {
+        "fit_s": answer.body["fit_s"],
+        "fit_first_epoch_s": epochs[0],
+        "waiting_s": answer.body["waited_s"],
+    }
     if len(epochs) > 1:
         draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
     draft.outcome["memory"] = answer.body["memory"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.runner import memory
 from harness.runner.cell import CellResult, run_cell
 from harness.runner.events import CellProgress, Listener, WorkerStarted
 from harness.runner.inputs import make_inputs
@@ -20,14 +22,17 @@ from harness.runner.pool import Pool
 class Options:
     """How to execute cells.
 
-    `jobs` cells at a time, `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by backend or
-    backend@accelerator.
+    `jobs` cells at a time (None: one a core), `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by
+    backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free when the sweep starts);
+    `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
     """
 
-    jobs: int = field(default_factory=lambda: len(available_cores()))
+    jobs: int | None = None
     threads: int = 1
     timeout: float = 900.0
     interpreters: dict[str, str] = field(default_factory=dict)
+    memory_bytes: int | None = None
+    isolation: str | None = None
 
 
 Store = Callable[[Cell, CellResult], None]
@@ -46,14 +51,18 @@ async def run_blocks(
     listen: Listener,
     finished: Callable[[Block], None],
     afterwards: Afterwards = nothing,
+    standing: Pool | None = None,
 ) -> None:
     """Run every cell of the blocks; each result goes to `store` when it is there.
 
-    `afterwards` is given the pool and one group of cores when no cell runs any more: the time to measure.
+    `afterwards` is given the pool and one group of cores when no cell runs any more: the time to measure. A `standing`
+    pool is used and left running; else there is one for these blocks alone.
     """
-    cores = Cores(options.jobs, options.threads)
-    pool = Pool(logs, options.threads, options.interpreters, lambda *said: listen(WorkerStarted(*said)))
-    async with pool:
+    jobs = options.jobs or len(available_cores())
+    cores = Cores(jobs, options.threads, options.memory_bytes or memory.free_bytes())
+    told = options.threads, options.interpreters
+    own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
+    async with contextlib.nullcontext(standing) if standing else own as pool:
         async with asyncio.TaskGroup() as tasks:
             for block in blocks:
                 await cores.free()
@@ -76,7 +85,7 @@ async def run_block(
     inputs = make_inputs(block.scenario)
 
     async def one(cell: Cell) -> None:
-        async with cores.take() as cpus:
+        async with cores.take(memory.least_bytes(cell.scenario)) as cpus:
             result = await run_cell(
                 pool,
                 block,
@@ -86,6 +95,7 @@ async def run_block(
                 cpus,
                 options.timeout,
                 lambda phase, step: listen(CellProgress(cell, phase, step, cell.scenario.steps)),
+                cores.memory_bytes,
             )
             store(cell, result)
 
@@ -96,26 +106,37 @@ async def run_block(
 
 
 class Cores:
-    """The cores cells may use, handed out in groups of `threads`, first come first served."""
+    """The cores cells may use, handed out in groups of `threads`, first come first served, as far as memory goes."""
 
-    def __init__(self, jobs: int, threads: int) -> None:
+    def __init__(self, jobs: int, threads: int, memory_bytes: int) -> None:
         cores = available_cores()
         groups = [cores[i : i + threads] for i in range(0, len(cores) - threads + 1, threads)] or [cores]
         self._queue: asyncio.Queue[list[int]] = asyncio.Queue()
         for number in range(max(1, jobs)):
             self._queue.put_nowait(groups[number % len(groups)])
         self._waiting = 0
+        self.memory_bytes = memory_bytes
+        self._held = 0
+        self._freed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[list[int]]:
-        """Hold a group of cores."""
+    async def take(self, memory_bytes: int = 0) -> AsyncIterator[list[int]]:
+        """Hold a group of cores, and memory; what alone is too much is handed out alone, and refused by the cell."""
         self._waiting += 1
         try:
             group = await self._queue.get()
         finally:
             self._waiting -= 1
         try:
-            yield group
+            async with self._freed:
+                await self._freed.wait_for(lambda: not self._held or self._held + memory_bytes <= self.memory_bytes)
+                self._held += memory_bytes
+            try:
+                yield group
+            finally:
+                async with self._freed:
+                    self._held -= memory_bytes
+                    self._freed.notify_all()
         finally:
             self._queue.put_nowait(group)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.scenario.identity import cell_id, search_path, source_hash_of
 from harness.scenario.load import Block as LoadedBlock
+from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 
@@ -19,6 +20,11 @@ class Cell:
     id: str
     scenario: Scenario
     variant: Variant
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the framework runs on a GPU, or the simulator does by itself."""
+        return self.variant.accelerator == "gpu" or self.scenario.device in GPU_DEVICES
 
 
 @dataclass(frozen=True, slots=True)

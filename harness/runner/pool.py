@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import harness.worker
+from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
 from harness.worker.protocol import LENGTH, Message, decode_header, encode, header_length, to_array
 
@@ -54,9 +55,17 @@ class ServerKey:
     backend: str
     accelerator: str
     threads: int
+    simulator: str = ""
+    """A PennyLane device that runs on the GPU by itself, which the framework then leaves to it."""
 
     def __str__(self) -> str:
-        return f"{self.backend}@{self.accelerator}-{self.threads}t"
+        return f"{self.backend}@{self.accelerator}-{self.threads}t" + (f"+{self.simulator}" if self.simulator else "")
+
+    @property
+    def isolation(self) -> str:
+        """`fork` where a child may be forked from a server that has imported everything: on Linux, without a GPU."""
+        on_gpu = self.accelerator == "gpu" or self.simulator
+        return "fork" if sys.platform == "linux" and not on_gpu else "spawn"
 
 
 class Unavailable(Exception):
@@ -69,6 +78,13 @@ class Unavailable(Exception):
 
 class ChildDied(Exception):
     """A child ended without answering; the message says how."""
+
+
+class ServerDied(ChildDied):
+    """A child ended because its server did: the cell had no part in it, and may run again."""
+
+    def __init__(self) -> None:
+        super().__init__("its worker server died")
 
 
 class Child:
@@ -98,8 +114,7 @@ class Child:
             ProtocolError: what came back is not a message.
         """
         try:
-            for buffer in encode(Message(kind, body or {}, arrays or {})):
-                self.writer.write(buffer)
+            self.writer.writelines(encode(Message(kind, body or {}, arrays or {})))
             await self.writer.drain()
             while True:
                 message = await self._receive()
@@ -107,13 +122,12 @@ class Child:
                     return message
                 progress(message.body)
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise ChildDied(await self._how_it_ended()) from None
+            raise await self._how_it_ended() from None
 
     async def close(self) -> None:
         """Let the child end, kill it if it does not, and wait until it is gone."""
         with contextlib.suppress(ConnectionError, RuntimeError):
-            for buffer in encode(Message("close")):
-                self.writer.write(buffer)
+            self.writer.writelines(encode(Message("close")))
             self.writer.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
@@ -124,8 +138,7 @@ class Child:
         """TERM, a grace, KILL, to the child and everything it started."""
         self.writer.close()
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, sign)
+            kill_group(self.pid, sign)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
                 return
@@ -138,19 +151,19 @@ class Child:
             arrays[name] = to_array(await self.reader.readexactly(size), dtype, shape)
         return Message(kind, body, arrays)
 
-    async def _how_it_ended(self) -> str:
+    async def _how_it_ended(self) -> ChildDied:
         try:
             status = await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
         except TimeoutError:
-            return "the process closed its pipe"
+            return ChildDied("the process closed its pipe")
         if status is None:
-            return "its worker server died"
+            return ServerDied()
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"the process ended with exit code {status}"
+            return ChildDied(f"killed by {signal.Signals(-status).name}")
+        return ChildDied(f"the process ended with exit code {status}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Server:
     """A server process and the children it has forked."""
 
@@ -165,6 +178,7 @@ class Server:
 
         Raises:
             Unavailable: with the server's own reason.
+            ServerDied: before it said anything.
         """
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
@@ -172,6 +186,7 @@ class Server:
         environment |= dict.fromkeys(THREADS, str(self.key.threads))
         command = [self.key.interpreter, "-P", str(WORKER), "--backend", self.key.backend]
         command += ["--accelerator", self.key.accelerator, "--threads", str(self.key.threads)]
+        command += ["--simulator", self.key.simulator] if self.key.simulator else []
         command += ["--isolation", self.isolation, "--parent", str(os.getpid()), "--fd", str(theirs.fileno())]
         with self.log.open("ab") as log:
             try:
@@ -188,10 +203,11 @@ class Server:
                 raise Unavailable("failed", f"{self.key.interpreter}: {error.strerror}") from None
             finally:
                 theirs.close()
-        self.about = await self._packet() or {
-            "kind": "broken",
-            "reason": f"the worker server died (see {self.log.name})",
-        }
+        about = await self._packet()
+        if about is None:
+            await self.stop()
+            raise ServerDied
+        self.about = about
         if self.about["kind"] != "ready":
             await self.stop()
             status = "unsupported" if self.about["kind"] == "unavailable" else "failed"
@@ -203,13 +219,17 @@ class Server:
         """Whether it still serves."""
         return not self.listening.done()
 
-    async def child(self, cell: str, log: Path, cpus: list[int] | None) -> Child:
-        """A fresh process for a cell."""
+    async def child(self, cell: str, log: Path, cpus: list[int] | None, memory_bytes: int | None = None) -> Child:
+        """A fresh process for a cell, on these cores, with at most so much memory beyond what the server holds.
+
+        Raises:
+            ServerDied: before the process was there.
+        """
         ours, theirs = socket.socketpair()
         child = Child(ours, self, cell)
         self.children[cell] = child
         try:
-            request = json.dumps({"cell": cell, "log": str(log), "cpus": cpus}).encode()
+            request = json.dumps({"cell": cell, "log": str(log), "cpus": cpus, "memory_bytes": memory_bytes}).encode()
             socket.send_fds(self.control, [request], [theirs.fileno()])
         except OSError:
             self._lost(cell)
@@ -230,8 +250,7 @@ class Server:
             self.process.kill()
             await asyncio.to_thread(self.process.wait)
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            kill_group(pid)
 
     async def _packet(self) -> dict[str, Any] | None:
         try:
@@ -251,13 +270,20 @@ class Server:
                 if not child.exited.done():
                     child.exited.set_result(packet["status"])
                 del self.children[packet["cell"]]
+        if self.isolation == "spawn":  # its death is that of its one child
+            status = await asyncio.to_thread(self.process.wait)
+            for child in self.children.values():
+                if not child.exited.done():
+                    child.exited.set_result(status)
         for cell in list(self.children):
             self._lost(cell)
 
     def _lost(self, cell: str) -> None:
         child = self.children.pop(cell)
+        if hasattr(child, "pid"):
+            kill_group(child.pid)
         if not child.started.done():
-            child.started.set_exception(ChildDied("its worker server died"))
+            child.started.set_exception(ServerDied())
         if not child.exited.done():
             child.exited.set_result(None)
 
@@ -271,62 +297,100 @@ class Pool:
         threads: int,
         interpreters: dict[str, str],
         on_start: Callable[[str, str, dict[str, Any]], None] = lambda *_: None,
+        isolation: str | None = None,
     ) -> None:
         self.logs, self.threads, self.interpreters, self.on_start = logs, threads, interpreters, on_start
+        self._isolation = isolation
         self._servers: dict[ServerKey, asyncio.Task[Server]] = {}
+        self._spawned: set[Server] = set()
         self._starts: dict[ServerKey, int] = {}
+        self._stillborn: dict[ServerKey, int] = {}
+        self._refusals: dict[ServerKey, Unavailable] = {}
 
     async def __aenter__(self) -> Pool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        servers = []
+        servers = [*self._spawned]
         for task in self._servers.values():
             if task.done() and not task.cancelled() and task.exception() is None:
                 servers.append(task.result())
             task.cancel()
         await asyncio.gather(*(server.stop() for server in servers), return_exceptions=True)
 
-    def key(self, variant: Variant) -> ServerKey:
-        """The server a variant runs in."""
+    def key(self, variant: Variant, device: str = "") -> ServerKey:
+        """The server a variant runs in, with a PennyLane device."""
         named = f"{variant.backend}@{variant.accelerator}"
         interpreter = self.interpreters.get(named) or self.interpreters.get(variant.backend) or sys.executable
-        return ServerKey(interpreter, variant.backend, variant.accelerator, self.threads)
+        simulator = device if device in GPU_DEVICES else ""
+        return ServerKey(interpreter, variant.backend, variant.accelerator, self.threads, simulator)
 
-    async def server(self, variant: Variant) -> Server:
-        """The running server of a variant, started on first use and again (a few times) after a death.
+    def isolation(self, key: ServerKey) -> str:
+        """How children of a server are kept apart: as this pool was told, else as its platform and accelerator need."""
+        return self._isolation or key.isolation
+
+    async def server(self, variant: Variant, device: str = "") -> Server:
+        """The running server of a variant, started on first use and again after a death.
+
+        Where children are spawned, each call starts a server, which serves one; what cannot run is found out once.
 
         Raises:
             Unavailable: this backend cannot run here.
+            ServerDied: it was killed while it started; the next call starts another, a few times.
         """
-        key = self.key(variant)
+        key = self.key(variant, device)
+        if self.isolation(key) == "spawn":
+            return await self._spawn(key)
         task = self._servers.get(key)
-        if task is not None and task.done() and task.exception() is None and not task.result().alive:
-            if self._starts[key] >= MAX_STARTS:
-                raise Unavailable("crashed", f"the worker server died {MAX_STARTS} times")
-            task = None
-        if task is None:
-            self._starts[key] = self._starts.get(key, 0) + 1
-            task = self._servers[key] = asyncio.create_task(self._start(key))
+        if task is None or self._died(task):
+            if self._stillborn.get(key, 0) >= MAX_STARTS:
+                raise Unavailable("failed", f"the worker server died {MAX_STARTS} times (see server-{key}.log)")
+            task = self._servers[key] = asyncio.create_task(self._start(key, task))
         return await asyncio.shield(task)
 
-    async def _start(self, key: ServerKey) -> Server:
-        server = Server(key, self.logs / f"server-{key}.log", "fork" if can_fork(key.accelerator) else "spawn")
+    @staticmethod
+    def _died(task: asyncio.Task[Server]) -> bool:
+        """Whether a server has started and is gone; one that said why it cannot start is not tried again."""
+        if not task.done():
+            return False
+        return not task.result().alive if task.exception() is None else isinstance(task.exception(), ServerDied)
+
+    async def _spawn(self, key: ServerKey) -> Server:
+        if key in self._refusals:
+            raise self._refusals[key]
+        self._spawned = {server for server in self._spawned if server.alive}
+        try:
+            server = await self._start(key, None)
+        except Unavailable as error:
+            self._refusals[key] = error
+            raise
+        self._spawned.add(server)
+        return server
+
+    async def _start(self, key: ServerKey, before: asyncio.Task[Server] | None) -> Server:
+        if before is not None and before.exception() is None:
+            await before.result().stop()
+        self._starts[key] = self._starts.get(key, 0) + 1
+        server = Server(key, self.logs / f"server-{key}.log", self.isolation(key))
         self.on_start(str(key), "starting", {})
         try:
             await server.start()
         except Unavailable as error:
             self.on_start(str(key), "unavailable", {"reason": str(error)})
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ServerDied):
+                self._stillborn[key] = self._stillborn.get(key, 0) + 1
             if hasattr(server, "process"):
                 server.process.kill()
             raise
+        self._stillborn[key] = 0
         about = {k: v for k, v in server.about.items() if k != "kind"}
         self.on_start(str(key), "ready", {**about, "imports": self._starts[key]})
         return server
 
 
-def can_fork(accelerator: str) -> bool:
-    """Whether a child may be forked from a server that has imported everything: on Linux, without a GPU."""
-    return sys.platform == "linux" and accelerator == "cpu"
+def kill_group(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
+    """Signal a child with everything it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, sign)

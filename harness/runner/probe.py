@@ -24,20 +24,24 @@ from harness.scenario.variant import MODES, Variant
 DEVICES = ("default.qubit", "lightning.qubit", "default.mixed", "reference.qubit")
 METHODS = ("backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best")
 BACKENDS = ("tf", "torch", "jax", "tf@gpu", "torch@gpu", "jax@gpu")
+ON_GPU = "lightning.gpu"
 
 
 def backends(interpreters: dict[str, str]) -> dict[str, Any]:
-    """Start every backend once: what it says of itself, or why it cannot run here."""
+    """Start every backend once, and lightning.gpu: what each says of itself, or why it cannot run here."""
 
     async def ask() -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             async with Pool(Path(folder), 1, interpreters) as pool:
-                return [await one(pool, Variant.parse(name)) for name in BACKENDS]
+                rows = [await one(pool, Variant.parse(name)) for name in BACKENDS]
+                host = next((name for name, row in zip(BACKENDS, rows, strict=True) if row["status"] == "ok"), "torch")
+                simulator = await one(pool, Variant.parse(host), ON_GPU)
+                return [*rows, simulator | {"backend": ON_GPU, "accelerator": "gpu"}]
 
-    async def one(pool: Pool, variant: Variant) -> dict[str, Any]:
+    async def one(pool: Pool, variant: Variant, device: str = "") -> dict[str, Any]:
         row = {"backend": variant.backend, "accelerator": variant.accelerator}
         try:
-            server = await pool.server(variant)
+            server = await pool.server(variant, device)
         except Unavailable as error:
             return {**row, "status": error.status, "reason": str(error)}
         return {**row, "status": "ok", "reason": None, **{k: v for k, v in server.about.items() if k != "kind"}}

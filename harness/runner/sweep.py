@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from harness.runner.cell import CellResult
 from harness.runner.events import (
@@ -18,10 +21,75 @@ from harness.runner.events import (
     WorkerStarted,
 )
 from harness.runner.local import Options, run_blocks
+from harness.runner.machine import machine_rates
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool
 from harness.runner.timing import Lane, TimingOptions, time_block
 from harness.store import Run
+
+
+class Halted(Exception):
+    """The sweep cannot go on: results cannot be written, or the cluster is gone. What was finished is stored."""
+
+
+class Ledger:
+    """The run as an engine sees it: what is to do, and where every result goes as soon as it is there."""
+
+    def __init__(self, run: Run, blocks: Sequence[Block], listen: Listener, retry: bool) -> None:
+        self.run, self.blocks, self.listen = run, blocks, listen
+        missing = set(run.missing(retry))
+        left = [replace(block, cells=tuple(c for c in block.cells if c.id in missing)) for block in blocks]
+        self.left = [block for block in left if block.cells]
+        self._whole = {block.scenario.name: block for block in blocks}
+        listen(SweepStarted(tuple(blocks), tuple(c.id for b in blocks for c in b.cells if c.id not in missing)))
+
+    def store(self, cell: Cell, result: CellResult) -> None:
+        """A cell has ended."""
+        with self._writing():
+            if result.program is not None:
+                self.run.write_program(cell.scenario.name, result.program)
+            self.run.write_outcome(result.outcome, result.trace)
+        self.listen(CellFinished(cell, result.outcome))
+
+    def hear(self, event: Event) -> None:
+        """Something happened; what a worker says of itself is kept."""
+        if isinstance(event, WorkerStarted) and event.state == "ready":
+            self.update(workers={**self.run.record["workers"], event.key: event.about})
+        self.listen(event)
+
+    def update(self, **fields: Any) -> None:
+        """Replace top-level fields of `run.json`."""
+        with self._writing():
+            self.run.update(**fields)
+
+    def store_log(self, cell: Cell, content: bytes) -> None:
+        """What a cell printed, where it was not written to its log directly."""
+        with self._writing():
+            self.run.log_path(cell.id).write_bytes(content)
+
+    def finished(self, block: Block) -> None:
+        """All cells of a block have ended; `block` may hold those alone that were missing."""
+        self.listen(BlockFinished(self._whole[block.scenario.name]))
+
+    def untimed(self) -> list[Block]:
+        """Whole blocks without timed rounds."""
+        return [block for block in self.blocks if self.run.timing(block.scenario.name) is None]
+
+    def store_timing(self, block: Block, document: dict[str, Any]) -> None:
+        """The rounds of a block have been measured."""
+        with self._writing():
+            self.run.write_timing(block.scenario.name, document)
+        self.listen(BlockTimed(block))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Halted(f"{error.filename or self.run.path}: {error.strerror or error}") from None
+
+
+Engine = Callable[[Ledger], Coroutine[Any, Any, None]]
 
 
 def sweep(
@@ -30,66 +98,78 @@ def sweep(
     options: Options,
     listen: Listener = lambda _: None,
     timing: TimingOptions | None = None,
+    engine: Engine | None = None,
+    retry: bool = False,
 ) -> bool:
     """Run the cells of `blocks` that have no outcome in `run` yet, then time the blocks that have no rounds yet.
 
+    Args:
+        run: where everything is stored, as it comes.
+        blocks: whole blocks of the run's plan.
+        options: of the local engine.
+        listen: hears what happens.
+        timing: how to measure; None: nothing is timed.
+        engine: what executes the cells; the local machine if it is left out.
+        retry: run the cells again, too, that have an outcome but did not train to an end.
+
     Returns:
         True if everything was run, False after Ctrl-C: what was finished until then is stored.
+
+    Raises:
+        Halted: something outside the cells fails for good.
+        StoreError: another process writes this run.
     """
-    missing = set(run.missing())
-    left = [replace(block, cells=tuple(c for c in block.cells if c.id in missing)) for block in blocks]
-    left = [block for block in left if block.cells]
-    whole = {block.scenario.name: block for block in blocks}
-    done = tuple(cell.id for block in blocks for cell in block.cells if cell.id not in missing)
-    listen(SweepStarted(tuple(blocks), done))
+    with run.claimed():
+        try:
+            run.update(state="running")
+            ledger = Ledger(run, blocks, listen, retry)
+            asyncio.run((engine or partial(on_this_machine, options=options, timing=timing))(ledger))
+        except KeyboardInterrupt:
+            run.finish("interrupted")
+            return False
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # the disk may be full
+                run.finish("interrupted")
+            if halted := _first(error, Halted):
+                raise halted from None
+            raise
+        run.finish("finished")
+        return True
 
-    def store(cell: Cell, result: CellResult) -> None:
-        if result.program is not None:
-            run.write_program(cell.scenario.name, result.program)
-        run.write_outcome(result.outcome, result.trace)
-        listen(CellFinished(cell, result.outcome))
 
-    def hear(event: Event) -> None:
-        if isinstance(event, WorkerStarted) and event.state == "ready":
-            run.update(workers={**run.record["workers"], event.key: event.about})
-        listen(event)
+async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOptions | None) -> None:
+    """The engine of this machine: all cells side by side, then the timing of one block after the other."""
 
     async def time_all(pool: Pool, cpus: list[int]) -> None:
-        for block in blocks if timing else ():
-            lanes = lanes_of(run, block)
-            if timing and len(lanes) > 1 and run.timing(block.scenario.name) is None:
+        machine = None
+        for block in ledger.untimed() if timing else ():
+            lanes = lanes_of(ledger.run, block)
+            if timing and len(lanes) > 1:
+                machine = machine or machine_rates(cpus)
 
                 def tell(cell: Cell, done: int, most: int) -> None:
-                    listen(CellProgress(cell, "timing", done, most))
+                    ledger.listen(CellProgress(cell, "timing", done, most))
 
-                found = await time_block(pool, block, lanes, run.path / "logs", cpus, timing, tell)
-                run.write_timing(block.scenario.name, found)
-                listen(BlockTimed(block))
+                found = await time_block(pool, block, lanes, ledger.run.path / "logs", cpus, timing, tell)
+                ledger.store_timing(block, {**found, "machine": machine})
 
-    run.update(state="running")
-    try:
-        asyncio.run(
-            run_blocks(
-                left,
-                run.path / "logs",
-                options,
-                store,
-                hear,
-                lambda b: listen(BlockFinished(whole[b.scenario.name])),
-                time_all,
-            )
-        )
-    except KeyboardInterrupt:
-        run.finish("interrupted")
-        return False
-    except BaseException:
-        run.finish("interrupted")
-        raise
-    run.finish("finished")
-    return True
+    logs = ledger.run.path / "logs"
+    await run_blocks(ledger.left, logs, options, ledger.store, ledger.hear, ledger.finished, time_all)
 
 
 def lanes_of(run: Run, block: Block) -> list[Lane]:
     """The cells of a block worth timing: those that trained to the end, without a fault put in."""
     outcomes = [(cell, run.outcome(cell.id)) for cell in block.cells]
-    return [Lane(str(cell.variant), cell) for cell, o in outcomes if o and o["status"] == "ok" and "fault" not in o]
+    return [Lane(str(cell.variant), cell) for cell, outcome in outcomes if outcome and worth_timing(outcome)]
+
+
+def worth_timing(outcome: dict[str, Any]) -> bool:
+    """Whether a cell trained to the end, without a fault put in."""
+    return outcome["status"] == "ok" and "fault" not in outcome
+
+
+def _first(error: BaseException, kind: type[Exception]) -> BaseException | None:
+    """The first exception of a kind in what task groups raised."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, (_first(each, kind) for each in error.exceptions)), None)
+    return error if isinstance(error, kind) else None

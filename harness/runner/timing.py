@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy as np
 import psutil
 
 from harness.runner.cell import CellEnded, Draft, checked, prepare
+from harness.runner.condition import between, condition, sentinel
 from harness.runner.inputs import Inputs, make_inputs
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Child, ChildDied, Pool, Unavailable
@@ -110,13 +110,11 @@ async def time_block(
                             alive[lane] = child
                 await measure(alive, generation, cpus, options, record, start, tell)
                 for lane, child in list(alive.items()):
-                    await stopped(lane, child, options, record)
-    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+                    await stopped(lane, child, options, record, inference=generation == 0)
     return {
         "scenario": block.scenario.name,
         "cpus": cpus,
         "threads": len(cpus),
-        "frequency_mhz": frequency.current if frequency else None,
         "options": {name: getattr(options, name) for name in options.__slots__},
         "sentinel_s": record.sentinel_s,
         "lanes": {name: lane for name, lane in record.lanes.items() if lane["children"]},
@@ -139,22 +137,6 @@ def most_children() -> int:
     return int(0.8 * psutil.virtual_memory().available / CHILD_BYTES)
 
 
-def sentinel(cpus: list[int]) -> float:
-    """Seconds of a fixed small kernel on the cores that are measured: what else runs there shows in it."""
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    if before:
-        os.sched_setaffinity(0, cpus)
-    try:
-        start = time.perf_counter()
-        values = np.arange(20_000.0)
-        for _ in range(40):
-            values = np.sqrt(values * values + 1.0)
-        return time.perf_counter() - start
-    finally:
-        if before:
-            os.sched_setaffinity(0, before)
-
-
 async def started(
     pool: Pool,
     block: Block,
@@ -172,9 +154,11 @@ async def started(
     child = None
     try:
         async with asyncio.timeout(options.timeout):
-            server = await pool.server(cell.variant)
+            server = await pool.server(cell.variant, cell.scenario.device)
+            began = time.perf_counter()
             log = logs / f"{cell.id}.log"
             child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus)
+            spawn_s = time.perf_counter() - began
             await prepare(child, block, cell, inputs, lambda *_: None, draft)
             known = record.lanes.get(lane.name)
             body = {"stretch_s": options.stretch_s, "steps": known["steps"] if known else None}
@@ -201,7 +185,13 @@ async def started(
             "children": [],
         },
     )
-    lane_record.setdefault("starting", {}).update(build_s=draft.phases["build_s"], first_s=answer["first_s"])
+    build_s = draft.phases["build_s"]
+    lane_record["starting"] = {
+        "build_s": build_s,
+        "first_s": answer["first_s"],
+        "phases": {"spawn_s": spawn_s, "build_s": build_s},
+        "began": began,
+    }
     return child
 
 
@@ -220,7 +210,7 @@ async def measure(
         order = list(alive)[attempt % max(1, len(alive)) :] + list(alive)[: attempt % max(1, len(alive))]
         if not order:
             return
-        before = sentinel(cpus)
+        earlier, before = condition(cpus), sentinel(cpus)
         samples = {}
         for lane in order:
             tell(lane.cell, len(record.rounds), options.rounds)
@@ -239,7 +229,7 @@ async def measure(
                 "kept": not disturbed,
                 "order": [lane.name for lane in order],
                 "sentinel_s": [before, after],
-                "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+                **between(earlier, condition(cpus)),
                 "samples": samples,
             }
         )
@@ -251,16 +241,19 @@ async def measure(
             return
 
 
-async def stopped(lane: Lane, child: Child, options: TimingOptions, record: Record) -> None:
-    """End a child's `fit`; keep what starting it cost and whether it trained as its siblings did."""
+async def stopped(lane: Lane, child: Child, options: TimingOptions, record: Record, inference: bool = False) -> None:
+    """End a child's `fit`; keep what it cost, phase by phase, and whether it trained as its siblings did."""
     try:
         async with asyncio.timeout(options.timeout):
-            body = checked(await child.request("stop"), "time").body
+            body = checked(await child.request("stop", {"inference": inference}), "time").body
     except (TimeoutError, ChildDied, CellEnded, ProtocolError) as error:
         leave_out(lane, error, options, record)
         return
-    about = {key: body[key] for key in ("finite", "weights_sha256", "memory")}
-    record.lanes[lane.name]["children"].append(record.lanes[lane.name].pop("starting") | about)
+    about = {key: body[key] for key in ("finite", "weights_sha256", "recompilations", "inference_s", "memory")}
+    starting = record.lanes[lane.name].pop("starting")
+    about["wall_s"] = time.perf_counter() - starting.pop("began")
+    about["phases"] = starting["phases"] | body["phases"] | {"waiting_s": body["waited_s"]}
+    record.lanes[lane.name]["children"].append(starting | about)
 
 
 async def ended(child: Child) -> None:

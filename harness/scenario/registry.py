@@ -1,4 +1,4 @@
-"""The shipped circuits by name. A new one is one file in `harness/circuit/library` and one line here."""
+"""The shipped circuits by name (a new one: a file in `harness/circuit/library`, a line here), and GPU devices."""
 
 # name -> "module:function"; text, since the parent process must not import PennyLane
 CIRCUITS: dict[str, str] = {
@@ -15,3 +15,6 @@ CIRCUITS: dict[str, str] = {
         "deep",
     )
 }
+
+# PennyLane devices that simulate on a GPU whatever the framework runs on
+GPU_DEVICES = ("lightning.gpu",)

@@ -1,6 +1,11 @@
-"""Write a file whole or not at all: a reader, or a power cut, never meets half of one."""
+"""Write a file whole or not at all: a reader, or a power cut, never meets half of one.
+
+A JSON document carries the SHA-256 of its own bytes in its first line, so that a bit that flips on a disk or in a copy
+is seen. Who changes a document by hand takes that line out.
+"""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -33,8 +38,28 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a JSON object atomically. NaN and infinities become null: JSON has no word for them."""
-    text = json.dumps(_strict(document), indent=1, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    content = {key: value for key, value in document.items() if key != "sha256"}
+    text = json.dumps(_strict(content), indent=1, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, sealed(text.encode("utf-8", "backslashreplace") + b"\n"))
+
+
+SEAL = b'{"sha256": "%s",\n'
+_SEALED = len(SEAL) - 2 + 64
+
+
+def sealed(text: bytes) -> bytes:
+    """The text of a JSON object (`{`, then at least one entry) with the hash of the rest as its first entry."""
+    rest = text[1:].lstrip(b"\n")
+    return SEAL % hashlib.sha256(rest).hexdigest().encode() + rest
+
+
+def unbroken(content: bytes) -> bool:
+    """False if `content` was sealed and has changed since."""
+    head, rest = content[:_SEALED], content[_SEALED:]
+    start, end = SEAL.split(b"%s")
+    if not (head.startswith(start) and head.endswith(end)):
+        return True
+    return head == SEAL % hashlib.sha256(rest).hexdigest().encode()
 
 
 def _strict(value: Any) -> Any:

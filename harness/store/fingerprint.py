@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ FLAGS = (
 
 # What must be equal for two runs' cells to stand in one table.
 COMPARED = ("packages", "python", "platform", "cpu", "gpu", "flags")
+# What must be equal for their times to be compared.
+MACHINE = ("platform", "cpu", "gpu")
 
 
 def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
@@ -53,9 +56,14 @@ def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
     }
 
 
-def differences(base: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def machine_differences(base: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """As `differences`, of the machine alone."""
+    return differences(base, other, MACHINE)
+
+
+def differences(base: dict[str, Any], other: dict[str, Any], keys: Sequence[str] = COMPARED) -> list[str]:
     """One line an entry that differs, such as `packages.torch: 2.6.0 -> 2.7.0`; none: cells may be mixed."""
-    before, after = _flat(base), _flat(other)
+    before, after = _flat(base, keys), _flat(other, keys)
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())
@@ -63,9 +71,9 @@ def differences(base: dict[str, Any], other: dict[str, Any]) -> list[str]:
     ]
 
 
-def _flat(environment: dict[str, Any]) -> dict[str, Any]:
+def _flat(environment: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    for key in COMPARED:
+    for key in keys:
         value = environment.get(key)
         if isinstance(value, dict):
             flat |= {f"{key}.{name}": item for name, item in value.items()}

@@ -10,7 +10,8 @@ import hashlib
 import io
 import secrets
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from harness.store import atomic, schema, trust
+from harness.store import atomic, claim, schema, trust
 from harness.store.trust import StoreError
 
 if TYPE_CHECKING:
@@ -117,15 +118,33 @@ class Run:
         """Close the run as `finished` or `interrupted`."""
         self.update(state=state, finished=datetime.now(UTC).isoformat())
 
+    def claimed(self) -> AbstractContextManager[None]:
+        """Be the run's only writer; `StoreError` if another process is."""
+        return claim.claimed(self.path)
+
     # The plan
 
     def planned(self) -> list[tuple[dict[str, Any], str, str]]:
         """Every planned cell as (scenario, cell id, variant), in the order of the plan."""
         return list(trust.planned(self.record["plan"]))
 
-    def missing(self) -> list[str]:
-        """Ids of planned cells without a usable outcome: what a resume has still to do."""
-        return [cell_id for _, cell_id, _ in self.planned() if self.outcome(cell_id) is None]
+    def missing(self, retry: bool = False) -> list[str]:
+        """Ids of planned cells without a usable outcome, or gate program: what a resume has still to do.
+
+        With `retry` also those that did not train to an end (`failed`, `timeout`, `crashed`, `unsupported`).
+        """
+        enough = ("ok", "diverged") if retry else trust.STATUSES
+        found = []
+        programs: dict[str, bool] = {}
+        for scenario, cell_id, _ in self.planned():
+            outcome = self.outcome(cell_id)
+            if outcome is not None and outcome["status"] in enough:
+                name = scenario["name"]
+                if not outcome.get("program") or programs.setdefault(name, self.program(name) is not None):
+                    continue
+                programs[name] = True  # this cell writes it anew
+            found.append(cell_id)
+        return found
 
     # Cells
 
@@ -158,8 +177,8 @@ class Run:
         found = ((cell_id, self.outcome(cell_id)) for _, cell_id, _ in self.planned())
         return {cell_id: outcome for cell_id, outcome in found if outcome is not None}
 
-    def trace(self, cell_id: str) -> Trace | None:
-        """The recorded arrays of a cell in their native dtypes, or None where there are none."""
+    def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
+        """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
         outcome = self.outcome(cell_id)
         if outcome is None or not outcome.get("trace"):
             return None
@@ -168,7 +187,7 @@ class Run:
             return None
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+                return {name: archive[name] for name in archive.files if only is None or name in only}
         except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
             self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
             return None

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.store import atomic
+
 CELL_ID = re.compile(r"[0-9a-f]{16}")
 SCENARIO_NAME = re.compile(r"[A-Za-z0-9._-]+")
 STATUSES = ("ok", "failed", "timeout", "crashed", "unsupported", "diverged")
@@ -81,9 +83,13 @@ def _matches(pattern: re.Pattern[str], value: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """A file's JSON value. Raises `OSError`, or `ValueError` with one line."""
+    """A file's JSON value, without its seal. Raises `OSError`, or `ValueError` with one line."""
+    content = path.read_bytes()
+    if not atomic.unbroken(content):
+        raise ValueError("is truncated or changed (not the hash in its first line)")
     try:
-        return json.loads(path.read_bytes().decode("utf-8"))
+        found = json.loads(content.decode("utf-8"))
+        return {key: value for key, value in found.items() if key != "sha256"} if isinstance(found, dict) else found
     except json.JSONDecodeError as error:
         raise ValueError(f"is not whole JSON (line {error.lineno}: {error.msg})") from None
     except UnicodeDecodeError:

@@ -1,21 +1,30 @@
 """GitHub workflow annotations: one line for each cell that is against expectation."""
 
-from harness.summary.view import RunView
+from collections.abc import Callable
+
+from harness.summary.view import CellView, RunView
+
+KINDS = {"fail": "error", "error": "error", "uncompared": "warning"}
 
 
-def lines(view: RunView) -> list[str]:
-    """`::error file=...,title=...::message` lines, `::warning` for cells that were not compared.
+def lines(view: RunView, line_of: Callable[[str, str], int | None] = lambda file, scenario: None) -> list[str]:
+    """`::error file=...,line=...,title=...::message` lines, `::warning` for cells that were not compared.
 
-    The file is named where the run has only one: the plan does not say which scenario came from which.
+    `line_of` finds the line of a scenario in its file.
     """
-    file = f"file={_property(view.sources[0])}," if len(view.sources) == 1 else ""
-    kinds = {"fail": "error", "error": "error", "uncompared": "warning"}
     gate = [f"::error title=qparity check::{_message(problem)}" for problem in view.problems]
     return gate + [
-        f"::{kinds[cell.mark]} {file}title={_property(cell.name)}::{_message(cell.line)}"
+        f"::{KINDS[cell.mark]} {_place(cell, line_of)}title={_property(cell.name)}::{_message(cell.line)}"
         for cell in view.cells
-        if cell.mark in kinds
+        if cell.mark in KINDS
     ]
+
+
+def _place(cell: CellView, line_of: Callable[[str, str], int | None]) -> str:
+    if not cell.source:
+        return ""
+    line = line_of(cell.source, cell.scenario)
+    return f"file={_property(cell.source)}," + (f"line={line}," if line else "")
 
 
 def _message(text: str) -> str:

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from harness.summary import json as json_view
 from harness.summary import words
+from harness.summary.speeds import ratio_phrase, relative_speeds, shared_means
 from harness.summary.view import CellView, RunView
+from harness.timing import Interval, Speed, decide
 
 ChangeMark = Literal["+", "-", "~", "!", "*", "x"]
 SCHEMA = 1
@@ -26,11 +28,15 @@ NAMES: dict[ChangeMark, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """One cell in both runs; None where a run has it not."""
+    """One cell in both runs; None where a run has it not.
+
+    `speed` is how many times as long a step takes in the head run, relative to the reference of either run.
+    """
 
     mark: ChangeMark
     base: CellView | None
     head: CellView | None
+    speed: Interval | None = None
 
     @property
     def cell(self) -> CellView:
@@ -41,44 +47,77 @@ class Change:
 
     @property
     def line(self) -> str:
-        """Such as `! fourier torch: ROUNDING (r 0.23) -> LOCAL-FAULT gradient (r 4.4e4)`."""
+        """Such as `! fourier torch: ROUNDING (r 0.23) -> LOCAL-FAULT gradient (r 4.4e4); 1.2x [1.1, 1.3] slower`."""
         sides = [said(cell) for cell in (self.base, self.head) if cell is not None]
         if self.mark == "~" and sides[0] == sides[-1]:
             sides = sides[:1]
-        return f"{self.mark} {self.cell.scenario} {self.cell.variant}: {' -> '.join(sides)}"
+        speed = f"; {ratio_phrase(self.speed)} {decide(self.speed)}" if self.speed else ""
+        return f"{self.mark} {self.cell.scenario} {self.cell.variant}: {' -> '.join(sides)}{speed}"
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing changed: neither the verdict nor, as far as it is resolved, the speed."""
+        return self.mark == "~" and (self.speed is None or decide(self.speed) is Speed.NOT_RESOLVED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Two runs, cell by cell: worst changes first."""
+    """Two runs, cell by cell: worst changes first. `no_speed` says why speeds were not compared; then none is."""
 
     base: str
     head: str
     changes: tuple[Change, ...]
+    no_speed: str = ""
+
+    @property
+    def speeds(self) -> dict[str, Interval]:
+        """Geometric mean of the speeds of each variant, over the scenarios in which every variant has one."""
+        found = {(c.cell.scenario, c.cell.variant): c.speed for c in self.changes if c.speed}
+        return shared_means(found)
 
     @property
     def exit_code(self) -> int:
         """1 if a verdict got worse or was lost, else 0."""
-        return int(any(change.mark in WORSE for change in self.changes))
+        return int(bool(self.worse))
+
+    @property
+    def worse(self) -> tuple[Change, ...]:
+        """The changes that fail the comparison."""
+        return tuple(change for change in self.changes if change.mark in WORSE)
+
+    @property
+    def summary(self) -> str:
+        """The counts in words, such as `1 worse, 17 the same`."""
+        counts = Counter(change.mark for change in self.changes)
+        return ", ".join(f"{counts[mark]} {name}" for mark, name in NAMES.items() if counts[mark]) or "no cells"
 
     def lines(self) -> list[str]:
-        """For people: every change but the cells that are the same, then the counts."""
-        counts = Counter(change.mark for change in self.changes)
-        counted = ", ".join(f"{counts[mark]} {name}" for mark, name in NAMES.items() if counts[mark]) or "no cells"
-        return [c.line for c in self.changes if c.mark != "~"] + [f"{self.base} -> {self.head}: {counted}"]
+        """For people: every change but the cells that are the same, speeds over all, then the counts."""
+        speed = [f"{v}: {ratio_phrase(r)} {decide(r)}, over all scenarios" for v, r in self.speeds.items()]
+        speed += [f"speed: not compared: {self.no_speed}"] if self.no_speed else []
+        changed = [c.line for c in self.changes if not c.silent]
+        return [*changed, *speed, f"{self.base} -> {self.head}: {self.summary}"]
 
     def document(self) -> dict[str, Any]:
-        """For scripts: `schema, base, head, exit_code, counts, cells`; a cell is one of `check --json` with `change`
-        (the mark) and `base`, the same cell in the base run or null; a cell that is gone is the base's."""
+        """For scripts: `schema, base, head, exit_code, counts, speed, no_speed, cells`; a cell is one of `check --json`
+        with `change` (the mark), `speed` (`ratio, ratio_low, ratio_high, speed` or null) and `base`, the same cell in
+        the base run or null; a cell that is gone is the base's."""
         return {
             "schema": SCHEMA,
             "base": self.base,
             "head": self.head,
             "exit_code": self.exit_code,
             "counts": dict(Counter(change.mark for change in self.changes)),
+            "speed": {variant: _speed(ratio) for variant, ratio in self.speeds.items()},
+            "no_speed": self.no_speed or None,
             "cells": [
                 json_view.cell(c.cell)
-                | {"change": c.mark, "line": c.line, "base": None if c.base is None else json_view.cell(c.base)}
+                | {
+                    "change": c.mark,
+                    "line": c.line,
+                    "speed": None if c.speed is None else _speed(c.speed),
+                    "base": None if c.base is None else json_view.cell(c.base),
+                }
                 for c in self.changes
             ],
         }
@@ -87,9 +126,15 @@ class Comparison:
 def compare(base: RunView, head: RunView) -> Comparison:
     """Every cell of either run, matched by scenario and variant."""
     ours, theirs = ({(c.scenario, c.variant): c for c in view.cells} for view in (base, head))
-    changes = [_change(ours.get(place), theirs.get(place)) for place in {**theirs, **ours}]
+    speeds, why_not = relative_speeds(base.cells, base.environment, head.cells, head.environment)
+    changes = []
+    for place in {**theirs, **ours}:
+        sides = ours.get(place), theirs.get(place)
+        changes.append(Change(_mark(*sides), *sides, speeds.get(place)))
     marks = list(NAMES)
-    return Comparison(base.id, head.id, tuple(sorted(changes, key=lambda change: marks.index(change.mark))))
+    changes.sort(key=lambda change: marks.index(change.mark))
+    timed = any(cell.timing for view in (base, head) for cell in view.cells)
+    return Comparison(base.id, head.id, tuple(changes), "" if speeds or not timed else why_not)
 
 
 def said(cell: CellView) -> str:
@@ -100,8 +145,8 @@ def said(cell: CellView) -> str:
     return f"{cell.verdict}{place}" + (f" (r {words.number(cell.r)})" if cell.r is not None else "")
 
 
-def _change(base: CellView | None, head: CellView | None) -> Change:
-    return Change(_mark(base, head), base, head)
+def _speed(ratio: Interval) -> dict[str, Any]:
+    return {**json_view.interval(ratio), "speed": str(decide(ratio))}
 
 
 def _mark(base: CellView | None, head: CellView | None) -> ChangeMark:

@@ -13,13 +13,16 @@ def backends_text(found: dict[str, Any]) -> str:
     machine = found["machine"]
     lines = [f"Python {machine['python']}, {machine['cores']} cores, {size(machine['memory_bytes'])} of memory"]
     for cell in found["cells"]:
-        name = f"{cell['backend']}@{cell['accelerator']}"
+        name = cell["backend"] if "." in cell["backend"] else f"{cell['backend']}@{cell['accelerator']}"
         if cell["status"] == "ok":
-            shown = ("keras", "pennylane", cell["backend"])
+            shown = ("keras", "pennylane", "custatevec", cell["backend"])
             versions = ", ".join(f"{k} {v}" for k, v in cell["versions"].items() if k.startswith(shown))
-            lines.append(f"✓ {name:15} {versions} (imports in {seconds(cell['import_s'])}; {cell['interpreter']})")
+            about = "; ".join([f"imports in {seconds(cell['import_s'])}", cell["interpreter"], *cell.get("gpus", ())])
+            lines.append(f"✓ {name:15} {versions} ({about})")
         else:
-            lines.append(f"{'–' if cell['status'] == 'unsupported' else '✗'} {name:15} {cell['reason']}")
+            first, *others = str(cell["reason"]).split("; ")
+            lines.append(f"{'–' if cell['status'] == 'unsupported' else '✗'} {name:15} {first}")
+            lines += [" " * 18 + other for other in others]
     return "\n".join(lines)
 
 

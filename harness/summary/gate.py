@@ -1,13 +1,14 @@
-"""What `check` is told beside the run: expectations and a floor of coverage, and how a run can fall short of them."""
+"""What `check` is told beside the run: expectations, a floor of coverage, a largest slowdown."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.summary.view import CellView
+from harness.summary.speeds import ratio_phrase, relative_speeds
+from harness.summary.view import CellView, RunView
 
 if TYPE_CHECKING:
     from harness.parity.expectation import Expectation
@@ -40,11 +41,17 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The expectations of a file, judged on a day, and the floor."""
+    """The expectations of a file, judged on a day, the floor, and the largest slowdown that passes.
+
+    `max_slowdown` is of a variant against `reference`, or, where there is a `base` run, against itself in that run.
+    """
 
     expectations: tuple[Expectation, ...] = ()
     floor: Floor | None = None
     today: datetime.date = field(default_factory=datetime.date.today)
+    max_slowdown: float | None = None
+    reference: str | None = None
+    base: RunView | None = None
 
     def of(self, scenario: str, variant: str, versions: Mapping[str, str]) -> Expectation | None:
         """The first entry that speaks of a cell and has not expired."""
@@ -66,6 +73,31 @@ class Gate:
         if compared >= self.floor.of(len(cells)):
             return ()
         return (f"Coverage: {compared} of {len(cells)} cells were compared, --min-compared asks for {self.floor}.",)
+
+    def slowdown(
+        self, cells: Sequence[CellView], environment: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """A line for each cell that is certainly slower than allowed; a line if nothing could be compared.
+
+        Certainly: its whole interval lies above `max_slowdown`. Only times that were earned count.
+        """
+        if self.max_slowdown is None:
+            return (), ()
+        earned = [cell for cell in cells if cell.timing is not None and cell.speed != "struck"]
+        if self.base is not None:
+            found, why_not = relative_speeds(self.base.cells, self.base.environment, earned, environment)
+            than = f"its time relative to the reference in {self.base.id}"
+        else:
+            mine = [(c, c.timing) for c in earned if c.timing and self.reference in (None, c.timing.reference)]
+            found = {(c.scenario, c.variant): timing.ratio for c, timing in mine if timing.ratio}
+            why_not = f"no cell was timed against {self.reference or 'another'}"
+            than = f"the time of {' or '.join(dict.fromkeys(timing.reference for _, timing in mine))}"
+        slow = tuple(
+            f"Speed: {scenario} {variant} takes {ratio_phrase(ratio)} {than}, more than {self.max_slowdown:g}x."
+            for (scenario, variant), ratio in found.items()
+            if ratio.low > self.max_slowdown
+        )
+        return slow, () if found else (f"Speed: nothing was compared: {why_not}.",)
 
     def _problem(self, e: Expectation, planned: Sequence[tuple[str, str, dict[str, str]]]) -> str | None:
         selected = [cell for cell in planned if e.selects(cell[0], cell[1])]

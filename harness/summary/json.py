@@ -1,10 +1,11 @@
 """The `--json` object: stable, documented keys for scripts. Numbers that are not finite are null."""
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from harness.summary.view import CellView, RunView
-from harness.timing import LaneTiming
+from harness.timing import Interval, LaneTiming
 
 SCHEMA = 1
 
@@ -14,7 +15,9 @@ def document(view: RunView) -> dict[str, Any]:
 
     Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
     `problems` (of the gate with the run as a whole), `cells` (see `cell`),
-    `groups` (status, reason, cells as scenario/variant), `damaged` (file, reason).
+    `groups` (status, reason, cells as scenario/variant), `growths` (step times over wires, layers or batch size with
+    the fitted exponent; wires count as 2 ** wires), `crossings` (`below` is faster up to `size`, `above` from there
+    on), `damaged` (file, reason).
     """
     return {
         "schema": SCHEMA,
@@ -35,6 +38,20 @@ def document(view: RunView) -> dict[str, Any]:
             }
             for group in view.groups
         ],
+        "growths": [
+            {
+                "axis": growth.axis,
+                "group": growth.group,
+                "variant": growth.variant,
+                "sizes": list(growth.sizes),
+                "step_s": list(growth.times_s),
+                "exponent": growth.law.exponent.estimate,
+                "exponent_low": _finite(growth.law.exponent.low),
+                "exponent_high": _finite(growth.law.exponent.high),
+            }
+            for growth in view.growths
+        ],
+        "crossings": [asdict(crossing) for crossing in view.crossings],
         "damaged": [{"file": file, "reason": reason} for file, reason in view.damaged],
     }
 
@@ -43,7 +60,8 @@ def cell(view: CellView) -> dict[str, Any]:
     """One entry of `cells`. `as_expected` is false exactly where the cell keeps the exit code from 0.
 
     `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
-    seconds a training step, null where it was not timed; `mark` is what the cell looks like in the tables.
+    seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at
+    least; `mark` is what the cell looks like in the tables.
     """
     return {
         "id": view.id,
@@ -65,9 +83,11 @@ def cell(view: CellView) -> dict[str, Any]:
         "line": view.line,
         "annotations": list(view.annotations),
         "step_s": _finite(view.step_s),
+        "limit_s": _finite(view.limit_s),
         "timing": _timing(view.timing),
         "phases": {name: _finite(seconds) for name, seconds in view.phases.items()},
         "peak_bytes": view.peak_bytes,
+        "baseline_bytes": view.baseline_bytes,
         "log": view.log,
         "reproduce": view.reproduce,
     }
@@ -80,17 +100,23 @@ def _timing(timing: LaneTiming | None) -> dict[str, Any] | None:
     pays = timing.break_even
     return {
         "reference": timing.reference,
-        "ratio": _finite(timing.ratio.estimate) if timing.ratio else None,
-        "ratio_low": _finite(timing.ratio.low) if timing.ratio else None,
-        "ratio_high": _finite(timing.ratio.high) if timing.ratio else None,
+        **interval(timing.ratio),
         "speed": str(timing.speed) if timing.speed else None,
         "start_s": _finite(timing.start_s),
+        "inference_s": _finite(timing.inference_s),
+        "recompilations": timing.recompilations,
         "break_even": [_finite(n) for n in (pays.low, pays.step, pays.high)] if pays else None,
         "rounds": timing.rounds,
         "dropped": timing.dropped,
         "unstable": timing.unstable,
         "notes": list(timing.notes),
     }
+
+
+def interval(ratio: Interval | None) -> dict[str, float | None]:
+    """`ratio`, `ratio_low` and `ratio_high` of a ratio of times; null where there is none, or no end."""
+    ends = (ratio.estimate, ratio.low, ratio.high) if ratio else (None, None, None)
+    return dict(zip(("ratio", "ratio_low", "ratio_high"), map(_finite, ends), strict=True))
 
 
 def _finite(value: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 import re
 
+from harness.summary.recommend import recommend
 from harness.summary.view import CellView, RunView
 from harness.summary.words import number, seconds
 
@@ -16,7 +17,7 @@ LEGEND = (
 def render(view: RunView, limit: int = LIMIT) -> str:
     """Verdict, what is wrong, matrix. Past `limit` bytes, rows of the matrix are dropped and counted."""
     head = [f"## {'✓' if view.good else '✗'} Backend parity: {escape(view.sentence)}", ""]
-    head += [f"Run {_code(view.id)} · {_code(view.command)}", "", *_problems(view)]
+    head += [f"Run {_code(view.id)} · {_code(view.command)}", "", *_problems(view), *_advice(view)]
     table = [
         f"| scenario | {' | '.join(escape(variant) for variant in view.variants)} |",
         "|---" * (len(view.variants) + 1) + "|",
@@ -52,6 +53,13 @@ def _problems(view: RunView, most: int = 50) -> list[str]:
         names = ", ".join(f"{cell.scenario}/{cell.variant}" for cell in group.cells[:5])
         more = f" and {len(group.cells) - 5} more" if len(group.cells) > 5 else ""
         lines.append(f"- {group.status} ({len(group.cells)}): {escape(_short(group.reason))} — {escape(names)}{more}")
+    return [*lines, ""] if lines else []
+
+
+def _advice(view: RunView) -> list[str]:
+    """Which backend to use, where the data say it."""
+    advice = recommend(view).advice
+    lines = [f"Fastest of those that agree: **{escape(a.variant)}** {escape(a.conditions)}." for a in advice]
     return [*lines, ""] if lines else []
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from harness.store import Run
 from harness.summary import judging, words
 from harness.summary.gate import Gate, versions_of
-from harness.summary.speeds import with_timing
+from harness.summary.speeds import growth, with_timing
 from harness.summary.view import CellView, Fit, Group, Mark, Pair, RunView, Series
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.parity.expectation import Expectation
     from harness.parity.types import PairDifference
 
+SHOWN = ("loss", "x", "y", "predictions", "batch_index")
+"""The arrays of a trace that are shown as they are; all others speak through the judgement."""
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
 
@@ -33,17 +35,24 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     sources = tuple(map(str, run.record["plan"].get("sources") or ()))
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
+    programs: dict[str, tuple[Mapping[str, Any], ...]] = {}
     pairs: set[Pair] = set()
+    files = {block["scenario"]["name"]: block.get("source") for block in run.record["plan"]["blocks"]}
     for scenario, cell_id, variant in run.planned():
         judgement = judgements.get(cell_id)
         expectation = gate.of(scenario["name"], variant, versions_of(run, cell_id))
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, sources, expectation))
+        source = files.get(scenario["name"])
+        mine = (str(source),) if source else sources
+        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, expectation))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
+        if found := _programs(cells[-1].resolved):
+            programs.setdefault(scenario["name"], found)
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
-    cells = with_timing(run, cells)
+    cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
     unmet, short = gate.unmet(run), gate.shortfall(cells)
+    slow, untimed = gate.slowdown(cells, run.record["environment"])
     record = run.record
     return RunView(
         id=run.id,
@@ -53,7 +62,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         command=words.command(record.get("command")),
         agreement=words.agreement(counts),
         rest=words.rest(counts),
-        exit_code=exit_code(counts, bool(unmet), bool(short)),
+        exit_code=exit_code(counts, bool(unmet or slow), bool(short or untimed)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -64,8 +73,10 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         workers=record["workers"],
         sources=sources,
         drawings=drawings,
+        programs=programs,
         damaged=tuple(run.damaged),
-        problems=(*unmet, *short),
+        problems=(*unmet, *slow, *short, *untimed),
+        growths=growth(run, cells),
     )
 
 
@@ -80,7 +91,7 @@ def view_of(
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
     outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
-    trace = run.trace(cell_id) if outcome.get("trace") else None
+    trace = run.trace(cell_id, SHOWN) if outcome.get("trace") else None
     judgement = judgement if outcome["status"] == "ok" else None
     return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation)
 
@@ -88,9 +99,9 @@ def view_of(
 def exit_code(counts: Mapping[Mark, int], unmet: bool = False, short: bool = False) -> int:
     """0 all as expected, 1 some verdict disagrees, 3 something did not finish or was not compared.
 
-    An expectation that does not hold (`unmet`) is a disagreement, a floor of coverage that is not reached (`short`)
-    is not. A disagreement outranks a failure. Unsupported cells are no fault, but a run in which nothing at all was
-    compared has shown nothing, so it is never 0.
+    An expectation that does not hold and a slowdown (`unmet`) count as a disagreement, a floor of coverage that is not
+    reached (`short`) does not. A disagreement outranks a failure. Unsupported cells are no fault, but a run in which
+    nothing at all was compared has shown nothing, so it is never 0.
     """
     if counts["fail"] or unmet:
         return 1
@@ -129,7 +140,7 @@ def _cell(
         "r": _number(judgement, "r"),
         "effective_bits": _number(judgement, "effective_bits"),
         "smallest_tolerance": _number(judgement, "smallest_tolerance"),
-        "reason": str(reason) if reason else None,
+        "reason": words.plain(str(reason)) if reason else None,
     }
     return CellView(
         id=cell_id,
@@ -148,6 +159,8 @@ def _cell(
         series=_series(judgement),
         loss=trace.get("loss"),
         fit=_fit(trace),
+        settings=scenario,
+        source=sources[0] if len(sources) == 1 else None,
     )
 
 
@@ -212,6 +225,13 @@ def _drawing(resolved: Mapping[str, Any]) -> str | None:
     layers = resolved.get("quantum_layers")
     found = [layer.get("drawing") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
     return "\n\n".join(drawing for drawing in found if isinstance(drawing, str)) or None
+
+
+def _programs(resolved: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The gate programs of a model's quantum layers."""
+    layers = resolved.get("quantum_layers")
+    found = [layer.get("program") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    return tuple(program for program in found if isinstance(program, dict) and isinstance(program.get("gates"), list))
 
 
 def _pair(scenario: str, variant: str, pair: "PairDifference") -> Pair:

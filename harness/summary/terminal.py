@@ -82,11 +82,21 @@ def lines(view: RunView) -> Iterator[str]:
 
 
 def speed_lines(view: RunView) -> Iterator[str]:
-    """Geometric mean of the ratios over the scenarios that all timed variants passed."""
+    """Geometric means over the scenarios that all timed variants passed; growth with size, crossings."""
     reference = next((cell.timing.reference for cell in view.cells if cell.timing), "")
     for variant, ratio in overall(view.cells).items():
         ends = f"[{ratio.low:.3g}, {ratio.high:.3g}]"
         yield _safe(f"{variant}: {ratio.estimate:.3g}x the step time of {reference} {ends}, over all scenarios")
+    if view.above_limits:
+        above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
+        yield _safe(f"above the machine's limit: {above}, over all scenarios")
+    for each in view.growths:
+        size, exponent = ("2^wires" if each.axis == "wires" else each.axis), each.law.exponent
+        ends = f"[{exponent.low:.2g}, {exponent.high:.2g}]"
+        yield _safe(f"{each.group} {each.variant}: step time ~ ({size})^{exponent.estimate:.2g} {ends}")
+    for crossing in view.crossings:
+        change = f"{crossing.below} is faster up to {crossing.size:.2g}, {crossing.above} from there on"
+        yield _safe(f"{crossing.group}: by {crossing.axis}, {change}")
 
 
 def cell_line(cell: CellView) -> str:
@@ -94,7 +104,8 @@ def cell_line(cell: CellView) -> str:
     time = ""
     if cell.step_s is not None and cell.speed != "struck":
         beside = f", {phrase(cell.timing)}" if cell.timing else ", unpaired"
-        time = f" [{seconds(cell.step_s)} a step{beside}]"
+        above = f", {number(cell.above_limit)}x above the machine's limit" if cell.above_limit else ""
+        time = f" [{seconds(cell.step_s)} a step{beside}{above}]"
     return f"{cell.symbol} {_safe(cell.scenario)} {_safe(cell.variant)}: {_safe(cell.line)}{time}"
 
 

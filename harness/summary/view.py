@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.timing import LaneTiming
+from harness.timing import Crossing, Growth, LaneTiming, crossings
 
 Mark = Literal["pass", "expected", "fail", "error", "uncompared", "unsupported"]
 """What a cell looks like everywhere: agrees, shows the fault that is expected of it, disagrees, did not
@@ -55,7 +55,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellView:
-    """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes."""
+    """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes.
+
+    `limit_s` is the least time that this machine needs for a step's arithmetic and memory traffic, `settings` the
+    scenario as it was run, `source` the file that describes it.
+    """
 
     id: str
     scenario: str
@@ -84,6 +88,9 @@ class CellView:
     loss: np.ndarray | None = None
     fit: Fit | None = None
     timing: LaneTiming | None = None
+    limit_s: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
 
     @property
     def name(self) -> str:
@@ -117,6 +124,11 @@ class CellView:
         """Seconds a steady training step takes: of the timed rounds, else of the audit (unpaired)."""
         return self.timing.step_s if self.timing else self.phases.get("step_s")
 
+    @property
+    def above_limit(self) -> float | None:
+        """How many times the machine's limit (`harness.timing.limit`) a step takes; None where either is unknown."""
+        return self.step_s / self.limit_s if self.step_s and self.limit_s else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
@@ -131,7 +143,8 @@ class Group:
 class RunView:
     """One run, judged. `exit_code` is 0 good or as expected, 1 disagreement, 3 failed or not compared.
 
-    `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage.
+    `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage,
+    a slowdown. `growths` are step times over wires, layers or batch size, with fitted exponents.
     """
 
     id: str
@@ -152,8 +165,10 @@ class RunView:
     workers: Mapping[str, Any]
     sources: tuple[str, ...]
     drawings: Mapping[str, str]
+    programs: Mapping[str, tuple[Mapping[str, Any], ...]]
     damaged: tuple[tuple[str, str], ...]
     problems: tuple[str, ...] = ()
+    growths: tuple[Growth, ...] = ()
 
     @cached_property
     def _by_place(self) -> dict[tuple[str, str], CellView]:
@@ -207,12 +222,28 @@ class RunView:
 
         A variant that was timed nowhere is left out; empty if no scenario has all the others.
         """
-        times = {place: cell.step_s for place, cell in self._by_place.items() if cell.mark == "pass" and cell.step_s}
-        variants = [variant for variant in self.variants if any(place[1] == variant for place in times)]
-        shared = [name for name in self.scenarios if variants and all((name, v) in times for v in variants)]
+        return self._shared_means({place: cell.step_s for place, cell in self._passed if cell.step_s})
+
+    @cached_property
+    def above_limits(self) -> dict[str, float]:
+        """Geometric mean of `above_limit` of each variant, over the same kind of scenarios as `speeds`."""
+        return self._shared_means({place: cell.above_limit for place, cell in self._passed if cell.above_limit})
+
+    @property
+    def _passed(self) -> list[tuple[tuple[str, str], CellView]]:
+        return [(place, cell) for place, cell in self._by_place.items() if cell.mark == "pass"]
+
+    def _shared_means(self, values: Mapping[tuple[str, str], float]) -> dict[str, float]:
+        variants = [variant for variant in self.variants if any(place[1] == variant for place in values)]
+        shared = [name for name in self.scenarios if variants and all((name, v) in values for v in variants)]
         if not shared:
             return {}
-        return {v: float(np.exp(np.mean([np.log(times[name, v]) for name in shared]))) for v in variants}
+        return {v: float(np.exp(np.mean([np.log(values[name, v]) for name in shared]))) for v in variants}
+
+    @property
+    def crossings(self) -> list[Crossing]:
+        """Sizes at which two variants change places, from the fitted `growths`."""
+        return crossings(self.growths)
 
 
 def _moment(cell: CellView) -> tuple[int, int]:

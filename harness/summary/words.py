@@ -1,12 +1,15 @@
 """The sentences: what is said of a cell and of a run, in plain words."""
 
 import math
+import re
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from harness.summary.view import Mark
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 MARKS: tuple[Mark, ...] = ("pass", "expected", "fail", "error", "uncompared", "unsupported")
 
 
@@ -49,8 +52,16 @@ def cell_line(mark: Mark, **cell: Any) -> str:
 
 
 def command(words: Any) -> str:
-    """A recorded command as one would type it."""
-    return shlex.join(map(str, words)) if isinstance(words, (list, tuple)) else str(words or "")
+    """A recorded command as one would type it: by its name, wherever it was installed."""
+    if not isinstance(words, (list, tuple)) or not words:
+        return str(words or "")
+    program = PurePath(str(words[0])).name
+    return shlex.join(["qparity" if program == "cli.py" else program, *map(str, words[1:])])
+
+
+def plain(text: str) -> str:
+    """Text without the escape sequences that colour it on a terminal."""
+    return _ESCAPES.sub("", text)
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -15,13 +15,15 @@ from harness.timing.ratios import paired_ratio
 from harness.timing.speed import NOISE, Speed, decide
 
 UNSTABLE_WIDTH = 0.10
+STOLEN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class LaneTiming:
     """One variant of a block. Times in seconds; `ratio` is its time over the reference's, None for the reference.
 
-    `unstable` says that the numbers should not be relied on, `notes` why.
+    `unstable` says that the numbers should not be relied on, `notes` why (and what else there is to know).
+    `inference_s` is that of a batch of `predict`, unpaired; `recompilations` counts all timed rounds of all processes.
     """
 
     reference: str
@@ -34,6 +36,8 @@ class LaneTiming:
     ratio: Interval | None = None
     speed: Speed | None = None
     break_even: BreakEven | None = None
+    inference_s: float | None = None
+    recompilations: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,15 @@ def read_block(document: Mapping[str, Any], reference: str | None = None, noise:
     return BlockTiming(base, lanes, left_out)
 
 
+def samples_s(document: Mapping[str, Any], name: str) -> list[float]:
+    """Seconds a step of a variant in each round that counts; none where nothing can be read."""
+    try:
+        kept = [each["samples"] for each in document["rounds"] if each["kept"]]
+        return [float(samples[name]["step_s"]) for samples in kept if name in samples]
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
 def _lane(
     document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, base: str, dropped: int, noise: float
 ) -> LaneTiming:
@@ -71,7 +84,10 @@ def _lane(
     times = [float(each["samples"][name]["step_s"]) for each in mine]
     step = float(np.median(times))
     starts = _starts(document, name, step)
-    notes = _notes(document, name, mine, times)
+    recompilations = sum(int(child.get("recompilations") or 0) for child in document["lanes"][name]["children"])
+    notes = _warnings(document, name, mine)
+    if recompilations:
+        notes.append(f"recompiled {recompilations} times while it was timed")
     if dropped > len(rounds):
         notes.append(f"{dropped} of {dropped + len(rounds)} rounds were disturbed")
     ratio = speed = pays = None
@@ -85,17 +101,21 @@ def _lane(
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
         reference_step = float(np.median(theirs))
         pays = break_even(starts, _starts(document, base, reference_step), reference_step, ratio)
+    strays = int(outliers(times).sum())
+    inference = [t for child in document["lanes"][name]["children"] if (t := child.get("inference_s"))]
     return LaneTiming(
         reference=base,
         step_s=step,
         start_s=float(np.median(starts)),
         rounds=len(mine),
         dropped=dropped,
-        unstable=bool(notes) and any(not note.startswith("outlier") for note in notes),
-        notes=tuple(notes),
+        unstable=bool(notes),
+        notes=(*notes, *([f"outliers: {strays} of {len(times)} rounds"] if strays else [])),
         ratio=ratio,
         speed=speed,
         break_even=pays,
+        inference_s=float(np.median(inference)) if inference else None,
+        recompilations=recompilations,
     )
 
 
@@ -108,8 +128,8 @@ def _starts(document: Mapping[str, Any], name: str, step_s: float) -> list[float
     ]
 
 
-def _notes(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]], times: list[float]) -> list[str]:
-    """What a reader should know of the numbers of a lane."""
+def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]) -> list[str]:
+    """Why the numbers of a lane should not be relied on."""
     notes = []
     children = document["lanes"][name]["children"]
     if not all(child["finite"] for child in children):
@@ -119,6 +139,10 @@ def _notes(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]], t
     share = float(np.median([each["samples"][name]["cpu_s"] / each["samples"][name]["wall_s"] for each in mine]))
     if share < CPU_SHARE:
         notes.append(f"had only {share:.0%} of its core")
-    if strays := int(outliers(times).sum()):
-        notes.append(f"outliers: {strays} of {len(times)} rounds")
+    if throttled := sum(bool(each.get("throttled")) for each in mine):
+        notes.append(f"the processor throttled in {throttled} of {len(mine)} rounds")
+    walls = [sum(sample["wall_s"] for sample in each["samples"].values()) for each in mine]
+    stolen = sum(float(each.get("stolen_s") or 0.0) for each in mine) / sum(walls)
+    if stolen > STOLEN:
+        notes.append(f"the host took {stolen:.0%} of the core")
     return notes

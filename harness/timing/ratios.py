@@ -52,6 +52,18 @@ def paired_ratio(
     return Interval(within.estimate - down, within.estimate, within.estimate + up).exp()
 
 
+def quotient(a: Interval, b: Interval) -> Interval:
+    """The ratio of two independent ratios (of two runs): in logarithms, their half-widths add in quadrature."""
+    if not (a.low > 0 and b.low > 0 and math.isfinite(a.high) and math.isfinite(b.high)):
+        return Interval(0.0, a.estimate / b.estimate, math.inf)
+    (low, centre, high), (their_low, theirs, their_high) = (
+        [math.log(end) for end in (each.low, each.estimate, each.high)] for each in (a, b)
+    )
+    middle = centre - theirs
+    down, up = math.hypot(centre - low, their_high - theirs), math.hypot(high - centre, theirs - their_low)
+    return Interval(middle - down, middle, middle + up).exp()
+
+
 def log_ratios(times: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> np.ndarray:
     """log(times / reference), (rounds,)."""
     a, b = (np.asarray(each, dtype=np.float64).reshape(-1) for each in (times, reference))

@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="harness.worker")
     parser.add_argument("--backend", choices=BACKENDS, required=True)
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--simulator", default="", help="a PennyLane device that needs the GPU, such as lightning.gpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--isolation", choices=("fork", "spawn"), default="fork")
@@ -32,10 +33,10 @@ def main() -> None:
 
     control.die_with(options.parent)
     parent = socket.socket(fileno=options.fd)
-    if missing := backends.missing(options.backend, options.accelerator):
+    if missing := backends.missing(options.backend, options.accelerator, options.simulator):
         control.tell(parent, "unavailable", reason=missing)
         return
-    os.environ.update(backends.environment(options.backend, options.accelerator, options.threads))
+    os.environ.update(backends.environment(options.backend, options.accelerator, options.threads, options.simulator))
     start = time.perf_counter()
     try:
         backend = backends.load(options.backend, options.accelerator, options.threads)
@@ -48,7 +49,11 @@ def main() -> None:
         reason = f"importing {options.backend} failed: {type(error).__name__}: {' '.join(str(error).split())}"
         control.tell(parent, "broken", reason=reason[:600])
         return
-    control.tell(parent, "ready", import_s=time.perf_counter() - start, **backends.description(backend))
+    import_s = time.perf_counter() - start
+    if blind := backends.blind(backend, options.simulator):
+        control.tell(parent, "unavailable", reason=blind)
+        return
+    control.tell(parent, "ready", import_s=import_s, **backends.description(backend))
     serve = server.serve if options.isolation == "fork" else server.serve_one
     serve(parent, lambda channel: serve_cell(channel, backend))
 

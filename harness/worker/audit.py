@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,14 @@ def record(
         taken = step(x[rows], y[rows])
         backend.sync()
         seconds.append(time.perf_counter() - start)
+        assert_placed(taken.devices, backend.accelerator, f"step {number}: ")
         recorder.after(taken)
         boundaries.after(taken.predictions)
         if not np.isfinite(taken.loss):
             break
+    kept = {w.path: w.value for w in (*weights, *slot_variables(model.optimizer))}
+    places = {path: backend.device_of(value) for path, value in kept.items()}
+    assert_placed(places, backend.accelerator, "after training: ")
     arrays = {**recorder.arrays(), **boundaries.arrays(), "x": x, "y": y}
     about = {
         "hashes": {"x": digest(x), "y": digest(y), "weights": start_hashes, "order": digest(arrays["batch_index"])},
@@ -66,12 +70,33 @@ def record(
             **{key: arrays[key].dtype.name for key in ("predictions", "loss", "sample_loss")},
             "gradients": [arrays[f"gradients/{k}"].dtype.name for k in range(len(weights))],
         },
-        "devices": {"weights": [backend.device_of(w.value) for w in weights]},
+        "devices": {"weights": [places[w.path] for w in weights], **taken.devices},
         "nonfinite": {key: count for key, a in arrays.items() if (count := int(a.size - np.isfinite(a).sum()))},
         "compiled": mode != "eager",
         "boundaries": boundaries.reason or "recorded",
     }
     return about, arrays, seconds
+
+
+def assert_placed(devices: Mapping[str, str], accelerator: str, when: str = "") -> None:
+    """A silent fallback to another device is an error, not a result: every tensor lies where the variant says.
+
+    Raises:
+        RuntimeError: with the first tensor that does not.
+    """
+    for name, device in devices.items():
+        if device != accelerator:
+            raise RuntimeError(f"{when}{name} lies on the {device}: requested {accelerator}")
+
+
+def repeated(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Whether a second recording has the same bits, else how far it is off: `{"bitwise", "differences": {name: size}}`.
+
+    On a GPU atomic additions and autotuned kernels may round in another order each time.
+    """
+    moved = [name for name, array in first.items() if array.tobytes() != second[name].tobytes()]
+    sizes = {name: float(np.max(np.abs(first[name] - second[name]), initial=0.0)) for name in moved}
+    return {"bitwise": not moved, "differences": sizes}
 
 
 class Recorder:
@@ -110,15 +135,18 @@ class Recorder:
         return {"offsets": np.cumsum([0, *counts]).astype(np.int64), **joined, **stacked}
 
 
+SLOTS = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
+
+
 def slots_of(optimizer: Any, k: int) -> dict[str, np.ndarray]:
     """The optimizer's slots of weight k, by the names docs/architecture.md uses."""
-    lists = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
-    found = {}
-    for name, attribute in lists.items():
-        variables = getattr(optimizer, attribute, None)
-        if variables:
-            found[name] = read(variables[k])
-    return found
+    found = {name: getattr(optimizer, attribute, None) for name, attribute in SLOTS.items()}
+    return {name: read(variables[k]) for name, variables in found.items() if variables}
+
+
+def slot_variables(optimizer: Any) -> list[Any]:
+    """All slots of all weights."""
+    return [variable for attribute in SLOTS.values() for variable in getattr(optimizer, attribute, None) or ()]
 
 
 def read(value: Any) -> np.ndarray:

@@ -6,8 +6,8 @@ cell's log.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import resource
 import sys
 import time
 import traceback
@@ -16,7 +16,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import psutil
 from pennylane.exceptions import DeviceError, QuantumFunctionError
 
 from harness.circuit.execution import UnsupportedError
@@ -26,10 +25,12 @@ from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker import audit, faults, timed, training
 from harness.worker.backends.base import Backend
+from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
 
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
+TRANSFERS = 9
 
 Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -48,13 +49,14 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         try:
             body, arrays = handlers[request.kind](request)
         except Exception as error:
-            traceback.print_exc()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # the log may be at its limit, or the disk full
+                traceback.print_exc()
+                sys.stderr.flush()
             channel.send(
                 "error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)}
             )
         else:
-            channel.send("done", body, arrays)
+            channel.send("done", body | {"waited_s": channel.waited_s}, arrays)
 
 
 class Cell:
@@ -62,7 +64,7 @@ class Cell:
 
     def __init__(self, channel: Channel, backend: Backend) -> None:
         self.channel, self.backend = channel, backend
-        self.baseline = psutil.Process().memory_info().rss
+        self.baseline = resident_bytes()
 
     def prepare(self, request: Message) -> Answer:
         """Build the model; check that what was resolved is what was requested."""
@@ -76,13 +78,15 @@ class Cell:
         self.features, self.outputs = body["features"], body["outputs"]
         self.fault = faults.Fault.parse(body.get("fault"))
         keras.config.set_floatx(self.scenario.dtype)
-        self.backend.start(self.scenario.dtype)
+        self.backend.start(self.scenario.dtype, self.scenario.training.numerics == "stock")
         model = self.new_model()
         layers = quantum_layers(model)
         if self.mode == "xla" and not all(layer.executor.traceable for layer in layers):
             raise UnsupportedError(
                 "XLA compiles only default.qubit with backprop: the rest runs as Python inside the graph"
             )
+        if self.backend.accelerator == "gpu" and (refused := refusal_on_gpu(layers)):
+            raise UnsupportedError(refused)
         resolved = self.resolved(model, layers)
         self.assert_as_requested(resolved)
         return {
@@ -95,26 +99,26 @@ class Cell:
         """The recorded training from the given weights over the given batches."""
         start = time.perf_counter()
         self.take_data(request)
-        model = self.started_model()
-        backend, order = faults.inject(self.fault, self.backend, self.order, self.scenario.training.batch_size)
-        about, arrays, seconds = audit.record(
-            model, backend, self.mode, self.scenario, self.x, self.y, order, self.progress
-        )
+        about, arrays, seconds = self.record()
         body = {
             "audit": about,
             "step_seconds": seconds,
             "audit_s": time.perf_counter() - start,
             "flags": self.backend.flags(),
         }
+        if request.body.get("repeat"):
+            about["repeat"] = audit.repeated(arrays, self.record()[1])
+        if self.backend.accelerator == "gpu":
+            body["transfer_s"] = self.transfer_s()
         return body | {"memory": self.memory()}, arrays
 
     def fit(self, request: Message) -> Answer:
         """The user's path: one `model.fit` from the same start, with the time of each epoch."""
+        start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()
         data = self.fit_data()
         epochs = EpochTimes(self.backend, data[0], lambda n: self.progress(n, "fit"))
-        start = time.perf_counter()
         history = model.fit(
             *data,
             epochs=len(self.order),
@@ -132,6 +136,7 @@ class Cell:
 
     def time(self, request: Message) -> Answer:
         """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
+        start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()
         size = min(self.scenario.training.batch_size, len(self.x))
@@ -150,6 +155,7 @@ class Cell:
             int(model.steps_per_execution),
             float(request.body["stretch_s"]),
             request.body.get("steps"),
+            start,
         )
         return body | {"memory": self.memory(), "flags": self.backend.flags()}, {}
 
@@ -173,6 +179,24 @@ class Cell:
         return {"audit": about}, arrays
 
     # Helpers
+
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray], list[float]]:
+        """The recorded training from the start: see `audit.record`."""
+        model = self.started_model()
+        backend, order = faults.inject(self.fault, self.backend, self.order, self.scenario.training.batch_size)
+        return audit.record(model, backend, self.mode, self.scenario, self.x, self.y, order, self.progress)
+
+    def transfer_s(self) -> float:
+        """Seconds that a batch takes to the device and its predictions take back: the median of several times."""
+        size = self.scenario.training.batch_size
+        seconds = []
+        for _ in range(TRANSFERS):
+            start = time.perf_counter()
+            _, y = (keras.ops.convert_to_tensor(array[:size]) for array in (self.x, self.y))
+            self.backend.sync()
+            keras.ops.convert_to_numpy(y)  # as large as the predictions
+            seconds.append(time.perf_counter() - start)
+        return float(np.median(seconds))
 
     def new_model(self) -> keras.Model:
         """A fresh model of the scenario."""
@@ -216,6 +240,7 @@ class Cell:
             "interface": layers[0].executor.interface if layers else None,
             "device": layers[0].device_name if layers else None,
             "diff_method": layers[0].resolved_diff_method() if layers else None,
+            "simulated_on": [layer.executor.simulated_on for layer in layers],
             "dtype": model.trainable_weights[0].dtype if model.trainable_weights else None,
             "mode": self.mode,
             "bare": bare,
@@ -242,11 +267,8 @@ class Cell:
 
     def assert_as_requested(self, resolved: dict[str, Any]) -> None:
         """A silent fallback to another device or precision is an error, not a result."""
+        audit.assert_placed({w["path"]: w["device"] for w in resolved["weights"]}, self.backend.accelerator)
         for weight in resolved["weights"]:
-            if weight["device"] != self.backend.accelerator:
-                raise RuntimeError(
-                    f"{weight['path']} lies on the {weight['device']}: requested {self.backend.accelerator}"
-                )
             if not self.scenario.model and weight["dtype"] != self.scenario.dtype:
                 raise RuntimeError(f"{weight['path']} is {weight['dtype']}: requested {self.scenario.dtype}")
         requested = self.scenario.diff_method
@@ -254,9 +276,10 @@ class Cell:
             raise RuntimeError(f"diff method {resolved['diff_method']}: requested {requested}")
 
     def memory(self) -> dict[str, int]:
-        """Resident bytes at the start of the cell, and at its highest."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {"baseline_bytes": self.baseline, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}
+        """Resident bytes at the start of the cell, and at its highest; the most that tensors held on the GPU."""
+        found = {"baseline_bytes": self.baseline, "peak_bytes": peak_bytes()}
+        on_gpu = self.backend.gpu_peak_bytes()
+        return found if on_gpu is None else found | {"gpu_peak_bytes": on_gpu}
 
     def progress(self, step: int, phase: str) -> None:
         """Tell the parent where the cell stands, at most ten times a second."""
@@ -311,6 +334,17 @@ def set_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     """Assign `weights/<k>` to the k-th trainable weight."""
     for k, weight in enumerate(model.trainable_weights):
         weight.assign(arrays[f"weights/{k}"])
+
+
+def refusal_on_gpu(layers: list[Any]) -> str | None:
+    """Why a `@gpu` cell would simulate on the CPU all the same, with its tensors on the GPU; None if it would not."""
+    for layer in layers:
+        if layer.executor.simulated_on == "cpu":
+            return (
+                f"{layer.device_name} with {layer.resolved_diff_method()} simulates on the CPU, wherever its tensors "
+                "lie: on a GPU there are default.qubit with backprop, and lightning.gpu"
+            )
+    return None
 
 
 def is_refusal(error: Exception) -> bool:

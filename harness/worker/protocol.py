@@ -12,6 +12,7 @@ import json
 import math
 import socket
 import struct
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,10 +86,11 @@ def digest(array: np.ndarray) -> str:
 
 
 class Channel:
-    """Blocking messages over a socket; the worker's side. EOF is `None`."""
+    """Blocking messages over a socket; the worker's side. EOF is `None`. `waited_s` is spent in `receive` so far."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.waited_s = 0.0
 
     def send(self, kind: str, body: dict[str, Any] | None = None, arrays: dict[str, np.ndarray] | None = None) -> None:
         """Write one message."""
@@ -97,6 +99,13 @@ class Channel:
 
     def receive(self) -> Message | None:
         """The next message, or None when the peer has closed."""
+        start = time.perf_counter()
+        try:
+            return self._receive()
+        finally:
+            self.waited_s += time.perf_counter() - start
+
+    def _receive(self) -> Message | None:
         head = self._read(LENGTH.size)
         if head is None:
             return None

@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from harness.worker.control import die_with, receive_request, tell
+from harness.worker.control import die_with, outlive_parent, receive_request, tell
 from harness.worker.protocol import Channel
+
+# A cell that prints without end must not fill the disk: no file of a child grows beyond this.
+MOST_FILE_BYTES = 64 * 2**20
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
-    """Fork a child per request until the parent is gone, then kill what is left."""
+    """Fork a child per request until the parent is gone, then kill what is left, and everything that it started."""
+    outlive_parent()
     children: dict[int, str] = {}
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -50,8 +56,7 @@ def serve_one(control: socket.socket, run_cell: Callable[[Channel], None]) -> No
     request, descriptor = receive_request(control)
     if request is not None:
         tell(control, "started", cell=request["cell"], pid=os.getpid())
-        redirect_output(request["log"])
-        pin(request.get("cpus"))
+        confine(request)
         run_cell(Channel(socket.socket(fileno=descriptor)))
         tell(control, "exited", cell=request["cell"], status=0)
 
@@ -72,28 +77,50 @@ def fork_child(
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
-        redirect_output(request["log"])
-        pin(request.get("cpus"))
+        confine(request)
         run_cell(Channel(socket.socket(fileno=descriptor)))
         status = 0
     except BaseException:  # the child must not fall back into the server's loop, whatever happened
         import traceback
 
-        traceback.print_exc()
+        with contextlib.suppress(BaseException):  # the disk may be full
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BaseException):
+                stream.flush()
         os._exit(status)
 
 
 def reap(children: dict[int, str]) -> list[tuple[int, int]]:
-    """(pid, wait status) of the children that have ended."""
+    """(pid, exit code) of the children that have ended; what they started ends with them."""
     ended = []
     for pid in list(children):
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            kill_group(pid)  # before the child is reaped: until then its number is nobody else's
+            _, status = os.waitpid(pid, 0)
             ended.append((pid, os.waitstatus_to_exitcode(status)))
     return ended
+
+
+def confine(request: dict[str, Any]) -> None:
+    """Bind this process to what its cell may use: a log, cores, bytes of memory and of any one file."""
+    redirect_output(request["log"])
+    pin(request.get("cpus"))
+    _limit(resource.RLIMIT_FSIZE, MOST_FILE_BYTES)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # if memory runs out all the same, the kernel takes this one, not the parent
+            Path("/proc/self/oom_score_adj").write_text("1000")
+        if request.get("memory_bytes"):
+            held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+            _limit(resource.RLIMIT_DATA, held + request["memory_bytes"])
+
+
+def _limit(what: int, most: int) -> None:
+    """Lower a limit of this process; one that is lower already stays."""
+    soft, hard = resource.getrlimit(what)
+    known = [limit for limit in (most, soft) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(what, (min(known), hard))
 
 
 def redirect_output(log: str) -> None:

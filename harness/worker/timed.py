@@ -20,12 +20,13 @@ import numpy as np
 
 from harness.worker import audit
 from harness.worker.backends.base import Backend
-from harness.worker.protocol import Channel, digest
+from harness.worker.protocol import Channel, Message, digest
 
 MOST_STEPS = 20_000
 MOST_EPOCHS = 1_000_000
 PILOT_EXECUTIONS = {"eager": 2}  # the first one is the start-up; two more where compiled code may settle late
 COMPILED_EXECUTIONS = 3
+PREDICTIONS = 3
 
 
 class Pilot(keras.callbacks.Callback):
@@ -47,14 +48,12 @@ class Pilot(keras.callbacks.Callback):
         return (self.begins[-1] - self.begins[-2]) / self.size
 
 
-class Rounds(keras.callbacks.Callback):
-    """One epoch a round. The first epoch is a warm-up; after each, the parent says `go` or `stop`."""
+class Stretch(keras.callbacks.Callback):
+    """Wall and CPU clock at the beginning of batch 0 and of batch `steps`, of an epoch or of a `predict`."""
 
-    def __init__(self, backend: Backend, channel: Channel, steps: int, ready: dict[str, Any]) -> None:
+    def __init__(self, backend: Backend, steps: int) -> None:
         super().__init__()
-        self.backend, self.channel, self.steps, self.ready = backend, channel, steps, ready
-        self.weights_sha256 = ""
-        self.finite = True
+        self.backend, self.steps = backend, steps
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Start and stop the clocks."""
@@ -65,6 +64,24 @@ class Rounds(keras.callbacks.Callback):
             self.backend.sync()
             self.end = time.perf_counter(), time.process_time()
 
+    on_predict_batch_begin = on_train_batch_begin
+
+    def sample(self) -> dict[str, float]:
+        """The stretch just measured."""
+        wall, cpu = (end - begin for begin, end in zip(self.begin, self.end, strict=True))
+        return {"step_s": wall / self.steps, "wall_s": wall, "cpu_s": cpu}
+
+
+class Rounds(Stretch):
+    """One epoch a round. The first epoch is a warm-up; after each, the parent says `go` or `stop`."""
+
+    def __init__(self, backend: Backend, channel: Channel, steps: int, ready: dict[str, Any]) -> None:
+        super().__init__(backend, steps)
+        self.channel, self.ready = channel, ready
+        self.weights_sha256 = ""
+        self.finite = True
+        self.last: Message | None = None
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Report the stretch and wait for the next one."""
         self.backend.sync()
@@ -72,12 +89,12 @@ class Rounds(keras.callbacks.Callback):
         self.finite = self.finite and all(bool(np.isfinite(w).all()) for w in weights)
         if epoch == 0:
             self.weights_sha256 = digest(np.concatenate([w.reshape(-1).view(np.uint8) for w in weights]))
+            self.compilations = self.backend.compilations()
             self.channel.send("done", self.ready)
         else:
-            wall, cpu = (end - begin for begin, end in zip(self.begin, self.end, strict=True))
-            self.channel.send("done", {"step_s": wall / self.steps, "wall_s": wall, "cpu_s": cpu})
-        request = self.channel.receive()
-        if request is None or request.kind in ("stop", "close"):
+            self.channel.send("done", self.sample())
+        self.last = self.channel.receive()
+        if self.last is None or self.last.kind in ("stop", "close"):
             self.model.stop_training = True
 
 
@@ -91,6 +108,7 @@ def train(
     steps_per_execution: int,
     stretch_s: float,
     steps: int | None,
+    began: float,
 ) -> dict[str, Any]:
     """Pilot, then rounds until the parent stops them.
 
@@ -104,9 +122,12 @@ def train(
         steps_per_execution: as the model was compiled; stretches are whole executions.
         stretch_s: seconds a stretch should last.
         steps: of a stretch, where an earlier child has fixed them.
+        began: when work on the model began, by `time.perf_counter`.
 
     Returns:
-        `finite` and `weights_sha256` (after the same number of steps in every child).
+        `finite` and `weights_sha256` (after the same number of steps in every child), `recompilations` in the timed
+        rounds, `inference_s` a batch if the parent asked for it, and the seconds of the `phases`: `pilot_s` (model and
+        first executions), `rounds_s` (without waiting), `inference_s`.
     """
     executions = PILOT_EXECUTIONS.get(mode, COMPILED_EXECUTIONS) + 1
     pilot = Pilot(backend, steps_per_execution)
@@ -126,8 +147,33 @@ def train(
         "pid": os.getpid(),
     }
     rounds = Rounds(backend, channel, steps, ready)
-    model.fit(*batches(steps + steps_per_execution), epochs=MOST_EPOCHS, callbacks=[rounds], **options)
-    return {"finite": rounds.finite, "weights_sha256": rounds.weights_sha256}
+    data = batches(steps + steps_per_execution)
+    piloted, waited = time.perf_counter(), channel.waited_s
+    model.fit(*data, epochs=MOST_EPOCHS, callbacks=[rounds], **options)
+    recompilations = backend.compilations() - rounds.compilations
+    trained = time.perf_counter()
+    asked = rounds.last is not None and rounds.last.body.get("inference")
+    inference = inference_s(model, Stretch(backend, steps), data[0], batch_size) if asked else None
+    return {
+        "finite": rounds.finite,
+        "weights_sha256": rounds.weights_sha256,
+        "recompilations": recompilations,
+        "inference_s": inference,
+        "phases": {
+            "pilot_s": piloted - began,
+            "rounds_s": trained - piloted - (channel.waited_s - waited),
+            "inference_s": time.perf_counter() - trained,
+        },
+    }
+
+
+def inference_s(model: keras.Model, stretch: Stretch, x: np.ndarray, batch_size: int) -> float:
+    """Seconds a batch of `model.predict`: median of its repetitions, the first of which compiles and does not count."""
+    found = []
+    for _ in range(1 + PREDICTIONS):
+        model.predict(x, batch_size=batch_size, verbose=0, callbacks=[stretch])
+        found.append(stretch.sample()["step_s"])
+    return float(np.median(found[1:]))
 
 
 def repeated_rows(order: np.ndarray, batch_size: int, count: int) -> np.ndarray:

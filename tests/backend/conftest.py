@@ -27,9 +27,11 @@ def backend():
 
 @pytest.fixture(autouse=True)
 def _float64(backend):
+    """Declared float64, and the same starting weights in every run of the suite."""
     import keras
 
     keras.config.set_floatx("float64")
+    keras.utils.set_random_seed(7)
     yield
     keras.config.set_floatx("float64")
 

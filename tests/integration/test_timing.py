@@ -1,21 +1,30 @@
 """Timing on the real backends: interleaved rounds resolve what is different, and do not resolve what is the same."""
 
 import asyncio
+import csv
 import json
+import os
+import re
+import subprocess
+import sys
 import time
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import psutil
 import pytest
 
+from harness.runner.condition import sentinel
 from harness.runner.inputs import make_inputs
 from harness.runner.local import available_cores
 from harness.runner.plan import make_blocks
 from harness.runner.pool import Pool
-from harness.runner.timing import Lane, Record, TimingOptions, parties, sentinel, started, stopped, time_block
+from harness.runner.timing import Lane, Record, TimingOptions, parties, started, stopped, time_block
 from harness.scenario.load import load_files
 from harness.store import Run
-from harness.timing import Speed, read_block
-from tests.conftest import VARIANTS, backends
+from harness.timing import Speed, read_block, samples_s
+from tests.conftest import ROOT, VARIANTS, backends
 
 BLOCK = """
 variants = {variants}
@@ -25,42 +34,111 @@ diff_method = "backprop"
 """
 
 
+@dataclass(frozen=True)
+class Timed:
+    """A run of torch and jax-jit on one scenario, its record, and the cells that `show --json` says."""
+
+    folder: Path
+    run: Run
+    document: dict
+    cells: dict
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory, qparity):
+    folder = tmp_path_factory.mktemp("timed")
+    (folder / "s.toml").write_text(BLOCK.format(variants='["torch", "jax-jit"]'))
+    done = qparity("run", "s.toml", "--rounds", 9, "--check", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"timed s: torch the reference.*, jax-jit 0\.", done.stdout)
+    run = Run.load(folder / "results" / done.stdout.splitlines()[-1])
+    assert run.damaged == []
+    cells = json.loads(qparity("show", "--json", cwd=folder).stdout)["cells"]
+    return Timed(folder, run, run.timing("s"), {c["variant"]: c for c in cells})
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.backend("torch", "jax")
-def test_a_sweep_with_timing_resolves_jit_against_eager(tmp_path, qparity):
-    (tmp_path / "s.toml").write_text(BLOCK.format(variants='["torch", "jax-jit"]'))
-    done = qparity("run", "s.toml", "--rounds", 6, "--check", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "timed s: torch the reference, jax-jit 0." in done.stdout
-    cells = {c["variant"]: c for c in json.loads(qparity("show", "--json", cwd=tmp_path).stdout)["cells"]}
-    reference, jit = cells["torch"]["timing"], cells["jax-jit"]["timing"]
+def test_a_sweep_with_timing_resolves_jit_against_eager(timed):
+    reference, jit = timed.cells["torch"]["timing"], timed.cells["jax-jit"]["timing"]
     assert (reference["reference"], reference["ratio"]) == ("torch", None)
     assert jit["speed"] == "faster"
     assert jit["ratio_low"] < jit["ratio"] < jit["ratio_high"] < 1 / 5
     assert jit["rounds"] >= 6
     assert 0 < jit["break_even"][0] < jit["break_even"][1] < jit["break_even"][2]
-    assert cells["jax-jit"]["step_s"] == pytest.approx(cells["torch"]["step_s"] * jit["ratio"], rel=0.5)
+    assert timed.cells["jax-jit"]["step_s"] == pytest.approx(timed.cells["torch"]["step_s"] * jit["ratio"], rel=0.5)
     assert jit["start_s"] > reference["start_s"]
+    assert 0 < jit["inference_s"] < reference["inference_s"]
+    assert all(0 < cell["limit_s"] < cell["step_s"] / 100 for cell in timed.cells.values())
+    orders = {tuple(each["order"]) for each in timed.document["rounds"]}
+    assert orders == {("torch", "jax-jit"), ("jax-jit", "torch")}
 
-    run = Run.load(tmp_path / "results" / done.stdout.splitlines()[-1])
-    document = run.timing("s")
-    assert run.damaged == []
-    for lane in document["lanes"].values():
+
+@pytest.mark.backend("torch", "jax")
+def test_every_fresh_process_trained_alike_and_compiled_nothing_while_it_was_timed(timed):
+    for lane in timed.document["lanes"].values():
         assert len(lane["children"]) == 3
         assert len({child["weights_sha256"] for child in lane["children"]}) == 1
         assert all(child["finite"] and child["memory"]["peak_bytes"] > 0 for child in lane["children"])
+        assert all(child["recompilations"] == 0 for child in lane["children"])
+        assert [child["inference_s"] is not None for child in lane["children"]] == [True, False, False]
         assert lane["steps"] % lane["steps_per_execution"] == 0
-    orders = {tuple(each["order"]) for each in document["rounds"]}
-    assert orders == {("torch", "jax-jit"), ("jax-jit", "torch")}
 
-    again = qparity("run", "s.toml", "--resume", "latest", cwd=tmp_path)
+
+@pytest.mark.backend("torch", "jax")
+def test_the_phases_add_up_to_the_wall_time(timed):
+    for lane in timed.document["lanes"].values():
+        for child in lane["children"]:
+            assert sum(child["phases"].values()) == pytest.approx(child["wall_s"], rel=0.05)
+    for outcome in timed.run.outcomes().values():
+        phases = outcome["phases"]
+        parts = ("spawn_s", "build_s", "audit_s", "fit_s", "waiting_s", "close_s")
+        assert sum(phases[name] for name in parts) == pytest.approx(phases["wall_s"], rel=0.05)
+        assert 0 < outcome["memory"]["baseline_bytes"] < outcome["memory"]["peak_bytes"]
+
+
+@pytest.mark.backend("torch", "jax")
+def test_pytest_benchmark_reads_the_export(timed, qparity):
+    exported = qparity("export", "--format", "pytest-benchmark", "-o", "base.json", cwd=timed.folder)
+    assert exported.returncode == 0, exported.stderr
+    command = ["pytest-benchmark", "compare", "base.json", "--columns=min,median,rounds", "--csv=table.csv"]
+    compared = subprocess.run(command, cwd=timed.folder, capture_output=True, text=True)
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    with (timed.folder / "table.csv").open() as file:
+        rows = {row["param:variant"]: row for row in csv.DictReader(file)}
+    assert float(rows["torch"]["median"]) == pytest.approx(timed.cells["torch"]["step_s"])
+    assert float(rows["jax-jit"]["median"]) == pytest.approx(timed.cells["jax-jit"]["step_s"])
+    assert int(rows["torch"]["rounds"]) == timed.cells["torch"]["timing"]["rounds"]
+
+
+@pytest.mark.backend("torch", "jax")
+def test_cells_are_pytest_items_that_replay_their_rounds(timed):
+    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "harness.pytest_plugin")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, "--qparity", "s.toml"]
+    command += ["--qparity-run", timed.run.id, "--benchmark-json=replayed.json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=timed.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    found = json.loads((timed.folder / "replayed.json").read_text())["benchmarks"]
+    recorded = {variant: samples_s(timed.document, variant) for variant in timed.cells}
+    assert {bench["params"]["place"][1]: bench["stats"]["data"] for bench in found} == {
+        variant: pytest.approx(samples) for variant, samples in recorded.items()
+    }
+
+
+@pytest.mark.backend("torch", "jax")
+def test_a_resumed_run_is_not_timed_again_and_damaged_rounds_are_not_believed(timed, qparity):
+    again = qparity("run", "s.toml", "--resume", "latest", cwd=timed.folder)
     assert again.returncode == 0, again.stderr
     assert "timed" not in again.stdout
-    assert run.timing("s") == document
-
-    assert "a step, 0." in qparity("show", cwd=tmp_path).stdout
-    (run.path / "timings" / "s.json").write_text('{"schema": 1, "lanes": {}, "rounds": [{}], "left_out": {}}')
-    assert qparity("show", cwd=tmp_path).stdout.count("a step, unpaired]") == 2
+    assert timed.run.timing("s") == timed.document
+    assert qparity("show", cwd=timed.folder).stdout.count("above the machine's limit]") == 2
+    file = timed.run.path / "timings" / "s.json"
+    whole = file.read_text()
+    file.write_text('{"schema": 1, "lanes": {}, "rounds": [{}], "left_out": {}}')
+    assert qparity("show", cwd=timed.folder).stdout.count("a step, unpaired]") == 2
+    file.write_text(whole)
 
 
 @pytest.mark.timeout(120)

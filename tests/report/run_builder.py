@@ -23,6 +23,15 @@ REASONS = {
     "diverged": "loss is NaN",
 }
 DRAWING = "0: ──RX(x)──Rot(w)─╭●─┤  <Z>\n1: ──RX(x)──Rot(w)─╰X─┤     "
+_ANGLE = {"constant": 0.0, "weights": [], "inputs": [[0, 1.0]], "products": []}
+_WEIGHT = {"constant": 0.0, "weights": [[0, 1.0]], "inputs": [], "products": []}
+PROGRAM = {
+    "schema": 1, "wires": 2, "features": 1, "weights": [{"name": "weights", "shape": [2, 1, 3]}],
+    "gates": [{"name": "RX", "wires": [w], "params": [_ANGLE]} for w in (0, 1)]
+    + [{"name": "Rot", "wires": [w], "params": [_WEIGHT] * 3} for w in (0, 1)]
+    + [{"name": "CNOT", "wires": [0, 1], "params": []}],
+    "measurements": [{"kind": "expval", "terms": [[1.0, [["Z", 0]]]]}], "not_covered": None,
+}  # fmt: skip
 ENVIRONMENT = {
     "packages": {"keras": "3.15.1", "pennylane": "0.45.1", "torch": "2.13.0"},
     "python": {"version": "3.11.7"},
@@ -45,16 +54,23 @@ def build_run(
     reasons: Mapping[str, str] = REASONS,
     expect: Mapping[str, str] | None = None,
     command: Sequence[str] = ("qparity", "run", "scenarios/fourier.toml"),
+    speeds: Mapping[str, float] | None = None,
+    settings: Mapping[str, Mapping[str, object]] | None = None,
 ) -> tuple[Run, dict[str, Judgement]]:
-    """A run on disk and a judgement for each of its `ok` cells."""
+    """A run on disk and a judgement for each of its `ok` cells.
+
+    `speeds` (variant -> relative step time) adds timed rounds, `settings` (scenario -> fields) changes scenarios.
+    """
     faults = faults or {}
     blocks = [
         {
-            "scenario": scenario(name, (expect or {}).get(name, "ROUNDING")),
+            "scenario": scenario(name, (expect or {}).get(name, "ROUNDING")) | dict((settings or {}).get(name, {})),
             "cells": [{"id": cell_id(name, variant), "variant": variant} for variant in variants],
         }
         for name in scenarios
     ]
+    for block in blocks:
+        block["source"] = "scenarios/fourier.toml"
     plan = {"blocks": blocks, "sources": ["scenarios/fourier.toml"]}
     run = Run.create(folder, plan, ENVIRONMENT, list(command))
     judgements = {}
@@ -68,6 +84,8 @@ def build_run(
             run.write_outcome(outcome, arrays)
             if outcome["status"] == "ok":
                 judgements[cell["id"]] = _judgement(fault, rng, steps, cell["variant"], variants)
+        if speeds:
+            run.write_timing(block["scenario"]["name"], _rounds(speeds))
     run.finish()
     return run, judgements
 
@@ -75,6 +93,21 @@ def build_run(
 def build_view(folder: Path, **options) -> RunView:
     run, judgements = build_run(folder, **options)
     return summarise(Run.load(run.path), judgements)
+
+
+def many(view: RunView, count: int) -> RunView:
+    """The cells of the first scenario again and again, those of all others last: `count` scenarios."""
+    first, *rest = view.scenarios
+    names = [f"{first}-{i}" for i in range(count - len(rest))]
+    names += [f"{name}-{count - len(rest) + i}" for i, name in enumerate(rest)]
+    origin = [first] * (count - len(rest)) + rest
+    cells = [
+        replace(cell, scenario=name, id=cell_id(name, cell.variant))
+        for name, old in zip(names, origin, strict=True)
+        for cell in view.cells
+        if cell.scenario == old
+    ]
+    return replace(view, cells=tuple(cells), scenarios=tuple(names), programs={}, pairs=())
 
 
 def hostile_view(folder: Path) -> RunView:
@@ -94,6 +127,7 @@ def hostile_view(folder: Path) -> RunView:
         scenarios=tuple(name + HOSTILE for name in view.scenarios),
         environment={HOSTILE: {HOSTILE: HOSTILE}, "packages": {"keras": HOSTILE}},
         drawings={HOSTILE: HOSTILE},
+        programs={HOSTILE: ({**PROGRAM, "gates": [{"name": HOSTILE, "wires": [0], "params": []}]},)},
         damaged=((HOSTILE, HOSTILE),),
         sources=(HOSTILE,),
     )
@@ -117,13 +151,31 @@ def _outcome(scenario: dict, cell: dict, fault: str | None, reasons: Mapping[str
     outcome = {
         "schema": 1, "id": cell["id"], "scenario": scenario, "variant": cell["variant"], "status": status,
         "reason": reasons.get(fault) if status != "ok" else None, "log": f"logs/{cell['id']}.log",
-        "resolved": {"device": "default.qubit", "quantum_layers": [{"name": "q", "drawing": DRAWING}]},
+        "resolved": {"device": "default.qubit",
+                     "quantum_layers": [{"name": "q", "drawing": DRAWING, "program": PROGRAM}]},
         "phases": {"import_s": 3.0, "spawn_s": 0.1, "build_s": 0.05, "first_step_s": 0.4 * slowness,
                    "step_s": 0.012 / slowness, "audit_s": 1.0},
         "memory": {"baseline_bytes": 300_000_000, "peak_bytes": 412_000_000},
         "diverged_step": 4 if status == "diverged" else None,
     }  # fmt: skip
     return outcome, (_trace(rng, steps) if status in ("ok", "diverged") else None)
+
+
+def _rounds(speeds: Mapping[str, float], rounds: int = 15) -> dict:
+    """Timed rounds; a lane faster than the reference is one that compiles, and starts 2 s later."""
+    rng = np.random.default_rng(0)
+    listed = []
+    for k in range(rounds):
+        times = {name: 0.01 * speed * rng.lognormal(0, 0.02) for name, speed in speeds.items()}
+        samples = {name: {"step_s": t, "wall_s": t, "cpu_s": t} for name, t in times.items()}
+        listed.append({"child": k % 3, "kept": True, "samples": samples})
+    child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
+    late = child | {"first_s": 2.2}
+    lanes = {
+        name: {"steps_per_execution": 1, "children": [late if speed < 1 else child] * 3}
+        for name, speed in speeds.items()
+    }
+    return {"lanes": lanes, "rounds": listed, "left_out": {}}
 
 
 def _trace(rng: np.random.Generator, steps: int, samples: int = 20) -> dict[str, np.ndarray]:

@@ -106,6 +106,11 @@ def test_annotations_name_the_file_and_stay_on_one_line(view, hostile):
     assert all("\n" not in line and "\r" not in line for line in annotations.lines(hostile))
 
 
+def test_annotations_name_the_line_of_the_scenario(view):
+    lines = annotations.lines(view, lambda file, scenario: 7)
+    assert lines[0].startswith("::error file=scenarios/fourier.toml,line=7,title=fourier-l1 · tf::LOCAL-FAULT step 15")
+
+
 def test_without_a_terminal_there_is_one_plain_line_a_cell(view, hostile):
     for shown, count in ((view, 18), (hostile, 6)):
         out = io.StringIO()

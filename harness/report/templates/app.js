@@ -8,7 +8,8 @@
   const cells = new Map(run.cells.map((cell) => [cell.id, cell]));
   const links = [...document.querySelectorAll("#matrix a[data-cell]")];
   const views = {};
-  const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series) : []);
+  const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series, run.growths) : []);
+  const differing = ["loss", "forward", "gradient", "update"];
   let chosen = null;
   root.classList.add("js");
 
@@ -25,27 +26,43 @@
     };
   }
 
+  function signals(name, found) {
+    const scale = differing.includes(name) ? decades(found) : { lo: 0, hi: 0 };
+    const { labelColor: ink, gridColor: faint } = theme().axis;
+    return { chosen: chosen ? chosen.variant : "", scenario: chosen ? chosen.scenario : "", alarm: dark() ? "#ff9d5c" : "#a84300", ink, faint, ...scale };
+  }
+
+  function mark(name, found) {
+    const figure = $("chart-" + name).parentElement;
+    figure.classList.toggle("empty", found.length === 0);
+    figure.classList.toggle("over", found.some(({ first, label }) => first && label));
+  }
+
+  async function drawOne([name, spec]) {
+    const found = rows(name), values = signals(name, found);
+    mark(name, found);
+    const params = spec.params.map((param) => ({ ...param, value: values[param.name] }));
+    const full = { ...spec, params, datasets: { rows: found }, config: theme() };
+    if (name === "ratios") full.height = 40 + 24 * new Set(found.map(({ scenario }) => scenario)).size;
+    const actions = { export: true, source: false, compiled: false, editor: false };
+    const options = { renderer: "svg", logLevel: 1, actions, tooltip: { theme: dark() ? "dark" : "light" } };
+    if (views[name]) views[name].finalize();
+    views[name] = (await window.vegaEmbed($("chart-" + name), full, options)).view;
+  }
+
   async function draw() {
-    const signals = { chosen: chosen ? chosen.variant : "", alarm: dark() ? "#ff9d5c" : "#a84300", ink: theme().axis.labelColor };
-    const drawn = await Promise.allSettled(Object.entries(specs).map(async ([name, spec]) => {
-      const found = rows(name);
-      $("chart-" + name).parentElement.classList.toggle("empty", found.length === 0);
-      const params = spec.params.map((param) => ({ ...param, value: signals[param.name] }));
-      const full = { ...spec, params, datasets: { rows: found }, config: theme() };
-      const actions = { export: true, source: false, compiled: false, editor: false };
-      const options = { renderer: "svg", logLevel: 1, actions, tooltip: { theme: dark() ? "dark" : "light" } };
-      if (views[name]) views[name].finalize();
-      views[name] = (await window.vegaEmbed($("chart-" + name), full, options)).view;
-    }));
+    const there = Object.entries(specs).filter(([name]) => $("chart-" + name));
+    const drawn = await Promise.allSettled(there.map(drawOne));
     drawn.filter(({ reason }) => reason).forEach(({ reason }) => console.error(reason)); // the others still stand
     root.dataset.ready = "true";
   }
 
   function refresh() {
-    return Promise.all(Object.entries(views).map(([name, view]) => {
+    return Promise.all(Object.entries(views).filter(([name]) => name !== "ratios" && !name.startsWith("growth-")).map(([name, view]) => {
       const found = rows(name);
-      $("chart-" + name).parentElement.classList.toggle("empty", found.length === 0);
-      return view.signal("chosen", chosen.variant).data("rows", found).runAsync();
+      mark(name, found);
+      Object.entries(signals(name, found)).forEach(([signal, value]) => view.signal(signal, value));
+      return view.data("rows", found).runAsync();
     }));
   }
 
@@ -58,8 +75,12 @@
       expected: cell.expected === "ROUNDING" ? null : cell.expected,
       "largest r": cell.r === null ? null : cell.r.toPrecision(3),
       "effective bits": cell.effective_bits === null ? null : cell.effective_bits.toFixed(1),
-      note: cell.annotations.join("; "), log: cell.log, "run again": cell.reproduce,
+      note: cell.annotations.join("; "), log: cell.log,
+      script: cell.mark === "fail" || cell.mark === "expected" ? "qparity reproduce " + run.run + " " + cell.scenario + "/" + cell.variant : null,
     };
+    $("again").hidden = !cell.reproduce;
+    $("again").querySelector("code").textContent = cell.reproduce || "";
+    for (const place of document.querySelectorAll(".chosen-scenario")) place.textContent = cell.scenario;
     $("chosen-facts").replaceChildren(...Object.entries(facts).filter(([, value]) => value).map(([key, value]) => {
       const pair = document.createElement("div");
       pair.append(document.createElement("dt"), document.createElement("dd"));
@@ -117,6 +138,16 @@
     URL.revokeObjectURL(link.href);
   }
 
+  async function copy(event) {
+    const code = $("again").querySelector("code"), range = document.createRange();
+    range.selectNodeContents(code);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    const done = document.execCommand("copy"); // also without the permission that navigator.clipboard asks for
+    event.target.textContent = done ? "copied" : "press Ctrl-C";
+    setTimeout(() => { event.target.textContent = "copy"; }, 1500);
+  }
+
   const keys = { n: nextFailure, d: toggleTheme };
   const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   document.addEventListener("keydown", (event) => {
@@ -131,6 +162,7 @@
   window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); });
   $("only-odd").addEventListener("change", (event) => $("matrix").classList.toggle("only-odd", event.target.checked));
   $("theme").addEventListener("click", toggleTheme);
+  $("again").querySelector("button").addEventListener("click", copy);
   $("json").addEventListener("click", download);
 
   root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";

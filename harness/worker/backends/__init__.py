@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any
+
+from harness.worker import accelerator as gpu
 
 if TYPE_CHECKING:
     from harness.worker.backends.base import Backend
@@ -19,19 +20,17 @@ REGISTRY = {
     "jax": ("jax", "harness.worker.backends.jax:Jax"),
 }
 PACKAGES = (
-    "keras", "pennylane", "pennylane_lightning", "tensorflow", "tensorflow_cpu", "torch", "jax", "jaxlib",
-    "numpy", "scipy", "autoray",
+    "keras", "pennylane", "pennylane_lightning", "pennylane_lightning_gpu", "custatevec_cu12", "tensorflow",
+    "tensorflow_cpu", "torch", "jax", "jaxlib", "jax_cuda12_plugin", "jax_cuda13_plugin", "numpy", "scipy", "autoray",
 )  # fmt: skip
 
 
-def missing(name: str, accelerator: str) -> str | None:
-    """Why this backend cannot run here: a package that is not installed, no GPU; None if nothing is missing."""
-    if accelerator == "gpu" and not shutil.which("nvidia-smi"):
-        return "no NVIDIA GPU: there is no driver (nvidia-smi) on this machine"
+def missing(name: str, accelerator: str, simulator: str = "") -> str | None:
+    """Why this backend cannot run here: a package that is not installed, all the GPU lacks; None if nothing is."""
     for package in (REGISTRY[name][0], "keras", "pennylane", "numpy", "pydantic", "psutil"):
         if importlib.util.find_spec(package) is None:
             return f"{package} is not installed in {sys.executable} (pip install 'qparity[{name}]')"
-    return None
+    return "; ".join(gpu.missing(name, accelerator, simulator)) or None
 
 
 def backend_class(name: str) -> type[Backend]:
@@ -41,9 +40,14 @@ def backend_class(name: str) -> type[Backend]:
     return found
 
 
-def environment(name: str, accelerator: str, threads: int) -> dict[str, str]:
-    """The environment to set before `load`."""
-    return {"KERAS_BACKEND": name, **backend_class(name).environment(accelerator, threads)}
+def environment(name: str, accelerator: str, threads: int, simulator: str = "") -> dict[str, str]:
+    """The environment to set before `load`; a simulator on the GPU must see it where the framework must not use it."""
+    found = {"KERAS_BACKEND": name, **backend_class(name).environment(accelerator, threads)}
+    if simulator:
+        found.pop("CUDA_VISIBLE_DEVICES", None)
+    if simulator or accelerator == "gpu":
+        found["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # one workspace a stream: cuBLAS gives the same bits each time
+    return found
 
 
 def load(name: str, accelerator: str, threads: int) -> Backend:
@@ -61,6 +65,22 @@ def load(name: str, accelerator: str, threads: int) -> Backend:
     return backend
 
 
+def blind(backend: Backend, simulator: str = "") -> str | None:
+    """Why the GPU cannot be used although nothing is missing: the framework, or the simulator, was asked; or None."""
+    name = backend.name
+    try:
+        if backend.accelerator == "gpu" and not backend.gpus():
+            return f"{name} sees no GPU, although the driver has one (its own log says why)"
+        if simulator:
+            import pennylane
+
+            name = simulator
+            pennylane.device(simulator, wires=1)
+    except Exception as error:
+        return f"{name} cannot use the GPU: {' '.join(str(error).split())}"[:600]
+    return None
+
+
 def description(backend: Backend) -> dict[str, Any]:
     """Versions, flags and interpreter of this server, for the run's record."""
     versions = {}
@@ -75,4 +95,5 @@ def description(backend: Backend) -> dict[str, Any]:
         "interpreter": sys.executable,
         "threads": backend.threads,
         "accelerator": backend.accelerator,
+        **({"gpus": backend.gpus()} if backend.accelerator == "gpu" else {}),
     }

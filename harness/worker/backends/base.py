@@ -20,13 +20,14 @@ class Step:
     """One training step: what was computed, after the optimizer has been applied.
 
     `loss` is (), `predictions` (batch, outputs...), `sample_loss` (batch,), `gradients` one array a trainable weight,
-    all in the backend's own dtype.
+    all in the backend's own dtype. `devices` says where each of them lay, by name: `gradients/0` is `cpu` or `gpu`.
     """
 
     loss: np.ndarray
     predictions: np.ndarray
     sample_loss: np.ndarray
     gradients: list[np.ndarray]
+    devices: dict[str, str]
 
 
 class Backend(ABC):
@@ -44,8 +45,11 @@ class Backend(ABC):
         """Environment variables that must stand before the framework is imported."""
         raise NotImplementedError
 
-    def start(self, dtype: str) -> None:  # noqa: B027 (nothing to do is a fine answer)
-        """Prepare a forked child for cells of this dtype, before its first operation."""
+    def start(self, dtype: str, stock: bool = False) -> None:  # noqa: B027 (nothing to do is a fine answer)
+        """Prepare a child for cells of this dtype, before its first operation.
+
+        TF32 (products of float32 matrices with 11 bits, on a GPU) is off, unless `stock`: then the framework decides.
+        """
 
     @abstractmethod
     def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
@@ -68,9 +72,30 @@ class Backend(ABC):
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`, where the tensor lies."""
 
+    def devices_of(self, loss: Any, predictions: Any, sample_loss: Any, gradients: Sequence[Any]) -> dict[str, str]:
+        """Where the tensors of a step lie, by the names of `Step`."""
+        named = {"loss": loss, "predictions": predictions, "sample_loss": sample_loss}
+        named |= {f"gradients/{k}": gradient for k, gradient in enumerate(gradients)}
+        return {name: self.device_of(tensor) for name, tensor in named.items()}
+
+    def gpus(self) -> list[str]:
+        """Names of the GPUs that the framework sees. Initialises CUDA: never to be asked in a server that forks."""
+        return []
+
+    def gpu_peak_bytes(self) -> int | None:
+        """The most GPU memory that tensors have held so far; None on the CPU, or where the framework does not count."""
+        return None
+
     @abstractmethod
     def flags(self) -> dict[str, Any]:
-        """Settings that change numerics or speed, as the framework reads them."""
+        """Settings that change numerics or speed, as the framework reads them.
+
+        Every backend has `tf32` and `deterministic`; TF32 is a matter of GPUs, so that on the CPU it is never on.
+        """
+
+    def compilations(self) -> int:
+        """How many programs have been traced or compiled so far; an eager backend compiles none."""
+        return 0
 
     def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""

@@ -27,16 +27,22 @@ class Jax(Backend):
 
     @staticmethod
     def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """One thread for XLA's CPU client if asked for, no preallocation of GPU memory."""
-        xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
-        platform = "cuda" if accelerator == "gpu" else "cpu"
-        jax = {"JAX_PLATFORMS": platform, "XLA_FLAGS": xla, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        return {**jax}
+        """One thread for XLA's CPU client if asked for, no preallocation of GPU memory.
 
-    def start(self, dtype: str) -> None:
-        """float64 needs x64; a float32 program is run as its users run it, without."""
+        The CPU stays available beside a GPU, as the second choice: callbacks into Python need it.
+        """
+        xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
+        platforms = "cuda,cpu" if accelerator == "gpu" else "cpu"
+        cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}
+        return {"JAX_PLATFORMS": platforms, "XLA_FLAGS": xla, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **cuda}
+
+    def start(self, dtype: str, stock: bool = False) -> None:
+        """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""
+        self.compiled = 0
+        self.jax.monitoring.register_event_duration_secs_listener(self.count)
         self.jax.config.update("jax_enable_x64", dtype == "float64")
-        self.jax.config.update("jax_default_matmul_precision", "highest")
+        if not (stock and self.accelerator == "gpu"):
+            self.jax.config.update("jax_default_matmul_precision", "highest")
 
     def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
         """Several steps a call under jit: Keras' own bookkeeping costs more than the steps do."""
@@ -71,7 +77,9 @@ class Jax(Backend):
             ):
                 for variable, value in zip(variables, values, strict=True):
                     variable.assign(value)
-            return Step(np.array(loss), np.array(predictions), np.array(each), [np.array(g) for g in gradients])
+            devices = self.devices_of(loss, predictions, each, gradients)
+            kept = [np.array(g) for g in gradients]
+            return Step(np.array(loss), np.array(predictions), np.array(each), kept, devices)
 
         return step
 
@@ -120,17 +128,39 @@ class Jax(Backend):
         platforms = {device.platform for device in tensor.devices()}
         return "cpu" if platforms == {"cpu"} else "gpu"
 
+    def gpus(self) -> list[str]:
+        """By their marketing names."""
+        return [device.device_kind for device in self.jax.devices("cuda")]
+
+    def gpu_peak_bytes(self) -> int | None:
+        """As JAX's allocator counts."""
+        if self.accelerator == "cpu":
+            return None
+        counted = self.jax.devices()[0].memory_stats() or {}
+        return counted.get("peak_bytes_in_use")
+
     def flags(self) -> dict[str, Any]:
         """Precision and XLA flags as JAX reads them."""
         import os
 
         config = self.jax.config
+        full = config.jax_default_matmul_precision in ("highest", "float32")
         return {
+            "tf32": self.accelerator == "gpu" and not full,
+            "deterministic": "--xla_gpu_deterministic_ops=true" in os.environ.get("XLA_FLAGS", ""),
             "x64": bool(config.jax_enable_x64),
             "matmul_precision": config.jax_default_matmul_precision,
             "xla_flags": os.environ.get("XLA_FLAGS", ""),
             "platforms": config.jax_platforms,
         }
+
+    def count(self, event: str, duration: float, **_: Any) -> None:
+        """Hear of everything JAX does; a compilation by XLA is what counts."""
+        self.compiled += event == "/jax/core/compile/backend_compile_duration"
+
+    def compilations(self) -> int:
+        """Programs that XLA has compiled; eager operations are one each, once a shape."""
+        return self.compiled
 
     def sync(self) -> None:
         """Wait for JAX's asynchronous dispatch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,11 +31,14 @@ class TensorFlow(Backend):
         threads_of_tf = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
         return {"TF_CPP_MIN_LOG_LEVEL": "2", **cuda, **threads_of_tf}
 
-    def start(self, dtype: str) -> None:
-        """Thread pools and TF32, before the first operation."""
+    def start(self, dtype: str, stock: bool = False) -> None:
+        """Thread pools, devices and TF32 (TensorFlow's default on a GPU), before the first operation."""
         self.tf.config.threading.set_intra_op_parallelism_threads(self.threads)
         self.tf.config.threading.set_inter_op_parallelism_threads(self.threads)
-        self.tf.config.experimental.enable_tensor_float_32_execution(False)
+        if self.accelerator == "cpu":  # hidden already, but where lightning.gpu must see the GPU
+            self.tf.config.set_visible_devices([], "GPU")
+        if not stock:
+            self.tf.config.experimental.enable_tensor_float_32_execution(False)
 
     def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
         """Several steps a call in the compiled modes: Python between the steps costs more than they do."""
@@ -67,7 +71,8 @@ class TensorFlow(Backend):
         def step(x: Any, y: Any) -> Step:
             run = train if mode == "eager" else compiled((x.shape[1:], x.dtype), (y.shape[1:], y.dtype))
             loss, predictions, each, gradients = run(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
-            return Step(loss.numpy(), predictions.numpy(), each.numpy(), [g.numpy() for g in gradients])
+            devices = self.devices_of(loss, predictions, each, gradients)
+            return Step(loss.numpy(), predictions.numpy(), each.numpy(), [g.numpy() for g in gradients], devices)
 
         if mode != "eager":
             model.optimizer.build(weights)
@@ -101,17 +106,37 @@ class TensorFlow(Backend):
         """`cpu` or `gpu`."""
         return "gpu" if "GPU" in tensor.device.upper() else "cpu"
 
+    def gpus(self) -> list[str]:
+        """By their marketing names."""
+        config = self.tf.config
+        found = [config.experimental.get_device_details(each) for each in config.list_physical_devices("GPU")]
+        return [str(details.get("device_name", "GPU")) for details in found]
+
+    def gpu_peak_bytes(self) -> int | None:
+        """As TensorFlow's allocator counts."""
+        if self.accelerator == "cpu":
+            return None
+        return int(self.tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
     def flags(self) -> dict[str, Any]:
         """Threads, TF32 and determinism as TensorFlow reads them."""
         config = self.tf.config
         return {
             "intra_op_threads": config.threading.get_intra_op_parallelism_threads(),
             "inter_op_threads": config.threading.get_inter_op_parallelism_threads(),
-            "tf32": config.experimental.tensor_float_32_execution_enabled(),
+            "tf32": self.accelerator == "gpu" and config.experimental.tensor_float_32_execution_enabled(),
             "deterministic": config.experimental.is_op_determinism_enabled()
             if hasattr(config.experimental, "is_op_determinism_enabled")
             else None,
         }
+
+    def compilations(self) -> int:
+        """Traces of every `tf.function` alive: Keras keeps its own out of reach, inside closures.
+
+        By `type`: `isinstance` would ask lazy modules and proxies for their `__class__`, and so wake them.
+        """
+        kind = self.tf.types.experimental.PolymorphicFunction
+        return sum(f.experimental_get_tracing_count() for f in gc.get_objects() if issubclass(type(f), kind))
 
     def sync(self) -> None:
         """TensorFlow on the CPU is synchronous."""

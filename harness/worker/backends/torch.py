@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,14 +26,15 @@ class Torch(Backend):
     @staticmethod
     def environment(accelerator: str, threads: int) -> dict[str, str]:
         """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork."""
-        cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}
+        cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "", "KERAS_TORCH_DEVICE": "cpu"}
         return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **cuda}
 
-    def start(self, dtype: str) -> None:
-        """Thread count, and full float32 products: TF32 would be another precision."""
+    def start(self, dtype: str, stock: bool = False) -> None:
+        """Thread count, and full float32 products (which for matrices is torch's own default too)."""
         self.torch.set_num_threads(self.threads)
-        self.torch.backends.cuda.matmul.allow_tf32 = False
-        self.torch.backends.cudnn.allow_tf32 = False
+        if not stock:
+            self.torch.backends.cuda.matmul.allow_tf32 = False
+            self.torch.backends.cudnn.allow_tf32 = False
 
     def compile_options(self, mode: str, steps_per_epoch: int) -> dict[str, Any]:
         """Keras compiles a torch model on `jit_compile`."""
@@ -57,7 +59,8 @@ class Torch(Backend):
             with torch.no_grad():
                 model.optimizer.apply(gradients, weights)
                 each = sample_loss(y, predictions)
-            return Step(_numpy(loss), _numpy(predictions), _numpy(each), kept)
+            devices = self.devices_of(loss, predictions, each, gradients)
+            return Step(_numpy(loss), _numpy(predictions), _numpy(each), kept, devices)
 
         return step
 
@@ -95,15 +98,29 @@ class Torch(Backend):
         """`cpu` or `gpu`."""
         return "gpu" if tensor.device.type == "cuda" else str(tensor.device.type)
 
+    def gpus(self) -> list[str]:
+        """By their marketing names."""
+        cuda = self.torch.cuda
+        return [cuda.get_device_name(k) for k in range(cuda.device_count())] if cuda.is_available() else []
+
+    def gpu_peak_bytes(self) -> int | None:
+        """As torch's allocator counts; the CUDA context, some 0.5 GB, is not in it."""
+        return int(self.torch.cuda.max_memory_allocated()) if self.accelerator == "gpu" else None
+
     def flags(self) -> dict[str, Any]:
         """Threads, TF32 and determinism as torch reads them."""
         torch = self.torch
         return {
             "threads": torch.get_num_threads(),
-            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "tf32": self.accelerator == "gpu" and torch.backends.cuda.matmul.allow_tf32,
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
         }
+
+    def compilations(self) -> int:
+        """Graphs that dynamo has compiled; it is loaded only where something was."""
+        dynamo = sys.modules.get("torch._dynamo.utils")
+        return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
 
     def sync(self) -> None:
         """Torch on the CPU is synchronous."""

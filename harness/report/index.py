@@ -1,0 +1,141 @@
+"""The page over all runs: which there are, and how verdicts and ratios went from run to run.
+
+A run is judged once: what its report says of it is read back from the report's own data, and only a run that has no
+report yet (or an older one) is judged and gets one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.report import html
+from harness.store import Run, StoreError, list_runs
+from harness.summary import summarise
+from harness.summary.view import SYMBOLS
+
+MOST_COLUMNS = 20
+MOST_ROWS = 400
+_DATA = '<script type="application/json" id="run-data">'
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run: its folder's record, the file of its report, and what `check --json` says of it."""
+
+    report: str
+    record: dict[str, Any]
+    document: dict[str, Any]
+
+    @property
+    def symbol(self) -> str:
+        """Whether the run was as expected."""
+        return "✓" if self.document.get("exit_code") == 0 else "✗"
+
+    @property
+    def started(self) -> str:
+        """Such as `2026-11-22 11:53`."""
+        return str(self.document.get("created"))[:16].replace("T", " ")
+
+    @property
+    def commit(self) -> str:
+        """The commit it ran at, shortened; a star where files had been changed."""
+        git = self.record.get("environment", {}).get("git")
+        return f"{str(git['commit'])[:9]}{'*' if git.get('dirty') else ''}" if git and git.get("commit") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One scenario on one variant over the runs, oldest first: its cell in each, or None; ratios as a line."""
+
+    scenario: str
+    variant: str
+    cells: tuple[dict[str, Any] | None, ...]
+
+    @property
+    def moved(self) -> bool:
+        """Whether its mark is not the same in all runs that have it."""
+        return len({cell["mark"] for cell in self.cells if cell}) > 1
+
+    @property
+    def points(self) -> str:
+        """The ratios as a polyline, 60 by 14; empty with fewer than two."""
+        found = [(i, math.log(r)) for i, cell in enumerate(self.cells) if (r := _ratio(cell))]
+        if len(found) < 2:
+            return ""
+        low, high = min(y for _, y in found), max(y for _, y in found)
+        span, width = max(high - low, 0.05), max(1, len(self.cells) - 1)
+        return " ".join(f"{2 + 56 * i / width:.1f},{12 - 10 * (y - low) / span:.1f}" for i, y in found)
+
+
+def write(results: Path, folder: Path) -> Path:
+    """Write `index.html` into the folder of reports, and every report that is missing there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [entry for _, path in list_runs(results) if (entry := _entry(path, folder))]
+    target = folder / "index.html"
+    target.write_text(render(entries), encoding="utf-8")
+    return target
+
+
+def render(entries: Sequence[Entry]) -> str:
+    """The page, from runs oldest first."""
+    shown = list(entries)[-MOST_COLUMNS:]
+    rows = _history(shown)
+    return html.environment().get_template("index.html.j2").render(
+        entries=list(reversed(entries)),
+        columns=shown,
+        rows=rows[:MOST_ROWS],
+        left_out=max(0, len(rows) - MOST_ROWS),
+        symbols=SYMBOLS,
+        style=Markup(html.file("style.css")),
+        policy=POLICY,
+    )  # fmt: skip
+
+
+def _history(entries: Sequence[Entry]) -> list[History]:
+    """Every scenario and variant of the runs; those whose verdict moved come first."""
+    tables = [{(c["scenario"], c["variant"]): c for c in entry.document.get("cells", ())} for entry in entries]
+    places = dict.fromkeys(place for table in reversed(tables) for place in table)
+    rows = [History(s, v, tuple(table.get((s, v)) for table in tables)) for s, v in places]
+    return sorted(rows, key=lambda row: (not row.moved, row.cells.count(None)))
+
+
+def _entry(path: Path, folder: Path) -> Entry | None:
+    try:
+        run = Run.load(path)
+    except StoreError:
+        return None
+    report = folder / f"{path.name}.html"  # the folder's name: an id may be anything
+    document = _read(report) if _newer(report, path) else None
+    if document is None:
+        report.write_text(html.render(summarise(run)), encoding="utf-8")
+        document = _read(report)
+    return Entry(report.name, run.record, document) if document else None
+
+
+def _newer(report: Path, run: Path) -> bool:
+    changed = max(file.stat().st_mtime for file in (run / "run.json", run / "cells", run / "timings") if file.exists())
+    return report.is_file() and report.stat().st_mtime >= changed
+
+
+def _read(report: Path) -> dict[str, Any] | None:
+    """The data that a report carries; None where it is not one of ours."""
+    text = report.read_text(encoding="utf-8", errors="replace")
+    start = text.find(_DATA)
+    try:
+        found = json.loads(text[start + len(_DATA) : text.index("</script>", start)]) if start >= 0 else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("cells"), list) else None
+
+
+def _ratio(cell: dict[str, Any] | None) -> float | None:
+    timing = (cell or {}).get("timing") or {}
+    return timing.get("ratio") or None

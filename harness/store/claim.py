@@ -1,0 +1,39 @@
+"""One writer a run: a lock that ends with the process that holds it, however that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.store.trust import StoreError
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Be the only process that writes this run folder, and clear away what a killed writer left half done.
+
+    Raises:
+        StoreError: another process is writing it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"{folder}: another process is writing this run") from None
+        except OSError:  # a network file system without locks
+            pass
+        for leftover in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+            leftover.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,153 @@
+"""What an NVIDIA GPU needs and what of it is here: driver, a framework built for CUDA, cuStateVec.
+
+Each is found by one small probe that imports no framework, so that an interpreter without any can still say what it
+lacks. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CUDA_SUCCESS = 0
+# cuInit's answers worth words of their own
+REFUSALS = {
+    100: "it finds no GPU (or CUDA_VISIBLE_DEVICES hides it)",
+    101: "the GPU is not one it supports",
+    803: "its parts are of different versions: a reboot after an update helps",
+    804: "its kernel module is older than its libraries",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The NVIDIA driver: the newest CUDA it supports, (major, minor), and what keeps it from working, or None."""
+
+    cuda: tuple[int, int]
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """An installed package: name with version, the CUDA it was built for, or None and what it is then."""
+
+    name: str
+    cuda: int | None
+    without: str = "is built without CUDA"
+
+
+def missing(backend: str, accelerator: str, simulator: str = "") -> list[str]:
+    """All that keeps a backend from running on the GPU here, or a simulator from it: one clause each, none if nothing.
+
+    Args:
+        backend: Keras' name.
+        accelerator: `gpu` if the backend itself is to run there.
+        simulator: a PennyLane device that does, or nothing.
+    """
+    builds = []
+    reasons = []
+    if accelerator == "gpu":
+        found = build_of(backend)
+        if found is not None and found.cuda is None:
+            reasons.append(f"{found.name} {found.without} (pip install 'qparity[{backend}-gpu]')")
+        builds.append(found)
+    if simulator == "lightning.gpu":
+        found = lightning_build()
+        if found is None:
+            where = f"in {sys.executable} (pip install 'qparity[lightning-gpu]')"
+            reasons.append(f"pennylane-lightning-gpu is not installed {where}")
+        elif not custatevec():
+            reasons.append(f"{found.name} finds no cuStateVec library (pip install custatevec-cu12)")
+        builds.append(found)
+    if accelerator == "gpu" or simulator:
+        reasons += driver_reasons(driver(), [build for build in builds if build and build.cuda])
+    return reasons
+
+
+def driver_reasons(found: Driver | None, builds: list[Build]) -> list[str]:
+    """What the driver lacks for these builds."""
+    if found is None:
+        return ["there is no NVIDIA driver on this machine (libcuda.so.1 is not found)"]
+    if found.fault:
+        return [f"the NVIDIA driver does not work: {found.fault}"]
+    supported = ".".join(map(str, found.cuda))
+    return [
+        f"{build.name} is built for CUDA {build.cuda}, the driver supports no more than CUDA {supported}"
+        for build in builds
+        if build.cuda and build.cuda > found.cuda[0]
+    ]
+
+
+def driver() -> Driver | None:
+    """The driver of this machine, asked by its own library; None if there is none."""
+    try:
+        library = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    number = ctypes.c_int(0)
+    library.cuDriverGetVersion(ctypes.byref(number))
+    version = number.value // 1000, number.value % 1000 // 10
+    status = library.cuInit(0)
+    if status == CUDA_SUCCESS:
+        status = library.cuDeviceGetCount(ctypes.byref(number))
+    if status != CUDA_SUCCESS:
+        return Driver(version, REFUSALS.get(status, f"cuInit answers {status}"))
+    return Driver(version, None if number.value else REFUSALS[100])
+
+
+def build_of(backend: str) -> Build | None:
+    """The framework installed in this interpreter; None if there is none."""
+    return {"tensorflow": tensorflow_build, "torch": torch_build, "jax": jax_build}[backend]()
+
+
+def tensorflow_build() -> Build | None:
+    """`tensorflow` is built for CUDA, `tensorflow-cpu` is not."""
+    if version := version_of("tensorflow-cpu"):
+        return Build(f"tensorflow-cpu {version}", None)
+    version = version_of("tensorflow")
+    return Build(f"tensorflow {version}", 12) if version else None
+
+
+def torch_build() -> Build | None:
+    """Torch writes the CUDA it was built for into its own `version.py`."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+    number = re.search(r"^cuda[^=]*=\s*['\"](\d+)", text, re.MULTILINE)
+    return Build(f"torch {version_of('torch')}", int(number[1]) if number else None)
+
+
+def jax_build() -> Build | None:
+    """JAX is built for the CPU alone; its CUDA plugin is a package beside it."""
+    version = version_of("jax")
+    if version is None:
+        return None
+    plugin = next((cuda for cuda in (13, 12) if version_of(f"jax-cuda{cuda}-plugin")), None)
+    return Build(f"jax {version}", plugin, "has no CUDA plugin, jax-cuda12-plugin or jax-cuda13-plugin")
+
+
+def lightning_build() -> Build | None:
+    """PennyLane's simulator on cuStateVec, CUDA 12 so far."""
+    version = version_of("pennylane-lightning-gpu")
+    return Build(f"pennylane-lightning-gpu {version}", 12) if version else None
+
+
+def custatevec() -> bool:
+    """Whether the library lightning.gpu simulates with is here, as a package or on the system."""
+    packages = ("custatevec-cu12", "cuquantum-cu12", "cuquantum-python-cu12")
+    return any(map(version_of, packages)) or ctypes.util.find_library("custatevec") is not None
+
+
+def version_of(package: str) -> str | None:
+    """The version of an installed distribution; None if it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,107 @@
+"""Parents, servers and children die at any moment: no process is left, nothing finished is lost, a resume completes."""
+
+import random
+import signal
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from harness.runner import cell
+from harness.summary import summarise
+from tests.reliability.sweeps import Sweeps, assert_same, wait_for
+
+MOMENTS = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=2)
+
+
+def test_the_undisturbed_sweep_is_judged_and_passes(undisturbed):
+    view = summarise(undisturbed)
+    assert view.counts["pass"] == len(view.cells) == 12
+
+
+def test_a_killed_parent_leaves_no_process_and_a_run_to_resume(sweeps, undisturbed):
+    process = sweeps.start("-j", 1)
+    wait_for(sweeps.stored)
+    assert sweeps.processes()
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not sweeps.processes(), 5.0)
+    kept = {path: path.stat().st_mtime_ns for path in sweeps.stored()}
+    assert 0 < len(kept) < 12
+    assert sweeps.run.record["state"] == "running"
+    assert_same(sweeps.sweep("latest"), undisturbed)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(MOMENTS)
+def test_interrupts_at_any_moments_cost_nothing_that_was_finished(tmp_path_factory, undisturbed, moments):
+    sweeps, more = Sweeps(tmp_path_factory.mktemp("interrupted"), seconds=0.1), []
+    for moment in moments:
+        process = sweeps.start(*more)
+        wait_for(lambda process=process: len(sweeps.processes()) > 1 or process.poll() is not None)  # it has begun
+        before = len(sweeps.stored())
+        target = before + round(moment * (12 - before))
+        wait_for(lambda target=target: len(sweeps.stored()) >= target)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode in (130, 0), out + err  # 0: it had finished
+        assert "Traceback" not in out + err
+        wait_for(lambda: not sweeps.processes(), 5.0)
+        more = ["--resume", "latest"]
+    assert_same(sweeps.sweep("latest"), undisturbed)
+
+
+def test_a_killed_server_costs_nothing(sweeps, undisturbed):
+    process = sweeps.start()
+    wait_for(sweeps.stored)
+    for _ in range(4):
+        servers = [p for p in sweeps.processes() if p.pid != process.pid and p.ppid() == process.pid]
+        if servers:
+            random.choice(servers).kill()
+        seen = len(sweeps.stored())
+        wait_for(lambda seen=seen: len(sweeps.stored()) > seen or process.poll() is not None)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert_same(sweeps.run, undisturbed)
+
+
+def test_a_killed_child_is_one_crashed_cell_and_a_retry_mends_it(sweeps, undisturbed):
+    process = sweeps.start("-j", 1)
+
+    def child():
+        servers = {p.pid for p in sweeps.processes() if p.ppid() == process.pid}
+        return next((p for p in sweeps.processes() if p.ppid() in servers), None)
+
+    wait_for(child).kill()
+    process.communicate(timeout=60)
+    assert process.returncode == 3
+    (crashed,) = [o for o in sweeps.run.outcomes().values() if o["status"] != "ok"]
+    assert (crashed["status"], crashed["reason"]) == ("crashed", "killed by SIGKILL")
+    assert sweeps.run.missing() == []
+    assert_same(sweeps.sweep("latest", retry=True), undisturbed)
+
+
+@pytest.fixture
+def misfortune(tmp_path, monkeypatch):
+    """Null cells to which something happens: `misfortune("hang")`."""
+    monkeypatch.setenv("QPARITY_TEST_FLAG", str(tmp_path))
+    monkeypatch.setenv("QPARITY_TEST_FOLDER", str(tmp_path))
+    return lambda how, cells=2: Sweeps(tmp_path, cells, how=how)
+
+
+def test_a_cell_that_kills_its_server_is_not_tried_for_ever(misfortune):
+    outcomes = misfortune("kill-server").sweep().outcomes().values()
+    assert {o["reason"] for o in outcomes} == {f"its worker server died {cell.ATTEMPTS} times"}
+    assert {o["status"] for o in outcomes} == {"crashed"}
+
+
+def test_what_a_cell_has_started_ends_with_it_though_it_ignores_signals(misfortune):
+    sweeps = misfortune("orphan")
+    assert {o["status"] for o in sweeps.sweep(timeout=1.0).outcomes().values()} == {"timeout"}
+    wait_for(lambda: len(sweeps.processes()) <= 1, 5.0)  # this one
+    process = sweeps.start("--resume", "latest", "--retry")
+    wait_for(lambda: any("time.sleep(99)" in " ".join(p.cmdline()) for p in sweeps.processes()))
+    process.kill()
+    process.communicate()
+    wait_for(lambda: len(sweeps.processes()) <= 1, 5.0)

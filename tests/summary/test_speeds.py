@@ -1,0 +1,148 @@
+"""Speed in summaries: the gate on slowdowns, ratios of ratios between runs, shared means, growth with size."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.store import Run
+from harness.summary import json as json_view
+from harness.summary import summarise
+from harness.summary.compare import compare
+from harness.summary.gate import Gate
+from harness.summary.speeds import overall, shared_means
+from harness.summary.terminal import lines
+from harness.timing import Interval, growths
+from tests.report.run_builder import build_run, scenario
+from tests.timing.test_timing_block import document
+
+VARIANTS = ("tf", "torch", "jax-jit")
+
+
+def timed(folder, seeds=(0, 1), faults=None, **speeds):
+    """A run of two scenarios whose variants take `speeds` times as long as each other, in recorded rounds."""
+    run, judgements = build_run(folder, scenarios=("a", "b"), variants=VARIANTS, steps=4, faults=faults)
+    for name, seed in zip(("a", "b"), seeds, strict=True):
+        run.write_timing(name, document(seed=seed, **{v.replace("_", "-"): s for v, s in speeds.items()}))
+    return Run.load(run.path), judgements
+
+
+def test_a_sure_slowdown_against_a_variant_fails_the_gate(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5, jax_jit=0.1)
+    view = summarise(run, judgements, Gate(max_slowdown=1.2, reference="torch"))
+    assert view.exit_code == 1
+    assert [line.split("takes 1.")[0] for line in view.problems] == ["Speed: a tf ", "Speed: b tf "]
+    assert "the time of torch, more than 1.2x." in view.problems[0]
+    assert summarise(run, judgements, Gate(max_slowdown=1.6, reference="torch")).exit_code == 0
+    assert summarise(run, judgements, Gate(max_slowdown=1.5, reference="torch")).exit_code == 0, "not surely slower"
+    assert summarise(run, judgements).exit_code == 0, "speed never gates unless asked"
+    assert len(summarise(run, judgements, Gate(max_slowdown=1.6, reference="jax-jit")).problems) == 4
+
+
+def test_a_speed_that_was_not_earned_is_no_slowdown(tmp_path):
+    run, judgements = timed(tmp_path, faults={(0, "tf"): "fault", (1, "tf"): "fault"}, torch=1.0, tf=1.5)
+    assert summarise(run, judgements, Gate(max_slowdown=1.2)).problems[1:] == ()
+
+
+def test_asking_about_speed_where_nothing_was_timed_is_no_pass(tmp_path):
+    run, judgements = build_run(tmp_path, steps=4)
+    view = summarise(run, judgements, Gate(max_slowdown=1.2))
+    assert view.exit_code == 3
+    assert view.problems == ("Speed: nothing was compared: no cell was timed against another.",)
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    assert summarise(run, judgements, Gate(max_slowdown=1.2, reference="jax")).exit_code == 3
+
+
+def test_runs_are_compared_by_ratios_of_ratios(tmp_path):
+    base, head = (
+        summarise(*timed(tmp_path / side, seeds=seeds, torch=1.0, tf=tf, jax_jit=0.1), Gate(reference="torch"))
+        for side, seeds, tf in (("base", (0, 1), 1.0), ("head", (2, 3), 1.4))
+    )
+    found = compare(base, head)
+    speeds = {(c.cell.scenario, c.cell.variant): c.speed for c in found.changes}
+    assert speeds["a", "torch"] is None, "the reference"
+    assert speeds["a", "tf"].contains(1.4)
+    assert speeds["b", "jax-jit"].contains(1.0)
+    assert found.speeds["tf"].low > 1.3
+    assert found.exit_code == 0
+    text = "\n".join(found.lines())
+    assert text.count(" slower") == 3
+    assert "~ a tf: ROUNDING (r 0." in text
+    assert "jax-jit: ROUNDING" not in text
+    cell = next(c for c in json.loads(json.dumps(found.document()))["cells"] if c["speed"])
+    assert cell["speed"].keys() == {"ratio", "ratio_low", "ratio_high", "speed"}
+
+    run, judgements = timed(tmp_path / "again", seeds=(2, 3), torch=1.0, tf=1.4, jax_jit=0.1)
+    view = summarise(run, judgements, Gate(max_slowdown=1.2, reference="torch", base=base))
+    assert [line.split(" takes ")[0] for line in view.problems] == ["Speed: a tf", "Speed: b tf"]
+    assert f"relative to the reference in {base.id}" in view.problems[0]
+
+
+def test_speeds_of_two_machines_are_never_compared(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.4)
+    base = summarise(run, judgements)
+    other = replace(base, environment={**base.environment, "cpu": {"model": "Another CPU", "count": 64}})
+    found = compare(other, base)
+    assert not any(change.speed for change in found.changes)
+    assert "speed: not compared: the runs were made on different machines (cpu.count: 64 -> 2)" in found.lines()
+    assert summarise(run, judgements, Gate(max_slowdown=1.2, base=other)).exit_code == 3
+
+
+def test_means_are_over_scenarios_that_all_variants_have():
+    one, two = Interval(1.9, 2.0, 2.1), Interval(7.9, 8.0, 8.1)
+    ratios = {("a", "x"): one, ("b", "x"): two, ("a", "y"): one}
+    assert shared_means(ratios)["x"].estimate == pytest.approx(2.0)
+    assert shared_means(ratios | {("b", "y"): two})["x"].estimate == pytest.approx(4.0)
+    assert shared_means({("a", "x"): one, ("b", "y"): one}) == {}
+
+
+def test_the_distance_from_the_machines_limit_is_a_shared_mean_too(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    view = summarise(run, judgements)
+    assert view.above_limits == {}
+    limits = {"torch": 1e-5, "tf": 1e-5}
+    cells = tuple(replace(c, limit_s=limits.get(c.variant)) for c in view.cells)
+    view = replace(view, cells=cells)
+    torch, tf = (np.sqrt(view.cell("a", v).step_s * view.cell("b", v).step_s) / 1e-5 for v in ("torch", "tf"))
+    assert view.above_limits == {"tf": pytest.approx(tf), "torch": pytest.approx(torch)}
+    (line,) = (line for line in lines(view) if line.startswith("above the machine's limit: tf "))
+    assert line.endswith("x, over all scenarios")
+
+
+def family(axis, sizes):
+    for size in sizes:
+        base = scenario(f"grow-{size}{axis}-default", "ROUNDING") | {"data": {"samples": 8 * size}}
+        training = base["training"] | ({"batch_size": size} if axis == "batch" else {})
+        yield base | {"training": training} | ({axis: size} if axis != "batch" else {})
+
+
+def test_growth_is_fitted_within_families_and_crossings_found():
+    sizes = (2, 4, 6, 8)
+    points = [(s, "slow-start", 0.04 * (2 ** s["wires"]) ** 0.1) for s in family("wires", sizes)]
+    points += [(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", sizes)]
+    points += [(s | {"device": "lightning.qubit"}, "steep", 1.0) for s in family("wires", sizes[:2])]
+    found = growths(points)
+    assert [(g.axis, g.group, g.variant, g.sizes) for g in found] == [
+        ("wires", "grow-default", "slow-start", sizes),
+        ("wires", "grow-default", "steep", sizes),
+    ]
+    assert [g.law.exponent.estimate for g in found] == pytest.approx([0.1, 1.0])
+    (batch,) = growths([(s, "v", s["training"]["batch_size"] * 2.0) for s in family("batch", (1, 4, 16))])
+    assert (batch.axis, batch.law.exponent.estimate) == ("batch size", pytest.approx(1.0))
+
+
+def test_growth_and_crossings_are_shown(tmp_path):
+    points = [(s, "flat", 0.04) for s in family("wires", (2, 4, 6, 8))]
+    points += [(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", (2, 4, 6, 8))]
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    view = replace(summarise(run, judgements), growths=tuple(growths(points)))
+    (crossing,) = view.crossings
+    assert (crossing.below, crossing.above) == ("steep", "flat")
+    assert crossing.size == pytest.approx(math.log2(40))
+    text = "\n".join(lines(view))
+    assert "grow-default steep: step time ~ (2^wires)^1 [1, 1]" in text
+    assert "grow-default: by wires, steep is faster up to 5.3, flat from there on" in text
+    json.dumps(json_view.document(view), allow_nan=False)
+    assert overall(view.cells)["torch"].contains(1 / 1.5)
