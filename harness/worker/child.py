@@ -260,7 +260,7 @@ class Cell:
                 {
                     "name": layer.name,
                     "weights": [place[id(w)] for w in layer.weights if id(w) in place],
-                    "program": gate_program(layer.function) if layer.shots is None else {"not_covered": "shots"},
+                    "program": gate_program(layer.function),
                     "drawing": layer.draw(),
                 }
                 for layer in layers

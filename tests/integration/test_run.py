@@ -1,6 +1,8 @@
 """The main job on the real backends: agreement from the same weights, one import a backend, a light parent."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -84,6 +86,34 @@ def test_each_framework_is_imported_once(small):
     run, _, _ = small
     assert sorted(run.record["workers"]) == sorted(f"{backend}@cpu-1t" for backend in backends())
     assert {worker["imports"] for worker in run.record["workers"].values()} == {1}
+
+
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"keras", "tensorflow", "torch", "jax", "pennylane", "pennylane_lightning"}:
+            raise ImportError(f"{name} is not on this machine")
+
+sys.meta_path.insert(0, Blocked())
+from harness.cli import app
+app()
+"""
+
+
+def test_check_needs_nothing_but_the_run_folder(small, qparity, tmp_path):
+    """The same answer where no framework can be imported, from a copy of the folder alone."""
+    run, _, folder = small
+    shutil.copytree(run.path, tmp_path / run.id)
+    command = [sys.executable, "-c", BLOCKED, "check", str(tmp_path / run.id), "--json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    alone = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=300)
+    here = qparity("check", run.id, "--json", cwd=folder)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert json.loads(alone.stdout) == json.loads(here.stdout)
+    keras = [sys.executable, "-c", BLOCKED.replace("harness.cli", "keras")]
+    assert "keras is not on this machine" in subprocess.run(keras, text=True, capture_output=True).stderr
 
 
 def test_the_report_is_there(small):
