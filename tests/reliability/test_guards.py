@@ -85,7 +85,7 @@ def waiting(reports: list[tuple[int, float]]) -> tuple[float, str]:
         for step, moment in reports:
             patient.now = lambda moment=moment: start + moment
             patient.heard(step)
-        return round(clock.deadline - start, 6), patient.reason
+        return round(clock.deadline - start, 2), patient.reason
 
     return asyncio.run(hear())
 
