@@ -363,13 +363,16 @@ def reproduce(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
     results: Results = RESULTS,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The script to write.")] = REPRODUCER,
+    smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
+    python: Pythons = None,
 ) -> None:
     """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
-    from harness.diagnose import find
+    from harness.diagnose import find, shrink
     from harness.diagnose import reproduce as script_of
 
     source = loaded(results, run)
-    write(output, script_of(source, find(source, cell)))
+    subject = find(source, cell)
+    write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
     typer.echo(f"{output}   # exits with 1 if the divergence shows")
 
 

@@ -26,7 +26,10 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["list", SMOKE, "--bogus"], "--bogus"),
         (["show", "nope"], "no such run"),
         (["check", "--results", "absent"], "no such run in absent"),
-        (["export", "--format", "xml"], "expected csv or json"),
+        (["check", "--max-slowdown", "0.5"], "--max-slowdown = 0.5: expected a factor of 1 or more"),
+        (["check", "--max-slowdown", "2", "--reference", "tensorflow"], 'did you mean "tf"?'),
+        (["check", "--base", "latest"], "expected together with --max-slowdown"),
+        (["export", "--format", "xml"], "expected csv, json or pytest-benchmark"),
         (["frobnicate"], "frobnicate"),
     ],
 )

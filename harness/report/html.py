@@ -45,7 +45,7 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         scripts={name: Markup(text) for name, text in scripts.items()},
         style=Markup(file("style.css") + palette.css(view.variants)),
         policy=_policy(scripts.values()),
-        run_data=_embedded(summary_json.document(view)),
+        run_data=_embedded(data.rounded(summary_json.document(view))),
         series_data=_embedded(data.series(view)),
         spec_data=_embedded(charts.specifications(view.variants, axes)),
         of_cell=charts.OF_CELL, of_scenario=charts.OF_SCENARIO, of_run=charts.OF_RUN,
@@ -58,6 +58,7 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
         most_changes=MOST_CHANGES,
+        most_curves=data.MOST_CURVES,
     )  # fmt: skip
 
 

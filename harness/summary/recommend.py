@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.summary.view import CellView, RunView
 from harness.timing import NOISE, Interval
 
-EVERYWHERE = "everywhere"
+EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
 FEW = 10
 """A start that has paid within so few steps is not worth a word."""
@@ -37,13 +37,14 @@ class Advice:
 
     @property
     def conditions(self) -> str:
-        """Everything but the variant's name, such as `with lightning.qubit and adjoint: 2.1 to 3 times as fast ...`."""
+        """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
-        several = "" if self.scenarios == 1 else f" in all {self.scenarios} timed scenarios"
+        timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
         span = low if low == high else f"{low} to {high}"
-        text = f"{self.where}: a step at least {span} times as fast as the next best{several}"
+        text = f"{self.where} ({timed}): a step at least {span} times as fast as the next best"
         if self.steps > 1:
-            text += f", and its slower start has paid from {self.steps:,} steps on".replace(",", " ")
+            steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
+            text += f", and its slower start has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
         return text
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.parity.expectation import Expectation
     from harness.parity.types import PairDifference
 
+SHOWN = ("loss", "x", "y", "predictions", "batch_index")
+"""The arrays of a trace that are shown as they are; all others speak through the judgement."""
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
 
@@ -89,7 +91,7 @@ def view_of(
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
     outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
-    trace = run.trace(cell_id) if outcome.get("trace") else None
+    trace = run.trace(cell_id, SHOWN) if outcome.get("trace") else None
     judgement = judgement if outcome["status"] == "ok" else None
     return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation)
 

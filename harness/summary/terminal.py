@@ -82,11 +82,14 @@ def lines(view: RunView) -> Iterator[str]:
 
 
 def speed_lines(view: RunView) -> Iterator[str]:
-    """Geometric mean of the ratios over the scenarios that all timed variants passed; growth with size, crossings."""
+    """Geometric means over the scenarios that all timed variants passed; growth with size, crossings."""
     reference = next((cell.timing.reference for cell in view.cells if cell.timing), "")
     for variant, ratio in overall(view.cells).items():
         ends = f"[{ratio.low:.3g}, {ratio.high:.3g}]"
         yield _safe(f"{variant}: {ratio.estimate:.3g}x the step time of {reference} {ends}, over all scenarios")
+    if view.above_limits:
+        above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
+        yield _safe(f"above the machine's limit: {above}, over all scenarios")
     for each in view.growths:
         size, exponent = ("2^wires" if each.axis == "wires" else each.axis), each.law.exponent
         ends = f"[{exponent.low:.2g}, {exponent.high:.2g}]"

@@ -222,12 +222,23 @@ class RunView:
 
         A variant that was timed nowhere is left out; empty if no scenario has all the others.
         """
-        times = {place: cell.step_s for place, cell in self._by_place.items() if cell.mark == "pass" and cell.step_s}
-        variants = [variant for variant in self.variants if any(place[1] == variant for place in times)]
-        shared = [name for name in self.scenarios if variants and all((name, v) in times for v in variants)]
+        return self._shared_means({place: cell.step_s for place, cell in self._passed if cell.step_s})
+
+    @cached_property
+    def above_limits(self) -> dict[str, float]:
+        """Geometric mean of `above_limit` of each variant, over the same kind of scenarios as `speeds`."""
+        return self._shared_means({place: cell.above_limit for place, cell in self._passed if cell.above_limit})
+
+    @property
+    def _passed(self) -> list[tuple[tuple[str, str], CellView]]:
+        return [(place, cell) for place, cell in self._by_place.items() if cell.mark == "pass"]
+
+    def _shared_means(self, values: Mapping[tuple[str, str], float]) -> dict[str, float]:
+        variants = [variant for variant in self.variants if any(place[1] == variant for place in values)]
+        shared = [name for name in self.scenarios if variants and all((name, v) in values for v in variants)]
         if not shared:
             return {}
-        return {v: float(np.exp(np.mean([np.log(times[name, v]) for name in shared]))) for v in variants}
+        return {v: float(np.exp(np.mean([np.log(values[name, v]) for name in shared]))) for v in variants}
 
     @property
     def crossings(self) -> list[Crossing]:

@@ -14,11 +14,9 @@ from tests.conftest import VARIANTS, backends
 
 VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]
 MISCHIEF = """
-import contextlib, ctypes, os, signal, sys, threading
+import ctypes, os, signal, sys, threading
 import numpy as np
 import pennylane as qml
-
-SEEN = set()
 
 def misbehave(inputs, weights, how):
     flag = os.environ.get("QPARITY_TEST_FLAG", "")
@@ -34,9 +32,7 @@ def misbehave(inputs, weights, how):
         if how == "raise": raise RuntimeError("mischief: two\\nlines")
         if how == "print": print("GARBAGE" * 10); sys.stdout.flush()
         while how == "flood": os.write(1, bytes(2**20))
-        if how == "nan":  # from the second step on: as built twice, as shipped, after an update
-            with contextlib.suppress(TypeError, ValueError): SEEN.add(float(weights[0]))
-            if len(SEEN) > 3: weights = weights * float("nan")
+        if how == "nan": inputs = (-inputs) ** 0.5  # the second batch has the positive ones
     qml.RX(inputs[..., 0], wires=0)
     qml.RY(weights[0], wires=0)
     return qml.expval(qml.Z(0))

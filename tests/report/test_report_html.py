@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -70,6 +71,24 @@ def test_the_title_has_the_mark(view, tmp_path):
     assert "<title>✓ qparity" in render(build_view(tmp_path))
 
 
+@pytest.mark.parametrize(("fault", "word"), [(None, "✓ PASS"), ("fault", "✗ FAIL"), ("failed", "✗ INCOMPLETE")])
+def test_the_word_is_that_of_the_exit_code(tmp_path, fault, word):
+    faults = {(0, "jax"): fault} if fault else {}
+    text = render(build_view(tmp_path, scenarios=("s",), variants=("torch", "jax"), faults=faults))
+    assert f"<strong>{word}</strong>" in text
+
+
+def test_the_recommendation_names_a_variant_only_where_the_data_do(tmp_path):
+    options = {"scenarios": ("s",), "variants": ("torch", "jax-jit")}
+    said = Page(render(build_view(tmp_path / "a", speeds={"torch": 1.0, "jax-jit": 0.1}, **options)))
+    assert "jax-jit wherever it was timed (1 timed scenario): a step at least 9" in said.text
+    silent = Page(render(build_view(tmp_path / "b", speeds={"torch": 1.0, "jax-jit": 1.0}, **options)))
+    assert "No recommendation: wherever it was timed: " in silent.text
+    assert "cannot be told apart" in silent.text
+    untimed = Page(render(build_view(tmp_path / "c", **options)))
+    assert "No recommendation: nothing was timed" in untimed.text
+
+
 def test_every_cell_is_in_the_matrix_without_javascript(view, parsed):
     cells = [attrs for tag, attrs in parsed.tags if tag == "a" and "data-cell" in attrs]
     assert {attrs["data-cell"] for attrs in cells} == {cell.id for cell in view.cells}
@@ -129,13 +148,19 @@ def test_degenerate_runs_render(tmp_path, options):
 
 
 def test_a_time_that_was_not_earned_is_struck(tmp_path):
-    text = render(build_view(tmp_path, faults={(0, "tf"): "fault"}))
+    speeds = {"torch": 1.0, "tf": 3.0}
+    text = render(build_view(tmp_path, faults={(0, "tf"): "fault"}, speeds=speeds))
     assert text.count('<tr class="struck">') == 1
+    assert text.count('<td class="struck">') == 1
 
 
 def test_the_budget_of_two_megabytes_holds_at_36_by_6_by_30(tmp_path):
     names = [f"classifier-{i}q-default-parameter-shift" for i in range(36)]
-    assert len(render(build_view(tmp_path, scenarios=names, steps=30)).encode()) <= 2_000_000
+    view = build_view(tmp_path, scenarios=names[:12], steps=30, speeds={name: 1 + i for i, name in enumerate(VARIANTS)})
+    cells = [replace(c, scenario=f"{c.scenario}-{i}", id=f"{i}{c.id}") for i in range(3) for c in view.cells]
+    names = tuple(dict.fromkeys(cell.scenario for cell in cells))
+    assert len(names) * len(VARIANTS) == len(cells) == 216
+    assert len(render(replace(view, cells=tuple(cells), scenarios=names)).encode()) <= 2_000_000
 
 
 def test_long_trainings_are_thinned_but_keep_their_spikes():

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.store import Run
@@ -95,6 +96,19 @@ def test_means_are_over_scenarios_that_all_variants_have():
     assert shared_means(ratios)["x"].estimate == pytest.approx(2.0)
     assert shared_means(ratios | {("b", "y"): two})["x"].estimate == pytest.approx(4.0)
     assert shared_means({("a", "x"): one, ("b", "y"): one}) == {}
+
+
+def test_the_distance_from_the_machines_limit_is_a_shared_mean_too(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    view = summarise(run, judgements)
+    assert view.above_limits == {}
+    limits = {"torch": 1e-5, "tf": 1e-5}
+    cells = tuple(replace(c, limit_s=limits.get(c.variant)) for c in view.cells)
+    view = replace(view, cells=cells)
+    torch, tf = (np.sqrt(view.cell("a", v).step_s * view.cell("b", v).step_s) / 1e-5 for v in ("torch", "tf"))
+    assert view.above_limits == {"tf": pytest.approx(tf), "torch": pytest.approx(torch)}
+    (line,) = (line for line in lines(view) if line.startswith("above the machine's limit: tf "))
+    assert line.endswith("x, over all scenarios")
 
 
 def family(axis, sizes):

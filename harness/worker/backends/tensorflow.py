@@ -131,9 +131,12 @@ class TensorFlow(Backend):
         }
 
     def compilations(self) -> int:
-        """Traces of every `tf.function` alive: Keras keeps its own out of reach, inside closures."""
+        """Traces of every `tf.function` alive: Keras keeps its own out of reach, inside closures.
+
+        By `type`: `isinstance` would ask lazy modules and proxies for their `__class__`, and so wake them.
+        """
         kind = self.tf.types.experimental.PolymorphicFunction
-        return sum(f.experimental_get_tracing_count() for f in gc.get_objects() if isinstance(f, kind))
+        return sum(f.experimental_get_tracing_count() for f in gc.get_objects() if issubclass(type(f), kind))
 
     def sync(self) -> None:
         """TensorFlow on the CPU is synchronous."""
