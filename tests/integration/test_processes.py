@@ -33,6 +33,7 @@ def misbehave(inputs, weights, how):
         if how == "raise": raise RuntimeError("mischief: two\\nlines")
         if how == "print": print("GARBAGE" * 10); sys.stdout.flush()
         while how == "flood": os.write(1, bytes(2**20))
+        if how == "nan": inputs = (-inputs) ** 0.5  # the second batch has the positive ones
     qml.RX(inputs[..., 0], wires=0)
     qml.RY(weights[0], wires=0)
     return qml.expval(qml.Z(0))
@@ -89,7 +90,7 @@ def nothing_left(seconds: float = 5.0) -> bool:
 
 
 def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief):
-    hows = ("deadlock", "kill", "segfault", "exit", "abort", "memory", "raise", "print", "flood", "well")
+    hows = ("deadlock", "kill", "segfault", "exit", "abort", "memory", "raise", "print", "flood", "nan", "well")
     limits = ("--timeout", 15, "--max-memory", "2G", "--no-timing")
     run = qparity("run", scenario(mischief, *hows), "--results", mischief / "results", *limits)
     assert run.returncode == 3, run.stdout + run.stderr
@@ -104,6 +105,7 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
         "memory": "failed",
         "raise": "failed",
         "flood": "failed",
+        "nan": "diverged" if VARIANT == "torch" else cells["nan"]["status"],  # where its weights can be read
         "print": "ok",
         "well": "ok",
     }
@@ -113,6 +115,7 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
     assert "SIGSEGV" in cells["segfault"]["reason"]
     assert "15 s" in cells["deadlock"]["reason"]
     assert "4.00 GiB" in cells["memory"]["reason"]
+    assert VARIANT != "torch" or cells["nan"]["reason"] == "loss is nan at step 1"
     assert "File too large" in cells["flood"]["reason"]
     assert "mischief: two lines" in cells["raise"]["reason"]
     assert cells["well"]["verdict"] == cells["print"]["verdict"] == "ROUNDING"
