@@ -26,7 +26,7 @@ from harness.summary.compare import Comparison, said
 from harness.summary.recommend import recommend
 from harness.summary.speeds import overall
 from harness.summary.words import number, seconds, size
-from harness.timing import Interval
+from harness.timing import Crossing, Interval
 
 MOST_PAIRS = 200
 MOST_CHANGES = 200
@@ -54,6 +54,7 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
         circuits=_circuits(view),
+        crossings=_crossings(view),
         **_speed(view),
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
@@ -76,6 +77,12 @@ def _speed(view: RunView) -> dict[str, Any]:
         "overall": means, "timed": timed, "reference": reference, "spread": spread, "shared": shared,
         "fastest": ranked[0] if ranked else None, "tied": tied,
     }  # fmt: skip
+
+
+def _crossings(view: RunView) -> list[Crossing]:
+    """Where variants change places, of those whose exponents differ by more than their intervals."""
+    laws = {(growth.axis, growth.group, growth.variant): growth.law.exponent for growth in view.growths}
+    return [c for c in view.crossings if laws[c.axis, c.group, c.above].high < laws[c.axis, c.group, c.below].low]
 
 
 def _circuits(view: RunView) -> circuit.Circuits:
