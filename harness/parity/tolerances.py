@@ -20,6 +20,9 @@ CIRCUIT = 6
 PennyLane writes Rot, angles from 0.1 to 300 radians, with and without a coefficient, both dtypes: the largest residual
 is 3.7 u sqrt(G) ||O||, so r <= 0.62."""
 
+STEPS = {"finite-diff": 1e-7, "spsa": 1e-5}
+"""PennyLane's default step h of the methods that divide by one."""
+
 Numbers = np.ndarray | float
 
 
@@ -66,8 +69,8 @@ def gradient(
     |f''| <= ||O|| for rotations with eigenvalues +-1/2, so it is inside S.
     """
     tolerance = CIRCUIT * u * np.sqrt(gates) * scale
-    if method in ("finite-diff", "spsa"):
-        h = float((options or {}).get("h", 1e-7))
+    if method in STEPS:
+        h = float((options or {}).get("h", STEPS[method]))
         return tolerance + 2 * tolerance / h + h / 2 * scale
     if method == "parameter-shift":
         return tolerance + u * np.pi * scale
