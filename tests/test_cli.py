@@ -21,6 +21,7 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["run", SMOKE, "-k", "zzz"], '-k = "zzz"'),
         (["run", SMOKE, "--jobs", "0"], "--jobs"),
         (["run", SMOKE, "--shard", "3/2"], "--shard"),
+        (["run", SMOKE, "--isolation", "thread"], "expected fork or spawn"),
         (["run", SMOKE, "--resume", "nope"], "no such run"),
         (["run", SMOKE, "--python", "jax=/nope"], "interpreter"),
         (["run", SMOKE, "--python", "cobol=/bin/sh"], "BACKEND"),

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.diagnose.bisect import GateFinding, bisect
+from harness.diagnose.escalate import escalate
 from harness.diagnose.replay import Replay, changed, judged, logs_of, replay, session, swaps
 from harness.diagnose.subject import Subject
 from harness.oracle import NotCovered
@@ -47,10 +48,14 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
         "replays": [],
         "blame": None,
         "gates": None,
+        "escalation": None,
         "envelope": None,
         "transplant": None,
     }
     story = [f"{subject.name}: {judgement.reason}", *_setup_story(found["setup"])]
+    if o.scenario.get("shots"):
+        found["escalation"] = asyncio.run(escalate(run, subject, interpreters or {}))
+        story.append(found["escalation"]["reason"])
     if judgement.verdict == Verdict.ROUNDING:
         around = _envelope(subject)
         found["envelope"] = None if around is None else around.to_dict()

@@ -33,6 +33,7 @@ from harness.diagnose.usermodel import expected_by_others, model_lines
 from harness.oracle import GateProgram, NotCovered
 from harness.parity import Stage
 from harness.parity.comparison import Comparison
+from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
 from harness.store import Run
 
@@ -69,7 +70,9 @@ def reproduce(run: Run, subject: Subject) -> str:
         run=run.id,
         versions=shown or "unknown versions",
         backend=variant.backend,
-        hide="" if variant.accelerator == "gpu" else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
+        hide=""
+        if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
+        else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
         imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,
         x64=f'jax.config.update("jax_enable_x64", {subject.observation.dtype == "float64"})\n'

@@ -26,15 +26,14 @@ def shrink(run: Run, subject: Subject, interpreters: dict[str, str] | None = Non
 
 
 async def _shrink(run: Run, subject: Subject, interpreters: dict[str, str]) -> Subject:
-    kept, sizes = subject, {"layers": 0, "wires": 0, "samples": 0}
-    scenario = subject.observation.scenario
-    full = {"layers": scenario["layers"], "wires": scenario["wires"], "samples": subject.rows.stop - subject.rows.start}
+    kept, scenario, rows = subject, subject.observation.scenario, subject.rows
+    sizes = {"layers": scenario["layers"], "wires": scenario["wires"], "samples": rows.stop - rows.start}
     async with Pool(logs_of(run.path), 1, interpreters) as pool:
-        for key in sizes:
-            for size in _smaller(full[key]):
-                found = await _tried(pool, subject, full | {key: size})
+        for key, full in sizes.items():
+            for size in [2**k for k in range(full.bit_length()) if 2**k < full]:
+                found = await _tried(pool, subject, sizes | {key: size})
                 if found is not None:
-                    kept, full = found, full | {key: size}
+                    kept, sizes[key] = found, size
                     break
     return kept
 
@@ -58,8 +57,3 @@ async def _tried(pool: Pool, subject: Subject, sizes: dict[str, int]) -> Subject
     outcome = dict(again.observation.outcome) | {"worker": subject.observation.outcome.get("worker")}
     observation = replace(again.observation, outcome=outcome)
     return Subject(subject.block | {"scenario": outcome["scenario"]}, observation, again.judgement, audit(observation))
-
-
-def _smaller(full: int) -> list[int]:
-    """Sizes to try, smallest first: 1, 2, 4, ... below the full one."""
-    return [2**k for k in range(full.bit_length()) if 2**k < full]

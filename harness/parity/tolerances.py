@@ -60,12 +60,13 @@ def gradient(
 ) -> Numbers:
     """|g - O.vjp| <= t_g = 6 u sqrt(G) S for exact methods, with the error of the method itself added for others.
 
-    Finite differences divide the rounding of two predictions by h and truncate the series: 12 u sqrt(G)/h + h |f''|/2.
+    Finite differences, and SPSA between variants that draw the same directions, divide the rounding of two predictions
+    by h and truncate the series: 12 u sqrt(G)/h + h |f''|/2.
     The parameter-shift rule evaluates at theta + pi/2, where the shift itself is rounded: u pi |f''|.
     |f''| <= ||O|| for rotations with eigenvalues +-1/2, so it is inside S.
     """
     tolerance = CIRCUIT * u * np.sqrt(gates) * scale
-    if method == "finite-diff":
+    if method in ("finite-diff", "spsa"):
         h = float((options or {}).get("h", 1e-7))
         return tolerance + 2 * tolerance / h + h / 2 * scale
     if method == "parameter-shift":

@@ -18,6 +18,8 @@ PHASES = {
     "spawn_s": "start of the child process",
     "build_s": "building the model",
     "first_step_s": "first step, with tracing and compiling",
+    "repeat_s": "the recorded training again, to see whether it gives the same bits",
+    "transfer_s": "a batch to the GPU, its predictions back",
     "step_s": "one steady step",
     "audit_s": "the recorded training",
     "fit_s": "a fresh model and the whole of model.fit",

@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = {
     "distributed.admin.system-monitor.interval": "10s",
 }
 RESOURCE = "machine"
-CONNECT_S = "20s"
+CONNECT_S = "5s"
 LOOK_S = 2.0
 
 

@@ -65,10 +65,11 @@ def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
     """All cells of a block that have an outcome, as the judge sees them."""
     from harness.parity import Observation
 
-    program = run.program(block["scenario"]["name"])
+    program, sampled = run.program(block["scenario"]["name"]), bool(block["scenario"].get("shots"))
+    family = sum(bool(scenario.get("shots")) for scenario, _, _ in run.planned()) if sampled else 1
     outcomes = [(cell["id"], run.outcome(cell["id"])) for cell in block["cells"]]
     return [
-        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, program)
+        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, program, family)
         for cell_id, outcome in outcomes
         if outcome is not None
     ]

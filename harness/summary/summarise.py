@@ -153,6 +153,7 @@ def _cell(
         phases=_numbers(outcome.get("phases")),
         baseline_bytes=memory.get("baseline_bytes"),
         peak_bytes=memory.get("peak_bytes"),
+        gpu_peak_bytes=memory.get("gpu_peak_bytes"),
         resolved=outcome.get("resolved") or {},
         log=outcome.get("log"),
         reproduce=_reproduce(sources, scenario["name"], variant),

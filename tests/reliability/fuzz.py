@@ -46,7 +46,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         writes = any(c in mode for c in "wax+") or bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
     if writes:
         path = Path(os.path.abspath(os.fsdecode(arguments[0])))
-        allowed = path.is_relative_to(_watched[0]) or path.suffix == ".pyc" or "__pycache__" in path.parts
+        allowed = (
+            path.is_relative_to(_watched[0]) or path.suffix == ".pyc" or {"__pycache__", "matplotlib"} & {*path.parts}
+        )
         if not allowed and not str(path).startswith(("/dev/", "/proc/")):
             OUTSIDE.append(f"{event} {path}")
 
