@@ -185,8 +185,9 @@ def test_hostile_strings_run_nothing(opened, page, tmp_path):
 
 
 def test_with_a_base_run_the_changes_are_marked(opened, tmp_path):
-    base = build_view(tmp_path / "a", scenarios=("s",), variants=("torch", "jax"))
-    head = build_view(tmp_path / "b", scenarios=("s",), variants=("torch", "jax"), faults={(0, "jax"): "fault"})
+    options = {"scenarios": ("s",), "variants": ("torch", "jax", "tf"), "speeds": {"torch": 1.0, "tf": 3.0}}
+    base = build_view(tmp_path / "a", **options)
+    head = build_view(tmp_path / "b", faults={(0, "jax"): "fault"}, **options)
     path = tmp_path / "changes.html"
     path.write_text(render(head, compare(base, head)), encoding="utf-8")
     page = opened(path)
@@ -194,6 +195,7 @@ def test_with_a_base_run_the_changes_are_marked(opened, tmp_path):
     assert page.locator("#matrix a[href='#s/torch'] b").count() == 0
     assert "1 worse" in page.locator(".verdict").inner_text()
     assert page.locator("#changes tbody tr").count() == 1
+    assert "A step on tf takes 1× [" in page.locator("#changes").inner_text()
 
 
 def test_the_index_has_contrast_and_no_sideways_scroll(page, tmp_path):
