@@ -85,12 +85,12 @@ def test_figures_come_as_svg_png_and_pdf(tmp_path, monkeypatch):
     view = build_view(
         tmp_path / "run", speeds={"torch": 1.0, "jax-jit": 0.1}, faults={(0, "jax-jit"): "fault"}, **options
     )
-    written = figures.write(view, tmp_path / "figures")
+    for path in figures.write(replace(view, cells=view.cells[-2:], programs={}, growths=()), tmp_path / "all"):
+        assert path.read_bytes().startswith({".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix])
+    assert len({path.suffix for path in (tmp_path / "all").iterdir()}) == 3
+    monkeypatch.setattr(figures, "FORMATS", ("svg",))
     kinds = {"differences-w1", "fit-w1", "ratios", "scaling-wires", "circuit-w1"}
-    assert kinds <= {path.stem for path in written}
-    for path in written:
-        start = path.read_bytes()[:8]
-        assert start.startswith({".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix])
+    assert kinds <= {path.stem for path in figures.write(view, tmp_path / "figures")}
     svg = (tmp_path / "figures" / "ratios.svg").read_text(encoding="utf-8")
     assert "jax-jit" in svg
 
