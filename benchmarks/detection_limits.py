@@ -5,7 +5,7 @@
 For each fault with a size: the smallest relative size, on a grid of half decades, at which it is found at its own
 stage in all of 8 trainings with different seeds, and in float64 also the smallest at which all 8 are called a fault
 and not a precision leak (an error below float32's rounding cannot be told from one). `--write` makes
-docs/detection-limits.md.
+docs/detection-limits.md; the search starts from the limits that stand there.
 """
 
 from __future__ import annotations
@@ -63,18 +63,36 @@ class Search:
     dtype: str
     strict: bool
     number: int
+    guess: int = len(SIZES) // 2
     good: int = -1
     bad: int = len(SIZES)
 
     @property
     def middle(self) -> int | None:
-        """The index to try next, or None when the limit is known."""
-        return (self.good + self.bad) // 2 if self.bad - self.good > 1 else None
+        """The index to try next, or None when the limit is known: first the guess, then step by step away from it."""
+        if self.bad - self.good <= 1:
+            return None
+        if self.good < 0:
+            return min(self.guess, self.bad - 1)
+        return max(self.guess, self.good + 1) if self.bad == len(SIZES) else self.bad - 1
 
     @property
     def limit(self) -> str:
         """The limit in words."""
-        return "none up to 1" if self.good < 0 else f"{SIZES[self.good]:.0e}".replace("e-0", "e-")
+        return word(self.good)
+
+
+def word(index: int) -> str:
+    """A size as the page writes it."""
+    return "none up to 1" if index < 0 else f"{SIZES[index]:.0e}".replace("e-0", "e-")
+
+
+def standing(fault: str, column: int) -> int:
+    """The limit on the page, as an index of SIZES; the middle where there is none."""
+    rows = [line.split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if f"| `{fault}` |" in line]
+    words = [word(index) for index in range(len(SIZES))]
+    found = rows[0][4 + column].strip() if rows else ""
+    return words.index(found) if found in words else len(SIZES) // 2
 
 
 def main() -> None:
@@ -83,7 +101,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args()
     columns = (("float32", False), ("float64", False), ("float64", True))
-    searches = [Search(k, d, s, number) for number, k in enumerate(KNOBS) for d, s in columns]
+    searches = [
+        Search(k, d, s, number, standing(k.fault, column))
+        for number, k in enumerate(KNOBS)
+        for column, (d, s) in enumerate(columns)
+    ]
     for strict in (False, True):  # one after the other: the same seeds are the same cells, and a sweep has each once
         while pending := [s for s in searches if s.strict == strict and s.middle is not None]:
             probe(pending)

@@ -363,13 +363,16 @@ def reproduce(
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
     results: Results = RESULTS,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The script to write.")] = REPRODUCER,
+    smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
+    python: Pythons = None,
 ) -> None:
     """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
-    from harness.diagnose import find
+    from harness.diagnose import find, shrink
     from harness.diagnose import reproduce as script_of
 
     source = loaded(results, run)
-    write(output, script_of(source, find(source, cell)))
+    subject = find(source, cell)
+    write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
     typer.echo(f"{output}   # exits with 1 if the divergence shows")
 
 
@@ -431,7 +434,9 @@ def main() -> None:
             error = UsageProblem(error.format_message())
         if isinstance(error, OSError):
             error = UsageProblem(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-        typer.echo(f"qparity: {error}", err=True)
+        from harness.scenario.errors import printable
+
+        typer.echo(f"qparity: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
 
 

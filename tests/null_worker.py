@@ -9,6 +9,7 @@ long its training lasts. Use: `--python torch=<file made by interpreter()>`.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import socket
@@ -56,9 +57,8 @@ def main() -> None:
 
     control.die_with(options.parent)
     parent = socket.socket(fileno=options.fd)
-    from tests.parity import fake  # so that children need not import it
-
-    del fake
+    for module in ("harness.scenario.schema", "tests.parity.fake"):  # here, so that no child need import them
+        importlib.import_module(module)
     control.tell(parent, "ready", import_s=0.0, versions={}, interpreter="null", threads=1, accelerator="cpu")
     server.serve(parent, serve_cell)
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.report.run_builder import build_run
 
 SMOKE = str(ROOT / "scenarios" / "smoke.toml")
 
@@ -20,6 +21,7 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["run", SMOKE, "-k", "zzz"], '-k = "zzz"'),
         (["run", SMOKE, "--jobs", "0"], "--jobs"),
         (["run", SMOKE, "--shard", "3/2"], "--shard"),
+        (["run", SMOKE, "--isolation", "thread"], "expected fork or spawn"),
         (["run", SMOKE, "--resume", "nope"], "no such run"),
         (["run", SMOKE, "--python", "jax=/nope"], "interpreter"),
         (["run", SMOKE, "--python", "cobol=/bin/sh"], "BACKEND"),
@@ -72,3 +74,14 @@ def test_a_closed_pipe_is_no_traceback():
     command = f"{sys.executable} -m harness.cli list {SMOKE} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert "Traceback" not in done.stderr
+
+
+def test_the_pages_are_written_where_asked(qparity, tmp_path):
+    options = {"scenarios": ("s",), "variants": ("torch",)}
+    base, head = (build_run(tmp_path / "results", **options)[0].id for _ in range(2))
+    done = qparity("compare", base, head, "--html", "changes.html", cwd=tmp_path)
+    assert done.stdout.endswith(f"{base} -> {head}: 1 the same\n"), done.stderr
+    assert f"Changes since {base}" in (tmp_path / "changes.html").read_text(encoding="utf-8")
+    done = qparity("report", "--index", "--results", "none", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["reports/index.html"], done.stderr
+    assert (tmp_path / "reports" / "index.html").is_file()

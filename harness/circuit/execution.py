@@ -167,13 +167,12 @@ class Executor:
 
     def _stack(self, results: Any, batch: int) -> Any:
         """Results, each (batch,), (batch, k), or unbatched if no gate saw the inputs, as (batch, outputs)."""
-        columns = []
-        for result in _columns(results):
-            result = ops.cast(result, self.dtype)
-            if len(result.shape) == 0 or (len(result.shape) == 1 and result.shape[0] != batch):
-                result = ops.broadcast_to(ops.reshape(result, (1, -1)), (batch, max(1, int(np.prod(result.shape)))))
-            columns.append(ops.reshape(result, (batch, -1)))
-        return columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
+        columns = [ops.cast(result, self.dtype) for result in _columns(results)]
+        # a batch of two and the two probabilities of one wire look alike: only the whole tells them apart
+        rows = 1 if sum(int(np.prod(column.shape)) for column in columns) == self.outputs else batch
+        columns = [ops.reshape(column, (rows, -1)) for column in columns]
+        stacked = columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
+        return stacked if rows == batch else ops.broadcast_to(stacked, (batch, self.outputs))
 
     def _must_expand(self, inputs: Any) -> bool:
         """Whether PennyLane cannot, or would not, run this batch as one broadcast circuit."""

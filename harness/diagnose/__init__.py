@@ -2,6 +2,7 @@
 
 from harness.diagnose.diagnose import diagnose
 from harness.diagnose.reproduce import reproduce
+from harness.diagnose.shrink import shrink
 from harness.diagnose.subject import DiagnosisError, find
 
-__all__ = ["DiagnosisError", "diagnose", "find", "reproduce"]
+__all__ = ["DiagnosisError", "diagnose", "find", "reproduce", "shrink"]

@@ -2,7 +2,8 @@
 
 Setup and first divergence come from the judge. The faulty step is replayed on every variant of the block from the same
 weights and batch; for a fault of the circuit also on another simulator and with another diff method, and its gates are
-bisected. A cell that passed is compared with the envelope of rounding instead.
+bisected. A cell that passed is compared with the envelope of rounding instead. What a fault, or an accumulated
+difference, did to the training is found by transplant.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.diagnose.bisect import GateFinding, bisect
+from harness.diagnose.escalate import escalate
 from harness.diagnose.replay import Replay, changed, judged, logs_of, replay, session, swaps
 from harness.diagnose.subject import Subject
 from harness.oracle import NotCovered
 from harness.parity import Stage, Verdict
 from harness.parity.envelope import Envelope, envelope
 from harness.parity.setup import setup_faults
+from harness.parity.transplant import Transplant, transplant
 from harness.runner.cell import CellEnded
 from harness.runner.local import available_cores
 from harness.runner.pool import ChildDied, Pool, Unavailable
@@ -45,13 +48,19 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
         "replays": [],
         "blame": None,
         "gates": None,
+        "escalation": None,
         "envelope": None,
+        "transplant": None,
     }
     story = [f"{subject.name}: {judgement.reason}", *_setup_story(found["setup"])]
+    if o.scenario.get("shots"):
+        found["escalation"] = asyncio.run(escalate(run, subject, interpreters or {}))
+        story.append(found["escalation"]["reason"])
     if judgement.verdict == Verdict.ROUNDING:
         around = _envelope(subject)
         found["envelope"] = None if around is None else around.to_dict()
         story += ["no step is at fault", *(around.annotations() if around else ())]
+        moved = _transplant(subject) if around and around.outside() else None
     else:
         changes = differences(run.record["environment"], fingerprint())
         story += [f"this is another environment than the run's: {'; '.join(changes[:3])}"] if changes else []
@@ -61,7 +70,9 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
         found["blame"] = blame(subject, replays)
         story += [*_replay_story(subject, replays), f"so: {found['blame']}"]
         story += [f"gates of {gates.layer}: {gates.reason}"] if gates else []
-    found["story"] = story
+        moved = _transplant(subject)
+    found["transplant"] = None if moved is None else moved.to_dict()
+    found["story"] = [*story, *([moved.line()] if moved else [])]
     atomic.write_json(run.path / "diagnosis" / f"{o.cell}.json", found)
     return found
 
@@ -122,10 +133,15 @@ async def _gates(pool: Pool, subject: Subject) -> GateFinding | None:
 
 
 def _envelope(subject: Subject) -> Envelope | None:
-    try:
+    with contextlib.suppress(ValueError):
         return envelope(subject.observation)
-    except ValueError:
-        return None
+    return None
+
+
+def _transplant(subject: Subject) -> Transplant | None:
+    with contextlib.suppress(ValueError):
+        return transplant(subject.observation)
+    return None
 
 
 def _split(subject: Subject, replays: list[Replay]) -> tuple[Replay | None, list[Replay], list[Replay]]:

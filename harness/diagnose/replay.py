@@ -63,7 +63,7 @@ async def replay(pool: Pool, subject: Subject, variant: str, changes: Mapping[st
     place = (variant, scenario.device, scenario.diff_method)
     try:
         async with asyncio.timeout(TIMEOUT_S), session(pool, subject, variant, scenario) as (child, prepared):
-            answer = checked(await child.request("audit", {}, _one_step(subject)), "audit")
+            answer = checked(await child.request("audit", {}, _one_step(subject, prepared.body)), "audit")
     except TimeoutError:
         return Replay(*place, "timeout", f"no end after {TIMEOUT_S:g} s")
     except (ChildDied, ProtocolError) as error:
@@ -137,8 +137,15 @@ def logs_of(run: Path) -> Path:
     return folder
 
 
-def _one_step(subject: Subject) -> dict[str, np.ndarray]:
+def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The step's batch and weights; a scenario cut down (shrink.py) takes the corner of each array that it needs."""
     trace = subject.trace
     index = trace["batch_index"][subject.rows]
-    weights = {f"weights/{k}": w for k, w in enumerate(subject.weights())}
-    return {"x": trace["x"][index], "y": trace["y"][index], "order": np.arange(len(index))[None], **weights}
+    pairs = zip(subject.weights(), [tuple(w["shape"]) for w in prepared["resolved"]["weights"]], strict=True)
+    weights = {f"weights/{k}": _corner(w, shape) for k, (w, shape) in enumerate(pairs)}
+    y = _corner(trace["y"][index], (len(index), *prepared["output_shape"]))
+    return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights}
+
+
+def _corner(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return array[tuple(slice(n) for n in shape)] if array.ndim == len(shape) else array

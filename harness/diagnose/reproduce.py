@@ -3,7 +3,7 @@
 Every stage is judged at the backend's own recorded inputs, so the script needs only those: weights, batch and
 cotangents for the circuit, predictions and targets for the loss, gradients and slots for the optimizer. What the oracle
 expects is embedded. The circuit is written out gate by gate with the cures that `QKerasLayer` applies, so that the
-script shows the fault of the libraries that the cell showed, and no other.
+script shows the fault of the libraries that the cell showed, and no other; a user's own layer brings its source.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from harness.diagnose.templates import (
     UPDATE,
     WRAP,
 )
+from harness.diagnose.usermodel import expected_by_others, model_lines
 from harness.oracle import GateProgram, NotCovered
 from harness.parity import Stage
 from harness.parity.comparison import Comparison
+from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
 from harness.store import Run
 
@@ -51,22 +53,26 @@ def reproduce(run: Run, subject: Subject) -> str:
     if stage == Stage.SETUP:
         body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
     else:
-        comparison = subject.comparison()
+        comparison, what = subject.comparison(), f"{subject.judgement.tensor} of step {subject.step}"
         if comparison is None:
-            why = subject.found.not_covered or subject.judgement.reason
-            raise DiagnosisError(f"{subject.name}: nothing to reproduce it with: {why}")
-        rows, what = _rows(subject, comparison), f"{comparison.tensor} of step {subject.step}"
-        write = {Stage.LOSS: _loss, Stage.UPDATE: _update}.get(stage, _circuit)
-        body = write(subject, comparison, variant, rows) + _expected(comparison, rows)
+            body = _user_model(run, subject, variant)
+        else:
+            rows, what = _rows(subject, comparison), f"{comparison.tensor} of step {subject.step}"
+            write = {Stage.LOSS: _loss, Stage.UPDATE: _update}.get(stage, _circuit)
+            body = write(subject, comparison, variant, rows)
+            body += _expected(comparison.expected[rows].astype(np.float64), comparison.tolerance[rows])
     versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     head = HEAD.format(
         name=subject.name,
+        size=_size(subject),
         reason=subject.judgement.reason.replace("\\", "/").replace('"""', "'''"),
         run=run.id,
         versions=shown or "unknown versions",
         backend=variant.backend,
-        hide="" if variant.accelerator == "gpu" else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
+        hide=""
+        if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
+        else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
         imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,
         x64=f'jax.config.update("jax_enable_x64", {subject.observation.dtype == "float64"})\n'
@@ -74,6 +80,12 @@ def reproduce(run: Run, subject: Subject) -> str:
         else "",
     )
     return f"{head}\n{body}\n{JUDGE.format(what=what)}"
+
+
+def _size(subject: Subject) -> str:
+    scenario, samples = subject.observation.scenario, subject.rows.stop - subject.rows.start
+    sizes = {"wire": scenario["wires"], "layer": scenario["layers"], "sample": samples}
+    return ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in sizes.items())
 
 
 def _rows(subject: Subject, comparison: Comparison) -> slice:
@@ -86,9 +98,21 @@ def _rows(subject: Subject, comparison: Comparison) -> slice:
     return slice(worst, worst + 1)
 
 
-def _expected(comparison: Comparison, rows: slice) -> str:
-    parts = {"expected": comparison.expected[rows].astype(np.float64), "tolerance": comparison.tolerance[rows]}
+def _expected(expected: np.ndarray, tolerance: np.ndarray) -> str:
+    parts = {"expected": expected, "tolerance": tolerance}
     return "\n".join(f"{name} = {script.literal(array.reshape(-1))}" for name, array in parts.items())
+
+
+def _user_model(run: Run, subject: Subject, variant: Variant) -> str:
+    """A model of a user's own without an oracle: its source, and what the other variants say."""
+    expected, trace = _expected(*expected_by_others(run, subject)), subject.trace
+    rows = trace["batch_index"][subject.rows]
+    body = model_lines(subject, trace["x"][rows])
+    if subject.judgement.stage == Stage.FORWARD:
+        return body + _forward(variant, True) + expected
+    body += f"y = {script.literal(trace['y'][rows])}\n\n{_loss_function(subject)}\n"
+    k = int(str(subject.judgement.tensor).partition("/")[2])
+    return body + GRADIENT[variant.backend].format(wrapped=_wrapped("gradients_of", variant, True), k=k) + expected
 
 
 def _setup(subject: Subject) -> str:
@@ -159,8 +183,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
         extra=TRAINED_INPUTS if trained_inputs else "",
     )
     if comparison.stage == Stage.FORWARD:
-        forward = "lambda x: model(x)" if variant.backend != "jax" else FORWARD_JAX
-        return body + f"compute = {_wrapped(forward, variant, traceable)}\ngot = to_numpy(compute(tensor(x)))\n"
+        return body + _forward(variant, traceable)
     if cotangents is None:
         trace = subject.trace
         y = trace["y"][trace["batch_index"][subject.rows]].reshape(len(inputs), -1)
@@ -171,6 +194,11 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     place = len(layer["weights"]) if trained_inputs else layer["weights"].index(int(comparison.tensor.split("/")[1]))
     wrapped = _wrapped("gradients_of", variant, traceable)
     return body + GRADIENT[variant.backend].format(wrapped=wrapped, k=place)
+
+
+def _forward(variant: Variant, traceable: bool) -> str:
+    forward = "lambda x: model(x)" if variant.backend != "jax" else FORWARD_JAX
+    return f"compute = {_wrapped(forward, variant, traceable)}\ngot = to_numpy(compute(tensor(x)))\n"
 
 
 FORWARD_JAX = "lambda x: model.stateless_call([w.value for w in model.trainable_weights], [], x)[0]"

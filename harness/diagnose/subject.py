@@ -11,7 +11,7 @@ from harness.parity import Judgement, Observation, Stage
 from harness.parity.audit import Audit, audit
 from harness.parity.comparison import Comparison
 from harness.store import Run, StoreError
-from harness.summary.judging import judge_block
+from harness.summary.judging import judge_block, observations_of
 
 
 class DiagnosisError(ValueError):
@@ -101,8 +101,7 @@ def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str) -> Subjec
         status = "missing" if outcome is None else outcome["status"]
         why = (outcome or {}).get("reason") or "no trace was recorded"
         raise DiagnosisError(f"{name}: the cell is {status} ({why}): nothing of it was judged")
-    program = run.program(block["scenario"]["name"])
-    observation = Observation(outcome, trace, outcome.get("expected") or {}, program)
+    observation = next(o for o in observations_of(run, block) if o.cell == cell_id)
     judgement = judge_block(run, block)[cell_id]
     if judgement.stage is None:
         raise DiagnosisError(f"{name}: {judgement.reason}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 HEAD = '''"""{name}: {reason}
 
-Written by qparity from run {run}, recorded with {versions}.
+Written by qparity from run {run}, recorded with {versions}. One step: {size}.
 Needs only keras, pennylane, numpy and the framework. Exit code 1: the divergence shows; 0: it does not.
 """
 
+import inspect
 import os
 import sys
 
@@ -76,6 +77,20 @@ class Circuit(keras.layers.Layer):
 
 model = keras.Sequential([keras.Input(x.shape[1:], dtype=dtype), Circuit(dtype=dtype)])
 for variable, value in zip(model.trainable_weights, [*weights, x]):
+    variable.assign(value)
+
+"""
+
+USER_MODEL = """
+{source}
+
+x = {x}
+weights = [{weights}]
+offered = {{
+{offered}}}
+taken = inspect.signature({build}).parameters
+model = {build}(**{{key: value for key, value in offered.items() if key in taken}})
+for variable, value in zip(model.trainable_weights, weights):
     variable.assign(value)
 
 """
@@ -171,14 +186,18 @@ got = to_numpy(compute(state, [tensor(g) for g in gradients], [v.value for v in 
 }
 
 JUDGE = """
-difference = np.abs(got.reshape(-1).astype("float64") - expected)
+count = got.size
+got = np.resize(got, len(expected))
+difference = np.abs(got.astype("float64") - expected)
 with np.errstate(divide="ignore", invalid="ignore"):
     r = np.where(difference == 0, 0.0, difference / tolerance)
 r = np.where(np.isnan(r), np.inf, r)
 worst = int(np.argmax(r))
-shows = bool(r[worst] > 1) or str(got.dtype) != dtype
+shows = bool(r[worst] > 1) or str(got.dtype) != dtype or count != len(expected)
 print("{what}")
-print(f"got        {{float(got.reshape(-1)[worst])!r}} ({{got.dtype}}, declared {{dtype}})")
+if count != len(expected):
+    print(f"{{count}} values where {{len(expected)}} are expected")
+print(f"got        {{float(got[worst])!r}} ({{got.dtype}}, declared {{dtype}})")
 print(f"expected   {{float(expected[worst])!r}}")
 print(f"difference {{difference[worst]:.3g}}")
 print(f"tolerance  {{tolerance[worst]:.3g}}")

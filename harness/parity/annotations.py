@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from harness.parity import statistical
 from harness.parity.audit import Audit
 from harness.parity.setup import weight_arrays
 from harness.parity.types import Judgement, Observation, Stage, Verdict
@@ -16,10 +17,12 @@ COMPARED = ("predictions", "loss", "gradients", "new_weights")
 def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
     """All annotations of a cell."""
     notes = [*_injected(o), *_precision(o), *_repeat(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
-    notes += [*_wide(found), *_coverage(o, found)]
+    notes += [*_wide(found), *_coverage(o, found), *_sampling(o, found)]
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
         notes.append(f"bitwise equal to {', '.join(twins)}")
+    elif o.scenario.get("shots") and len(block) > 1:
+        notes.append("no other variant drew the same samples")
     return tuple([*notes, *_fit(o)])
 
 
@@ -84,6 +87,15 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
         yield f"not covered by the oracle: {found.not_covered}"
     elif o.scenario.get("model"):
         yield "judged at the quantum layers' boundaries; classical layers only between variants, at step 0"
+
+
+def _sampling(o: Observation, found: Audit) -> Iterator[str]:
+    """How blind the statistical tests are: a difference smaller than this is not seen."""
+    tested = [c for c in found.comparisons if c.stage in (Stage.FORWARD, Stage.GRADIENT)]
+    if o.scenario.get("shots") and tested:
+        shots, tests = int(o.scenario["shots"]), sum(c.got.size for c in tested)
+        seen = statistical.detectable(shots, statistical.level(tests, o.family))
+        yield f"{tests} statistical tests: a difference of {seen:.2g} in an expectation value is found half the time"
 
 
 def _fit(o: Observation) -> Iterator[str]:

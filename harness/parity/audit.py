@@ -17,6 +17,7 @@ import numpy as np
 from harness import oracle
 from harness.oracle.losses import Loss
 from harness.parity import tolerances as tol
+from harness.parity.boundary import boundaries, boundary_comparisons, rows, units
 from harness.parity.comparison import Comparison, compare
 from harness.parity.setup import ExactFault, setup_faults, weight_arrays
 from harness.parity.types import Observation, Stage
@@ -24,8 +25,6 @@ from harness.parity.update import update_comparisons
 
 AUDIT_ALL_UP_TO_WIRES = 8
 SAMPLED_STEPS = 8
-SAMPLED_METHODS = ("spsa",)
-SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
 
 
 @dataclass(frozen=True)
@@ -40,19 +39,6 @@ class Audit:
     steps: int
 
 
-@dataclass(frozen=True)
-class Boundary:
-    """A quantum layer, or a whole bare circuit: what went in, what came out, and what came back."""
-
-    label: str
-    program: oracle.GateProgram
-    weights: tuple[int, ...]
-    inputs: np.ndarray
-    outputs: np.ndarray
-    cotangents: np.ndarray
-    input_gradients: np.ndarray | None
-
-
 def audit(observation: Observation) -> Audit:
     """Compare everything that was recorded of one cell with the oracle."""
     o = observation
@@ -65,19 +51,19 @@ def audit(observation: Observation) -> Audit:
     try:
         loss = _loss(o, offsets)
         comparisons += _loss_comparisons(o, loss, offsets)
-        for boundary in _boundaries(o, loss):
+        for boundary in boundaries(o, loss):
             steps = audited_steps(boundary.program.wires, len(offsets) - 1)
             if len(steps) < len(offsets) - 1:
                 notes.append(
                     f"{boundary.program.wires} wires: forward and gradient audited at {len(steps)} of "
                     f"{len(offsets) - 1} steps ({', '.join(str(s) for s in steps)})"
                 )
-            for comparison in _boundary_comparisons(o, boundary, offsets, steps):
+            for comparison in boundary_comparisons(o, boundary, offsets, steps):
                 comparisons.append(comparison)  # one by one: what came before a refusal stays
     except ValueError as error:
         not_covered = str(error)
     try:
-        comparisons += update_comparisons(o, _units(o))
+        comparisons += update_comparisons(o, units(o))
     except ValueError as error:
         not_covered = not_covered or str(error)
     return Audit(tuple(comparisons), tuple(faults), tuple(_leaks(o)), tuple(notes), not_covered, len(offsets) - 1)
@@ -90,14 +76,10 @@ def audited_steps(wires: int, steps: int) -> np.ndarray:
     return np.unique(np.round(np.geomspace(1, steps, SAMPLED_STEPS)).astype(int)) - 1
 
 
-def _units(o: Observation) -> tuple[float, float | None]:
-    return tol.unit(o.dtype), tol.lower_unit(o.dtype, o.outcome.get("resolved", {}).get("flags") or {})
-
-
 def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     assert o.trace is not None
     _, real = oracle.reference_dtype(o.dtype)
-    predictions: np.ndarray = _rows(o.trace["predictions"]).astype(real)
+    predictions: np.ndarray = rows(o.trace["predictions"]).astype(real)
     return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets)
 
 
@@ -105,93 +87,9 @@ def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterat
     assert o.trace is not None
     steps = np.arange(len(offsets) - 1)
     terms = np.diff(offsets) * loss.cotangents.shape[1]
-    bounds = _pair([None if v is None else tol.loss(v, terms, loss.magnitudes) for v in _units(o)])
-    yield compare(Stage.LOSS, "loss", o.trace["loss"], loss.steps, bounds, loss.magnitudes, steps)
-
-
-def _boundaries(o: Observation, loss: Loss) -> Iterator[Boundary]:
-    """The places where the oracle can stand; raises ValueError where there is none."""
-    assert o.trace is not None
-    t, index = o.trace, o.trace["batch_index"]
-    if o.scenario.get("shots"):
-        raise oracle.NotCovered("shots: sampled results have no exact reference")
-    if "layer_outputs/0" not in t:
-        if o.scenario.get("model"):
-            raise oracle.NotCovered("no quantum layer of the model was recorded")
-        if o.program is None:
-            raise oracle.NotCovered("no gate program was recorded")
-        program = oracle.GateProgram.from_dict(o.program)
-        weights = tuple(range(len(program.weight_shapes)))
-        yield Boundary("", program, weights, _rows(t["x"])[index], _rows(t["predictions"]), loss.cotangents, None)
-        return
-    layers = o.outcome.get("resolved", {}).get("quantum_layers") or []
-    for j, layer in enumerate(layers):
-        program = oracle.GateProgram.from_dict(layer["program"])
-        if len(t[f"layer_outputs/{j}"]) != len(index):
-            raise oracle.NotCovered(f"{layer['name']} is called with other rows than the model's samples")
-        inputs, outputs, bars = (_rows(t[f"layer_{kind}/{j}"]) for kind in ("inputs", "outputs", "cotangents"))
-        gradients = t.get(f"layer_input_gradients/{j}")
-        back = None if gradients is None else _rows(gradients)
-        ids = tuple(int(k) for k in layer["weights"])
-        yield Boundary(f"{layer['name']}/", program, ids, inputs, outputs, bars, back)
-
-
-def _boundary_comparisons(o: Observation, b: Boundary, offsets: np.ndarray, steps: np.ndarray) -> Iterator[Comparison]:
-    kept = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
-    stops = np.cumsum([0, *np.diff(offsets)[steps]])
-    every = [np.asarray(w)[steps] for w in weight_arrays(o, "weights")]
-    gradients = [np.asarray(g)[steps] for g in weight_arrays(o, "gradients")]
-    weights = [every[k] for k in b.weights]
-    kind, real = oracle.reference_dtype(o.dtype)
-    inputs, cotangents = b.inputs[kept], b.cotangents[kept].astype(real)
-    if b.outputs.shape[1] != b.program.outputs:
-        raise ValueError(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
-    expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
-
-    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
-    counts = oracle.operation_counts(b.program, flat, inputs, stops)
-    forward = [None if u is None else tol.forward(u, counts[:, None], norms) for u in _units(o)]
-    yield compare(
-        Stage.FORWARD, f"{b.label}predictions", b.outputs[kept], expected, _pair(forward), norms, steps, stops
-    )
-    if _method(o) in SAMPLED_METHODS:
-        raise oracle.NotCovered(f"{_method(o)}: sampled gradients have no exact reference")
-    by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
-    chain = oracle.chain_factors(b.program, flat, inputs)
-    scales = np.add.reduceat(by_row, stops[:-1])
-    if _method(o) in SHIFTING_METHODS:
-        counts = oracle.operation_counts(b.program, flat, inputs, stops, shifted=True)
-    most = np.maximum.reduceat(counts, stops[:-1])
-    start = 0
-    for k, want in zip(b.weights, by_weight, strict=True):
-        size = int(np.prod(want.shape[1:]))
-        factor = chain["w"][start : start + size].reshape(want.shape[1:])
-        start += size
-        by_step = (-1,) + (1,) * factor.ndim
-        scale = scales.reshape(by_step) * factor
-        bounds = _gradient(o, most.reshape(by_step), scale)
-        yield compare(Stage.GRADIENT, f"gradients/{k}", gradients[k], want, bounds, scale, steps)
-    if b.input_gradients is not None:
-        scale = by_row[:, None] * chain["i"]
-        got, bounds = b.input_gradients[kept], _gradient(o, counts[:, None], scale)
-        yield compare(Stage.GRADIENT, f"{b.label}input_gradients", got, by_input, bounds, scale, steps, stops)
-
-
-def _gradient(o: Observation, gates: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    options = o.scenario.get("diff_options") or {}
-    return _pair([None if u is None else tol.gradient(u, gates, scale, _method(o), options) for u in _units(o)])
-
-
-def _pair(bounds: list[Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    return bounds[0], bounds[1]
-
-
-def _method(o: Observation) -> str:
-    return str(o.outcome.get("resolved", {}).get("diff_method") or o.scenario.get("diff_method", "best"))
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array.reshape(len(array), -1)
+    high, low = (None if u is None else np.asarray(tol.loss(u, terms, loss.magnitudes)) for u in units(o))
+    assert high is not None
+    yield compare(Stage.LOSS, "loss", o.trace["loss"], loss.steps, (high, low), loss.magnitudes, steps)
 
 
 def _lost_rows(o: Observation) -> Iterator[ExactFault]:

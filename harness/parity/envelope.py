@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from harness import oracle
-from harness.oracle.optimizers import State
 from harness.oracle.program import parameter_values
 from harness.oracle.statevector import inner, simulate
 from harness.parity import tolerances as tol
+from harness.parity.retraining import Retraining, flat, joined
 from harness.parity.setup import weight_arrays
 from harness.parity.types import Observation
 
@@ -96,26 +96,24 @@ def envelope(o: Observation, runs: int = RUNS, seed: int = 0) -> Envelope:
     Raises:
         ValueError: (NotCovered) the oracle cannot train the scenario.
     """
-    if o.program is None or o.scenario.get("model") or o.scenario.get("shots") or o.trace is None:
-        raise oracle.NotCovered("the envelope is of bare analytic circuits with a gate program")
-    program = oracle.GateProgram.from_dict(o.program)
-    found = _train(o, program, runs, np.random.default_rng(seed))
+    assert o.trace is not None
+    training = Retraining(o)
+    program, found = training.program, _train(training, runs, np.random.default_rng(seed))
     recorded = {
-        "weights": _joined(weight_arrays(o, "new_weights")),
-        "predictions": _flat(o.trace["predictions"]),
-        "loss": _flat(o.trace["loss"]),
-        "gradients": _joined(weight_arrays(o, "gradients")),
+        "weights": joined(weight_arrays(o, "new_weights")),
+        "predictions": flat(o.trace["predictions"]),
+        "loss": flat(o.trace["loss"]),
+        "gradients": joined(weight_arrays(o, "gradients")),
     }
-    offsets = np.asarray(o.trace["offsets"])
     moves, distances, floors = {}, {}, {}
     for name in QUANTITIES:
         each, base = found[name], found[name][0]
-        starts = offsets[:-1] if name == "predictions" else np.arange(len(base))
+        starts = training.offsets[:-1] if name == "predictions" else np.arange(len(base))
         moves[name] = np.maximum.reduceat(np.abs(each[1:] - base).max(axis=(0, 2)), starts).astype(np.float64)
         gap = np.abs(recorded[name] - base).max(axis=1).astype(np.float64)
         distances[name] = np.maximum.reduceat(np.where(np.isnan(gap), np.inf, gap), starts)
         floors[name] = np.maximum.reduceat(found[f"{name} floor"], starts).astype(np.float64)
-    travelled = np.abs(found["weights"][0] - _joined(weight_arrays(o, "weights"))[0]).max(axis=1)
+    travelled = np.abs(found["weights"][0] - joined(weight_arrays(o, "weights"))[0]).max(axis=1)
     lost = np.flatnonzero(moves["weights"] > UNINFORMATIVE * travelled)
     return Envelope(
         moves,
@@ -127,41 +125,33 @@ def envelope(o: Observation, runs: int = RUNS, seed: int = 0) -> Envelope:
     )
 
 
-def _train(o: Observation, program: oracle.GateProgram, runs: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _train(training: Retraining, runs: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """The oracle's own training, run 0 as it is, all runs side by side.
 
     Each of `QUANTITIES` is (runs + 1, rows, elements); `<name> floor` is (rows,); `gradient scale` is (T, weights).
     """
-    assert o.trace is not None
-    kind, real = oracle.reference_dtype(o.dtype)
+    o, program = training.o, training.program
     u, method = tol.unit(o.dtype), str(o.scenario.get("diff_method", "best"))
-    optimizer = oracle.reference_optimizer(o.scenario["training"].get("optimizer", {}), o.dtype, real)
-    start: list[np.ndarray] = [np.asarray(w[0]).astype(real) for w in weight_arrays(o, "weights")]
-    weights = [np.repeat(w[None], runs + 1, axis=0) for w in start]
-    states: list[State] = [optimizer.start(start) for _ in range(runs + 1)]
-    offsets, x = np.asarray(o.trace["offsets"]), _flat(o.trace["x"])[o.trace["batch_index"]]
-    y: np.ndarray = o.targets.astype(real)
+    weights = [np.repeat(w, runs + 1, axis=0) for w in training.recorded_weights(0)]
+    states = [training.recorded_state(0)] * (runs + 1)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in (*QUANTITIES, *(f"{n} floor" for n in QUANTITIES))}
     kept["gradient scale"] = []
-    for a, b in pairwise(offsets):
-        rows = b - a
-        stops, inputs = np.arange(runs + 2) * rows, np.tile(x[a:b], (runs + 1, 1))
-        predictions = oracle.predict(program, weights, inputs, stops, kind)
-        loss = oracle.evaluate_loss(o.loss, predictions, np.tile(y[a:b], (runs + 1, 1)), stops)
-        _, gradients, _ = oracle.vjp(program, weights, inputs, loss.cotangents, stops, kind)
+    for step, (a, b) in enumerate(pairwise(training.offsets)):
+        rows, inputs = b - a, training.inputs[a:b]
+        predictions, loss, gradients = training.gradients(weights, step)
         size = (np.abs(loss.cotangents[:rows]).astype(np.float64) * program.norms).sum()
-        flat = oracle.flatten_weights(program, weights, np.float64)
-        scale = size * oracle.chain_factors(program, flat, inputs)["w"]
-        gates = oracle.operation_counts(program, flat, inputs, stops)[:rows].max()
+        here = oracle.flatten_weights(program, [w[:1] for w in weights], np.float64)
+        scale = size * oracle.chain_factors(program, here, inputs)["w"]
+        gates = oracle.operation_counts(program, here, inputs, np.array([0, rows])).max()
         noise = u * np.sqrt(gates) * scale
         moved = [g + n * _signs(rng, g) for g, n in zip(gradients, _split(program, noise), strict=True)]
-        weights, states = _update(optimizer, weights, states, moved)
+        weights, states = training.update(weights, states, moved)
         weights = [w * (1 + u * _signs(rng, w)) for w in weights]
         now = {
-            "weights": _joined(weights)[:, None],
+            "weights": joined(weights)[:, None],
             "predictions": predictions.reshape(runs + 1, rows, -1),
             "loss": loss.steps.reshape(runs + 1, 1, 1),
-            "gradients": _joined(gradients)[:, None],
+            "gradients": joined(gradients)[:, None],
         }
         bound = tol.gradient(u, gates, scale, method, o.scenario.get("diff_options") or {})
         floor = {
@@ -175,17 +165,6 @@ def _train(o: Observation, program: oracle.GateProgram, runs: int, rng: np.rando
             kept[f"{name} floor"].append(np.array(floor[name], np.float64))
         kept["gradient scale"].append(np.asarray(bound)[None])
     return {name: np.concatenate(parts, axis=1 if parts[0].ndim == 3 else 0) for name, parts in kept.items()}
-
-
-def _update(
-    optimizer: Any, weights: list[np.ndarray], states: list[State], gradients: list[np.ndarray]
-) -> tuple[list[np.ndarray], list[State]]:
-    """One step of every run by itself: clipping by norm must not mix them."""
-    stepped = [
-        optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients])
-        for run, state in enumerate(states)
-    ]
-    return [np.stack(parts) for parts in zip(*(new for _, new in stepped), strict=True)], [s for s, _ in stepped]
 
 
 def _signs(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
@@ -207,7 +186,7 @@ def _null(program: oracle.GateProgram, found: dict[str, np.ndarray]) -> tuple[tu
 def _function_space(o: Observation, program: oracle.GateProgram, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """Largest difference of predictions and of states (infidelity) between two flat weight sets, over the data."""
     assert o.trace is not None
-    inputs = np.unique(_flat(o.trace["x"]), axis=0).astype(np.float64)
+    inputs = np.unique(flat(o.trace["x"]), axis=0).astype(np.float64)
     both = [_split(program, np.asarray(w, np.float64)) for w in (a, b)]
     predictions = [oracle.predict(program, w, inputs) for w in both]
     stops = np.array([0, len(inputs)])
@@ -222,12 +201,3 @@ def _function_space(o: Observation, program: oracle.GateProgram, a: np.ndarray, 
 def _split(program: oracle.GateProgram, flat: np.ndarray) -> list[np.ndarray]:
     stops = np.cumsum([prod(shape) for shape in program.weight_shapes])[:-1]
     return [p.reshape(s) for p, s in zip(np.split(flat, stops), program.weight_shapes, strict=True)]
-
-
-def _joined(arrays: list[np.ndarray]) -> np.ndarray:
-    """(rows, *shape) each as one (rows, elements)."""
-    return np.concatenate([_flat(a) for a in arrays], axis=1)
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    return np.asarray(array).reshape(len(array), -1)

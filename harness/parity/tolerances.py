@@ -20,6 +20,9 @@ CIRCUIT = 6
 PennyLane writes Rot, angles from 0.1 to 300 radians, with and without a coefficient, both dtypes: the largest residual
 is 3.7 u sqrt(G) ||O||, so r <= 0.62."""
 
+STEPS = {"finite-diff": 1e-7, "spsa": 1e-5}
+"""PennyLane's default step h of the methods that divide by one."""
+
 Numbers = np.ndarray | float
 
 
@@ -60,13 +63,14 @@ def gradient(
 ) -> Numbers:
     """|g - O.vjp| <= t_g = 6 u sqrt(G) S for exact methods, with the error of the method itself added for others.
 
-    Finite differences divide the rounding of two predictions by h and truncate the series: 12 u sqrt(G)/h + h |f''|/2.
+    Finite differences, and SPSA between variants that draw the same directions, divide the rounding of two predictions
+    by h and truncate the series: 12 u sqrt(G)/h + h |f''|/2.
     The parameter-shift rule evaluates at theta + pi/2, where the shift itself is rounded: u pi |f''|.
     |f''| <= ||O|| for rotations with eigenvalues +-1/2, so it is inside S.
     """
     tolerance = CIRCUIT * u * np.sqrt(gates) * scale
-    if method == "finite-diff":
-        h = float((options or {}).get("h", 1e-7))
+    if method in STEPS:
+        h = float((options or {}).get("h", STEPS[method]))
         return tolerance + 2 * tolerance / h + h / 2 * scale
     if method == "parameter-shift":
         return tolerance + u * np.pi * scale

@@ -39,13 +39,15 @@ class Observation:
     """A cell as the judge sees it: all of it comes from the run folder.
 
     `outcome`, `trace`, `expected` and `program` are the formats of docs/architecture.md; `trace` is None
-    where the cell recorded none, `program` is None where the worker could not make one.
+    where the cell recorded none, `program` is None where the worker could not make one. `family` is how many cells
+    of the run are judged by statistical tests, which share one error probability.
     """
 
     outcome: Mapping[str, Any]
     trace: Mapping[str, np.ndarray] | None = None
     expected: Mapping[str, Any] = field(default_factory=dict)
     program: Mapping[str, Any] | None = None
+    family: int = 1
 
     @property
     def cell(self) -> str:

@@ -8,7 +8,7 @@ PRECISION-LEAK  a residual is over its tolerance but would pass one class below,
                 below the declared one.
 NOT-COMPARED    the oracle does not cover the program, and the variants have no majority or are fewer
                 than three.
-ROUNDING        everything is within its tolerance at every audited step.
+ROUNDING        everything is within its tolerance at every audited step (with shots: of what is sampled, chance's).
 """
 
 from __future__ import annotations
@@ -166,7 +166,8 @@ def _passed(found: Audit, o: Observation) -> Judgement:
         return Judgement(Verdict.NOT_COMPARED, "not compared: the trace has no steps")
     r, c, position, step = worst
     judged = _figures(c, position, step, Verdict.ROUNDING, o)
-    return replace(judged, reason=f"within rounding at every step: largest r = {r:.2g} ({c.stage}, step {step})")
+    within = "sampling error and rounding" if o.scenario.get("shots") else "rounding"
+    return replace(judged, reason=f"within {within} at every step: largest r = {r:.2g} ({c.stage}, step {step})")
 
 
 def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Observation) -> Judgement:

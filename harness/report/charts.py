@@ -213,7 +213,7 @@ def _pareto(variants: Sequence[str]) -> alt.Chart:
         .mark_point(filled=True)
         .encode(
             alt.X("step:Q", title="seconds a step", scale=alt.Scale(type="log"), axis=_decades("~s")),
-            alt.Y("shown:Q", title="bits", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
+            alt.Y("shown:Q", title="bits", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, tickMinStep=1)),
             _colour(variants),
             shape=_shape(variants),
             size=alt.condition("datum.scenario == scenario", alt.value(110), alt.value(36)),
@@ -274,6 +274,9 @@ def _shape(variants: Sequence[str]) -> alt.Shape:
 def _plain(chart: alt.Chart | alt.LayerChart, name: str) -> dict[str, Any]:
     parameters = [alt.param(name=signal, value=0 if signal in ("lo", "hi") else "") for signal in SIGNALS]
     sized = chart.add_params(*parameters).properties(width="container")
-    specification: dict[str, Any] = sized.properties(height=HEIGHTS.get(name.partition("-")[0], 150)).to_dict()
+    # not validated again for every report, which takes seconds: the browser tests draw them all
+    specification: dict[str, Any] = sized.properties(height=HEIGHTS.get(name.partition("-")[0], 150)).to_dict(
+        validate=False
+    )  # the browser tests draw them all
     specification.pop("config", None)  # the page's theme brings one
     return {**specification, "autosize": {"type": "fit", "contains": "padding"}}

@@ -26,7 +26,7 @@ from harness.summary.compare import Comparison, said
 from harness.summary.recommend import recommend
 from harness.summary.speeds import overall
 from harness.summary.words import number, seconds, size
-from harness.timing import Interval
+from harness.timing import Crossing, Interval
 
 MOST_PAIRS = 200
 MOST_CHANGES = 200
@@ -45,7 +45,7 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         scripts={name: Markup(text) for name, text in scripts.items()},
         style=Markup(file("style.css") + palette.css(view.variants)),
         policy=_policy(scripts.values()),
-        run_data=_embedded(summary_json.document(view)),
+        run_data=_embedded(data.rounded(summary_json.document(view))),
         series_data=_embedded(data.series(view)),
         spec_data=_embedded(charts.specifications(view.variants, axes)),
         of_cell=charts.OF_CELL, of_scenario=charts.OF_SCENARIO, of_run=charts.OF_RUN,
@@ -54,10 +54,12 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
         circuits=_circuits(view),
+        crossings=_crossings(view),
         **_speed(view),
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
         most_changes=MOST_CHANGES,
+        most_curves=data.MOST_CURVES,
     )  # fmt: skip
 
 
@@ -68,13 +70,19 @@ def _speed(view: RunView) -> dict[str, Any]:
     reference = next((cell.timing.reference for cell in view.cells if cell.timing), None)
     every = ({str(reference): Interval(1.0, 1.0, 1.0)} | means) if means else {}
     ranked = sorted(every.items(), key=lambda item: item[1].estimate)
-    lanes = {variant for variant in every}
-    shared = [s for s in timed if all((c := view.cell(s, v)) and c.timing and c.mark == "pass" for v in lanes)]
+    shared = [s for s in timed if all((c := view.cell(s, v)) and c.timing and c.mark == "pass" for v in every)]
+    tied = [name for name, ratio in ranked[1:] if ratio.low <= ranked[0][1].high]
     spread = ranked[-1][1].estimate / ranked[0][1].estimate if ranked else None
     return {
-        "overall": means, "timed": timed, "reference": reference, "fastest": ranked[0] if ranked else None,
-        "spread": spread, "shared": shared,
+        "overall": means, "timed": timed, "reference": reference, "spread": spread, "shared": shared,
+        "fastest": ranked[0] if ranked else None, "tied": tied,
     }  # fmt: skip
+
+
+def _crossings(view: RunView) -> list[Crossing]:
+    """Where variants change places, of those whose exponents differ by more than their intervals."""
+    laws = {(growth.axis, growth.group, growth.variant): growth.law.exponent for growth in view.growths}
+    return [c for c in view.crossings if laws[c.axis, c.group, c.above].high < laws[c.axis, c.group, c.below].low]
 
 
 def _circuits(view: RunView) -> circuit.Circuits:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +59,8 @@ class Board:
         self.running: dict[str, tuple[Cell, str, int, int, float]] = {}
         self.divergences: list[CellView] = []
         self.total, self.start, self.found = 0, time.monotonic(), 0
-        self.note, self.printed = "", 0
+        self.note, self.printed, self.timed = "", 0, 0
+        self.spinner = Spinner("dots", style="green")
 
     def hear(self, event: Event) -> None:
         """Take in an event; the table is drawn from the state."""
@@ -86,6 +88,7 @@ class Board:
                 self.judge(block, {c.id for c in block.cells})
             case BlockTimed(block):
                 self.running = {}
+                self.timed += 1
                 mine = [self.finished[c.id] for c in block.cells if c.id in self.finished]
                 self.finished |= {view.id: view for view in with_timing(self.run, mine)}
 
@@ -115,7 +118,7 @@ class Board:
         for cell in (c for c in block.cells if c.id in done):
             view = view_of(self.run, scenario, cell.id, str(cell.variant), judgements.get(cell.id))
             self.finished[view.id] = view
-            if view.mark == "fail":
+            if view.mark in ("fail", "error"):
                 self.divergences.append(view)
 
     def __rich__(self) -> RenderableType:
@@ -126,7 +129,8 @@ class Board:
         for block in self.shown():
             cells = {str(c.variant): c for c in block.cells}
             table.add_row(block.scenario.name, *(self.entry(cells.get(v)) for v in self.variants))
-        lines: list[RenderableType] = [table]
+        title = f"{self.run.id}   {len(self.blocks)} scenarios × {len(self.variants)} variants"
+        lines: list[RenderableType] = [Text(title, "italic dim"), table]
         hidden = len(self.blocks) - len(self.shown())
         if hidden:
             lines.append(Text(f"and {hidden} more scenarios", "dim"))
@@ -146,42 +150,52 @@ class Board:
     def entry(self, cell: Cell | None) -> Text:
         """One place of the table."""
         if cell is None or (cell.id not in self.finished and cell.id not in self.running):
-            return Text("·", style="dim")
+            return Text("" if cell is None else "·", style="dim")
         if cell.id in self.finished:
-            return entry(self.finished[cell.id])
+            view = self.finished[cell.id]
+            return Text("◑ judging", style="dim cyan") if view.line == UNJUDGED else entry(view)
         _, phase, step, steps, _ = self.running[cell.id]
         return Text(f"◐ {phase}" + (f" {step}/{steps}" if phase == "audit" else ""), style="cyan")
 
     def progress(self) -> RenderableType:
         """What is happening now, how far, and how long it may still take."""
         now = time.monotonic()
-        done = len(self.finished)
-        doing = " · ".join(
-            f"{cell.scenario.name} {cell.variant} {phase} {seconds(now - began)}"
+        done, total = len(self.finished), self.total
+        doing = ", ".join(
+            f"{cell.scenario.name} · {cell.variant} · {phase} {seconds(now - began)}"
             for cell, phase, _, _, began in list(self.running.values())[:2]
         )
         fresh = done - self.found
-        left = (now - self.start) / fresh * (self.total - done) if fresh > 0 else None
-        bar = Table.grid(padding=(0, 1))
+        left = (now - self.start) / fresh * (total - done) if fresh > 0 and done < total else None
+        count, completed = f"{done}/{total} cells", done / max(1, total)
+        if self.timed or any(phase == "timing" for _, phase, *_ in self.running.values()):
+            count, completed, left = f"{self.timed}/{len(self.blocks)} timed", self.timed / len(self.blocks), None
+        bar = Table.grid(padding=(0, 1), expand=True)
+        for flexible in (False, False, False, False, True):
+            bar.add_column(ratio=1 if flexible else None, no_wrap=True)
         bar.add_row(
-            ProgressBar(total=max(1, self.total), completed=done, width=30),
-            Text(f"{done}/{self.total}"),
-            Text(f"about {seconds(left)} left" if left is not None else ""),
-            Text(doing or self.note, style="dim", overflow="ellipsis", no_wrap=True),
+            self.spinner,
+            ProgressBar(total=1.0, completed=completed, width=30),
+            Text(count, style="green"),
+            Text(f"about {seconds(left)} left" if left is not None else "", style="cyan"),
+            Text(doing or self.note, overflow="ellipsis", no_wrap=True),
         )
         return bar
 
 
+UNJUDGED = "finished, not judged yet"
+
+
 def unjudged(cell: Cell, outcome: dict[str, Any]) -> CellView:
     """A finished cell before its block is judged."""
-    mark = {"ok": "pass", "unsupported": "unsupported"}.get(outcome["status"], "error")
+    mark = {"ok": "uncompared", "unsupported": "unsupported"}.get(outcome["status"], "error")
     return CellView(
         id=cell.id,
         scenario=cell.scenario.name,
         variant=str(cell.variant),
         status=outcome["status"],
         mark=mark,  # type: ignore[arg-type]
-        line=outcome["reason"] or "finished",
+        line=outcome["reason"] or UNJUDGED,
         phases=outcome["phases"],
     )
 

@@ -11,7 +11,7 @@ _KNOWN: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "torch": ("#CC79A7", "#E59BC5", (1, 0)),
     "torch-compile": ("#009E73", "#2FCB9E", (6, 3)),
     "jax": ("#56B4E9", "#56B4E9", (1, 0)),
-    "jax-jit": ("#0072B2", "#5C9DFF", (6, 3)),
+    "jax-jit": ("#0072B2", "#A99BFF", (6, 3)),
 }
 _OTHERS = ("#555555", "#BBBBBB")
 _GPU_DASHES = (9, 2, 2, 2)

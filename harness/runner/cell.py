@@ -19,12 +19,13 @@ from harness.runner import memory
 from harness.runner.inputs import Inputs, expected, starting_weights
 from harness.runner.patience import Patience
 from harness.runner.plan import Block, Cell
-from harness.runner.pool import Child, ChildDied, Pool, ServerDied, Unavailable
+from harness.runner.pool import Child, ChildDied, Pool, Server, ServerDied, Unavailable
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
 FAULT_VARIABLE = "QPARITY_FAULT"
 ATTEMPTS = 3
+IMPORT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,12 @@ async def run_cell(
     for attempt in range(1, ATTEMPTS + 1):
         key = pool.key(cell.variant, cell.scenario.device)
         draft = Draft(started(cell, str(key), pool.isolation(key)))
+        patience = None
         try:
+            refuse_what_cannot_fit(cell, memory_bytes)
+            tell("starting", 0)
+            async with asyncio.timeout(max(timeout, IMPORT_S)):  # a cell does not pay for what it shares with others
+                server = await pool.server(cell.variant, cell.scenario.device)
             async with asyncio.timeout(timeout) as clock:
                 patience = Patience(clock, timeout)
 
@@ -81,9 +87,9 @@ async def run_cell(
                     patience.heard(step)
                     tell(phase, step)
 
-                await _drive(pool, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
+                await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
         except TimeoutError:
-            end(draft, "timeout", patience.reason)
+            end(draft, "timeout", patience.reason if patience else "its worker server did not start in time")
         except ServerDied as error:
             if attempt < ATTEMPTS:
                 continue
@@ -117,13 +123,13 @@ def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, 
 def refuse_what_cannot_fit(cell: Cell, memory_bytes: int | None) -> None:
     """Raise CellEnded where the states of one step alone are more than the memory allowed."""
     least = memory.least_bytes(cell.scenario)
-    if memory_bytes is not None and least > memory_bytes and cell.variant.accelerator == "cpu":
+    if memory_bytes is not None and least > memory_bytes and not cell.on_gpu:
         needed, allowed = memory.words(least), memory.words(memory_bytes)
         raise CellEnded("unsupported", f"needs at least {needed} of memory for its states: {allowed} may be used")
 
 
 async def _drive(
-    pool: Pool,
+    server: Server,
     block: Block,
     cell: Cell,
     inputs: Inputs,
@@ -133,14 +139,10 @@ async def _drive(
     tell: Progress,
     draft: Draft,
 ) -> None:
-    tell("starting", 0)
-    refuse_what_cannot_fit(cell, memory_bytes)
-    server = await pool.server(cell.variant, cell.scenario.device)
     draft.phases["import_s"] = server.about["import_s"]
     log.unlink(missing_ok=True)
     start = time.perf_counter()
-    on_cpu = cell.variant.accelerator == "cpu"
-    child = await server.child(cell.id, log, cpus, memory_bytes if on_cpu else None)
+    child = await server.child(cell.id, log, cpus, None if cell.on_gpu else memory_bytes)
     draft.phases["spawn_s"] = time.perf_counter() - start
     try:
         await prepare(child, block, cell, inputs, tell, draft)
@@ -202,8 +204,7 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
         "first_step_s": seconds[0],
         "waiting_s": answer.body["waited_s"],
     }
-    if "transfer_s" in answer.body:
-        draft.phases["transfer_s"] = answer.body["transfer_s"]
+    draft.phases |= {name: answer.body[name] for name in ("repeat_s", "transfer_s") if name in answer.body}
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
     finite = np.isfinite(answer.arrays["loss"])

@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = {
     "distributed.admin.system-monitor.interval": "10s",
 }
 RESOURCE = "machine"
-CONNECT_S = "20s"
+CONNECT_S = "5s"
 LOOK_S = 2.0
 
 
@@ -55,7 +55,7 @@ class Task:
     @property
     def needs(self) -> dict[str, float]:
         """The resources of a node that can run it."""
-        gpu = any(cell.variant.accelerator == "gpu" for cell in self.left or self.block.cells)
+        gpu = any(cell.on_gpu for cell in self.left or self.block.cells)
         return {RESOURCE: 1.0, **({"gpu": 1.0} if gpu else {})}
 
 

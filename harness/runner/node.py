@@ -139,8 +139,8 @@ _standing: dict[tuple[Any, ...], tuple[Pool, dict[str, dict[str, Any]]]] = {}
 
 
 async def _pool(options: Options) -> tuple[Pool, dict[str, dict[str, Any]]]:
-    """The node's servers, and what they said of themselves; other threads or interpreters replace them."""
-    wanted = options.threads, *sorted(options.interpreters.items())
+    """The node's servers, and what they said of themselves; those of other options are replaced."""
+    wanted = options.threads, options.isolation, *sorted(options.interpreters.items())
     if wanted not in _standing:
         for pool, _ in _standing.values():
             await pool.__aexit__()
@@ -153,7 +153,10 @@ async def _pool(options: Options) -> tuple[Pool, dict[str, dict[str, Any]]]:
             if state == "ready":
                 about[key] = said
 
-        _standing[wanted] = Pool(Path(folder.name), options.threads, options.interpreters, on_start), about
+        _standing[wanted] = (
+            Pool(Path(folder.name), options.threads, options.interpreters, on_start, options.isolation),
+            about,
+        )
     return _standing[wanted]
 
 

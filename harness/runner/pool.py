@@ -114,8 +114,7 @@ class Child:
             ProtocolError: what came back is not a message.
         """
         try:
-            for buffer in encode(Message(kind, body or {}, arrays or {})):
-                self.writer.write(buffer)
+            self.writer.writelines(encode(Message(kind, body or {}, arrays or {})))
             await self.writer.drain()
             while True:
                 message = await self._receive()
@@ -128,8 +127,7 @@ class Child:
     async def close(self) -> None:
         """Let the child end, kill it if it does not, and wait until it is gone."""
         with contextlib.suppress(ConnectionError, RuntimeError):
-            for buffer in encode(Message("close")):
-                self.writer.write(buffer)
+            self.writer.writelines(encode(Message("close")))
             self.writer.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)

@@ -10,7 +10,7 @@ import hashlib
 import io
 import secrets
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,8 +177,8 @@ class Run:
         found = ((cell_id, self.outcome(cell_id)) for _, cell_id, _ in self.planned())
         return {cell_id: outcome for cell_id, outcome in found if outcome is not None}
 
-    def trace(self, cell_id: str) -> Trace | None:
-        """The recorded arrays of a cell in their native dtypes, or None where there are none."""
+    def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
+        """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
         outcome = self.outcome(cell_id)
         if outcome is None or not outcome.get("trace"):
             return None
@@ -187,7 +187,7 @@ class Run:
             return None
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+                return {name: archive[name] for name in archive.files if only is None or name in only}
         except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
             self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
             return None

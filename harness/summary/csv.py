@@ -13,7 +13,7 @@ from harness.summary.view import RunView
 # What fits a download inside the report; `export` writes everything.
 SHORT = (
     "scenario", "variant", "status", "verdict", "expected", "as_expected", "stage", "step", "tensor", "index", "r",
-    "effective_bits", "step_s", "peak_bytes", "reason",
+    "effective_bits", "step_s", "peak_bytes", "gpu_peak_bytes", "reason",
 )  # fmt: skip
 
 

@@ -87,6 +87,7 @@ def cell(view: CellView) -> dict[str, Any]:
         "timing": _timing(view.timing),
         "phases": {name: _finite(seconds) for name, seconds in view.phases.items()},
         "peak_bytes": view.peak_bytes,
+        "gpu_peak_bytes": view.gpu_peak_bytes,
         "baseline_bytes": view.baseline_bytes,
         "log": view.log,
         "reproduce": view.reproduce,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.summary.view import CellView, RunView
 from harness.timing import NOISE, Interval
 
-EVERYWHERE = "everywhere"
+EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
 FEW = 10
 """A start that has paid within so few steps is not worth a word."""
@@ -25,7 +25,8 @@ class Advice:
     """One variant for some scenarios.
 
     `faster` is how many times the next best variant's step takes at least, smallest and largest over the scenarios;
-    from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead.
+    from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead. `unstable` says
+    that one of these times was measured on a disturbed machine.
     """
 
     variant: str
@@ -34,18 +35,20 @@ class Advice:
     faster: tuple[float, float]
     steps: int
     before: str | None
+    unstable: bool = False
 
     @property
     def conditions(self) -> str:
-        """Everything but the variant's name, such as `with lightning.qubit and adjoint: 2.1 to 3 times as fast ...`."""
+        """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
-        several = "" if self.scenarios == 1 else f" in all {self.scenarios} timed scenarios"
+        timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
         span = low if low == high else f"{low} to {high}"
-        text = f"{self.where}: a step at least {span} times as fast as the next best{several}"
+        text = f"{self.where} ({timed}): a step at least {span} times as fast as the next best"
         if self.steps > 1:
-            text += f", and its slower start has paid from {self.steps:,} steps on".replace(",", " ")
+            steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
+            text += f", and its slower start has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
-        return text
+        return text + ("; some of these times are marked unstable" if self.unstable else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,13 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
         others = [cell for cell in _candidates(cells) if cell is not winner]
         factors.append(min(_ratio(cell).low for cell in others) / _ratio(winner).high)
         steps = max(steps, *(_pays_from(winner, other) for other in others))
+    unstable = any(cell.timing and cell.timing.unstable for cells in scenarios for cell in _candidates(cells))
+    faster = min(factors), max(factors)
     if steps < FEW:
-        return Advice(variant, where, len(scenarios), (min(factors), max(factors)), 1, None)
+        return Advice(variant, where, len(scenarios), faster, 1, None, unstable)
     early = {min(_candidates(cells), key=lambda cell: _total_s(cell, steps / 10)).variant for cells in scenarios}
     before = early.pop() if len(early) == 1 else None
-    return Advice(variant, where, len(scenarios), (min(factors), max(factors)), _round_up(steps), before)
+    return Advice(variant, where, len(scenarios), faster, _round_up(steps), before, unstable)
 
 
 def _pays_from(winner: CellView, other: CellView) -> float:

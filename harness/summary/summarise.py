@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.parity.expectation import Expectation
     from harness.parity.types import PairDifference
 
+SHOWN = ("loss", "x", "y", "predictions", "batch_index")
+"""The arrays of a trace that are shown as they are; all others speak through the judgement."""
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
 
@@ -38,10 +40,10 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     files = {block["scenario"]["name"]: block.get("source") for block in run.record["plan"]["blocks"]}
     for scenario, cell_id, variant in run.planned():
         judgement = judgements.get(cell_id)
-        expectation = gate.of(scenario["name"], variant, versions_of(run, cell_id))
+        known = gate.of(scenario["name"], variant, versions_of(run, cell_id)) if gate.expectations else None
         source = files.get(scenario["name"])
         mine = (str(source),) if source else sources
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, expectation))
+        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, known))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
         if found := _programs(cells[-1].resolved):
@@ -89,7 +91,7 @@ def view_of(
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
     outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
-    trace = run.trace(cell_id) if outcome.get("trace") else None
+    trace = run.trace(cell_id, SHOWN) if outcome.get("trace") else None
     judgement = judgement if outcome["status"] == "ok" else None
     return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation)
 
@@ -151,6 +153,7 @@ def _cell(
         phases=_numbers(outcome.get("phases")),
         baseline_bytes=memory.get("baseline_bytes"),
         peak_bytes=memory.get("peak_bytes"),
+        gpu_peak_bytes=memory.get("gpu_peak_bytes"),
         resolved=outcome.get("resolved") or {},
         log=outcome.get("log"),
         reproduce=_reproduce(sources, scenario["name"], variant),

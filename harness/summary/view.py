@@ -81,6 +81,7 @@ class CellView:
     phases: Mapping[str, float] = field(default_factory=dict)
     baseline_bytes: int | None = None
     peak_bytes: int | None = None
+    gpu_peak_bytes: int | None = None
     resolved: Mapping[str, Any] = field(default_factory=dict)
     log: str | None = None
     reproduce: str | None = None

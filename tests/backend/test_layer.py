@@ -69,6 +69,18 @@ def test_circuit_that_ignores_its_inputs_still_gives_a_batch():
     assert numpy(layer(np.zeros((4, 1)))).shape == (4, 1)
 
 
+def test_two_probabilities_are_no_batch_of_two():
+    def constant(weights, inputs):
+        qml.RY(weights[0], wires=0)
+        return qml.probs(wires=0)
+
+    layer = QKerasLayer(constant, weight_shapes={"weights": (1,)}, features=1)
+    for batch in (1, 2, 3):
+        out = numpy(layer(np.zeros((batch, 1))))
+        assert out.shape == (batch, 2)
+        np.testing.assert_allclose(out.sum(axis=1), 1)
+
+
 def test_float32_policy_is_respected(rng):
     layer = QKerasLayer(rotations, wires=1, weight_shapes={"weights": (1,)}, features=1, dtype="float32")
     out = numpy(layer(rng.uniform(-1, 1, (3, 1)).astype("float32")))

@@ -23,7 +23,8 @@ def report(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     faults = {(1, "torch"): "fault", (0, "jax"): "unsupported", (2, "tf"): "failed", (2, "jax"): "uncompared"}
     path = folder / "report.html"
-    path.write_text(render(build_view(folder, faults=faults)), encoding="utf-8")
+    speeds = {"tf": 9.0, "torch": 1.0, "jax-jit": 0.05}
+    path.write_text(render(build_view(folder, faults=faults, speeds=speeds)), encoding="utf-8")
     return path
 
 

@@ -5,10 +5,12 @@ import time
 
 import pytest
 
+from harness.report import index
 from harness.report.html import render
-from tests.report.run_builder import build_view, hostile_view
+from harness.summary.compare import compare
+from tests.report.run_builder import build_run, build_view, hostile_view, many
 
-CHARTS = ("loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases")
+CHARTS = ("loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases", "memory", "pareto", "total")
 CONTRAST = """() => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
   const over = (top, below) => top.slice(0, 3).map((c, i) => c * (top[3] ?? 1) + below[i] * (1 - (top[3] ?? 1)));
@@ -33,7 +35,7 @@ CONTRAST = """() => {
 
 def test_it_opens_quietly_with_every_chart_drawn(opened):
     page = opened()
-    for name in CHARTS:
+    for name in (*CHARTS, "ratios"):
         assert page.locator(f"#chart-{name} svg.marks").count() == 1, name
         assert page.locator(f"#chart-{name} svg path").count() > 0, name
     assert page.title().startswith("✗ qparity")
@@ -43,7 +45,7 @@ def test_it_starts_at_the_first_unexpected_cell(opened):
     page = opened()
     assert page.locator("#chosen-name").inner_text() == "fourier-l2 · torch"
     assert "LOCAL-FAULT step 15" in page.locator("#chosen-line").inner_text()
-    assert page.locator("#chart-gradient").get_by_text("first over tolerance: step 15").count() == 1
+    assert page.locator("#chart-gradient").get_by_text("first over: step 15").count() == 1
 
 
 def test_a_click_changes_detail_charts_and_address(opened):
@@ -52,16 +54,42 @@ def test_a_click_changes_detail_charts_and_address(opened):
     page.locator("#matrix a[href='#fourier-l1/jax-jit']").click()
     page.locator("#detail[data-cell='fourier-l1/jax-jit']").wait_for()
     page.wait_for_timeout(300)
-    assert page.locator("#chart-gradient").get_by_text("first over tolerance").count() == 0
+    assert page.locator("#chart-gradient").get_by_text("first over").count() == 0
     assert page.locator("#chart-gradient svg.marks").inner_html() != before
     assert page.url.endswith("#fourier-l1/jax-jit")
     assert "within rounding" in page.locator("#chosen-line").inner_text()
 
 
+def test_the_choice_moves_the_charts_of_the_scenario_but_not_those_of_the_run(opened):
+    page = opened()
+    ratios = page.locator("#chart-ratios svg.marks").inner_html()
+    total = page.locator("#chart-total svg.marks").inner_html()
+    page.locator("#matrix a[href='#fourier-l4/torch']").click()
+    page.wait_for_timeout(300)
+    assert page.locator(".chosen-scenario").inner_text() == "fourier-l4"
+    assert page.locator("#chart-total svg.marks").inner_html() != total
+    assert page.locator("#chart-ratios svg.marks").inner_html() == ratios
+
+
+def test_the_command_that_runs_a_cell_again_can_be_copied(opened, page):
+    opened(fragment="#fourier-l4/torch")
+    page.get_by_role("button", name="Copy the command").click()
+    page.get_by_role("button", name="Copy the command").get_by_text("copied").wait_for()
+    assert page.evaluate("getSelection().toString()") == "qparity run scenarios/fourier.toml -k fourier-l4 -v torch"
+
+
+def test_above_the_fold_stand_verdict_figures_advice_and_matrix(opened, page):
+    page.set_viewport_size({"width": 1400, "height": 900})
+    opened()
+    for there in (".verdict", ".figures", ".advice", "#matrix tbody tr >> nth=0", "#chart-gradient svg.marks"):
+        box = page.locator(there).bounding_box()
+        assert box["y"] + box["height"] <= 900, there
+
+
 def test_a_deep_link_opens_its_cell_and_later_links_work_too(opened):
     page = opened(fragment="#fourier-l4/jax-jit")
     assert page.locator("#chosen-name").inner_text() == "fourier-l4 · jax-jit"
-    page.locator(".verdict a").click()
+    page.locator(".verdict a").first.click()
     assert page.locator("#chosen-name").inner_text() == "fourier-l2 · torch"
 
 
@@ -156,6 +184,35 @@ def test_hostile_strings_run_nothing(opened, page, tmp_path):
     assert page.locator("#chart-gradient svg.marks").count() == 1
 
 
+def test_with_a_base_run_the_changes_are_marked(opened, tmp_path):
+    options = {"scenarios": ("s",), "variants": ("torch", "jax", "tf"), "speeds": {"torch": 1.0, "tf": 3.0}}
+    base = build_view(tmp_path / "a", **options)
+    head = build_view(tmp_path / "b", faults={(0, "jax"): "fault"}, **options)
+    path = tmp_path / "changes.html"
+    path.write_text(render(head, compare(base, head)), encoding="utf-8")
+    page = opened(path)
+    assert page.locator("#matrix a[href='#s/jax'] b").inner_text() == "!"
+    assert page.locator("#matrix a[href='#s/torch'] b").count() == 0
+    assert "1 worse" in page.locator(".verdict").inner_text()
+    assert page.locator("#changes tbody tr").count() == 1
+    assert "A step on tf takes 1× [" in page.locator("#changes").inner_text()
+
+
+def test_the_index_has_contrast_and_no_sideways_scroll(page, tmp_path):
+    for faults in ({}, {(0, "jax"): "fault", (0, "tf"): "unsupported"}):
+        run, _ = build_run(tmp_path / "results", scenarios=("s",), variants=("torch", "jax", "tf"), faults=faults)
+        time.sleep(0.01)
+    target = index.write(tmp_path / "results", tmp_path / "reports")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(target.as_uri())
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(CONTRAST) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("a", has_text=run.id).click()
+    page.locator("html[data-ready]").wait_for()
+
+
 @pytest.mark.parametrize("fault", ["failed", "nan", "missing"])
 def test_a_run_without_anything_to_draw_is_ready_too(opened, tmp_path, fault):
     path = tmp_path / "empty.html"
@@ -165,9 +222,20 @@ def test_a_run_without_anything_to_draw_is_ready_too(opened, tmp_path, fault):
     opened(path)
 
 
+def test_three_hundred_and_sixty_scenarios_are_usable(opened, page, tmp_path):
+    path = tmp_path / "huge.html"
+    view = many(build_view(tmp_path, scenarios=("a", "b"), steps=5, faults={(1, "jax"): "fault"}), 360)
+    path.write_text(render(view), "utf-8")
+    opened(path)
+    assert page.locator("#chosen-name").inner_text() == "b-359 · jax"
+    assert page.locator("#matrix a:visible").count() == 360 * 6
+    page.locator("#only-odd").check()
+    assert page.locator("#matrix tbody tr:visible").count() == 1
+
+
 def test_a_large_run_is_ready_soon(opened, page, tmp_path):
     path = tmp_path / "large.html"
-    path.write_text(render(build_view(tmp_path, scenarios=[f"s{i}" for i in range(36)])), encoding="utf-8")
+    path.write_text(render(many(build_view(tmp_path, scenarios=("s",)), 36)), encoding="utf-8")
     times = []
     for _ in range(3):
         start = time.perf_counter()

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from harness.parity import Stage
 from harness.store import Run
 from tests.conftest import backends
 
+FORKED = Path(__file__).with_name("forked.py")
 CELLS = """
 variants = {variants}
 wires = 2
@@ -40,23 +43,31 @@ def small(tmp_path_factory, qparity):
 
 @pytest.fixture(scope="session")
 def execute(tmp_path_factory):
-    """Run a script far from the project: it must need nothing of ours."""
+    """Run a script far from the project, without anything of ours; one process imports for all of a backend."""
+    servers = {}
+
+    def started(backend: str) -> subprocess.Popen[str]:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"KERAS_BACKEND": backend}
+        command = [sys.executable, "-P", str(FORKED), "keras", "pennylane", "pennylane_lightning", backend]
+        return subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(source: str) -> subprocess.CompletedProcess[str]:
         file = tmp_path_factory.mktemp("repro") / "repro.py"
         file.write_text(source)
         assert "harness" not in source
-        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "KERAS_BACKEND")}
-        return subprocess.run(
-            [sys.executable, "-P", str(file)],
-            env=environment,
-            cwd=file.parent,
-            text=True,
-            capture_output=True,
-            timeout=600,
-        )
+        backend = re.search(r'"KERAS_BACKEND"\] = "(\w+)"', source).group(1)
+        if backend not in servers:
+            servers[backend] = started(backend)
+        server = servers[backend]
+        server.stdin.write(f"{file}\n")
+        server.stdin.flush()
+        answer = json.loads(server.stdout.readline())
+        return subprocess.CompletedProcess([str(file)], answer["code"], answer["said"], "")
 
-    return run
+    yield run
+    for server in servers.values():
+        server.stdin.close()
+        server.wait(30)
 
 
 def pointed(run: Run, cell: str, stage: Stage, step: int = 1):

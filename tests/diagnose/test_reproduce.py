@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.diagnose import DiagnosisError, find, reproduce
+from harness.diagnose import DiagnosisError, find, reproduce, shrink
 from harness.diagnose.script import circuit, literal
 from harness.oracle import GateProgram
 from harness.parity import Stage
@@ -72,6 +72,21 @@ def test_what_was_handed_over_is_no_library_fault(small):
     lost = replace(subject, judgement=replace(subject.judgement, stage=Stage.SETUP, tensor="batch_index"))
     with pytest.raises(DiagnosisError, match="what a worker was handed"):
         reproduce(small, lost)
+
+
+@pytest.mark.backend("torch")
+def test_a_fault_is_shown_in_the_smallest_training_that_has_it(small, execute):
+    """The stock loss on torch needs one wire, one layer and one sample."""
+    subject = find(small, "small-stock/torch")
+    least = shrink(small, subject)
+    assert (subject.observation.scenario["wires"], least.observation.scenario["wires"]) == (2, 1)
+    assert (subject.observation.scenario["layers"], least.observation.scenario["layers"]) == (2, 1)
+    assert (subject.judgement.verdict, subject.judgement.stage) == (least.judgement.verdict, least.judgement.stage)
+    source = reproduce(small, least)
+    assert "One step: 1 wire, 1 layer, 1 sample." in source
+    done = execute(source)
+    assert done.returncode == 1, done.stdout
+    assert figure(done.stdout, "r") > 1e4
 
 
 def test_cells_are_found_by_id_and_by_name(small):

@@ -84,12 +84,13 @@ def test_the_backend_and_the_gate_are_named(folder, qparity, kind, stage):
     assert verdicts["jax-jit", "default.qubit", "best"] == "ROUNDING"
     assert len(verdicts) == 4
     assert found["blame"] == "torch, whatever the simulator: the interface, or the program on this backend"
+    assert found["story"][-1].startswith("transplant: backend and oracle end ") == (kind != "hybrid")
 
 
 def test_a_wrong_measurement_is_no_gates_fault(folder, qparity):
     found = diagnosed(folder, qparity, "odd-wires/torch")
     assert found["gates"]["gate"] is None
-    assert "the state after all 10 gates is right: the fault is in the measurement" in found["story"][-1]
+    assert "the state after all 10 gates is right: the fault is in the measurement" in found["story"][-2]
 
 
 def test_a_clean_cell_gets_its_envelope(folder, qparity):

@@ -143,13 +143,18 @@ def test_a_fault_in_any_one_variant_blames_that_variant_alone(tmp_path, monkeypa
 @pytest.mark.timeout(120)
 @pytest.mark.backend("torch")
 def test_circuit_faults_show_at_the_first_step_and_unknown_ones_fail(tmp_path, monkeypatch):
-    names = ("wrong-wire", "cnot-reversed", "gradient-double", "no-such-fault")
+    names = ("wrong-wire", "cnot-reversed", "gradient-double", "no-such-fault", "measured-wire", "gradient-sign")
     blocks = [(scenario(name, "float64", 200 + k), ["torch"]) for k, name in enumerate(names)]
+    sampled = {"shots": 10_000, "diff_method": "parameter-shift", "device": "lightning.qubit"}
+    blocks[4:] = [(s.model_copy(update=sampled), variants) for s, variants in blocks[4:]]
     view = run(tmp_path, blocks, [{"name": n, "scenario": f"{n}-*"} for n in names], monkeypatch)
     found = [(cell.status, cell.stage, cell.step) for cell in view.cells]
     assert found[:3] == [("ok", "forward", 0), ("ok", "forward", 0), ("ok", "gradient", 0)]
     assert found[3][0] == "failed"
     assert "fault 'no-such-fault': expected one of wrong-wire," in view.cells[3].reason
+    assert found[4:] == [("ok", "forward", 0), ("ok", "gradient", 0)]
+    assert view.cells[5].verdict == LOCAL
+    assert "in an expectation value is found half the time" in " ".join(view.cells[5].annotations)
 
 
 def test_the_variable_names_the_cell_it_is_for(monkeypatch):

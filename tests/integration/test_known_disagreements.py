@@ -1,12 +1,16 @@
 """The shipped scenarios of known disagreements still earn the verdicts that stand in them, on the real libraries."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.conftest import ROOT
 
 FILES = ("leaks", "batch-of-two", "shots", "finite-diff", "null-gradient")
+SHORT = "1 values where 2 are expected"
 
 
 @pytest.mark.timeout(300)
@@ -29,5 +33,26 @@ def test_every_verdict_is_the_expected_one(tmp_path, qparity):
         ("batch-of-two", "tf-graph"): ("LOCAL-FAULT", "forward"),
     }
     notes = {c["scenario"]: " ".join(c["annotations"]) for c in document["cells"]}
+    assert "statistical tests: a difference of " in notes["shots-default"]
+    shots = {c["variant"]: " ".join(c["annotations"]) for c in document["cells"] if c["scenario"] == "shots-default"}
+    assert "bitwise equal to " in shots["torch"]
+    assert "no other variant drew the same samples" in shots["jax-jit"]
     assert "agreement says nothing" in notes["finite-diff-float32-default-h"]
     assert "agreement says nothing" not in notes["finite-diff-float32-good-h"]
+    for cell, said in (("leaks-lightning/torch", "(float32, declared float64)"), ("batch-of-two/tf-graph", SHORT)):
+        shown = reproduced(qparity, tmp_path, cell)
+        assert shown.returncode == 1, shown.stdout + shown.stderr
+        assert said in shown.stdout
+        assert "predictions of step 0" in shown.stdout
+
+
+def reproduced(qparity, results, cell):
+    """Run the reproducer of a user's own layer as its reader would: alone, in a fresh interpreter."""
+    script = results / "repro.py"
+    written = qparity("reproduce", "latest", cell, "--results", results, "-o", script)
+    assert written.returncode == 0, written.stderr
+    assert "class NaiveLayer" in script.read_text()
+    assert "harness" not in script.read_text()
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "KERAS_BACKEND")}
+    command = [sys.executable, "-P", str(script)]
+    return subprocess.run(command, env=environment, cwd=results, text=True, capture_output=True, timeout=300)

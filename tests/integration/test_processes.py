@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.store import Run
 from tests.conftest import VARIANTS, backends
 
 VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]
@@ -32,6 +33,7 @@ def misbehave(inputs, weights, how):
         if how == "raise": raise RuntimeError("mischief: two\\nlines")
         if how == "print": print("GARBAGE" * 10); sys.stdout.flush()
         while how == "flood": os.write(1, bytes(2**20))
+        if how == "nan": inputs = (-inputs) ** 0.5  # the second batch has the positive ones
     qml.RX(inputs[..., 0], wires=0)
     qml.RY(weights[0], wires=0)
     return qml.expval(qml.Z(0))
@@ -88,7 +90,7 @@ def nothing_left(seconds: float = 5.0) -> bool:
 
 
 def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief):
-    hows = ("deadlock", "kill", "segfault", "exit", "abort", "memory", "raise", "print", "flood", "well")
+    hows = ("deadlock", "kill", "segfault", "exit", "abort", "memory", "raise", "print", "flood", "nan", "well")
     limits = ("--timeout", 15, "--max-memory", "2G", "--no-timing")
     run = qparity("run", scenario(mischief, *hows), "--results", mischief / "results", *limits)
     assert run.returncode == 3, run.stdout + run.stderr
@@ -103,6 +105,7 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
         "memory": "failed",
         "raise": "failed",
         "flood": "failed",
+        "nan": "diverged",
         "print": "ok",
         "well": "ok",
     }
@@ -112,6 +115,7 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
     assert "SIGSEGV" in cells["segfault"]["reason"]
     assert "15 s" in cells["deadlock"]["reason"]
     assert "4.00 GiB" in cells["memory"]["reason"]
+    assert cells["nan"]["reason"] == "loss is nan at step 1"
     assert "File too large" in cells["flood"]["reason"]
     assert "mischief: two lines" in cells["raise"]["reason"]
     assert cells["well"]["verdict"] == cells["print"]["verdict"] == "ROUNDING"
@@ -122,3 +126,21 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
     assert "Traceback" in (results / cells["raise"]["log"]).read_text()
     workers_seen = json.loads((results / "run.json").read_text())["workers"]
     assert [worker["imports"] for worker in workers_seen.values()] == [1]
+
+
+def test_a_spawned_cell_is_the_forked_one_bit_for_bit_and_its_death_is_told_alike(qparity, mischief):
+    file, runs = scenario(mischief, "kill", "well"), {}
+    for isolation, keep in (("spawn", "kill or well"), ("fork", "well")):
+        results = mischief / isolation
+        qparity("run", file, "--results", results, "--isolation", isolation, "-k", keep, "--no-timing")
+        runs[isolation] = Run.load(next(results.glob("*/run.json")).parent)
+    assert nothing_left()
+    ((cell, forked),) = runs["fork"].outcomes().items()
+    outcomes = runs["spawn"].outcomes()
+    spawned = outcomes.pop(cell)
+    assert [(each["isolation"], each["status"]) for each in (forked, spawned)] == [("fork", "ok"), ("spawn", "ok")]
+    one, other = (run.trace(cell) for run in runs.values())
+    assert one.keys() == other.keys()
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+    ((status, reason),) = ((each["status"], each["reason"]) for each in outcomes.values())
+    assert (status, reason) == ("crashed", "killed by SIGKILL")

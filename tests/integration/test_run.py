@@ -1,6 +1,8 @@
 """The main job on the real backends: agreement from the same weights, one import a backend, a light parent."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -10,6 +12,7 @@ import pytest
 
 from harness.store import Run
 from harness.summary import judgements
+from harness.worker import accelerator
 from tests.conftest import ROOT, VARIANTS, backends, variants
 
 EAGER_AND_JIT = [v for b in backends() for v in VARIANTS[b] if v in ("tf", "torch", "jax", "jax-jit")]
@@ -85,6 +88,34 @@ def test_each_framework_is_imported_once(small):
     assert {worker["imports"] for worker in run.record["workers"].values()} == {1}
 
 
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"keras", "tensorflow", "torch", "jax", "pennylane", "pennylane_lightning"}:
+            raise ImportError(f"{name} is not on this machine")
+
+sys.meta_path.insert(0, Blocked())
+from harness.cli import app
+app()
+"""
+
+
+def test_check_needs_nothing_but_the_run_folder(small, qparity, tmp_path):
+    """The same answer where no framework can be imported, from a copy of the folder alone."""
+    run, _, folder = small
+    shutil.copytree(run.path, tmp_path / run.id)
+    command = [sys.executable, "-c", BLOCKED, "check", str(tmp_path / run.id), "--json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    alone = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=300)
+    here = qparity("check", run.id, "--json", cwd=folder)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert json.loads(alone.stdout) == json.loads(here.stdout)
+    keras = [sys.executable, "-c", BLOCKED.replace("harness.cli", "keras")]
+    assert "keras is not on this machine" in subprocess.run(keras, text=True, capture_output=True).stderr
+
+
 def test_the_report_is_there(small):
     run, _, folder = small
     text = (folder / "reports" / f"{run.id}.html").read_text()
@@ -151,6 +182,20 @@ def test_shuffled_batches_come_in_the_shipped_order(tmp_path, qparity):
     assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(7), (3, 1)))
     assert not np.array_equal(order[0], order[1])
     assert outcome["fit"]["max_weight_difference"] < 1e-10  # jax-jit: another program, other rounding; else 0
+
+
+@pytest.mark.skipif(accelerator.driver() is not None, reason="this machine has a GPU")
+def test_without_a_gpu_every_cell_for_one_says_what_its_own_backend_lacks(tmp_path, qparity):
+    names = [f"{VARIANTS[backend][0]}@gpu" for backend in backends()]
+    devices = '[matrix]\ndevice = ["default.qubit", "lightning.gpu"]\n'
+    (tmp_path / "gpu.toml").write_text(f"variants = {json.dumps(names)}\n{devices}")
+    done = qparity("run", "gpu.toml", "--no-timing", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = Run.load(tmp_path / "results" / done.stdout.splitlines()[-1])
+    outcomes = list(run.outcomes().values())
+    assert {(each["status"], each["isolation"]) for each in outcomes} == {("unsupported", "spawn")}
+    assert len({each["reason"] for each in outcomes}) == 2 * len(names)
+    assert all("no NVIDIA driver" in each["reason"] for each in outcomes)
 
 
 def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):

@@ -52,12 +52,14 @@ def test_every_parametrised_gate_has_the_right_derivative(name):
             assert abs((values[0] - values[1]) / (2 * h) - by_weight[k][index]) < 1e-7
 
 
-def test_adjoint_equals_parameter_shift():
+@settings(max_examples=15, deadline=None)
+@given(SEEDS)
+def test_adjoint_equals_parameter_shift(seed):
     names = ["RX", "RY", "RZ", "CNOT", "Hadamard", "MultiRZ", "IsingXX", "CZ"]
-    data = random_program(3, 3, 20, names)
+    data = random_program(seed, 3, 20, names)
     for k, gate in enumerate(g for g in data["gates"] if g["params"]):
         gate["params"] = [{"constant": 0.1 * k, "weights": [[k % 6, 1.0]]}]
-    weights, x, bars, _ = arguments(3)
+    weights, x, bars, _ = arguments(seed)
     plain = [w[0] for w in weights]
     _, by_weight, _ = vjp(read(data), plain, x, bars, dtype=np.clongdouble)
     shifted = np.zeros(6, np.longdouble)
@@ -69,7 +71,9 @@ def test_adjoint_equals_parameter_shift():
                 values.append((predict(read(data), plain, x, dtype=np.clongdouble) * bars).sum())
             p["constant"] = constant
             shifted[p["weights"][0][0]] += (values[0] - values[1]) / 2
-    assert np.abs(shifted - np.concatenate([g.ravel() for g in by_weight])).max() < 1e-14
+    gradient = np.concatenate([g.ravel() for g in by_weight])
+    assert np.abs(shifted - gradient).max() < 1e-13
+    assert np.abs(gradient).max() > 1e-6
 
 
 @settings(max_examples=25, deadline=None)
@@ -125,6 +129,28 @@ def test_reuploading_circuit_is_a_truncated_fourier_series(layers):
     spectrum = np.abs(np.fft.rfft(predict(program, weights, x)[:, 0])) / 32
     assert spectrum[layers + 1 :].max() < 1e-15
     assert spectrum[layers] > 1e-3
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-7, 7), min_size=4, max_size=4))
+def test_fourier_coefficients_are_those_of_the_bloch_sphere(angles):
+    """RZ RY, RX(x), RZ RY turn a vector in space: f = z.B(xx + (1 - xx) cos x + [x] sin x)A z, all of it real."""
+
+    def turn(angle, axis):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        r = np.eye(3)
+        r[i, i] = r[j, j] = np.cos(angle)
+        r[j, i], r[i, j] = np.sin(angle), -np.sin(angle)
+        return r
+
+    before, after = turn(angles[1], 1) @ turn(angles[0], 2), turn(angles[3], 1) @ turn(angles[2], 2)
+    along, cross = np.diag([1.0, 0, 0]), np.array([[0.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    expected = [(after @ part @ before)[2, 2] for part in (along, np.eye(3) - along, cross)]
+    x = np.arange(8)[:, None] * np.pi / 4
+    spectrum = np.fft.rfft(predict(rx_program(1, encode=True), [np.array(angles)], x)[:, 0]) / 8
+    assert spectrum[0].real == pytest.approx(expected[0], abs=1e-14)
+    assert 2 * spectrum[1].real == pytest.approx(expected[1], abs=1e-14)
+    assert -2 * spectrum[1].imag == pytest.approx(expected[2], abs=1e-14)
 
 
 def test_stacked_steps_are_the_steps_one_by_one():

@@ -72,6 +72,30 @@ def test_bitwise_twins_and_fit_are_annotated():
     assert any("differ from the audit's by 1e-09" in note for note in judged["jax-jit"].annotations)
 
 
+def with_flags(observation, repeat, **flags):
+    resolved = dict(observation.outcome["resolved"]) | {"flags": flags}
+    told = dict(observation.outcome["audit"]) | {"repeat": repeat}
+    return replace(observation, outcome=dict(observation.outcome) | {"resolved": resolved, "audit": told})
+
+
+@pytest.mark.parametrize(("tf32", "verdict"), [(True, Verdict.PRECISION_LEAK), (False, Verdict.LOCAL_FAULT)])
+def test_tf32_is_a_class_of_its_own_and_never_a_silent_allowance(tf32, verdict):
+    observation = observe(Setting(dtype="float32", fault="gradient x(1+1e-4)"))
+    judged = judge([with_flags(observation, None, tf32=tf32)])["torch"]
+    assert judged.verdict == verdict, judged.reason
+    assert any("precision class TF32" in note for note in judged.annotations) == tf32
+
+
+def test_an_audit_run_twice_says_whether_it_gave_the_same_bits():
+    repeats = (
+        {"bitwise": True, "differences": {}},
+        {"bitwise": False, "differences": {"loss": 1e-9, "gradients/0": 3e-8}},
+    )
+    same, other = (judge([with_flags(observe(Setting()), repeat)])["torch"].annotations for repeat in repeats)
+    assert "run twice: bitwise the same" in same
+    assert any("largest difference 3e-08 (gradients/0)" in note for note in other)
+
+
 def test_cells_that_did_not_run_get_no_verdict():
     done, dead = variants(Setting(), "jax", "torch")
     dead = Observation(dict(dead.outcome) | {"status": "crashed"}, None)

@@ -4,7 +4,7 @@ import datetime
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.parity import Judgement, Stage, Verdict
@@ -131,6 +131,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))  # a busy machine is no fault
 @given(st.dictionaries(st.sampled_from(["scenario", "variant", "verdict", "stage", "largest_r", "versions", "reason",
                                         "link", "expires", "more"]), VALUES))  # fmt: skip
 def test_no_entry_gives_a_traceback(table):

@@ -95,6 +95,21 @@ def build_view(folder: Path, **options) -> RunView:
     return summarise(Run.load(run.path), judgements)
 
 
+def many(view: RunView, count: int) -> RunView:
+    """The cells of the first scenario again and again, those of all others last: `count` scenarios."""
+    first, *rest = view.scenarios
+    names = [f"{first}-{i}" for i in range(count - len(rest))]
+    names += [f"{name}-{count - len(rest) + i}" for i, name in enumerate(rest)]
+    origin = [first] * (count - len(rest)) + rest
+    cells = [
+        replace(cell, scenario=name, id=cell_id(name, cell.variant))
+        for name, old in zip(names, origin, strict=True)
+        for cell in view.cells
+        if cell.scenario == old
+    ]
+    return replace(view, cells=tuple(cells), scenarios=tuple(names), programs={}, pairs=())
+
+
 def hostile_view(folder: Path) -> RunView:
     """Hostile strings wherever a view holds strings."""
     view = build_view(

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from harness.report import data, palette
 from harness.report.html import _embedded, render
 from harness.summary import csv as csv_of
+from harness.timing import Growth, Interval, PowerLaw
 from tests.report.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
 
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared"}
@@ -68,6 +70,26 @@ def test_the_verdict_is_on_top_with_its_first_divergence_as_a_link(parsed):
 def test_the_title_has_the_mark(view, tmp_path):
     assert "<title>✗ qparity" in render(view)
     assert "<title>✓ qparity" in render(build_view(tmp_path))
+
+
+@pytest.mark.parametrize(("fault", "word"), [(None, "✓ PASS"), ("fault", "✗ FAIL"), ("failed", "✗ INCOMPLETE")])
+def test_the_word_is_that_of_the_exit_code(tmp_path, fault, word):
+    faults = {(0, "jax"): fault} if fault else {}
+    text = render(build_view(tmp_path, scenarios=("s",), variants=("torch", "jax"), faults=faults))
+    assert f"<strong>{word}</strong>" in text
+
+
+def test_the_recommendation_names_a_variant_only_where_the_data_do(tmp_path):
+    options = {"scenarios": ("s",), "variants": ("torch", "jax-jit")}
+    said = Page(render(build_view(tmp_path / "a", speeds={"torch": 1.0, "jax-jit": 0.1}, **options)))
+    assert "jax-jit wherever it was timed (1 timed scenario): a step at least 9" in said.text
+    silent = Page(render(build_view(tmp_path / "b", speeds={"torch": 1.0, "jax-jit": 1.0}, **options)))
+    assert "No recommendation: wherever it was timed: " in silent.text
+    assert "cannot be told apart" in silent.text
+    assert "not told apart" in silent.text
+    assert "not told apart" not in said.text
+    untimed = Page(render(build_view(tmp_path / "c", **options)))
+    assert "No recommendation: nothing was timed" in untimed.text
 
 
 def test_every_cell_is_in_the_matrix_without_javascript(view, parsed):
@@ -129,13 +151,19 @@ def test_degenerate_runs_render(tmp_path, options):
 
 
 def test_a_time_that_was_not_earned_is_struck(tmp_path):
-    text = render(build_view(tmp_path, faults={(0, "tf"): "fault"}))
+    speeds = {"torch": 1.0, "tf": 3.0}
+    text = render(build_view(tmp_path, faults={(0, "tf"): "fault"}, speeds=speeds))
     assert text.count('<tr class="struck">') == 1
+    assert text.count('<td class="struck">') == 1
 
 
 def test_the_budget_of_two_megabytes_holds_at_36_by_6_by_30(tmp_path):
     names = [f"classifier-{i}q-default-parameter-shift" for i in range(36)]
-    assert len(render(build_view(tmp_path, scenarios=names, steps=30)).encode()) <= 2_000_000
+    view = build_view(tmp_path, scenarios=names[:12], steps=30, speeds={name: 1 + i for i, name in enumerate(VARIANTS)})
+    cells = [replace(c, scenario=f"{c.scenario}-{i}", id=f"{i}{c.id}") for i in range(3) for c in view.cells]
+    names = tuple(dict.fromkeys(cell.scenario for cell in cells))
+    assert len(names) * len(VARIANTS) == len(cells) == 216
+    assert len(render(replace(view, cells=tuple(cells), scenarios=names)).encode()) <= 2_000_000
 
 
 def test_long_trainings_are_thinned_but_keep_their_spikes():
@@ -178,3 +206,18 @@ def test_variants_are_told_apart_without_colour():
     assert palette.style("jax@gpu")[2] != palette.style("jax")[2]
     looks = set(zip(palette.shapes(names[:7]), map(tuple, palette.dashes(names[:7])), strict=True))
     assert len(looks) == 7
+
+
+def test_variants_change_places_only_where_their_exponents_differ(tmp_path):
+    view = build_view(tmp_path, scenarios=("s",), variants=("torch", "jax-jit"))
+    sizes = (2, 4, 8)
+
+    def grown(variant, scale, exponent, half):
+        law = PowerLaw(scale, Interval(exponent - half, exponent, exponent + half), (2.0, 8.0))
+        return Growth("layers", "s", variant, sizes, tuple(law.at(n) for n in sizes), law)
+
+    for half, said in ((0.1, True), (0.6, False)):
+        growths = (grown("torch", 1.0, 1.0, half), grown("jax-jit", 2.0, 0.5, half))
+        text = Page(render(replace(view, growths=growths))).text
+        assert ("torch is faster up to 4" in text) == said
+        assert "exponent" in text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.store import Run, StoreError, atomic, resolve, schema
+from harness.store import Run, StoreError, atomic, resolve, schema, trust
 
 A, B = "a" * 16, "b" * 16
 
@@ -237,7 +237,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkey
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         atomic.write_json(file, {"new": 2})
-    assert json.loads(file.read_text()) == {"old": 1}
+    assert trust.read_json(file) == {"old": 1}
     assert list(tmp_path.iterdir()) == [file]
 
 

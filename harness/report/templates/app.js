@@ -166,7 +166,8 @@
   $("json").addEventListener("click", download);
 
   root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  const start = linked() || links.find((link) => !cells.get(link.dataset.cell).as_expected) || links[0];
+  const odd = (link) => !cells.get(link.dataset.cell).as_expected, told = (link) => cells.get(link.dataset.cell).mark === "expected";
+  const start = linked() || links.find(odd) || links.find(told) || links[0];
   if (start) choose(start);
   draw();
 })();

@@ -1,0 +1,174 @@
+"""Forward and gradient: a circuit between what went into it, what came out, and what came back.
+
+The whole of a bare model, or a quantum layer of a user's own. What it may be off is rounding; with shots it is chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness import oracle
+from harness.oracle.losses import Loss
+from harness.parity import statistical
+from harness.parity import tolerances as tol
+from harness.parity.comparison import Comparison, compare
+from harness.parity.setup import weight_arrays
+from harness.parity.types import Observation, Stage
+
+SAMPLED_METHODS = ("spsa",)
+SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
+Pair = tuple[np.ndarray, np.ndarray | None]
+"""Tolerances of the declared precision class, and of the one below or None."""
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A quantum layer, or a whole bare circuit: what went in, what came out, and what came back."""
+
+    label: str
+    program: oracle.GateProgram
+    weights: tuple[int, ...]
+    inputs: np.ndarray
+    outputs: np.ndarray
+    cotangents: np.ndarray
+    input_gradients: np.ndarray | None
+
+
+def boundaries(o: Observation, loss: Loss) -> Iterator[Boundary]:
+    """The places where the oracle can stand; raises ValueError where there is none."""
+    assert o.trace is not None
+    t, index = o.trace, o.trace["batch_index"]
+    if "layer_outputs/0" not in t:
+        if o.scenario.get("model"):
+            raise oracle.NotCovered("no quantum layer of the model was recorded")
+        if o.program is None:
+            raise oracle.NotCovered("no gate program was recorded")
+        program = oracle.GateProgram.from_dict(o.program)
+        weights = tuple(range(len(program.weight_shapes)))
+        yield Boundary("", program, weights, rows(t["x"])[index], rows(t["predictions"]), loss.cotangents, None)
+        return
+    layers = o.outcome.get("resolved", {}).get("quantum_layers") or []
+    for j, layer in enumerate(layers):
+        program = oracle.GateProgram.from_dict(layer["program"])
+        if len(t[f"layer_outputs/{j}"]) != len(index):
+            raise oracle.NotCovered(f"{layer['name']} is called with other rows than the model's samples")
+        inputs, outputs, bars = (rows(t[f"layer_{kind}/{j}"]) for kind in ("inputs", "outputs", "cotangents"))
+        gradients = t.get(f"layer_input_gradients/{j}")
+        back = None if gradients is None else rows(gradients)
+        ids = tuple(int(k) for k in layer["weights"])
+        yield Boundary(f"{layer['name']}/", program, ids, inputs, outputs, bars, back)
+
+
+def boundary_comparisons(o: Observation, b: Boundary, offsets: np.ndarray, steps: np.ndarray) -> Iterator[Comparison]:
+    """Predictions and gradients at the given steps; what cannot be compared raises NotCovered after what can."""
+    kept = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
+    stops = np.cumsum([0, *np.diff(offsets)[steps]])
+    every = [np.asarray(w)[steps] for w in weight_arrays(o, "weights")]
+    gradients = [np.asarray(g)[steps] for g in weight_arrays(o, "gradients")]
+    weights = [every[k] for k in b.weights]
+    kind, real = oracle.reference_dtype(o.dtype)
+    inputs, cotangents, got = b.inputs[kept], b.cotangents[kept].astype(real), b.outputs[kept]
+    if b.outputs.shape[1] != b.program.outputs:
+        raise ValueError(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
+    expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
+    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
+    by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
+    chain = oracle.chain_factors(b.program, flat, inputs)
+    tests = expected.size + sum(g.size for g in by_weight)
+    allowed = _Sampling(o, b, tests) if o.scenario.get("shots") else _Rounding(o, b, flat, inputs, stops)
+
+    forward = allowed.forward(expected, got)
+    yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
+    if refusal := allowed.refusal():
+        raise oracle.NotCovered(refusal)
+    scales, bounds = np.add.reduceat(by_row, stops[:-1]), allowed.by_step(by_row, stops)
+    start = 0
+    for k, want in zip(b.weights, by_weight, strict=True):
+        size = int(np.prod(want.shape[1:]))
+        factor = chain["w"][start : start + size].reshape(want.shape[1:])
+        start += size
+        scale, *pair = (None if a is None else a.reshape(-1, *[1] * factor.ndim) * factor for a in (scales, *bounds))
+        assert scale is not None
+        assert pair[0] is not None
+        yield compare(Stage.GRADIENT, f"gradients/{k}", gradients[k], want, (pair[0], pair[1]), scale, steps)
+    if b.input_gradients is not None:
+        scale = by_row[:, None] * chain["i"]
+        back = allowed.by_row(scale)
+        name = f"{b.label}input_gradients"
+        yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
+
+
+class _Rounding:
+    """What rounding allows."""
+
+    def __init__(self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray) -> None:
+        self.o, self.norms, self.method = o, b.program.norms, method(o)
+        self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
+        self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, self.method in SHIFTING_METHODS)
+
+    def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
+        """(rows, outputs)."""
+        return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.norms))
+
+    def refusal(self) -> str | None:
+        """Why the gradient has no reference."""
+        return f"{self.method}: sampled gradients have no exact reference" if self.method in SAMPLED_METHODS else None
+
+    def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
+        """For a weight that feeds one rotation, (steps,)."""
+        scales, most = np.add.reduceat(by_row, stops[:-1]), np.maximum.reduceat(self.shifted, stops[:-1])
+        return self._pair(lambda u: self._gradient(u, most, scales))
+
+    def by_row(self, scale: np.ndarray) -> Pair:
+        """For inputs, (rows, features)."""
+        return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale))
+
+    def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray) -> tol.Numbers:
+        return tol.gradient(u, gates, scale, self.method, self.o.scenario.get("diff_options") or {})
+
+    def _pair(self, bound: Callable[[float], tol.Numbers]) -> Pair:
+        high, low = units(self.o)
+        return np.asarray(bound(high)), None if low is None else np.asarray(bound(low))
+
+
+class _Sampling:
+    """What chance allows, with shots."""
+
+    def __init__(self, o: Observation, b: Boundary, tests: int) -> None:
+        self.program, self.shots, self.method = b.program, int(o.scenario["shots"]), method(o)
+        self.alpha = statistical.level(tests, o.family)
+
+    def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
+        """(rows, outputs)."""
+        return statistical.forward(self.program, expected, got, self.shots, self.alpha), None
+
+    def refusal(self) -> str | None:
+        """Why the gradient has no test."""
+        tested = self.method in statistical.TESTED_METHODS
+        return None if tested else f"{self.method} with shots: there is no test of its sampled gradients"
+
+    def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
+        """For a weight that feeds one rotation, (steps,)."""
+        return statistical.gradient(by_row, stops[:-1], self.shots, self.alpha), None
+
+    def by_row(self, scale: np.ndarray) -> Pair:
+        """For inputs, (rows, features)."""
+        return scale * statistical.hoeffding(self.shots, self.alpha), None
+
+
+def units(o: Observation) -> tuple[float, float | None]:
+    """Unit roundoff of the declared precision class, and of the one below."""
+    return tol.unit(o.dtype), tol.lower_unit(o.dtype, o.outcome.get("resolved", {}).get("flags") or {})
+
+
+def method(o: Observation) -> str:
+    """The differentiation method that PennyLane chose."""
+    return str(o.outcome.get("resolved", {}).get("diff_method") or o.scenario.get("diff_method", "best"))
+
+
+def rows(array: np.ndarray) -> np.ndarray:
+    """(rows, ...) as (rows, elements)."""
+    return array.reshape(len(array), -1)
