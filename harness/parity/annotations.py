@@ -21,8 +21,9 @@ def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged:
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
         notes.append(f"bitwise equal to {', '.join(twins)}")
-    elif o.scenario.get("shots") and len(block) > 1:
-        notes.append("no other variant drew the same samples")
+    if o.scenario.get("shots") and len(block) > 1:
+        alike = [other.variant for other in block if other.cell != o.cell and _same_samples(o, other)]
+        notes.append(f"the same samples as {', '.join(alike)}" if alike else "no other variant drew the same samples")
     return tuple([*notes, *_fit(o)])
 
 
@@ -38,6 +39,14 @@ def bitwise_equal(a: Observation, b: Observation) -> bool:
         and a.trace[n].tobytes() == b.trace[n].tobytes()
         for n in names
     )
+
+
+def _same_samples(a: Observation, b: Observation) -> bool:
+    """Whether two sampled cells drew the same shots: their means differ by less than half of one."""
+    assert a.trace is not None
+    assert b.trace is not None
+    mine, other = a.trace["predictions"], b.trace["predictions"]
+    return mine.shape == other.shape and bool(np.abs(mine - other).max() < 0.5 / int(a.scenario["shots"]))
 
 
 def _injected(o: Observation) -> Iterator[str]:

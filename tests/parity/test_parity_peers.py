@@ -78,6 +78,7 @@ def test_shots_are_compared_exactly_or_not_at_all():
 
     equal = judge(sampled(variants(Setting(), *NAMES)))
     assert {j.verdict for j in equal.values()} == {Verdict.ROUNDING}
+    assert "the same samples as torch, jax" in equal["tf"].annotations
     block = variants(Setting(), *NAMES)
     block[0] = observe(Setting(variant="tf", fault="wrong wire", at=2))
     for judged in judge(sampled(block)).values():
