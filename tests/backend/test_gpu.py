@@ -53,7 +53,7 @@ def test_tf32_is_off_and_said_to_be_on_where_it_is(backend, monkeypatch):
     monkeypatch.setattr(backend, "accelerator", "gpu")
     assert backend.flags()["tf32"] is False
     if backend.name == "torch":
-        monkeypatch.setattr(backend.torch.backends.cuda.matmul, "allow_tf32", True)
+        backend.torch.backends.cuda.matmul.allow_tf32 = True  # not by monkeypatch: this module cannot forget a name
     elif backend.name == "tensorflow":
         backend.tf.config.experimental.enable_tensor_float_32_execution(True)
     else:

@@ -172,10 +172,11 @@ def functional():
 def test_trains_between_classical_layers(build, rng):
     model = build()
     model.compile(keras.optimizers.SGD(0.05), loss="mse")
-    x, y = rng.uniform(-1, 1, (12, 3)), rng.uniform(-1, 1, (12, 1))
+    x = rng.uniform(-1, 1, (12, 3))
+    y = 2.0 + x[:, :1]  # far from every start, so that the loss must fall
     before = model.evaluate(x, y, batch_size=5, verbose=0)
     model.fit(x, y, epochs=8, batch_size=5, shuffle=False, verbose=0)
-    assert model.evaluate(x, y, batch_size=5, verbose=0) < before
+    assert model.evaluate(x, y, batch_size=5, verbose=0) < 0.5 * before
 
 
 @pytest.mark.parametrize("method", ["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard"])

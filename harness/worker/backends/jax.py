@@ -124,8 +124,8 @@ class Jax(Backend):
         return run
 
     def device_of(self, tensor: Any) -> str:
-        """`cpu` or `gpu`."""
-        platforms = {device.platform for device in tensor.devices()}
+        """`cpu` or `gpu`; what JAX keeps as a NumPy literal lies on the host."""
+        platforms = {device.platform for device in tensor.devices()} if hasattr(tensor, "devices") else {"cpu"}
         return "cpu" if platforms == {"cpu"} else "gpu"
 
     def gpus(self) -> list[str]:
