@@ -20,7 +20,7 @@ from harness.parity import Observation
 from harness.parity.audit import audit
 from harness.parity.comparison import Comparison
 from harness.runner.cell import checked
-from harness.runner.pool import Child
+from harness.runner.process import Child
 
 PAIRS_UP_TO_WIRES = 6
 Word = list[tuple[str, int]]

@@ -24,7 +24,8 @@ from harness.parity.setup import setup_faults
 from harness.parity.transplant import Transplant, transplant
 from harness.runner.cell import CellEnded
 from harness.runner.local import available_cores
-from harness.runner.pool import ChildDied, Pool, Unavailable
+from harness.runner.pool import Pool, Unavailable
+from harness.runner.process import ChildDied
 from harness.store import Run, atomic, differences, fingerprint
 
 SCHEMA = 1

@@ -19,7 +19,8 @@ import numpy as np
 from harness.diagnose.subject import Subject
 from harness.parity import Judgement, Observation, judge
 from harness.runner.cell import CellEnded, checked
-from harness.runner.pool import Child, ChildDied, Pool, Unavailable
+from harness.runner.pool import Pool, Unavailable
+from harness.runner.process import Child, ChildDied
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker.protocol import Message, ProtocolError

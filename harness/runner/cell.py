@@ -19,7 +19,8 @@ from harness.runner import memory
 from harness.runner.inputs import Inputs, expected, starting_weights
 from harness.runner.patience import Patience
 from harness.runner.plan import Block, Cell
-from harness.runner.pool import Child, ChildDied, Pool, Server, ServerDied, Unavailable
+from harness.runner.pool import Pool, Server, Unavailable
+from harness.runner.process import Child, ChildDied, ServerDied
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]

@@ -7,10 +7,8 @@ its death is known from the server. Nothing here polls.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,15 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import harness.worker
+from harness.runner.process import GRACE_S, Child, ServerDied, kill_group
 from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
-from harness.worker.protocol import LENGTH, Message, decode_header, encode, header_length, to_array
 
 WORKER = Path(harness.worker.__file__).parent / "__main__.py"
-GRACE_S = 2.0
 MAX_STARTS = 3
 # Variables that change numerics or speed behind our back; a worker gets what its backend file says instead.
 DROPPED = (
@@ -74,93 +69,6 @@ class Unavailable(Exception):
     def __init__(self, status: str, reason: str) -> None:
         super().__init__(reason)
         self.status = status
-
-
-class ChildDied(Exception):
-    """A child ended without answering; the message says how."""
-
-
-class ServerDied(ChildDied):
-    """A child ended because its server did: the cell had no part in it, and may run again."""
-
-    def __init__(self) -> None:
-        super().__init__("its worker server died")
-
-
-class Child:
-    """A cell's process: requests and answers, one at a time."""
-
-    def __init__(self, sock: socket.socket, server: Server, cell: str) -> None:
-        self.sock, self.server, self.cell = sock, server, cell
-        self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-
-    async def open(self) -> None:
-        """Wait until the process exists."""
-        self.reader, self.writer = await asyncio.open_connection(sock=self.sock)
-        self.pid = await self.started
-
-    async def request(
-        self,
-        kind: str,
-        body: dict[str, Any] | None = None,
-        arrays: dict[str, np.ndarray] | None = None,
-        progress: Callable[[dict[str, Any]], None] = lambda _: None,
-    ) -> Message:
-        """Ask and wait for the answer; progress messages on the way go to `progress`.
-
-        Raises:
-            ChildDied: the process ended first.
-            ProtocolError: what came back is not a message.
-        """
-        try:
-            self.writer.writelines(encode(Message(kind, body or {}, arrays or {})))
-            await self.writer.drain()
-            while True:
-                message = await self._receive()
-                if message.kind != "progress":
-                    return message
-                progress(message.body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise await self._how_it_ended() from None
-
-    async def close(self) -> None:
-        """Let the child end, kill it if it does not, and wait until it is gone."""
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            self.writer.writelines(encode(Message("close")))
-            self.writer.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
-            return
-        await self.kill()
-
-    async def kill(self) -> None:
-        """TERM, a grace, KILL, to the child and everything it started."""
-        self.writer.close()
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            kill_group(self.pid, sign)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
-                return
-
-    async def _receive(self) -> Message:
-        head = await self.reader.readexactly(LENGTH.size)
-        kind, body, listing = decode_header(await self.reader.readexactly(header_length(head)))
-        arrays = {}
-        for name, dtype, shape, size in listing:
-            arrays[name] = to_array(await self.reader.readexactly(size), dtype, shape)
-        return Message(kind, body, arrays)
-
-    async def _how_it_ended(self) -> ChildDied:
-        try:
-            status = await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
-        except TimeoutError:
-            return ChildDied("the process closed its pipe")
-        if status is None:
-            return ServerDied()
-        if status < 0:
-            return ChildDied(f"killed by {signal.Signals(-status).name}")
-        return ChildDied(f"the process ended with exit code {status}")
 
 
 @dataclass(eq=False)
@@ -226,7 +134,7 @@ class Server:
             ServerDied: before the process was there.
         """
         ours, theirs = socket.socketpair()
-        child = Child(ours, self, cell)
+        child = Child(ours, cell)
         self.children[cell] = child
         try:
             request = json.dumps({"cell": cell, "log": str(log), "cpus": cpus, "memory_bytes": memory_bytes}).encode()
@@ -388,9 +296,3 @@ class Pool:
         about = {k: v for k, v in server.about.items() if k != "kind"}
         self.on_start(str(key), "ready", {**about, "imports": self._starts[key]})
         return server
-
-
-def kill_group(pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
-    """Signal a child with everything it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, sign)

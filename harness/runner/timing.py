@@ -22,7 +22,8 @@ from harness.runner.cell import CellEnded, Draft, checked, prepare
 from harness.runner.condition import between, condition, sentinel
 from harness.runner.inputs import Inputs, make_inputs
 from harness.runner.plan import Block, Cell
-from harness.runner.pool import Child, ChildDied, Pool, Unavailable
+from harness.runner.pool import Pool, Unavailable
+from harness.runner.process import Child, ChildDied
 from harness.timing.contention import enough, moved
 from harness.timing.ratios import log_ratios
 from harness.worker.protocol import ProtocolError
