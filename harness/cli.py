@@ -418,7 +418,7 @@ class UsageProblem(Exception):
 
 def main() -> None:
     """Run the command line; bad input is one line and exit code 2, never a traceback."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
@@ -438,6 +438,13 @@ def main() -> None:
 
         typer.echo(f"qparity: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
+
+
+def _terminate(*_: object) -> None:
+    """End as Ctrl-C does, also where a background shell has Ctrl-C ignored."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def input_errors() -> tuple[type[Exception], ...]:

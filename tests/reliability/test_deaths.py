@@ -52,6 +52,19 @@ def test_interrupts_at_any_moments_cost_nothing_that_was_finished(tmp_path_facto
     assert_same(sweeps.sweep("latest"), undisturbed)
 
 
+def test_a_sweep_in_the_background_of_a_script_can_be_terminated(sweeps, undisturbed):
+    """A shell without job control starts what ends in `&` with Ctrl-C ignored."""
+    process = sweeps.start("-j", 1, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    wait_for(sweeps.stored)
+    process.send_signal(signal.SIGINT)
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in out + err
+    wait_for(lambda: not sweeps.processes(), 5.0)
+    assert_same(sweeps.sweep("latest"), undisturbed)
+
+
 def test_a_killed_server_costs_nothing(sweeps, undisturbed):
     process = sweeps.start()
     wait_for(sweeps.stored)
