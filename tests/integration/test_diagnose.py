@@ -61,7 +61,7 @@ def folder(tmp_path_factory, qparity):
     return folder
 
 
-pytestmark = [pytest.mark.backend("torch", "jax"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.backend("torch", "jax")
 
 
 def diagnosed(folder, qparity, cell):
@@ -69,7 +69,7 @@ def diagnosed(folder, qparity, cell):
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     kept = next((folder / "results").glob(f"*/diagnosis/{found['cell']}.json"))
-    assert json.loads(kept.read_text()) == found
+    assert {k: v for k, v in json.loads(kept.read_text()).items() if k != "sha256"} == found
     return found
 
 

@@ -13,7 +13,6 @@ FILES = ("leaks", "batch-of-two", "shots", "finite-diff", "null-gradient")
 SHORT = "1 values where 2 are expected"
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.backend("tensorflow", "torch", "jax")
 def test_every_verdict_is_the_expected_one(tmp_path, qparity):
     files = [ROOT / "scenarios" / f"{name}.toml" for name in FILES]
@@ -35,8 +34,7 @@ def test_every_verdict_is_the_expected_one(tmp_path, qparity):
     notes = {c["scenario"]: " ".join(c["annotations"]) for c in document["cells"]}
     assert "statistical tests: a difference of " in notes["shots-default"]
     shots = {c["variant"]: " ".join(c["annotations"]) for c in document["cells"] if c["scenario"] == "shots-default"}
-    assert "the same samples as tf, jax" in shots["torch"]
-    assert "no other variant drew the same samples" in shots["jax-jit"]
+    assert "the same samples as tf, jax, jax-jit" in shots["torch"]
     assert "agreement says nothing" in notes["finite-diff-float32-default-h"]
     assert "agreement says nothing" not in notes["finite-diff-float32-good-h"]
     for cell, said in (("leaks-lightning/torch", "(float32, declared float64)"), ("batch-of-two/tf-graph", SHORT)):
