@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No clock in a test's verdict: the machine may be busy with other things.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 PACKAGES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 VARIANTS = {"tensorflow": ["tf", "tf-graph", "tf-xla"], "torch": ["torch"], "jax": ["jax", "jax-jit"]}

@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
     for task in ("save", "load"):
         running = [start(script, backend, task, where, *backends()) for backend in backends()]
         for process in running:
-            _, errors = process.communicate(timeout=200)
+            _, errors = process.communicate(timeout=600)
             assert process.returncode == 0, errors[-3000:]
     return where
 
