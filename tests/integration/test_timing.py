@@ -86,13 +86,14 @@ def test_every_fresh_process_trained_alike_and_compiled_nothing_while_it_was_tim
 
 @pytest.mark.backend("torch", "jax")
 def test_the_phases_add_up_to_the_wall_time(timed):
+    """Within 5%; a cell this small may also lose a tenth of a second between two processes on a busy machine."""
     for lane in timed.document["lanes"].values():
         for child in lane["children"]:
-            assert sum(child["phases"].values()) == pytest.approx(child["wall_s"], rel=0.05)
+            assert sum(child["phases"].values()) == pytest.approx(child["wall_s"], rel=0.05, abs=0.1)
     for outcome in timed.run.outcomes().values():
         phases = outcome["phases"]
         parts = ("spawn_s", "build_s", "audit_s", "fit_s", "waiting_s", "close_s")
-        assert sum(phases[name] for name in parts) == pytest.approx(phases["wall_s"], rel=0.05)
+        assert sum(phases[name] for name in parts) == pytest.approx(phases["wall_s"], rel=0.05, abs=0.1)
         assert 0 < outcome["memory"]["baseline_bytes"] < outcome["memory"]["peak_bytes"]
 
 
