@@ -140,9 +140,8 @@ class Executor:
         `qml.transforms.broadcast_expand` splits gates instead, which goes wrong for templates such as IQPEmbedding.
         """
         tapes = [self.function.tape(weights, inputs[row]) for row in range(inputs.shape[0])]
-        rows: list[
-            list[Any]
-        ] = []  # a QNode gives its results its function's form, which one sample's could be taken for
+        # kept here, since a QNode gives its results its function's form, which one sample's could be taken for
+        rows: list[list[Any]] = []
 
         @qml.transform
         def samples(tape: Any) -> Any:

@@ -26,11 +26,6 @@ class Dataset:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
 
-    @property
-    def one_dimensional(self) -> bool:
-        """Whether it can be drawn as one curve: one output over one feature (or over equal copies of it)."""
-        return self.y.shape[1] == 1 and bool(np.all(self.x == self.x[:, :1])) and bool(np.ptp(self.x) > 0)
-
 
 def dataset(x: ArrayLike, y: ArrayLike) -> Dataset:
     """Round to float32 values; a vector becomes one column."""

@@ -12,7 +12,6 @@ rejects, so the smallest p decides, and Holm's procedure starts with Bonferroni'
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom
 
 from harness.oracle import GateProgram
 from harness.oracle.program import Probs
@@ -71,6 +70,8 @@ def detectable(shots: int, alpha: float) -> float:
 
 def _binomial(p: np.ndarray, above: np.ndarray, shots: int, alpha: float) -> np.ndarray:
     """Half a count beyond the last frequency that the two-sided exact test accepts, as a distance from p."""
+    from scipy.stats import binom  # most of a second to import, and few runs sample
+
     p = np.clip(p, 0.0, 1.0)
     high = binom.isf(alpha / 2, shots, p) + 0.5 - shots * p
     low = shots * p - binom.ppf(alpha / 2, shots, p) + 0.5

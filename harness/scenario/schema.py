@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from json import dumps, loads
 from math import isfinite, prod
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -19,7 +19,6 @@ from harness.scenario.suggest import one_of
 from harness.scenario.variant import Variant
 
 Verdict = Literal["ROUNDING", "LOCAL-FAULT", "PRECISION-LEAK", "SETUP-FAULT", "NOT-COMPARED"]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
 DiffMethod = Literal["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best"]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

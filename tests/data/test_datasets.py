@@ -41,7 +41,6 @@ def test_fourier_defaults_are_the_seed_experiment() -> None:
     series = 0.1 + (0.15 + 0.15j) * np.exp(1j * x) + (0.15 - 0.15j) * np.exp(-1j * x)
     assert np.array_equal(data.x[:, 0], x)
     assert np.allclose(data.y[:, 0], series.real, rtol=0, atol=2**-24)
-    assert data.one_dimensional
 
 
 @given(degree=st.integers(1, 6), scaling=st.floats(0.25, 3), real=st.floats(-1, 1), imag=st.floats(-1, 1))
@@ -59,7 +58,7 @@ def test_fourier_spectrum_is_the_declared_one(degree: int, scaling: float, real:
 def test_fourier_features_are_copies_and_noise_is_seeded() -> None:
     wide = make("fourier", 20, 0, {"features": 3})
     assert wide.x.shape == (20, 3)
-    assert wide.one_dimensional
+    assert np.all(wide.x == wide.x[:, :1])
     clean, noisy = make("fourier", 4000, 3), make("fourier", 4000, 3, {"noise": 0.1})
     assert np.array_equal(clean.x, noisy.x)
     assert abs(np.std(noisy.y - clean.y) - 0.1) < 0.01
@@ -77,7 +76,6 @@ def test_points_without_noise_lie_on_their_curves(name: str) -> None:
     else:
         centre = np.where(data.y > 0, [[0.5, 0.25]], [[-0.5, -0.25]])
         assert np.allclose(np.hypot(*(data.x * 1.5 / np.pi - centre).T), 1, atol=1e-6)
-    assert not data.one_dimensional
 
 
 @given(size=st.integers(2, 5), seed=st.integers(0, 1000))
@@ -94,7 +92,6 @@ def test_identity_is_zero_and_random_has_any_shape() -> None:
     zero = make("identity", 1, 9, {"features": 2})
     assert not zero.x.any()
     assert not zero.y.any()
-    assert not zero.one_dimensional
     wide = make("random", 50, 1, {"features": 7, "outputs": 4})
     assert wide.x.shape == (50, 7)
     assert wide.y.shape == (50, 4)

@@ -23,7 +23,8 @@ class Jax(Backend):
         super().__init__(accelerator, threads)
         import jax
 
-        self.jax = jax
+        self.jax, self.compiled = jax, 0
+        jax.monitoring.register_event_duration_secs_listener(self.count)
 
     @staticmethod
     def environment(accelerator: str, threads: int) -> dict[str, str]:
@@ -38,8 +39,6 @@ class Jax(Backend):
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""
-        self.compiled = 0
-        self.jax.monitoring.register_event_duration_secs_listener(self.count)
         self.jax.config.update("jax_enable_x64", dtype == "float64")
         if not (stock and self.accelerator == "gpu"):
             self.jax.config.update("jax_default_matmul_precision", "highest")
