@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -32,17 +32,20 @@ STYLE: Any = {
 }  # fmt: skip
 
 
-def write(view: RunView, folder: Path) -> list[Path]:
-    """Draw what the run has data for; returns the files written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+def draw(view: RunView) -> dict[str, bytes]:
+    """Draw what the run has data for; returns the files by name."""
     with rc_context(STYLE):
-        for name, figure in _figures(view):
-            for kind in FORMATS:
-                path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.{kind}"
-                figure.savefig(path, metadata={"Date": None} if kind == "svg" else None)
-                written.append(path)
-    return written
+        return {
+            f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.{kind}": _saved(figure, kind)
+            for name, figure in _figures(view)
+            for kind in FORMATS
+        }
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    return content.getvalue()
 
 
 def _figures(view: RunView) -> Iterator[tuple[str, Figure]]:

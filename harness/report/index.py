@@ -1,7 +1,6 @@
 """The page over all runs: which there are, and how verdicts and ratios went from run to run.
 
-A run is judged once: what its report says of it is read back from the report's own data, and only a run that has no
-report yet (or an older one) is judged and gets one.
+A run need be judged once only: what its report says of it can be read back from the report's own data.
 """
 
 from __future__ import annotations
@@ -10,14 +9,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from harness.report import html
-from harness.store import Run, StoreError, list_runs
-from harness.summary import summarise
 from harness.summary.view import SYMBOLS
 
 MOST_COLUMNS = 20
@@ -75,15 +71,6 @@ class History:
         return " ".join(f"{2 + 56 * i / width:.1f},{12 - 10 * (y - low) / span:.1f}" for i, y in found)
 
 
-def write(results: Path, folder: Path) -> Path:
-    """Write `index.html` into the folder of reports, and every report that is missing there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = [entry for _, path in list_runs(results) if (entry := _entry(path, folder))]
-    target = folder / "index.html"
-    target.write_text(render(entries), encoding="utf-8")
-    return target
-
-
 def render(entries: Sequence[Entry]) -> str:
     """The page, from runs oldest first."""
     shown = list(entries)[-MOST_COLUMNS:]
@@ -107,30 +94,11 @@ def _history(entries: Sequence[Entry]) -> list[History]:
     return sorted(rows, key=lambda row: (not row.moved, row.cells.count(None)))
 
 
-def _entry(path: Path, folder: Path) -> Entry | None:
+def read(report: str) -> dict[str, Any] | None:
+    """The data that the text of a report carries; None where it is not one of ours."""
+    start = report.find(_DATA)
     try:
-        run = Run.load(path)
-    except StoreError:
-        return None
-    report = folder / f"{path.name}.html"  # the folder's name: an id may be anything
-    document = _read(report) if _newer(report, path) else None
-    if document is None:
-        report.write_text(html.render(summarise(run)), encoding="utf-8")
-        document = _read(report)
-    return Entry(report.name, run.record, document) if document else None
-
-
-def _newer(report: Path, run: Path) -> bool:
-    changed = max(file.stat().st_mtime for file in (run / "run.json", run / "cells", run / "timings") if file.exists())
-    return report.is_file() and report.stat().st_mtime >= changed
-
-
-def _read(report: Path) -> dict[str, Any] | None:
-    """The data that a report carries; None where it is not one of ours."""
-    text = report.read_text(encoding="utf-8", errors="replace")
-    start = text.find(_DATA)
-    try:
-        found = json.loads(text[start + len(_DATA) : text.index("</script>", start)]) if start >= 0 else None
+        found = json.loads(report[start + len(_DATA) : report.index("</script>", start)]) if start >= 0 else None
     except ValueError:
         return None
     return found if isinstance(found, dict) and isinstance(found.get("cells"), list) else None

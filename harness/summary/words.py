@@ -56,7 +56,7 @@ def command(words: Any) -> str:
     if not isinstance(words, (list, tuple)) or not words:
         return str(words or "")
     program = PurePath(str(words[0])).name
-    return shlex.join(["qparity" if program == "cli.py" else program, *map(str, words[1:])])
+    return shlex.join(["qparity" if program == "__main__.py" else program, *map(str, words[1:])])
 
 
 def plain(text: str) -> str:

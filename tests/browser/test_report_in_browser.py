@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.report import index
+from harness.cli.runs import write_index
 from harness.report.html import render
 from harness.summary.compare import compare
 from tests.report.run_builder import build_run, build_view, hostile_view, many
@@ -202,7 +202,7 @@ def test_the_index_has_contrast_and_no_sideways_scroll(page, tmp_path):
     for faults in ({}, {(0, "jax"): "fault", (0, "tf"): "unsupported"}):
         run, _ = build_run(tmp_path / "results", scenarios=("s",), variants=("torch", "jax", "tf"), faults=faults)
         time.sleep(0.01)
-    target = index.write(tmp_path / "results", tmp_path / "reports")
+    target = write_index(tmp_path / "results", tmp_path / "reports")
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(target.as_uri())
     for scheme in ("light", "dark"):

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness import summary
+from harness.cli.runs import write_figures, write_index
 from harness.report import circuit, figures, index
 from tests.report.run_builder import HOSTILE, PROGRAM, build_run, build_view
 
@@ -85,19 +87,19 @@ def test_figures_come_as_svg_png_and_pdf(tmp_path, monkeypatch):
     view = build_view(
         tmp_path / "run", speeds={"torch": 1.0, "jax-jit": 0.1}, faults={(0, "jax-jit"): "fault"}, **options
     )
-    for path in figures.write(replace(view, cells=view.cells[-2:], programs={}, growths=()), tmp_path / "all"):
+    for path in write_figures(replace(view, cells=view.cells[-2:], programs={}, growths=()), tmp_path / "all"):
         assert path.read_bytes().startswith({".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix])
     assert len({path.suffix for path in (tmp_path / "all").iterdir()}) == 3
     monkeypatch.setattr(figures, "FORMATS", ("svg",))
     kinds = {"differences-w1", "fit-w1", "ratios", "scaling-wires", "circuit-w1"}
-    assert kinds <= {path.stem for path in figures.write(view, tmp_path / "figures")}
+    assert kinds <= {path.stem for path in write_figures(view, tmp_path / "figures")}
     svg = (tmp_path / "figures" / "ratios.svg").read_text(encoding="utf-8")
     assert "jax-jit" in svg
 
 
 def test_figures_of_a_run_with_nothing_to_draw_are_none(tmp_path):
     view = build_view(tmp_path, scenarios=("s",), variants=("torch",), faults={(0, "torch"): "failed"})
-    assert figures.write(replace(view, programs={}), tmp_path / "figures") == []
+    assert write_figures(replace(view, programs={}), tmp_path / "figures") == []
 
 
 def test_the_index_lists_runs_newest_first_and_judges_each_once(tmp_path, monkeypatch):
@@ -105,7 +107,7 @@ def test_the_index_lists_runs_newest_first_and_judges_each_once(tmp_path, monkey
     options = {"scenarios": ("s",), "variants": ("torch", "jax"), "speeds": {"torch": 1.0, "jax": 3.0}}
     old, _ = build_run(results, **options)
     new, _ = build_run(results, faults={(0, "jax"): "failed"}, **options)
-    page = index.write(results, reports).read_text(encoding="utf-8")
+    page = write_index(results, reports).read_text(encoding="utf-8")
     assert re.findall(r'<a href="([\w-]+)\.html">\d{8}-', page) == [new.id, old.id]
     assert 'class="error"' in page
     assert {path.name for path in reports.iterdir()} == {"index.html", f"{old.id}.html", f"{new.id}.html"}
@@ -113,15 +115,15 @@ def test_the_index_lists_runs_newest_first_and_judges_each_once(tmp_path, monkey
     def judge(_):
         raise AssertionError("judged again")
 
-    monkeypatch.setattr(index, "summarise", judge)
-    assert index.write(results, reports).read_text(encoding="utf-8") == page
+    monkeypatch.setattr(summary, "summarise", judge)
+    assert write_index(results, reports).read_text(encoding="utf-8") == page
     (reports / f"{old.id}.html").write_text("not a report", encoding="utf-8")
     with pytest.raises(AssertionError, match="judged again"):
-        index.write(results, reports)
+        write_index(results, reports)
 
 
 def test_the_index_of_hostile_and_missing_runs_stays_text(tmp_path):
-    assert "There is no run yet" in index.write(tmp_path / "none", tmp_path / "reports").read_text(encoding="utf-8")
+    assert "There is no run yet" in write_index(tmp_path / "none", tmp_path / "reports").read_text(encoding="utf-8")
     cell = {"scenario": HOSTILE, "variant": HOSTILE, "mark": "pass", "line": HOSTILE, "timing": {"ratio": 2.0}}
     document = {"run": HOSTILE, "created": HOSTILE, "sentence": HOSTILE, "exit_code": 0, "cells": [cell]}
     entries = [index.Entry("a.html", {"environment": {"git": {"commit": HOSTILE}}}, document)] * 2

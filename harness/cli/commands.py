@@ -1,26 +1,30 @@
-"""The command line: one thin function a command. Everything heavy is imported inside, so that `--help` is instant."""
+"""The commands: one thin function each. Everything heavy is imported inside, so that `--help` is instant."""
 
 from __future__ import annotations
 
-import importlib.util
-import json as json_module
 import os
-import signal
 import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from harness.runner.local import Options
-    from harness.runner.sweep import Engine
-    from harness.runner.timing import TimingOptions
-    from harness.store import Run
-    from harness.summary import RunView
-    from harness.summary.compare import Comparison
-    from harness.summary.gate import Gate
+from harness.cli.problems import UsageProblem
+from harness.cli.runs import (
+    REPORTS,
+    as_json,
+    benchmarks,
+    judged,
+    loaded,
+    show_end,
+    show_view,
+    view_json,
+    write,
+    write_figures,
+    write_index,
+    write_report,
+)
+from harness.cli.values import cluster_engine, gate, interpreters, memory_bytes, need_dask, with_slowdown
 
 app = typer.Typer(
     name="qparity",
@@ -52,11 +56,8 @@ Pythons = Annotated[
 ]
 
 RESULTS = Path("results")
-REPORTS = Path("reports")
 REPRODUCER = Path("repro.py")
 INTERRUPTED = 130
-# What Typer raises for a wrong option or argument; it has no public name of its own.
-USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
 
 
 @app.command()
@@ -131,7 +132,7 @@ def run(
         again = f"qparity run {' '.join(map(str, scenarios))} --resume {started.id}"
         typer.echo(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
     if report:
-        typer.echo(f"report: {write_report(view, None)}")
+        typer.echo(f"report: {write_report(view)}")
     else:
         typer.echo(f"the HTML report: qparity report {started.id}")
     typer.echo(started.id)
@@ -184,7 +185,7 @@ def check(
     if markdown:
         write(markdown, markdown_text.render(view))
     if json:
-        print_json(view)
+        typer.echo(view_json(view))
     else:
         show_view(view)
         if annotations or os.environ.get("GITHUB_ACTIONS") == "true":
@@ -207,15 +208,12 @@ def report(
     ] = False,
 ) -> None:
     """Write the HTML report of a run: one file that opens offline."""
-    from harness.report import figures as paper
-    from harness.report import index as all_runs
-
     if index:
-        typer.echo(str(all_runs.write(results, output.parent if output else REPORTS)))
+        typer.echo(str(write_index(results, output.parent if output else REPORTS)))
         return
     view = judged(results, run)
     if figures:
-        for path in paper.write(view, figures):
+        for path in write_figures(view, figures):
             typer.echo(str(path))
     else:
         typer.echo(str(write_report(view, output)))
@@ -226,7 +224,7 @@ def show(run: RunArgument = "latest", results: Results = RESULTS, json: Json = F
     """Print verdicts and step times of a run."""
     view = judged(results, run)
     if json:
-        print_json(view)
+        typer.echo(view_json(view))
     else:
         show_view(view)
 
@@ -243,7 +241,7 @@ def list_cells(scenarios: Scenarios, variant: Variants = None, k: Keep = None, j
             {"scenario": c.scenario.name, "variant": str(c.variant), "id": c.id, "steps": c.scenario.steps}
             for c in cells
         ]
-        typer.echo(json_module.dumps({"cells": rows}, indent=2))
+        typer.echo(as_json({"cells": rows}))
         return
     for cell in cells:
         typer.echo(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
@@ -267,10 +265,10 @@ def doctor(
 
     if matrix:
         found = probe.matrix(interpreters(python), variant, wires, batch_size)
-        typer.echo(json_module.dumps(found, indent=2) if json else words.matrix_text(found))
+        typer.echo(as_json(found) if json else words.matrix_text(found))
     else:
         about = probe.backends(interpreters(python))
-        typer.echo(json_module.dumps(about, indent=2) if json else words.backends_text(about))
+        typer.echo(as_json(about) if json else words.backends_text(about))
 
 
 @app.command()
@@ -285,16 +283,17 @@ def export(
     """Export the cells of a run, with verdicts, as CSV or JSON; their timed rounds as pytest-benchmark's JSON."""
     from harness.summary import csv as csv_view
     from harness.summary import json as json_view
+    from harness.summary import summarise
 
     if format not in ("csv", "json", "pytest-benchmark"):
         raise UsageProblem(f"--format = {format!r}: expected csv, json or pytest-benchmark")
     source = loaded(results, run)
-    view = judged_run(source)
+    view = summarise(source)
     if format == "csv":
         text = csv_view.render(view)
     else:
         document = json_view.document(view) if format == "json" else benchmarks(source, view)
-        text = json_module.dumps(document, indent=2) + "\n"
+        text = as_json(document) + "\n"
     if output:
         write(output, text)
     else:
@@ -318,7 +317,7 @@ def compare(
     compared = comparing.compare(judged(results, base), view)
     if html:
         write_report(view, html, compared)
-    text = json_module.dumps(compared.document(), indent=2) if json else "\n".join(compared.lines())
+    text = as_json(compared.document()) if json else "\n".join(compared.lines())
     typer.echo(text)
     raise typer.Exit(compared.exit_code)
 
@@ -354,7 +353,7 @@ def diagnose(
 
     source = loaded(results, run)
     found = found_out(source, find(source, cell), interpreters(python))
-    typer.echo(json_module.dumps(found, indent=2) if json else "\n".join(found["story"]))
+    typer.echo(as_json(found) if json else "\n".join(found["story"]))
 
 
 @app.command()
@@ -409,191 +408,4 @@ def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from harness.scenario.json_schema import file_schema
 
-    typer.echo(json_module.dumps(file_schema(), indent=2))
-
-
-class UsageProblem(Exception):
-    """Bad input found by a command itself: one line, exit code 2."""
-
-
-def main() -> None:
-    """Run the command line; bad input is one line and exit code 2, never a traceback."""
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = app(standalone_mode=False)
-        raise SystemExit(code if isinstance(code, int) else 0)
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
-    except Exception as error:
-        if not isinstance(error, input_errors()):
-            raise
-        if isinstance(error, USAGE_ERROR):
-            error = UsageProblem(error.format_message())
-        if isinstance(error, OSError):
-            error = UsageProblem(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-        from harness.scenario.errors import printable
-
-        typer.echo(f"qparity: {printable(str(error))}", err=True)
-        raise SystemExit(2) from None
-
-
-def _terminate(*_: object) -> None:
-    """End as Ctrl-C does, also where a background shell has Ctrl-C ignored."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)
-
-
-def input_errors() -> tuple[type[Exception], ...]:
-    """The errors that mean bad input; asked for only once something has been raised."""
-    from harness.diagnose import DiagnosisError
-    from harness.scenario.errors import ScenarioError
-    from harness.store import StoreError
-
-    return UsageProblem, USAGE_ERROR, ScenarioError, StoreError, DiagnosisError, OSError
-
-
-def interpreters(pairs: list[str] | None) -> dict[str, str]:
-    """`backend=path` and `backend@accelerator=path` as a dict."""
-    found = {}
-    for pair in pairs or []:
-        name, equals, path = pair.partition("=")
-        backend, _, accelerator = name.partition("@")
-        if not equals or backend not in ("tensorflow", "torch", "jax") or accelerator not in ("", "cpu", "gpu"):
-            raise UsageProblem(f"--python = {pair!r}: expected BACKEND=PATH, BACKEND one of tensorflow, torch, jax")
-        if not Path(path).is_file():
-            raise UsageProblem(f"--python = {pair!r}: expected the path of a Python interpreter")
-        found[name] = path
-    return found
-
-
-def memory_bytes(text: str | None) -> int | None:
-    """The value of --max-memory."""
-    from harness.runner.memory import parse_bytes
-
-    try:
-        return None if text is None else parse_bytes(text)
-    except (ValueError, OverflowError):
-        raise UsageProblem(f"--max-memory = {text!r}: expected a size such as 512M or 8G") from None
-
-
-def cluster_engine(name: str, scheduler: str | None, options: Options, timing: TimingOptions | None) -> Engine | None:
-    """The engine that --engine names; None is the local one."""
-    if name not in ("local", "dask"):
-        raise UsageProblem(f"--engine = {name!r}: expected local or dask")
-    if (name == "dask") != bool(scheduler):
-        raise UsageProblem("--engine dask and --scheduler ADDRESS: expected both or neither")
-    if not scheduler:
-        return None
-    need_dask("--engine dask")
-    from harness.runner.dask import on_cluster
-
-    return partial(on_cluster, scheduler=scheduler, options=options, timing=timing)
-
-
-def need_dask(what: str) -> None:
-    """Say which extra is missing, if it is."""
-    if importlib.util.find_spec("distributed") is None:
-        raise UsageProblem(f"{what}: expected the package distributed (pip install 'qparity[dask]')")
-
-
-def gate(expectations: Path | None, min_compared: str | None) -> Gate:
-    """What `check` holds against a run beside the scenarios' own expectations."""
-    from harness.parity.expectation import load_expectations
-    from harness.summary.gate import Floor, Gate
-
-    try:
-        floor = None if min_compared is None else Floor.parse(min_compared)
-    except ValueError:
-        raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
-    return Gate(load_expectations(expectations) if expectations else (), floor)
-
-
-def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
-    """The gate with a largest slowdown, against a variant or a run."""
-    from dataclasses import replace
-
-    from harness.scenario.variant import Variant
-
-    if not most >= 1:
-        raise UsageProblem(f"--max-slowdown = {most}: expected a factor of 1 or more")
-    gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
-    return replace(gate, max_slowdown=most, base=judged(results, base, gate) if base else None)
-
-
-def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:
-    """The run meant by a reference, judged."""
-    return judged_run(loaded(results, reference), gate)
-
-
-def judged_run(run: Run, gate: Gate | None = None) -> RunView:
-    """A loaded run, judged."""
-    from harness.summary import summarise
-
-    return summarise(run, gate=gate)
-
-
-def benchmarks(run: Run, view: RunView) -> dict[str, Any]:
-    """The timed rounds in pytest-benchmark's format, whose own package says what that is."""
-    try:
-        from harness.report import benchmark_json
-    except ModuleNotFoundError as error:
-        raise UsageProblem(f"--format = 'pytest-benchmark': {error.name} is not installed (pip install it)") from None
-    return benchmark_json.document(run, view)
-
-
-def loaded(results: Path, reference: str) -> Run:
-    """The run meant by a reference; damaged files are named on standard error."""
-    from harness.store import Run, resolve
-
-    found: Run = Run.load(resolve(results, reference))
-    for file, fault in found.damaged:
-        typer.echo(f"qparity: {found.path / file}: {fault}; treated as missing", err=True)
-    return found
-
-
-def show_end(view: RunView) -> None:
-    """Print a run that has just been watched: without a terminal its cells stand above already."""
-    if sys.stdout.isatty():
-        show_view(view)
-    else:
-        typer.echo(view.sentence)
-
-
-def show_view(view: RunView) -> None:
-    """Print a run for people."""
-    from rich.console import Console
-
-    from harness.summary.terminal import show
-
-    show(view, Console())
-
-
-def write_report(view: RunView, output: Path | None, base: Comparison | None = None) -> Path:
-    """Write the HTML report, with what has changed since a base run, and say where."""
-    from harness.report.html import render
-
-    target = output or REPORTS / f"{Path(view.id).name}.html"
-    write(target, render(view, base))
-    return target
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
-def print_json(view: RunView) -> None:
-    """The stable JSON object of a run."""
-    from harness.summary import json as json_view
-
-    document: dict[str, Any] = json_view.document(view)
-    typer.echo(json_module.dumps(document, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+    typer.echo(as_json(file_schema()))

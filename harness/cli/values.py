@@ -1,0 +1,84 @@
+"""The values of options: from what was typed to what the rooms below take, or a line on what was expected."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.problems import UsageProblem
+
+if TYPE_CHECKING:
+    from harness.runner.local import Options
+    from harness.runner.sweep import Engine
+    from harness.runner.timing import TimingOptions
+    from harness.summary.gate import Gate
+
+
+def interpreters(pairs: list[str] | None) -> dict[str, str]:
+    """`backend=path` and `backend@accelerator=path` as a dict."""
+    found = {}
+    for pair in pairs or []:
+        name, equals, path = pair.partition("=")
+        backend, _, accelerator = name.partition("@")
+        if not equals or backend not in ("tensorflow", "torch", "jax") or accelerator not in ("", "cpu", "gpu"):
+            raise UsageProblem(f"--python = {pair!r}: expected BACKEND=PATH, BACKEND one of tensorflow, torch, jax")
+        if not Path(path).is_file():
+            raise UsageProblem(f"--python = {pair!r}: expected the path of a Python interpreter")
+        found[name] = path
+    return found
+
+
+def memory_bytes(text: str | None) -> int | None:
+    """The value of --max-memory."""
+    from harness.runner.memory import parse_bytes
+
+    try:
+        return None if text is None else parse_bytes(text)
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"--max-memory = {text!r}: expected a size such as 512M or 8G") from None
+
+
+def cluster_engine(name: str, scheduler: str | None, options: Options, timing: TimingOptions | None) -> Engine | None:
+    """The engine that --engine names; None is the local one."""
+    if name not in ("local", "dask"):
+        raise UsageProblem(f"--engine = {name!r}: expected local or dask")
+    if (name == "dask") != bool(scheduler):
+        raise UsageProblem("--engine dask and --scheduler ADDRESS: expected both or neither")
+    if not scheduler:
+        return None
+    need_dask("--engine dask")
+    from harness.runner.dask import on_cluster
+
+    return partial(on_cluster, scheduler=scheduler, options=options, timing=timing)
+
+
+def need_dask(what: str) -> None:
+    """Say which extra is missing, if it is."""
+    if importlib.util.find_spec("distributed") is None:
+        raise UsageProblem(f"{what}: expected the package distributed (pip install 'qparity[dask]')")
+
+
+def gate(expectations: Path | None, min_compared: str | None) -> Gate:
+    """What `check` holds against a run beside the scenarios' own expectations."""
+    from harness.parity.expectation import load_expectations
+    from harness.summary.gate import Floor, Gate
+
+    try:
+        floor = None if min_compared is None else Floor.parse(min_compared)
+    except ValueError:
+        raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
+    return Gate(load_expectations(expectations) if expectations else (), floor)
+
+
+def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
+    """The gate with a largest slowdown, against a variant or a run."""
+    from harness.cli.runs import judged
+    from harness.scenario.variant import Variant
+
+    if not most >= 1:
+        raise UsageProblem(f"--max-slowdown = {most}: expected a factor of 1 or more")
+    gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
+    return replace(gate, max_slowdown=most, base=judged(results, base, gate) if base else None)
