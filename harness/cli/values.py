@@ -50,8 +50,9 @@ def cluster_engine(name: str, scheduler: str | None, options: Options, timing: T
     if not scheduler:
         return None
     need_dask("--engine dask")
-    from harness.runner.dask import on_cluster
+    from harness.runner.dask import on_cluster, refuse_unfit
 
+    refuse_unfit(scheduler)
     return partial(on_cluster, scheduler=scheduler, options=options, timing=timing)
 
 

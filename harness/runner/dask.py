@@ -78,18 +78,37 @@ async def on_cluster(ledger: Ledger, scheduler: str, options: Options, timing: T
         ScenarioError: the scheduler cannot be reached, or is not set up as it must be.
         Halted: it was lost on the way, or a node cannot run what it was given.
     """
+    async with await connected(scheduler) as client:
+        try:
+            await dispatch(client, deque(tasks(ledger, options, timing)), ledger)
+        except (OSError, FutureCancelledError):
+            raise Halted(f"lost the Dask scheduler {scheduler}") from None
+
+
+def refuse_unfit(scheduler: str) -> None:
+    """Find out before a run is begun whether there is a scheduler to run it, and one set up as it must be."""
+
+    async def look() -> None:
+        async with await connected(scheduler):
+            pass
+
+    asyncio.run(look())
+
+
+async def connected(scheduler: str) -> Client:
+    """A client of the scheduler. Raises `ScenarioError` where it cannot be reached, or is not set up as it must be."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in one line of ours
     try:
         client = await Client(scheduler, asynchronous=True, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError) as error:
         said = f"the address of a Dask scheduler that answers ({' '.join(str(error).split())})"
         raise ScenarioError(said, key="--scheduler", value=scheduler) from None
-    async with client:
+    try:
         await check(client, scheduler)
-        try:
-            await dispatch(client, deque(tasks(ledger, options, timing)), ledger)
-        except (OSError, FutureCancelledError):
-            raise Halted(f"lost the Dask scheduler {scheduler}") from None
+    except ScenarioError:
+        await client.close()
+        raise
+    return client
 
 
 def tasks(ledger: Ledger, options: Options, timing: TimingOptions | None) -> list[Task]:

@@ -101,3 +101,4 @@ def test_a_dead_scheduler_ends_the_sweep_with_one_line_and_a_resume_completes(sw
 def test_an_address_without_scheduler_is_one_line(sweeps: Sweeps, monkeypatch):
     process = sweeps.start("--engine", "dask", "--scheduler", "tcp://127.0.0.1:1")
     assert "--scheduler" in finish(process, 2)
+    assert not sweeps.results.exists()  # no run was begun
