@@ -188,17 +188,13 @@ class Executor:
 
     @functools.cached_property
     def _weights_meet_inputs(self) -> bool:
-        """Whether some gate's angle depends on weights and inputs both (by moving each in turn)."""
+        """Whether some gate depends on weights and inputs both, in one angle or two (by moving each in turn)."""
         weights, inputs = self.function.example()
-        here = self._angles(weights, inputs)
-        by_weights = self._angles({name: array + 0.3 for name, array in weights.items()}, inputs)
-        by_inputs = self._angles(weights, inputs + 0.3)
-        return bool(np.any((here != by_weights) & (here != by_inputs)))
-
-    def _angles(self, weights: dict[str, Any], inputs: Any) -> np.ndarray:
-        """All gate parameters (P,) at a point."""
-        parameters = self.function.tape(weights, inputs).get_parameters(trainable_only=False)
-        return np.concatenate([np.empty(0), *map(np.ravel, parameters)])
+        here = self.function.tape(weights, inputs)
+        by_weights = self.function.tape({name: array + 0.3 for name, array in weights.items()}, inputs)
+        by_inputs = self.function.tape(weights, inputs + 0.3)
+        gates = zip(here.operations, by_weights.operations, by_inputs.operations, strict=False)
+        return any(_angles(gate) != _angles(a) and _angles(gate) != _angles(b) for gate, a, b in gates)
 
     # TensorFlow graphs
 
@@ -245,6 +241,10 @@ class Executor:
 
         outputs = tf.py_function(run, [inputs, *weights.values()], Tout=self.dtype)
         return tf.ensure_shape(outputs, (inputs.shape[0], self.outputs))
+
+
+def _angles(gate: Any) -> list[Any]:
+    return [np.asarray(angle).tolist() for angle in gate.parameters]
 
 
 def _tf_eager() -> bool:

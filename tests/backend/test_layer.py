@@ -196,6 +196,22 @@ def test_gradients_reach_the_layer_before(method, rng):
     np.testing.assert_allclose(moved, np.mean(-x * np.sin(0.3 * x) * np.cos(angle)), atol=1e-6)
 
 
+def test_a_gate_may_take_angles_from_weights_and_inputs(rng):
+    """The same refusal meets a gate with one angle of each: <X> after Rot(0, x, w) is sin x cos w."""
+
+    def mixed(weights, inputs, wires):
+        qml.Rot(0.0, inputs[..., 0], weights[0], wires=0)
+        return qml.expval(qml.X(0))
+
+    quantum = QKerasLayer(mixed, wires=1, weight_shapes={"weights": (1,)}, features=1, diff_method="parameter-shift")
+    model = keras.Sequential([keras.Input((1,)), quantum])
+    model.compile(keras.optimizers.SGD(1.0), loss=lambda y, p: ops.sum(p) / 4)
+    x, angle = rng.uniform(-2, 2, (4, 1)), float(numpy(quantum.weights[0])[0])
+    model.fit(x, x, batch_size=4, epochs=1, verbose=0)
+    moved = angle - float(numpy(quantum.weights[0])[0])
+    np.testing.assert_allclose(moved, np.mean(-np.sin(x) * np.sin(angle)), atol=1e-12)
+
+
 def test_initializers_regularizers_by_name():
     layer = QKerasLayer(
         two_weights,
