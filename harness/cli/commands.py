@@ -90,7 +90,7 @@ def run(
         bool,
         typer.Option("--no-timing", help="Audits and one recorded fit a cell, no timing rounds."),
     ] = False,
-    rounds: Annotated[int, typer.Option(min=6, max=1000, help="The most timing rounds of a scenario.")] = 15,
+    rounds: Annotated[int, typer.Option(min=6, max=1000, help="The most timing rounds of a scenario.")] = 40,
     target_width: Annotated[
         float, typer.Option(min=0.001, max=1.0, help="Stop timing at this relative half-width of the ratios.")
     ] = 0.05,

@@ -44,7 +44,7 @@ class TimingOptions:
     are added. A stretch of one variant takes about `stretch_s`; `timeout` bounds each answer.
     """
 
-    rounds: int = 15
+    rounds: int = 40
     target_width: float = 0.05
     children: int = 3
     stretch_s: float = 0.12
