@@ -9,16 +9,17 @@ if TYPE_CHECKING:
     from harness.store.run import Run
 
 SCENARIO_COLUMNS = ("circuit", "wires", "layers", "device", "diff_method", "shots", "dtype", "seed")
+MEMORY_COLUMNS = ("baseline_bytes", "peak_bytes", "gpu_peak_bytes")
 TRAINING_COLUMNS = ("batch_size", "epochs", "loss", "numerics")
 
 
 def cells(run: "Run") -> pd.DataFrame:
-    """One row a planned cell: scenario fields, status (`missing` without outcome), peak memory in bytes."""
+    """One row a planned cell: scenario fields, status (`missing` without one), bytes of memory before and at most."""
     outcomes = run.outcomes()
     rows = []
     for scenario, cell_id, variant in run.planned():
         outcome = outcomes.get(cell_id) or {"status": "missing"}
-        training = scenario.get("training") or {}
+        training, memory = scenario.get("training") or {}, outcome.get("memory") or {}
         rows.append(
             {
                 "cell": cell_id,
@@ -29,11 +30,11 @@ def cells(run: "Run") -> pd.DataFrame:
                 **{name: scenario.get(name) for name in SCENARIO_COLUMNS},
                 **{name: training.get(name) for name in TRAINING_COLUMNS},
                 "optimizer": (training.get("optimizer") or {}).get("name"),
-                "peak_bytes": (outcome.get("memory") or {}).get("peak_bytes"),
+                **{name: memory.get(name) for name in MEMORY_COLUMNS},
             }
         )
     columns = ["cell", "scenario", "variant", "status", "reason", *SCENARIO_COLUMNS, *TRAINING_COLUMNS]
-    return pd.DataFrame(rows, columns=[*columns, "optimizer", "peak_bytes"])
+    return pd.DataFrame(rows, columns=[*columns, "optimizer", *MEMORY_COLUMNS])
 
 
 def timings(run: "Run") -> pd.DataFrame:

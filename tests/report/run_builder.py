@@ -155,7 +155,8 @@ def _outcome(scenario: dict, cell: dict, fault: str | None, reasons: Mapping[str
                      "quantum_layers": [{"name": "q", "drawing": DRAWING, "program": PROGRAM}]},
         "phases": {"import_s": 3.0, "spawn_s": 0.1, "build_s": 0.05, "first_step_s": 0.4 * slowness,
                    "step_s": 0.012 / slowness, "audit_s": 1.0},
-        "memory": {"baseline_bytes": 300_000_000, "peak_bytes": 412_000_000},
+        "memory": {"baseline_bytes": 300_000_000, "peak_bytes": 412_000_000,
+                   **({"gpu_peak_bytes": 55_000_000} if "@gpu" in cell["variant"] else {})},
         "diverged_step": 4 if status == "diverged" else None,
     }  # fmt: skip
     return outcome, (_trace(rng, steps) if status in ("ok", "diverged") else None)

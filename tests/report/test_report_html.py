@@ -157,6 +157,11 @@ def test_a_time_that_was_not_earned_is_struck(tmp_path):
     assert text.count('<td class="struck">') == 1
 
 
+def test_memory_is_said_for_host_and_gpu(tmp_path):
+    view = build_view(tmp_path, scenarios=("s",), variants=("torch", "torch@gpu"))
+    assert re.findall(r"<td>(412 MB.*?)</td>", render(view)) == ["412 MB", "412 MB; 55 MB on the GPU"]
+
+
 def test_the_budget_of_two_megabytes_holds_at_36_by_6_by_30(tmp_path):
     names = [f"classifier-{i}q-default-parameter-shift" for i in range(36)]
     view = build_view(tmp_path, scenarios=names[:12], steps=30, speeds={name: 1 + i for i, name in enumerate(VARIANTS)})
