@@ -33,6 +33,13 @@ training = {{ batch_size = 3, epochs = 2 }}
 diff_method = "backprop"
 """
 
+# A user's settings by which JAX would find compiled what an earlier run has compiled.
+KEEP_COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": "{}/compiled",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -48,7 +55,10 @@ class Timed:
 def timed(tmp_path_factory, qparity):
     folder = tmp_path_factory.mktemp("timed")
     (folder / "s.toml").write_text(BLOCK.format(variants='["torch", "jax-jit"]'))
-    done = qparity("run", "s.toml", "--rounds", 9, "--check", cwd=folder)
+    with pytest.MonkeyPatch.context() as user:
+        for name, value in KEEP_COMPILED.items():
+            user.setenv(name, value.format(folder))
+        done = qparity("run", "s.toml", "--rounds", 9, "--check", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"timed s: torch the reference.*, jax-jit 0\.", done.stdout)
     run = Run.load(folder / "results" / done.stdout.splitlines()[-1])
@@ -69,6 +79,7 @@ def test_a_sweep_with_timing_resolves_jit_against_eager(timed):
     assert jit["start_s"] > reference["start_s"]
     assert 0 < jit["inference_s"] < reference["inference_s"]
     assert all(0 < cell["limit_s"] < cell["step_s"] / 100 for cell in timed.cells.values())
+    assert not list(timed.folder.glob("compiled/*"))
     orders = {tuple(each["order"]) for each in timed.document["rounds"]}
     assert orders == {("torch", "jax-jit"), ("jax-jit", "torch")}
 

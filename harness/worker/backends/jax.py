@@ -28,14 +28,16 @@ class Jax(Backend):
 
     @staticmethod
     def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """One thread for XLA's CPU client if asked for, no preallocation of GPU memory.
+        """One thread for XLA's CPU client if asked for, no preallocation of GPU memory, no cache of compiled programs.
 
-        The CPU stays available beside a GPU, as the second choice: callbacks into Python need it.
+        The CPU stays available beside a GPU, as the second choice: callbacks into Python need it. A user's cache on
+        disk would have earlier runs help a compile phase.
         """
         xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
         platforms = "cuda,cpu" if accelerator == "gpu" else "cpu"
         cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}
-        return {"JAX_PLATFORMS": platforms, "XLA_FLAGS": xla, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **cuda}
+        fixed = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
+        return {"JAX_PLATFORMS": platforms, "XLA_FLAGS": xla, **fixed, **cuda}
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""
