@@ -17,7 +17,7 @@ COMPARED = ("predictions", "loss", "gradients", "new_weights")
 def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
     """All annotations of a cell."""
     notes = [*_injected(o), *_precision(o), *_repeat(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
-    notes += [*_wide(found), *_coverage(o, found), *_sampling(o, found)]
+    notes += [*_setup(found, judged), *_wide(found), *_coverage(o, found), *_sampling(o, found)]
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
         notes.append(f"bitwise equal to {', '.join(twins)}")
@@ -84,10 +84,16 @@ def _leaks(found: Audit, judged: Judgement) -> Iterator[str]:
         yield from (f"precision leak: {f.reason}" for f in found.leaks)
 
 
+def _setup(found: Audit, judged: Judgement) -> Iterator[str]:
+    """Setup faults that did not make the verdict are still said."""
+    if judged.verdict != Verdict.SETUP_FAULT:
+        yield from (f"setup fault: {f.reason}" for f in found.faults if f.stage == Stage.SETUP)
+
+
 def _wide(found: Audit) -> Iterator[str]:
     """A gradient smaller than its own tolerance is not really compared (float32 finite differences)."""
     for c in found.comparisons:
-        if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.got).max()):
+        if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.expected).max()):
             yield f"{c.tensor}: the method's own error exceeds the gradient, so agreement says nothing"
 
 

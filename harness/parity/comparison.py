@@ -49,9 +49,12 @@ class Comparison:
         """residual / tolerance; a residual of zero is always 0."""
         return ratio(self.residual, self.tolerance)
 
-    def worst(self) -> tuple[np.ndarray, np.ndarray]:
-        """For each audited step the flat position (in rows x elements) of the largest r, and that r."""
-        r = self.r
+    def worst(self, lenient: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """For each audited step the flat position (in rows x elements) of the largest r, and that r.
+
+        `lenient` allows what one precision class below may be off.
+        """
+        r = ratio(self.residual, np.maximum(self.tolerance, self.lower)) if lenient else self.r
         width = max(r.shape[1], 1)
         pairs = list(zip(self.offsets[:-1], self.offsets[1:], strict=True))
         where = np.array([a * width + int(np.argmax(r[a:b])) for a, b in pairs], np.int64)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from harness import oracle
-from harness.parity.types import Observation, Stage
+from harness.parity.types import STAGES, Observation, Stage
 
 
 @dataclass(frozen=True, slots=True)
 class ExactFault:
-    """Something that has no tolerance and differs."""
+    """Something that has no tolerance and differs. `explains` are the stages at which a fault may follow from it."""
 
     stage: Stage
     step: int | None
@@ -23,6 +23,10 @@ class ExactFault:
     got: str
     expected: str
     reason: str
+    explains: tuple[Stage, ...] = STAGES
+
+
+OPTIMIZER_ALONE = (Stage.UPDATE,)
 
 
 def setup_faults(observation: Observation) -> list[ExactFault]:
@@ -38,8 +42,10 @@ def sha256(array: np.ndarray) -> str:
     return hashlib.sha256(little.tobytes()).hexdigest()
 
 
-def _fault(tensor: str, got: Any, expected: Any, reason: str, step: int | None = None) -> ExactFault:
-    return ExactFault(Stage.SETUP, step, tensor, str(got), str(expected), reason)
+def _fault(
+    tensor: str, got: Any, expected: Any, reason: str, step: int | None = None, explains: tuple[Stage, ...] = STAGES
+) -> ExactFault:
+    return ExactFault(Stage.SETUP, step, tensor, str(got), str(expected), reason, explains)
 
 
 def _shapes(o: Observation) -> Iterator[ExactFault]:
@@ -113,6 +119,7 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
                 value,
                 f"the optimizer uses {name} = {read[name]!r}, declared is {value!r}",
                 0,
+                OPTIMIZER_ALONE,
             )
     rates = o.trace.get("learning_rate") if o.trace is not None else None
     if rates is not None and "learning_rate" in declared:
@@ -125,6 +132,7 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
                 declared["learning_rate"],
                 "the learning rate is not as declared",
                 t,
+                OPTIMIZER_ALONE,
             )
 
 
@@ -135,7 +143,7 @@ def _counters(o: Observation) -> Iterator[ExactFault]:
         wrong = np.flatnonzero(np.asarray(got) != np.arange(len(got)))
         if len(wrong):
             t = int(wrong[0])
-            yield _fault("iterations", int(got[t]), t, "the optimizer's step counter is off", t)
+            yield _fault("iterations", int(got[t]), t, "the optimizer's step counter is off", t, OPTIMIZER_ALONE)
 
 
 def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:

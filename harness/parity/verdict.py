@@ -1,13 +1,17 @@
 """The decision table, in one place: what is said of each cell of a block.
 
 The first line that applies:
+LOCAL-FAULT     a residual is over its tolerance, and would be one precision class below too, at a stage that no
+                setup fault explains: a hyper-parameter that is not as declared explains a wrong update, not a wrong
+                gradient.
 SETUP-FAULT     a setup entry differs (said even where nothing else can be compared).
-LOCAL-FAULT     a residual is over its tolerance, and would be one precision class below too. This stands
-                before the leak so that an expected leak cannot hide a fault.
-PRECISION-LEAK  a residual is over its tolerance but would pass one class below, or a recorded dtype is
-                below the declared one.
+LOCAL-FAULT     as above, at any stage. Local faults stand before the rest so that no expected fault hides one.
 NOT-COMPARED    the oracle does not cover the program, and the variants have no majority or are fewer
                 than three.
+PRECISION-LEAK  a residual is over its tolerance but would pass one class below, or a recorded dtype is
+                below the declared one.
+NOT-COMPARED    the variants of a user's model disagree without a majority in what the oracle does not cover of it, or
+                no gradient could have failed, because the method's own error exceeds every one.
 ROUNDING        everything is within its tolerance at every audited step (with shots: of what is sampled, chance's).
 """
 
@@ -20,11 +24,14 @@ import numpy as np
 
 from harness.parity.annotations import annotate
 from harness.parity.audit import Audit, audit
-from harness.parity.comparison import Comparison, effective_bits, ratio, series
+from harness.parity.comparison import Comparison, effective_bits, series
 from harness.parity.peers import Blame, blame_by_majority, pair_differences
 from harness.parity.setup import ExactFault
 from harness.parity.tolerances import UNITS
 from harness.parity.types import STAGES, Judgement, Observation, Stage, Verdict
+
+ALIKE = 100.0
+"""Signs of one tensor whose r differ by more than this are not of one fault; a leak and a fault differ by far more."""
 
 
 def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
@@ -74,19 +81,35 @@ def decide(o: Observation, found: Audit, peers: Blame | None) -> Judgement:
     first = earliest([_Sign.of(c) for c in found.comparisons] + [_exact(f) for f in found.faults if f not in setup])
     hard = [s for s in first if s.hard]
     soft = [s for s in first if not s.hard] + [_exact(f, hard=False) for f in found.leaks]
-    if setup:
-        return replace(_exactly(setup[0], Verdict.SETUP_FAULT), stages=stages)
-    if hard:
+    apart = [s for s in hard if not any(s.stage in f.explains for f in setup)]
+    if apart:
+        judged = _located(min(apart, key=_when), Verdict.LOCAL_FAULT, o)
+    elif setup:
+        judged = _exactly(setup[0], Verdict.SETUP_FAULT)
+    elif hard:
         judged = _located(min(hard, key=_when), Verdict.LOCAL_FAULT, o)
-    elif peers is not None and peers.verdict == Verdict.LOCAL_FAULT:
+    elif peers is not None and (peers.verdict == Verdict.LOCAL_FAULT or (found.not_covered and _nothing(peers))):
         judged = peers.judgement()
     elif soft:
         judged = _located(min(soft, key=_when), Verdict.PRECISION_LEAK, o)
     elif peers is not None:
         judged = peers.judgement()
+    elif vacuous(found):
+        why = "not compared: the differentiation method's own error exceeds every gradient there can be"
+        judged = Judgement(Verdict.NOT_COMPARED, why, stage=Stage.GRADIENT)
     else:
         judged = _passed(found, o)
     return replace(judged, stages=stages)
+
+
+def vacuous(found: Audit) -> bool:
+    """Whether gradients were compared only where the tolerance allows any gradient that the circuit can have."""
+    compared = [c for c in found.comparisons if c.stage == Stage.GRADIENT and c.got.size]
+    return bool(compared) and all(bool((c.tolerance > c.scale).all()) for c in compared)
+
+
+def _nothing(peers: Blame) -> bool:
+    return peers.verdict == Verdict.NOT_COMPARED
 
 
 @dataclass(frozen=True)
@@ -102,22 +125,26 @@ class _Sign:
 
     @classmethod
     def of(cls, c: Comparison) -> _Sign | None:
-        """The first step over; hard if anything in this comparison is over one class below too."""
+        """The first step over; hard if any is over one class below too.
+
+        It is then the first about as bad as that one, since a leak may have gone before.
+        """
         where, r = c.worst()
-        over = np.flatnonzero(r > 1)
+        certain = np.flatnonzero(c.worst(lenient=True)[1] > 1)
+        least = r[certain[0]] / ALIKE if len(certain) else 1.0
+        over = np.flatnonzero((r > 1) & (r >= least))
         if not len(over):
             return None
-        hard = bool((ratio(c.residual, np.maximum(c.tolerance, c.lower)) > 1).any())
-        return cls(c.stage, int(c.steps[over[0]]), hard, c, int(where[over[0]]))
+        return cls(c.stage, int(c.steps[over[0]]), bool(len(certain)), c, int(where[over[0]]))
 
 
 def earliest(signs: Sequence[_Sign | None]) -> list[_Sign]:
-    """For each stage its first sign; a stage is hard if any of its tensors is."""
+    """For each stage its first hard sign, or else its first."""
     result: list[_Sign] = []
     for stage in STAGES:
         mine = [s for s in signs if s is not None and s.stage == stage]
         if mine:
-            result.append(replace(min(mine, key=_when), hard=any(s.hard for s in mine)))
+            result.append(min([s for s in mine if s.hard] or mine, key=_when))
     return result
 
 

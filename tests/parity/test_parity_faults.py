@@ -1,5 +1,7 @@
 """The gate is tested too: every injected fault is found at its exact step and stage, and nothing else alarms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,33 @@ def test_learning_rate_and_counter_are_read_step_by_step():
         wrong = type(observation)(observation.outcome, trace, observation.expected, observation.program)
         judged = judge([wrong])["torch"]
         assert (judged.verdict, judged.step, judged.tensor) == (Verdict.SETUP_FAULT, 4, stage)
+
+
+def test_a_hyperparameter_that_is_off_does_not_hide_a_wrong_gradient():
+    """`expect = "SETUP-FAULT"` would let it pass: a beta explains a wrong update, not a wrong gradient."""
+    observation = observe(Setting(fault="sign flip", at=4))
+    heard = dict(observation.outcome["audit"])
+    heard["hyperparameters"] = dict(heard["hyperparameters"]) | {"beta_1": float(np.float32(0.9))}
+    judged = judge([replace(observation, outcome=dict(observation.outcome) | {"audit": heard})])["torch"]
+    assert (judged.verdict, judged.step, judged.stage) == (Verdict.LOCAL_FAULT, 4, Stage.GRADIENT)
+    assert any("beta_1" in note for note in judged.annotations)
+
+
+def test_a_fault_after_a_leak_in_the_same_tensor_is_the_one_that_is_located():
+    observation, wrong = observe(Setting(fault="float32 gradient", at=0)), {}
+    for name in ("gradients/0", "gradients/1"):
+        wrong[name] = observation.trace[name].copy()
+        wrong[name][5] *= -1
+    judged = judge([replace(observation, trace=dict(observation.trace) | wrong)])["torch"]
+    assert (judged.verdict, judged.step, judged.stage) == (Verdict.LOCAL_FAULT, 5, Stage.GRADIENT)
+    assert np.sign(judged.got) != np.sign(judged.expected)
+
+
+@pytest.mark.parametrize("fault", ["", "sign flip", "gradient x2"])
+def test_a_gradient_that_could_not_have_failed_is_not_compared(fault):
+    """Finite differences at PennyLane's default step, in float32."""
+    observation = observe(Setting(dtype="float32", fault=fault))
+    scenario = dict(observation.scenario) | {"diff_method": "finite-diff"}
+    outcome = dict(observation.outcome) | {"scenario": scenario, "resolved": {"diff_method": "finite-diff"}}
+    judged = judge([replace(observation, outcome=outcome)])["torch"]
+    assert (judged.verdict, judged.stage) == (Verdict.NOT_COMPARED, Stage.GRADIENT), judged.reason

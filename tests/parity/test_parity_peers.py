@@ -106,3 +106,9 @@ def test_a_variant_that_loses_predictions_is_blamed_and_the_others_are_still_com
     wrong = judged["tf-graph"]
     assert (wrong.verdict, wrong.stage, wrong.step) == (Verdict.LOCAL_FAULT, Stage.FORWARD, 0)
     assert [judged[name].verdict for name in NAMES] == [Verdict.ROUNDING] * 3
+
+
+def test_a_leak_elsewhere_does_not_stand_for_what_was_not_compared():
+    judged = judge(uncovered([observe(Setting(fault="float32 loss", at=0))]))["torch"]
+    assert judged.verdict == Verdict.NOT_COMPARED
+    assert any("loss is float32" in note for note in judged.annotations) or judged.stages[Stage.LOSS].worst_step == 0
