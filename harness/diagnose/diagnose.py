@@ -83,6 +83,8 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
     mine, siblings, swapped = _split(subject, replays)
     if mine is None or mine.judgement is None:
         return f"the step could not be run again on {subject.observation.variant}"
+    if not mine.wrong and not mine.right:
+        return f"the step could not be compared again: {mine.judgement.reason.removeprefix('not compared: ')}"
     if not mine.wrong:
         return "the fault did not recur: it needs more than this step's weights and batch, or another environment"
     others = [r for r in siblings if r.judgement is not None]

@@ -32,11 +32,16 @@ def evaluate(name: str, predictions: np.ndarray, targets: np.ndarray, offsets: n
         predictions: (rows, outputs), in the real dtype to compute in.
         targets: (rows, outputs) likewise.
         offsets: (steps + 1,): step t owns rows `offsets[t]:offsets[t+1]`.
+
+    Raises:
+        ValueError: the loss is unknown, or there is not one prediction and target for each row.
     """
     if name not in LOSSES:
         raise ValueError(f"loss {name!r}: expected one of {', '.join(LOSSES)}")
     if name == "mse" and targets.shape != predictions.shape:
         raise ValueError(f"targets of shape {targets.shape} for predictions of shape {predictions.shape}")
+    if len(predictions) != offsets[-1]:
+        raise ValueError(f"{len(predictions)} predictions for {offsets[-1]} samples")
     terms = (predictions - targets) ** 2 if name == "mse" else predictions
     slopes = 2 * (predictions - targets) if name == "mse" else np.ones_like(predictions)
     counts = np.diff(offsets).astype(predictions.dtype)

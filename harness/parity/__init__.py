@@ -10,10 +10,11 @@ from harness.parity.types import (
     StageSeries,
     Verdict,
 )
-from harness.parity.verdict import judge
+from harness.parity.verdict import UNREADABLE, judge, unreadable
 
 __all__ = [
     "STAGES",
+    "UNREADABLE",
     "Judgement",
     "Observation",
     "PairDifference",
@@ -23,4 +24,5 @@ __all__ = [
     "as_expected",
     "expected_verdict",
     "judge",
+    "unreadable",
 ]

@@ -101,7 +101,7 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
     if found.not_covered:
         yield f"not covered by the oracle: {found.not_covered}"
     elif o.scenario.get("model"):
-        yield "judged at the quantum layers' boundaries; classical layers only between variants, at step 0"
+        yield "judged at the quantum layers' boundaries"
 
 
 def _sampling(o: Observation, found: Audit) -> Iterator[str]:

@@ -48,9 +48,12 @@ def audit(observation: Observation) -> Audit:
     comparisons: list[Comparison] = []
     faults = [*setup_faults(o), *_lost_rows(o), *_stale_weights(o)]
     not_covered: str | None = None
+    beyond = beyond_the_oracle(o)
+    notes += beyond.notes()
     try:
         loss = _loss(o, offsets)
-        comparisons += _loss_comparisons(o, loss, offsets)
+        if not beyond.losses:
+            comparisons += _loss_comparisons(o, loss, offsets)
         for boundary in boundaries(o, loss):
             steps = audited_steps(boundary.program.wires, len(offsets) - 1)
             if len(steps) < len(offsets) - 1:
@@ -59,14 +62,42 @@ def audit(observation: Observation) -> Audit:
                     f"{len(offsets) - 1} steps ({', '.join(str(s) for s in steps)})"
                 )
             for comparison in boundary_comparisons(o, boundary, offsets, steps):
-                comparisons.append(comparison)  # one by one: what came before a refusal stays
+                if comparison.tensor not in beyond.gradients:
+                    comparisons.append(comparison)  # one by one: what came before a refusal stays
     except ValueError as error:
         not_covered = str(error)
     try:
-        comparisons += update_comparisons(o, units(o))
+        comparisons += [c for c in update_comparisons(o, units(o)) if c.tensor not in beyond.updates]
     except ValueError as error:
         not_covered = not_covered or str(error)
     return Audit(tuple(comparisons), tuple(faults), tuple(_leaks(o)), tuple(notes), not_covered, len(offsets) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What Keras adds to a user's model that the oracle does not know: regularizers, further losses, constraints."""
+
+    losses: int
+    gradients: tuple[str, ...]
+    updates: tuple[str, ...]
+
+    def notes(self) -> Iterator[str]:
+        """What is not compared for it."""
+        if self.losses:
+            also = f", nor {', '.join(self.gradients)}" if self.gradients else ""
+            yield f"loss not compared{also}: the model adds {self.losses} terms to it that the oracle does not know"
+        if self.updates:
+            yield f"updates of {', '.join(self.updates)} not compared: they are constrained"
+
+
+def beyond_the_oracle(o: Observation) -> Beyond:
+    """As the worker recorded it; nothing for a bare circuit."""
+    told = o.outcome.get("audit", {}).get("beyond") or {}
+    gradients, updates = (
+        tuple(f"{kind}/{int(k)}" for k in told.get(name, ()))
+        for kind, name in (("gradients", "regularized"), ("weights", "constrained"))
+    )
+    return Beyond(int(told.get("losses", 0)), gradients, updates)
 
 
 def audited_steps(wires: int, steps: int) -> np.ndarray:

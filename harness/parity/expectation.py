@@ -22,10 +22,11 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from math import isfinite
+from math import inf, isfinite, isnan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
@@ -75,9 +76,15 @@ class Expectation:
             return f"{gone}expected {self.verdict}"
         if self.stage is not None and judgement.stage != self.stage:
             return f"expected at stage {self.stage}"
-        if self.largest_r is not None and not (judgement.r is not None and judgement.r <= self.largest_r):
+        if self.largest_r is not None and not self._largest(judgement) <= self.largest_r:
             return f"expected r of at most {self.largest_r:.3g}"
         return None
+
+    def _largest(self, judgement: Judgement) -> float:
+        """The largest r at the entry's stage, or at all, over all steps: the judgement's own is the first one over."""
+        stages = judgement.stages.items()
+        found = [float(np.nanmax(s.r, initial=0.0)) for stage, s in stages if self.stage in (None, stage)]
+        return max([*found, inf if judgement.r is None or isnan(judgement.r) else judgement.r])
 
     def __str__(self) -> str:
         return printable(f"{self.place} ({self.scenario} on {self.variant}: {self.verdict})")

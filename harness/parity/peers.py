@@ -90,25 +90,21 @@ def blame_by_majority(cells: Sequence[Observation], not_covered: Mapping[str, st
     Cells that the oracle does not cover get a verdict: ROUNDING with the majority, LOCAL-FAULT (or
     PRECISION-LEAK) against it from the first step and stage on that they leave it, NOT-COMPARED where fewer
     than three variants ran or none has a majority. Cells of a user's own model that it does cover at the
-    layer's boundary get only faults.
+    layer's boundary get faults, and NOT-COMPARED where they disagree without a majority (sampled ones always do).
     """
     judged = [o for o in cells if not_covered[o.cell] is not None or o.scenario.get("model")]
-    if len(judged) < ENOUGH:
-        return {
-            o.cell: Blame(
-                Verdict.NOT_COMPARED,
-                f"not compared: {not_covered[o.cell]}, and {len(judged)} variants are too few for a majority",
-            )
-            for o in judged
-            if not_covered[o.cell] is not None
-        }
-    found = _rounds(judged)
+    found = _rounds(judged) if len(judged) > 1 else {}
     for o in judged:
         reason = not_covered[o.cell]
-        if o.cell not in found and reason is not None:
-            found[o.cell] = Blame(Verdict.ROUNDING, f"agrees with the majority of variants ({reason})")
-        elif o.cell in found and reason is None and found[o.cell].verdict == Verdict.NOT_COMPARED:
-            del found[o.cell]
+        if reason is None:
+            if o.scenario.get("shots") and o.cell in found and found[o.cell].verdict == Verdict.NOT_COMPARED:
+                del found[o.cell]
+        elif len(judged) < ENOUGH:
+            few = f"not compared: {reason}, and {len(judged)} variants are too few for a majority"
+            found[o.cell] = Blame(Verdict.NOT_COMPARED, few)
+        elif o.cell not in found:
+            where = " at step 0, the only one compared," if o.scenario.get("model") else ""
+            found[o.cell] = Blame(Verdict.ROUNDING, f"agrees with the majority of variants{where} ({reason})")
     return found
 
 
@@ -119,11 +115,12 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     if not np.array_equal(a.trace["offsets"], b.trace["offsets"]):
         return []
     offsets = a.trace["offsets"]
-    pairs = {kind: list(zip(weight_arrays(a, kind), weight_arrays(b, kind), strict=False)) for kind in KINDS}
-    if any(x.shape != y.shape for both in pairs.values() for x, y in both):
+    sides = {kind: (weight_arrays(a, kind), weight_arrays(b, kind)) for kind in KINDS}
+    if any([x.shape for x in mine] != [y.shape for y in other] for mine, other in sides.values()):
         return []
+    pairs = {kind: list(zip(*both, strict=True)) for kind, both in sides.items()}
     predictions = [_rows(o.trace["predictions"]) for o in (a, b) if o.trace is not None]
-    if predictions[0].shape != predictions[1].shape:
+    if predictions[0].shape != predictions[1].shape or len(predictions[0]) != offsets[-1]:
         return []
     if a.loss == "mse" and a.targets.shape != predictions[0].shape:
         return []

@@ -26,7 +26,7 @@ from harness.parity.annotations import annotate
 from harness.parity.audit import Audit, audit
 from harness.parity.comparison import Comparison, effective_bits, series
 from harness.parity.peers import Blame, blame_by_majority, pair_differences
-from harness.parity.setup import ExactFault
+from harness.parity.setup import ExactFault, weight_arrays
 from harness.parity.tolerances import UNITS
 from harness.parity.types import STAGES, Judgement, Observation, Stage, Verdict
 
@@ -46,20 +46,49 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     cells = [o for o in block if o.outcome.get("status") == "ok"]
     loaded = [replace(o, trace=dict(o.trace.items())) for o in cells if o.trace is not None]
     traced = [o for o in loaded if not missing_arrays(o)]
-    audits = {o.cell: audit(o) for o in traced}
+    audits: dict[str, Audit] = {}
+    result: dict[str, Judgement] = {}
+    for o in traced:
+        try:
+            audits[o.cell] = audit(o)
+        except UNREADABLE as error:
+            result[o.cell] = unreadable(error)
+    traced = [o for o in traced if o.cell in audits]
     pairs = pair_differences(traced)
     whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
     peers = blame_by_majority(whole, {o.cell: audits[o.cell].not_covered for o in whole})
-    result: dict[str, Judgement] = {}
     for o in cells:
-        if o.cell not in audits:
+        if o.cell not in audits and o.cell not in result:
             why = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
             result[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: the cell {why}")
     for o in traced:
         judged = decide(o, audits[o.cell], peers.get(o.cell))
+        if judged.verdict == Verdict.ROUNDING:
+            judged = replace(judged, reason=judged.reason + _classical(o, whole))
         notes = annotate(o, audits[o.cell], traced, judged)
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
+
+
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What recordings raise that are not as docs/architecture.md says: a run folder may come from anywhere."""
+
+
+def unreadable(error: Exception) -> Judgement:
+    """What cannot be judged is said so, and is never a pass."""
+    why = f"not compared: what was recorded cannot be judged ({type(error).__name__}: {error})"
+    return Judgement(Verdict.NOT_COMPARED, why)
+
+
+def _classical(o: Observation, block: Sequence[Observation]) -> str:
+    """What is known of the gradients that no oracle judges: those of a user's model outside its quantum layers."""
+    layers = o.outcome.get("resolved", {}).get("quantum_layers") or []
+    quantum = {int(k) for layer in layers for k in layer.get("weights", ())}
+    if not o.scenario.get("model") or len(weight_arrays(o, "weights")) <= len(quantum):
+        return ""
+    others = [other.variant for other in block if other.cell != o.cell]
+    beside = f"at step 0 with {', '.join(others)}" if others else "with nothing"
+    return f"; gradients of classical layers compared {beside}"
 
 
 def missing_arrays(o: Observation) -> list[str]:

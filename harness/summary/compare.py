@@ -162,7 +162,7 @@ def _mark(base: CellView | None, head: CellView | None) -> ChangeMark:
             else ("*" if before is None else "x")
         )
     if before is None:
-        return "*"
+        return "!" if after else "*"
     if before != after:
         return "!" if after > before else "*"
     return "~" if after == 0 or base.stage == head.stage else "*"

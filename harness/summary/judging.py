@@ -50,15 +50,13 @@ def _judge_shared(number: int) -> "dict[str, Judgement]":
 
 def judge_block(run: Run, block: dict[str, Any]) -> "dict[str, Judgement]":
     """Judge one scenario's cells: `block` is {scenario, cells: [{id, variant}]} of the plan."""
-    from harness.parity import Judgement, Verdict, judge  # the oracle takes a moment to import
+    from harness.parity import UNREADABLE, judge, unreadable  # the oracle takes a moment to import
 
     observations = observations_of(run, block)
     try:
         return judge(observations)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # a run folder may come from anywhere: what cannot be judged is said so, and is never a pass
-        why = f"not compared: what was recorded cannot be judged ({type(error).__name__}: {error})"
-        return {observation.cell: Judgement(Verdict.NOT_COMPARED, why) for observation in observations}
+    except UNREADABLE as error:
+        return {observation.cell: unreadable(error) for observation in observations}
 
 
 def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":

@@ -91,12 +91,21 @@ def relative_speeds(
     if changed := machine_differences(dict(base_environment), dict(head_environment)):
         return {}, f"the runs were made on different machines ({changed[0]})"
     before = {(c.scenario, c.variant): c.timing for c in base if c.timing and c.speed != "struck"}
+    settings = {(c.scenario, c.variant): c.settings for c in base}
     found = {}
     for cell in head:
         then, now = before.get((cell.scenario, cell.variant)), cell.timing
-        if then and now and then.ratio and now.ratio and then.reference == now.reference and cell.speed != "struck":
+        if not (then and now and then.ratio and now.ratio) or cell.speed == "struck":
+            continue
+        same = _what_ran(settings[cell.scenario, cell.variant]) == _what_ran(cell.settings)
+        if same and then.reference == now.reference:
             found[cell.scenario, cell.variant] = quotient(now.ratio, then.ratio)
-    return found, "no cell was timed against the same reference in both runs"
+    return found, "no cell was timed against the same reference, with the same settings, in both runs"
+
+
+def _what_ran(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A scenario without its name and what is expected of it."""
+    return {key: value for key, value in settings.items() if key not in ("name", "expect")}
 
 
 def ratio_phrase(ratio: Interval) -> str:

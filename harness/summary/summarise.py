@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("loss", "x", "y", "predictions", "batch_index")
 """The arrays of a trace that are shown as they are; all others speak through the judgement."""
+NOT_COMPARED = "NOT-COMPARED"
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
 
@@ -51,6 +52,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
+    surprises = sum(cell.mark == "uncompared" and cell.expected != NOT_COMPARED for cell in cells)
     unmet, short = gate.unmet(run), gate.shortfall(cells)
     slow, untimed = gate.slowdown(cells, run.record["environment"])
     record = run.record
@@ -62,7 +64,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         command=words.command(record.get("command")),
         agreement=words.agreement(counts),
         rest=words.rest(counts),
-        exit_code=exit_code(counts, bool(unmet or slow), bool(short or untimed)),
+        exit_code=exit_code(counts, surprises, bool(unmet or slow), bool(short or untimed)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -96,16 +98,17 @@ def view_of(
     return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation)
 
 
-def exit_code(counts: Mapping[Mark, int], unmet: bool = False, short: bool = False) -> int:
+def exit_code(counts: Mapping[Mark, int], surprises: int, unmet: bool = False, short: bool = False) -> int:
     """0 all as expected, 1 some verdict disagrees, 3 something did not finish or was not compared.
 
+    `surprises` are cells that were not compared though they were expected to be.
     An expectation that does not hold and a slowdown (`unmet`) count as a disagreement, a floor of coverage that is not
     reached (`short`) does not. A disagreement outranks a failure. Unsupported cells are no fault, but a run in which
     nothing at all was compared has shown nothing, so it is never 0.
     """
     if counts["fail"] or unmet:
         return 1
-    if counts["error"] or counts["uncompared"] or short or not counts["pass"] + counts["expected"]:
+    if counts["error"] or surprises or short or not counts["pass"] + counts["expected"]:
         return 3
     return 0
 
@@ -181,9 +184,11 @@ def _mark(status: str, verdict: str | None, expected: str) -> Mark:
         return "unsupported"
     if status != "ok":
         return "error"
+    if verdict in (None, NOT_COMPARED):
+        return "uncompared"
     if verdict == expected:
         return "pass" if verdict == "ROUNDING" else "expected"
-    return "uncompared" if verdict in (None, "NOT-COMPARED") else "fail"
+    return "fail"
 
 
 def _groups(cells: list[CellView]) -> tuple[Group, ...]:

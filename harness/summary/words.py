@@ -46,7 +46,7 @@ def cell_line(mark: Mark, **cell: Any) -> str:
         return f"{cell['status']}: {reason}"
     if cell["objection"]:
         return f"{reason} ({cell['objection']})"
-    if mark == "expected":
+    if mark == "expected" or (mark == "uncompared" and cell["expected"] == "NOT-COMPARED"):
         return f"{reason} (as expected)"
     return reason if cell["expected"] == "ROUNDING" else f"{reason} (expected {cell['expected']})"
 

@@ -64,7 +64,9 @@ def read_block(document: Mapping[str, Any], reference: str | None = None, noise:
     if not timed:
         return BlockTiming(None, {}, left_out)
     base = reference if reference is not None and reference in timed else timed[0]
-    lanes = {name: _lane(document, rounds, name, base, dropped, noise) for name in timed}
+    beside = [name for name in timed if any({name, base} <= each["samples"].keys() for each in rounds)]
+    left_out |= {name: f"never measured beside {base}" for name in timed if name not in beside}
+    lanes = {name: _lane(document, rounds, name, base, dropped, noise) for name in beside}
     return BlockTiming(base, lanes, left_out)
 
 

@@ -72,6 +72,11 @@ def record(
         },
         "devices": {"weights": [places[w.path] for w in weights], **taken.devices},
         "nonfinite": {key: count for key, a in arrays.items() if (count := int(a.size - np.isfinite(a).sum()))},
+        "beyond": {
+            "losses": len(model.losses),
+            "regularized": [k for k, w in enumerate(weights) if w.regularizer is not None],
+            "constrained": [k for k, w in enumerate(weights) if w.constraint is not None],
+        },
         "compiled": mode != "eager",
         "boundaries": boundaries.reason or "recorded",
     }

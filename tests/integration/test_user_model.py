@@ -53,6 +53,23 @@ training = { batch_size = 4, epochs = 2 }
 [matrix]
 dtype = ["float64", "float32"]
 """
+PENALIZED = """
+import keras
+import my_model
+
+def build(features, outputs, wires, dtype, device, diff_method, batch_size):
+    model = my_model.build(features, outputs, wires, dtype, device, diff_method, batch_size)
+    model.layers[0].kernel.regularizer = keras.regularizers.L2(0.125)
+    model.get_layer("quantum").weights[0].regularizer = keras.regularizers.L2(0.125)
+    model.layers[-1].kernel.constraint = keras.constraints.MaxNorm(0.5)
+    return model
+"""
+PENALIZED_CELL = """
+model = "my_penalties:build"
+wires = 2
+data = { name = "random", samples = 7, features = 3 }
+training = { batch_size = 4, epochs = 1 }
+"""
 CHOSEN = [variant for variant in ("tf", "torch", "jax-jit") if variant in variants()]
 DENSE, ANGLES, LAST = 0, 2, 3  # places of the first kernel, the angles and the last kernel among the weights
 
@@ -62,10 +79,12 @@ def run(tmp_path_factory, qparity):
     """One sweep of both, started elsewhere; the run folder and what `check --json` says of it."""
     theirs, elsewhere = tmp_path_factory.mktemp("theirs"), tmp_path_factory.mktemp("elsewhere")
     files = {"my_ansatz.py": ANSATZ, "mine.toml": TWO_LINES, "my_model.py": MODEL, "my_gates.py": GATES}
+    files |= {"my_penalties.py": PENALIZED, "penalized.toml": PENALIZED_CELL}
     for name, text in (files | {"hybrid.toml": HYBRID}).items():
         (theirs / name).write_text(text)
     only = [option for variant in CHOSEN for option in ("-v", variant)]
-    ran = qparity("run", theirs / "mine.toml", theirs / "hybrid.toml", "--no-timing", *only, cwd=elsewhere)
+    scenarios = [theirs / f"{name}.toml" for name in ("mine", "hybrid", "penalized")]
+    ran = qparity("run", *scenarios, "--no-timing", *only, cwd=elsewhere)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     checked = json.loads(qparity("check", "--json", cwd=elsewhere).stdout)
     return Run.load(resolve(elsewhere / "results", "latest")), checked
@@ -117,3 +136,12 @@ def test_recording_leaves_the_training_alone(run):
     """`fit`, which nobody observes, ends bit for bit where the audit does."""
     for _, outcome, _ in cells(run, "hybrid"):
         assert outcome["fit"]["equals_audit"], outcome["fit"]
+
+
+def test_what_keras_adds_to_a_model_accuses_no_backend(run):
+    """Regularizers and constraints are none of the oracle's business, and it says so."""
+    for cell, outcome, _ in cells(run, "penalized"):
+        assert outcome["audit"]["beyond"] == {"losses": 2, "regularized": [DENSE, ANGLES], "constrained": [LAST]}
+        leaks = cell["variant"] == "torch" and len(CHOSEN) > 2
+        assert cell["verdict"] == ("PRECISION-LEAK" if leaks else "ROUNDING"), cell["reason"]
+        assert any("the model adds 2 terms" in note for note in cell["annotations"])

@@ -3,12 +3,14 @@
 import datetime
 import json
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.parity import Judgement, Stage, Verdict
 from harness.parity.expectation import load_expectations
+from harness.parity.types import StageSeries
 from harness.scenario.errors import ScenarioError
 from harness.store import Run
 from harness.summary import annotations, junit, summarise
@@ -74,6 +76,15 @@ def test_objections(tmp_path):
     assert e.objection(leak(stage=Stage.LOSS)) == "expected at stage forward"
     for r in (1.1e8, float("inf"), float("nan"), None):
         assert e.objection(leak(r=r)) == "expected r of at most 1e+08"
+
+
+def test_the_largest_r_is_that_of_all_steps(tmp_path):
+    """A leak that gets worse later has exceeded what was allowed, though its first step has not."""
+    (e,) = load(tmp_path, GOOD)
+    ones = np.ones(3)
+    worse = StageSeries(ones, ones, np.array([2.0, 1.1e8, np.nan]), ones, 1)
+    assert e.objection(leak(stages={Stage.GRADIENT: worse})) is None
+    assert e.objection(leak(stages={Stage.FORWARD: worse})) == "expected r of at most 1e+08"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def hybrid(spoil: str = "") -> Observation:
         if spoil == "outputs" and t == 2:
             outputs = outputs + 1e-3
         everything = [x[index].T @ back, *gradients]
+        if spoil == "dense gradient":
+            everything[0] = -everything[0]
         state, new = optimizer.step(state or optimizer.start(weights), weights, everything)
         if spoil == "dense update":
             new[0] = new[0] * (1 + 1e-6)
@@ -65,6 +67,34 @@ def test_clean_hybrid_is_rounding_and_says_what_was_compared():
     judged = judge([hybrid()])["m"]
     assert judged.verdict == Verdict.ROUNDING, judged.reason
     assert any("boundaries" in note for note in judged.annotations)
+    assert judged.reason.endswith("gradients of classical layers compared with nothing")
+
+
+def another(whole: Observation, variant: str, **arrays: np.ndarray) -> Observation:
+    outcome = dict(whole.outcome) | {"id": variant, "variant": variant}
+    return replace(whole, outcome=outcome, trace=dict(whole.trace) | arrays)
+
+
+def test_classical_gradients_are_compared_between_variants():
+    whole, wrong = hybrid(), another(hybrid("dense gradient"), "torch")
+    two = judge([whole, wrong])
+    assert {j.verdict for j in two.values()} == {Verdict.NOT_COMPARED}
+    three = judge([whole, wrong, another(whole, "tf")])
+    assert (three["torch"].verdict, three["torch"].tensor) == (Verdict.LOCAL_FAULT, "gradients/0")
+    assert three["m"].verdict == Verdict.ROUNDING
+    assert three["m"].reason.endswith("compared at step 0 with torch, tf")
+
+
+def test_what_keras_adds_to_loss_gradient_and_update_is_left_alone():
+    """A correct model with a regularizer and a constraint must not be accused."""
+    whole = hybrid()
+    changed = {"loss": whole.trace["loss"] + 1e-3, "gradients/1": whole.trace["gradients/1"] + 1e-3}
+    o = another(whole, "jax", **changed)
+    beyond = {"losses": 1, "regularized": [1], "constrained": [1]}
+    assert judge([o])["jax"].verdict == Verdict.LOCAL_FAULT
+    judged = judge([replace(o, outcome=dict(o.outcome) | {"audit": {"beyond": beyond}})])["jax"]
+    assert judged.verdict == Verdict.ROUNDING, judged.reason
+    assert "loss not compared, nor gradients/1: the model adds 1 terms" in " ".join(judged.annotations)
 
 
 @pytest.mark.parametrize(

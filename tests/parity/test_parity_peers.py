@@ -108,6 +108,30 @@ def test_a_variant_that_loses_predictions_is_blamed_and_the_others_are_still_com
     assert [judged[name].verdict for name in NAMES] == [Verdict.ROUNDING] * 3
 
 
+@pytest.mark.parametrize("loss", ["mse", "energy"])
+def test_lost_predictions_void_no_sibling(loss):
+    block = variants(Setting(loss=loss), *NAMES)
+    block[2] = replace(block[2], trace=dict(block[2].trace) | {"predictions": block[2].trace["predictions"][::2]})
+    judged = judge(block)
+    assert (judged["jax"].verdict, judged["jax"].stage) == (Verdict.LOCAL_FAULT, Stage.FORWARD)
+    assert {judged[name].verdict for name in ("tf", "torch")} == {Verdict.ROUNDING}
+
+
+def test_a_trace_that_cannot_be_read_voids_no_sibling():
+    block = variants(Setting(), *NAMES)
+    block[1] = replace(block[1], trace=dict(block[1].trace) | {"offsets": np.array(["a", "b"])})
+    judged = judge(block)
+    assert judged["torch"].verdict == Verdict.NOT_COMPARED
+    assert {judged[name].verdict for name in ("tf", "jax")} == {Verdict.ROUNDING}
+
+
+def test_a_weight_that_one_variant_does_not_train_is_missed():
+    block = uncovered(variants(Setting(), *NAMES))
+    fewer = {name: array for name, array in block[2].trace.items() if not name.endswith("/1")}
+    block[2] = replace(block[2], trace=fewer)
+    assert {j.verdict for j in judge(block).values()} <= {Verdict.NOT_COMPARED, Verdict.SETUP_FAULT}
+
+
 def test_a_leak_elsewhere_does_not_stand_for_what_was_not_compared():
     judged = judge(uncovered([observe(Setting(fault="float32 loss", at=0))]))["torch"]
     assert judged.verdict == Verdict.NOT_COMPARED

@@ -32,6 +32,8 @@ def views(folder, base=None, head=None, names=(NAMES, NAMES)):
         ("leak", None, "*", 0),
         ("fault", "leak", "*", 0),
         ("failed", None, "*", 0),
+        ("failed", "fault", "!", 1),
+        ("uncompared", "leak", "!", 1),
         (None, "failed", "x", 1),
         (None, "unsupported", "x", 1),
         (None, "uncompared", "x", 1),

@@ -80,6 +80,14 @@ def test_runs_are_compared_by_ratios_of_ratios(tmp_path):
     assert f"relative to the reference in {base.id}" in view.problems[0]
 
 
+def test_a_scenario_that_has_become_another_is_not_compared(tmp_path):
+    base = summarise(*timed(tmp_path, torch=1.0, tf=1.4))
+    deeper = [replace(cell, settings=dict(cell.settings) | {"layers": 4}) for cell in base.cells]
+    found = compare(base, replace(base, cells=tuple(deeper)))
+    assert not any(change.speed for change in found.changes)
+    assert "with the same settings" in found.no_speed
+
+
 def test_speeds_of_two_machines_are_never_compared(tmp_path):
     run, judgements = timed(tmp_path, torch=1.0, tf=1.4)
     base = summarise(run, judgements)

@@ -71,13 +71,24 @@ def test_a_run_that_compared_nothing_is_never_good(tmp_path, fault):
     assert view.sentence.startswith("Nothing was compared.")
 
 
+def test_not_compared_may_be_expected_but_is_never_a_pass(tmp_path):
+    view = build_view(tmp_path, faults={(1, v): "uncompared" for v in VARIANTS}, expect={"fourier-l2": "NOT-COMPARED"})
+    assert view.exit_code == 0
+    assert view.counts["uncompared"] == len(VARIANTS)
+    assert view.cell("fourier-l2", "torch").line.endswith("(as expected)")
+    alone = build_view(
+        tmp_path, scenarios=("s",), faults={(0, v): "uncompared" for v in VARIANTS}, expect={"s": "NOT-COMPARED"}
+    )
+    assert (alone.exit_code, alone.sentence.partition(".")[0]) == (3, "Nothing was compared")
+
+
 def test_an_empty_plan_is_not_good(tmp_path):
     assert build_view(tmp_path, scenarios=()).exit_code == 3
 
 
 def test_disagreement_outranks_failure():
     marks = Counter({"fail": 1, "error": 5, "pass": 1})
-    assert exit_code(marks) == 1
+    assert exit_code(marks, 0) == 1
 
 
 def test_an_expected_leak_is_good_but_an_expected_leak_that_is_gone_is_not(tmp_path):

@@ -44,6 +44,17 @@ def test_the_reference_can_be_chosen():
     assert read_block(document(torch=1.0, tf=1.3), "absent").reference == "torch"
 
 
+def test_a_lane_that_never_ran_beside_the_reference_is_left_out_alone():
+    """Lanes are split by memory; only the first is in every party."""
+    found = document(torch=1.0, tf=1.3, jit=0.1)
+    for k, each in enumerate(found["rounds"]):
+        del each["samples"]["tf" if k % 2 else "jit"]
+    assert read_block(found).lanes.keys() == {"torch", "tf", "jit"}
+    block = read_block(found, "jit")
+    assert block.lanes.keys() == {"torch", "jit"}
+    assert block.left_out["tf"] == "never measured beside jit"
+
+
 def test_break_even_counts_build_and_compile_but_not_the_steps_in_it():
     jit = read_block(document(torch=1.0, jit=0.1)).lanes["jit"]
     assert jit.start_s == pytest.approx(2.3 - jit.step_s)
