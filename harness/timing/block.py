@@ -104,6 +104,8 @@ def _lane(
         reference_step = float(np.median(theirs))
         pays = break_even(starts, _starts(document, base, reference_step), reference_step, ratio)
     strays = int(outliers(times).sum())
+    wall = sum(float(each["samples"][name]["wall_s"]) for each in mine)
+    taken = sum(_delayed_s(each["samples"][name]) for each in mine) / wall
     inference = [t for child in document["lanes"][name]["children"] if (t := child.get("inference_s"))]
     return LaneTiming(
         reference=base,
@@ -112,7 +114,11 @@ def _lane(
         rounds=len(mine),
         dropped=dropped,
         unstable=bool(notes),
-        notes=(*notes, *([f"outliers: {strays} of {len(times)} rounds"] if strays else [])),
+        notes=(
+            *notes,
+            *([f"others had its core for {taken:.0%} of the time, which is not counted"] if taken > STOLEN else []),
+            *([f"outliers: {strays} of {len(times)} rounds"] if strays else []),
+        ),
         ratio=ratio,
         speed=speed,
         break_even=pays,
@@ -130,6 +136,15 @@ def _starts(document: Mapping[str, Any], name: str, step_s: float) -> list[float
     ]
 
 
+def _share(sample: Mapping[str, float]) -> float:
+    """CPU time over the time for which no other process had the core."""
+    return float(sample["cpu_s"]) / max(float(sample["wall_s"]) - _delayed_s(sample), 1e-9)
+
+
+def _delayed_s(sample: Mapping[str, float]) -> float:
+    return float(sample.get("delayed_s") or 0.0)
+
+
 def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]) -> list[str]:
     """Why the numbers of a lane should not be relied on."""
     notes = []
@@ -138,9 +153,9 @@ def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]
         notes.append("the timed training left the finite numbers")
     if len({child["weights_sha256"] for child in children}) > 1:
         notes.append("repetitions of the timed training ended at different weights")
-    share = float(np.median([each["samples"][name]["cpu_s"] / each["samples"][name]["wall_s"] for each in mine]))
+    share = float(np.median([_share(each["samples"][name]) for each in mine]))
     if share < CPU_SHARE:
-        notes.append(f"had only {share:.0%} of its core")
+        notes.append(f"used only {share:.0%} of its core")
     if throttled := sum(bool(each.get("throttled")) for each in mine):
         notes.append(f"the processor throttled in {throttled} of {len(mine)} rounds")
     walls = [sum(sample["wall_s"] for sample in each["samples"].values()) for each in mine]

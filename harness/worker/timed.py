@@ -8,11 +8,12 @@ logs of every step on the main thread, which a plain `fit` does not.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -49,7 +50,7 @@ class Pilot(keras.callbacks.Callback):
 
 
 class Stretch(keras.callbacks.Callback):
-    """Wall and CPU clock at the beginning of batch 0 and of batch `steps`, of an epoch or of a `predict`."""
+    """The clocks at the beginning of batch 0 and of batch `steps`, of an epoch or of a `predict`."""
 
     def __init__(self, backend: Backend, steps: int) -> None:
         super().__init__()
@@ -59,17 +60,19 @@ class Stretch(keras.callbacks.Callback):
         """Start and stop the clocks."""
         if batch == 0:
             self.backend.sync()
-            self.begin = time.perf_counter(), time.process_time()
+            delayed = delayed_s()
+            self.begin = time.perf_counter(), time.process_time(), delayed
         elif batch == self.steps:
             self.backend.sync()
-            self.end = time.perf_counter(), time.process_time()
+            self.end = time.perf_counter(), time.process_time(), delayed_s()
 
     on_predict_batch_begin = on_train_batch_begin
 
     def sample(self) -> dict[str, float]:
-        """The stretch just measured."""
-        wall, cpu = (end - begin for begin, end in zip(self.begin, self.end, strict=True))
-        return {"step_s": wall / self.steps, "wall_s": wall, "cpu_s": cpu}
+        """The stretch just measured; a step's time is without the delays, but never less than its CPU time."""
+        wall, cpu, delayed = (end - begin for begin, end in zip(self.begin, self.end, strict=True))
+        free = min(wall, max(cpu, wall - max(delayed, 0.0)))
+        return {"step_s": free / self.steps, "wall_s": wall, "cpu_s": cpu, "delayed_s": wall - free}
 
 
 class Rounds(Stretch):
@@ -176,6 +179,18 @@ def inference_s(model: keras.Model, stretch: Stretch, x: np.ndarray, batch_size:
     return float(np.median(found[1:]))
 
 
+def delayed_s() -> float:
+    """Seconds for which this process's threads were ready to run while another had their core, so far.
+
+    Linux's run delay (second field of /proc/PID/task/TID/schedstat, sched-stats.rst); 0 where there is none.
+    """
+    total = 0
+    for task in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # a thread that has just ended
+            total += int(task.read_text().split()[1])
+    return total / 1e9
+
+
 def repeated_rows(order: np.ndarray, batch_size: int, count: int) -> np.ndarray:
     """Rows (count * batch_size,) of `count` full batches: those of the first epoch over and over."""
     full = max(1, len(order) // batch_size)
@@ -183,7 +198,7 @@ def repeated_rows(order: np.ndarray, batch_size: int, count: int) -> np.ndarray:
     return np.resize(rows, count * min(batch_size, len(order)))
 
 
-@contextmanager
+@contextlib.contextmanager
 def fresh_caches() -> Iterator[None]:
     """Compilers' caches on disk in a folder of this child's own: no earlier run may help it start."""
     names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")

@@ -78,9 +78,21 @@ def test_what_makes_a_number_unreliable_is_said():
         each["samples"]["torch"]["cpu_s"] /= 2
     lanes = read_block(found).lanes
     assert "repetitions of the timed training ended at different weights" in lanes["tf"].notes
-    assert "had only 50% of its core" in lanes["torch"].notes
+    assert "used only 50% of its core" in lanes["torch"].notes
     assert lanes["tf"].unstable
     assert lanes["torch"].unstable
+
+
+def test_a_core_that_was_shared_is_said_and_makes_nothing_unstable():
+    found = document(torch=1.0, tf=1.0)
+    for each in found["rounds"]:
+        each["samples"]["tf"] |= {
+            "wall_s": 2 * each["samples"]["tf"]["cpu_s"],
+            "delayed_s": each["samples"]["tf"]["cpu_s"],
+        }
+    lane = read_block(found).lanes["tf"]
+    assert lane.notes == ("others had its core for 50% of the time, which is not counted",)
+    assert not lane.unstable
 
 
 def test_few_rounds_resolve_nothing():

@@ -1,0 +1,42 @@
+"""The clocks of a timed stretch."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.worker.timed import Stretch, delayed_s
+
+RIVAL = "import os; os.sched_setaffinity(0, {core})\nwhile True: pass"
+
+
+@pytest.fixture
+def rival():
+    """Another process that wants the only core this one may use."""
+    cores = os.sched_getaffinity(0)
+    (core,) = [max(cores)]
+    os.sched_setaffinity(0, {core})
+    process = subprocess.Popen([sys.executable, "-c", RIVAL.replace("{core}", f"{{{core}}}")])
+    yield
+    process.kill()
+    process.wait()
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel does not tell")
+def test_time_for_which_another_process_had_the_core_is_not_counted(rival, backend):
+    stretch = Stretch(backend, 2)
+    until = delayed_s() + 0.05
+    while delayed_s() < until:  # the rival has come
+        pass
+    stretch.on_train_batch_begin(0)
+    start = time.process_time()
+    while time.process_time() < start + 0.2:
+        pass
+    stretch.on_train_batch_begin(2)
+    sample = stretch.sample()
+    assert sample["delayed_s"] > 0.02
+    assert 2 * sample["step_s"] == pytest.approx(sample["wall_s"] - sample["delayed_s"])
+    assert sample["cpu_s"] <= 2 * sample["step_s"] < sample["wall_s"]
