@@ -65,7 +65,9 @@ def swept(request: pytest.FixtureRequest) -> tuple[Run, RunView]:
         run, blocks = begin(loaded, results, resumed, None, sys.argv, False)
     except StoreError as error:
         pytest.exit(f"qparity: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
-    sweep(run, [left for block in blocks if (left := _only(block, wanted)).cells], Options(), timing=TimingOptions())
+    chosen = [left for block in blocks if (left := _only(block, wanted)).cells]
+    if not sweep(run, chosen, Options(), timing=TimingOptions()):
+        raise KeyboardInterrupt
     return run, summarise(run)
 
 

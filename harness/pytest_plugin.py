@@ -18,5 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the cells: beside the tests that are named on the command line, else alone."""
     if config.getoption("--qparity"):
+        if getattr(config.option, "numprocesses", None):
+            raise pytest.UsageError("--qparity: its cells are one sweep, measured against each other: leave out -n")
         named = config.args if config.args_source is config.ArgsSource.ARGS else []
         config.args[:] = [*named, str(Path(__file__).with_name("pytest_cells.py"))]

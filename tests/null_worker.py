@@ -72,7 +72,9 @@ def serve_cell(channel: Any) -> None:
         if request.kind == "prepare":
             scenario = Scenario.model_validate(request.body["scenario"])
             setting = fake.Setting(wires=1, layers=1, batch=scenario.training.batch_size)
-            channel.send("done", prepared(fake.program(setting)), {f"initial/{k}": np.ones(1) for k in range(2)})
+            odd = {"output_shape": [None, 2]} if scenario.circuit_options.get("how") == "odd-answer" else {}
+            initial = {f"initial/{k}": np.ones(1) for k in range(2)}
+            channel.send("done", prepared(fake.program(setting)) | odd, initial)
         elif request.kind == "audit":
             print(f"begin {psutil.Process(os.getppid()).ppid()} {time.time()}")
             for step in suffered(scenario.circuit_options):

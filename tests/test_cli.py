@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
+from harness.cli.values import without_option
 from tests.conftest import ROOT
 from tests.report.run_builder import build_run
 
@@ -85,3 +87,24 @@ def test_the_pages_are_written_where_asked(qparity, tmp_path):
     done = qparity("report", "--index", "--results", "none", cwd=tmp_path)
     assert done.stdout.splitlines() == ["reports/index.html"], done.stderr
     assert (tmp_path / "reports" / "index.html").is_file()
+
+
+def test_a_command_line_is_said_again_without_its_resume():
+    words = ["qparity", "run", "a.toml", "--resume", "x", "-v", "torch", "--resume=y", "--no-timing"]
+    assert without_option(words, "--resume") == ["qparity", "run", "a.toml", "-v", "torch", "--no-timing"]
+
+
+def test_the_doctor_survives_an_interpreter_that_does_not(qparity):
+    done = qparity("doctor", "--python", "torch=/bin/false", "--python", "jax=/bin/false", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["backend"]: row for row in json.loads(done.stdout)["cells"]}
+    assert (rows["torch"]["status"], rows["jax"]["status"]) == ("crashed", "crashed")
+    assert "ended while it imported" in rows["torch"]["reason"]
+
+
+def test_cells_as_tests_are_not_shared_out():
+    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "harness.pytest_plugin")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, "--qparity", SMOKE, "-n", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "leave out -n" in done.stderr

@@ -172,14 +172,19 @@ def smallest(bound: BoundCircuit) -> BoundCircuit:
     Raises:
         CircuitError: it runs with none up to `MAX_FEATURES`.
     """
+    said = ""
     for features in range(1, MAX_FEATURES + 1):
         candidate = dataclasses.replace(bound, features=features)
         try:
             candidate.tape()
-        except IndexError:
+        except IndexError as error:
+            said = str(error)
             continue
         return candidate
-    raise CircuitError(f"the circuit takes more than {MAX_FEATURES} features: say how many (features=...)")
+    raise CircuitError(
+        f"the circuit runs with no number of features up to {MAX_FEATURES} ({said}): "
+        "say how many (features=...), or mend weight_shapes"
+    )
 
 
 def output_size(bound: BoundCircuit, shots: int | None = None) -> int:

@@ -113,9 +113,10 @@ class QKerasLayer(keras.layers.Layer):
         self._check_input(input_shape)
         if self._any_features and input_shape[-1] is not None:
             self.function = dataclasses.replace(self.function, features=input_shape[-1])
+            self.outputs = definition.output_size(self.function, self.shots)
             self._executor = None
-        for name, shape in self.function.weight_shapes.items():
-            self.add_weight(
+        self._angles = {
+            name: self.add_weight(
                 name=name,
                 shape=shape,
                 initializer=self._spec("initializer", name) or self._default_initializer(name),
@@ -123,6 +124,8 @@ class QKerasLayer(keras.layers.Layer):
                 constraint=self._spec("constraint", name),
                 trainable=True,
             )
+            for name, shape in self.function.weight_shapes.items()
+        }
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -130,10 +133,7 @@ class QKerasLayer(keras.layers.Layer):
         shape = ops.shape(inputs)
         self._check_input(tuple(inputs.shape))
         flat = inputs if len(shape) == 2 else ops.reshape(inputs, (-1, shape[-1]))
-        weights = {
-            name: ops.cast(weight.value, self.compute_dtype)
-            for name, weight in zip(self._weight_names, self.weights, strict=True)
-        }
+        weights = {name: ops.cast(weight.value, self.compute_dtype) for name, weight in self._angles.items()}
         outputs = ops.cast(self.executor(weights, flat), self.compute_dtype)
         return outputs if len(shape) == 2 else ops.reshape(outputs, (*shape[:-1], self.outputs))
 
@@ -172,15 +172,26 @@ class QKerasLayer(keras.layers.Layer):
         """The arguments of the old `qml.qnn.KerasLayer`: the QNode's function, device and diff method are taken over.
 
         `output_dim` is checked against what the QNode measures. The QNode's features argument must be named `inputs`.
+        As there, the shape 1 is a number and the shape (1,) a vector. Of the device, name and number of wires are kept.
+
+        Raises:
+            CircuitError: the QNode has transforms, which would be lost, or its device does not say its wires.
         """
-        shapes = {k: (v,) if isinstance(v, int) else tuple(v) for k, v in weight_shapes.items()}
-        shapes = {k: () if s == (1,) else s for k, s in shapes.items()}
+        shapes = {k: () if v == 1 else (v,) if isinstance(v, int) else tuple(v) for k, v in weight_shapes.items()}
+        renamed = hasattr(qnode, "compile_pipeline")  # PennyLane 0.45
+        if transforms := qnode.compile_pipeline if renamed else qnode.transform_program:
+            raise CircuitError(f"the QNode's transforms would be lost ({transforms}): apply them inside its function")
+        device = qnode.device
+        if not device.wires:
+            raise CircuitError(
+                f"the QNode's device does not say its wires: expected qml.device('{device.name}', wires=n)"
+            )
         shots = qnode.shots.total_shots if qnode.shots else None
         layer = cls(
             qnode.func,
-            wires=len(qnode.device.wires),
+            wires=len(device.wires),
             weight_shapes=shapes,
-            device=qnode.device.name,
+            device=device.name,
             diff_method=str(qnode.diff_method),
             diff_options=dict(qnode.gradient_kwargs),
             shots=shots,
@@ -194,7 +205,7 @@ class QKerasLayer(keras.layers.Layer):
         """The circuit for one sample: a string (`style="text"`) or matplotlib's `(figure, axes)` (`style="mpl"`)."""
         weights = {k: np.zeros(s) for k, s in self.function.weight_shapes.items()}
         if self.built:
-            weights = {k: keras.ops.convert_to_numpy(w) for k, w in zip(self._weight_names, self.weights, strict=True)}
+            weights = {name: keras.ops.convert_to_numpy(weight) for name, weight in self._angles.items()}
         inputs = np.zeros(self.function.features or 1)
         qnode = qml.QNode(self.function.function, qml.device("default.qubit", wires=self.wires), interface=None)
         if style == "mpl":

@@ -24,7 +24,15 @@ from harness.cli.runs import (
     write_index,
     write_report,
 )
-from harness.cli.values import cluster_engine, gate, interpreters, memory_bytes, need_dask, with_slowdown
+from harness.cli.values import (
+    cluster_engine,
+    gate,
+    interpreters,
+    memory_bytes,
+    need_dask,
+    with_slowdown,
+    without_option,
+)
 
 app = typer.Typer(
     name="qparity",
@@ -70,7 +78,7 @@ def run(
     force: Annotated[bool, typer.Option(help="Resume although the environment has changed.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Resume failed cells, too, not only missing ones.")] = False,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Cells side by side. Default: the cores.")
+        int | None, typer.Option("--jobs", "-j", min=1, help="Cells side by side. Default: as many as have cores.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, and cores, of each cell.")] = 1,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take; stuck ones end sooner.")] = 900.0,
@@ -105,6 +113,7 @@ def run(
     from harness.runner.timing import TimingOptions
     from harness.scenario.load import load_files
     from harness.summary import summarise
+    from harness.summary.words import command
 
     if isolation not in (None, "fork", "spawn"):
         raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
@@ -129,12 +138,13 @@ def run(
     view = summarise(started)
     show_end(view)
     if not complete:
-        again = f"qparity run {' '.join(map(str, scenarios))} --resume {started.id}"
+        again = command([*without_option(sys.argv, "--resume"), "--resume", started.id])
         typer.echo(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
     if report:
         typer.echo(f"report: {write_report(view)}")
     else:
-        typer.echo(f"the HTML report: qparity report {started.id}")
+        elsewhere = [] if results == RESULTS else ["--results", str(results)]
+        typer.echo(f"the HTML report: {command(['qparity', 'report', started.id, *elsewhere])}")
     typer.echo(started.id)
     if halted:
         raise typer.Exit(3)

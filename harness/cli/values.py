@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from harness.summary.gate import Gate
 
 
+def without_option(words: list[str], option: str) -> list[str]:
+    """A command line without an option that takes a value."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == option:
+            kept.pop()
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
+
+
 def interpreters(pairs: list[str] | None) -> dict[str, str]:
     """`backend=path` and `backend@accelerator=path` as a dict."""
     found = {}

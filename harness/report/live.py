@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -38,14 +39,36 @@ MOST_ROWS = 24
 
 @contextmanager
 def live(run: Run, console: Console | None = None) -> Iterator[Listener]:
-    """A listener that shows the sweep as it goes."""
+    """A listener that shows the sweep as it goes.
+
+    Whole blocks are judged in a thread: meanwhile the sweep must hear its cells, or it would take them for stuck. While
+    anything is timed, nothing is judged.
+    """
     console = console or Console()
     board = Board(run, console)
-    if not console.is_terminal:
-        yield board.hear_plainly
-        return
-    with Live(board, console=console, refresh_per_second=8, transient=True):
-        yield board.hear
+    hear = board.hear if console.is_terminal else board.hear_plainly
+    judged: list[Future[None]] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, BlockFinished):
+            judged.append(thread.submit(hear, event))
+            return
+        if isinstance(event, CellProgress) and event.phase == "timing":
+            wait()
+        hear(event)
+
+    def wait() -> None:
+        while judged:
+            judged.pop(0).result()
+
+    shown = Live(board, console=console, refresh_per_second=8, transient=True) if console.is_terminal else nullcontext()
+    with shown, ThreadPoolExecutor(1) as thread:
+        try:
+            yield listen
+        except BaseException:
+            thread.shutdown(cancel_futures=True)
+            raise
+        wait()
 
 
 class Board:

@@ -101,6 +101,8 @@ async def run_cell(
             end(draft, "crashed", f"the worker wrote garbage: {error}")
         except (CellEnded, Unavailable) as error:
             end(draft, error.status, str(error))
+        except Exception as error:  # an answer that nobody expected: one cell's failure, not the sweep's
+            end(draft, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
         break
     draft.outcome["phases"] = draft.phases
     return CellResult(draft.outcome, draft.trace, draft.program)

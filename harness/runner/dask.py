@@ -19,6 +19,7 @@ import dask
 from dask.utils import parse_timedelta
 from distributed import Client, Future
 from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from harness.runner.cell import ATTEMPTS, CellResult, started
@@ -97,7 +98,8 @@ def refuse_unfit(scheduler: str) -> None:
 
 async def connected(scheduler: str) -> Client:
     """A client of the scheduler. Raises `ScenarioError` where it cannot be reached, or is not set up as it must be."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in one line of ours
+    for name in ("distributed", "distributed.client"):  # what matters is said in one line of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = await Client(scheduler, asynchronous=True, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError) as error:
@@ -137,6 +139,7 @@ async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None
 
     attempts: Counter[str] = Counter()
     busy: dict[str, tuple[Task, Future, asyncio.Task[Report]]] = {}
+    told = False
     try:
         while waiting or busy:
             nodes = await client.run_on_scheduler(resources_of_workers)
@@ -145,9 +148,16 @@ async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None
                     waiting.remove(task)
                     future = client.submit(run_task, task, pure=False, workers=[address], resources=task.needs)
                     busy[address] = task, future, asyncio.ensure_future(_result(future))
+                    busy[address][2].add_done_callback(_noted)
+            if not busy and nodes:
+                missing = " ".join(f"{name}={least:g}" for name, least in waiting[0].needs.items())
+                raise Halted(f"no node can run {waiting[0].block.scenario.name}: dask worker --resources '{missing}'")
             if busy:
                 await asyncio.wait([each for *_, each in busy.values()], timeout=LOOK_S, return_when="FIRST_COMPLETED")
             else:
+                if not told:
+                    ledger.listen(WorkerStarted("cluster", "empty", {"reason": "waiting for a node to join"}))
+                told = True
                 await asyncio.sleep(LOOK_S)
             for address, (task, future, running) in list(busy.items()):
                 if running.done() or address not in nodes:
@@ -163,10 +173,20 @@ async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None
                             give_up(task, ledger)
                     except NodeError as error:
                         raise Halted(str(error)) from None
+                    except (CommClosedError, FutureCancelledError, Halted):
+                        raise
+                    except Exception as error:  # what was raised there, not here
+                        raise Halted(f"node {address}: {type(error).__name__}: {error}") from None
     finally:
         for _, future, running in busy.values():
             running.cancel()
             future.release()
+
+
+def _noted(running: asyncio.Task[Report]) -> None:
+    """How a task ended that nobody asks any more, its node having died, is not to be complained of."""
+    if not running.cancelled():
+        running.exception()
 
 
 async def _result(future: Future) -> Report:

@@ -22,9 +22,9 @@ from harness.runner.pool import Pool
 class Options:
     """How to execute cells.
 
-    `jobs` cells at a time (None: one a core), `threads` a cell, `timeout` seconds for a whole cell, `interpreters` by
-    backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free when the sweep starts);
-    `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
+    `jobs` cells at a time (None: as many as have cores of their own), `threads` a cell, `timeout` seconds for a whole
+    cell, `interpreters` by backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free
+    when the sweep starts); `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
     """
 
     jobs: int | None = None
@@ -58,7 +58,7 @@ async def run_blocks(
     `afterwards` is given the pool and one group of cores when no cell runs any more: the time to measure. A `standing`
     pool is used and left running; else there is one for these blocks alone.
     """
-    jobs = options.jobs or len(available_cores())
+    jobs = options.jobs or max(1, len(available_cores()) // options.threads)
     cores = Cores(jobs, options.threads, options.memory_bytes or memory.free_bytes())
     told = options.threads, options.interpreters
     own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
@@ -142,6 +142,8 @@ class Cores:
 
     async def free(self) -> None:
         """Wait until nobody waits: the next block need not make its data before a core can take it."""
+        for _ in range(3):  # until the cells of the block before have come to wait
+            await asyncio.sleep(0)
         while self._waiting:
             await asyncio.sleep(0.02)
 

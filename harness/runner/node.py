@@ -57,7 +57,7 @@ def run_task(task: Task) -> Report:
                 return running.result(LOOK_EVERY_S)
             except TimeoutError:
                 if running.done():
-                    raise
+                    return running.result()
             state = worker.state.tasks.get(key)
             if state is None or state.state == "cancelled":
                 running.cancel()

@@ -17,6 +17,7 @@ from harness.runner.cell import CellResult
 from harness.runner.local import Options, available_cores, run_blocks
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool, Unavailable
+from harness.runner.process import ServerDied
 from harness.scenario.errors import ScenarioError
 from harness.scenario.validate import validate
 from harness.scenario.variant import MODES, Variant
@@ -44,6 +45,8 @@ def backends(interpreters: dict[str, str]) -> dict[str, Any]:
             server = await pool.server(variant, device)
         except Unavailable as error:
             return {**row, "status": error.status, "reason": str(error)}
+        except ServerDied:
+            return {**row, "status": "crashed", "reason": "its interpreter ended while it imported the framework"}
         return {**row, "status": "ok", "reason": None, **{k: v for k, v in server.about.items() if k != "kind"}}
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None

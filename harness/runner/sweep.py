@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -113,7 +114,7 @@ def sweep(
         retry: run the cells again, too, that have an outcome but did not train to an end.
 
     Returns:
-        True if everything was run, False after Ctrl-C: what was finished until then is stored.
+        True if everything was run, False after Ctrl-C or SIGTERM: what was finished until then is stored.
 
     Raises:
         Halted: something outside the cells fails for good.
@@ -123,8 +124,8 @@ def sweep(
         try:
             run.update(state="running")
             ledger = Ledger(run, blocks, listen, retry)
-            asyncio.run((engine or partial(on_this_machine, options=options, timing=timing))(ledger))
-        except KeyboardInterrupt:
+            asyncio.run(_terminable((engine or partial(on_this_machine, options=options, timing=timing))(ledger)))
+        except (KeyboardInterrupt, asyncio.CancelledError):
             run.finish("interrupted")
             return False
         except BaseException as error:
@@ -135,6 +136,23 @@ def sweep(
             raise
         run.finish("finished")
         return True
+
+
+async def _terminable(engine: Coroutine[Any, Any, None]) -> None:
+    """Run the engine; SIGTERM cancels it as Ctrl-C does, between two steps and not in the middle of one."""
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        loop.add_signal_handler(signal.SIGTERM, this.cancel)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        await engine
+        return
+    try:
+        await engine
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)
 
 
 async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOptions | None) -> None:

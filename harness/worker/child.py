@@ -89,9 +89,12 @@ class Cell:
             raise UnsupportedError(refused)
         resolved = self.resolved(model, layers)
         self.assert_as_requested(resolved)
+        shape = model.output_shape[1:] if isinstance(model.output_shape, tuple) else None
+        if (not shape and shape != ()) or not all(isinstance(size, int) for size in shape):
+            raise ValueError(f"the model returns {model.output_shape}: expected one output of known shape")
         return {
             "resolved": resolved,
-            "output_shape": list(model.output_shape[1:]),
+            "output_shape": list(shape),
             "build_s": time.perf_counter() - start,
         }, {f"initial/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
 

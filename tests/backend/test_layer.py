@@ -253,6 +253,55 @@ def test_from_qnode_takes_the_old_arguments(rng):
         QKerasLayer.from_qnode(qnode, {"weights_0": 3, "weight_1": 1}, output_dim=3)
 
 
+def test_from_qnode_refuses_what_it_would_lose():
+    def circuit(inputs, w):
+        qml.RX(inputs[..., 0], wires=0)
+        qml.RY(w[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    vector = qml.QNode(circuit, qml.device("default.qubit", wires=1))
+    layer = QKerasLayer.from_qnode(vector, {"w": (1,)})
+    layer.build((None, 1))
+    assert layer.weights[0].shape == (1,)
+    with pytest.raises(CircuitError, match="transforms would be lost"):
+        QKerasLayer.from_qnode(qml.transforms.cancel_inverses(vector), {"w": (1,)})
+    with pytest.raises(CircuitError, match="does not say its wires"):
+        QKerasLayer.from_qnode(qml.QNode(circuit, qml.device("default.qubit")), {"w": (1,)})
+
+
+def test_outputs_may_depend_on_the_features(rng):
+    def each(weights, inputs):
+        for k in range(inputs.shape[-1]):
+            qml.RX(inputs[..., k], wires=k)
+            qml.RY(weights[0], wires=k)
+        return [qml.expval(qml.Z(k)) for k in range(inputs.shape[-1])]
+
+    layer = QKerasLayer(each, wires=3, weight_shapes={"weights": (1,)})
+    x = rng.uniform(-1, 1, (4, 3))
+    assert layer(x).shape == layer.compute_output_shape((4, 3)) == (4, 3)
+    np.testing.assert_allclose(numpy(layer(x)), closed_form(numpy(layer.weights[0]), x), atol=1e-14)
+
+
+def test_a_weight_shape_that_is_too_small_is_said():
+    with pytest.raises(CircuitError, match="mend weight_shapes"):
+        QKerasLayer(lambda weights, inputs: qml.RY(weights[7], wires=0), weight_shapes={"weights": (1,)})
+
+
+def test_a_subclass_may_have_weights_of_its_own(rng):
+    class Scaled(QKerasLayer):
+        def build(self, input_shape):
+            self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+            super().build(input_shape)
+
+        def call(self, inputs):
+            return self.scale * super().call(inputs)
+
+    layer = Scaled(rotations, wires=1, weight_shapes={"weights": (1,)}, features=1)
+    x = rng.uniform(-1, 1, (4, 1))
+    np.testing.assert_allclose(numpy(layer(x)), closed_form(numpy(layer.weights[1]), x), atol=1e-14)
+    assert "RX" in layer.draw()
+
+
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
 def test_shots_with_a_seed_repeat(device, rng):
     def make():

@@ -58,7 +58,7 @@ def timed(tmp_path_factory, qparity):
     with pytest.MonkeyPatch.context() as user:
         for name, value in KEEP_COMPILED.items():
             user.setenv(name, value.format(folder))
-        done = qparity("run", "s.toml", "--rounds", 9, "--check", cwd=folder)
+        done = qparity("run", "s.toml", "--rounds", 30, "--check", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"timed s: torch the reference.*, jax-jit 0\.", done.stdout)
     run = Run.load(folder / "results" / done.stdout.splitlines()[-1])
@@ -162,7 +162,7 @@ def test_a_variant_against_itself_is_not_resolved_as_10_percent_different(tmp_pa
 
     async def measure():
         async with Pool(tmp_path, 1, {}) as pool:
-            return await time_block(pool, block, lanes, tmp_path, available_cores()[-1:], TimingOptions(rounds=9))
+            return await time_block(pool, block, lanes, tmp_path, available_cores()[-1:], TimingOptions(rounds=30))
 
     document = asyncio.run(measure())
     timing = read_block(document).lanes["b"]

@@ -62,12 +62,23 @@ class Sweeps:
         return Run.load(run.path)
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever a sweep of this folder has started and is still there."""
+        """Whatever a sweep of this folder has started and is still there; `info` holds what may be asked of each."""
         found = []
-        for process in psutil.process_iter(["environ"]):
+        for process in psutil.process_iter(["environ", "ppid", "cmdline"]):  # later it may be gone
             if (process.info["environ"] or {}).get("QPARITY_TEST_FOLDER") == str(self.folder):
                 found.append(process)
         return found
+
+    def children(self, process: subprocess.Popen[str]) -> list[psutil.Process]:
+        """The cells that run now in a sweep's process: what its worker servers have started."""
+        there = self.processes()
+        servers = {p.pid for p in self.servers(process)}
+        return [p for p in there if p.info["ppid"] in servers]
+
+    def servers(self, process: subprocess.Popen[str]) -> list[psutil.Process]:
+        """The worker servers of a sweep's process; it starts others (git), which do not live long."""
+        mine = [p for p in self.processes() if p.info["ppid"] == process.pid]
+        return [p for p in mine if any("null_worker" in word for word in p.info["cmdline"] or ())]
 
     def stored(self) -> list[Path]:
         """The outcomes on disk."""

@@ -4,6 +4,8 @@ The tests stand in the order of what they leave of the cluster: all of it, one n
 """
 
 import itertools
+import subprocess
+import sys
 from collections import defaultdict
 
 import psutil
@@ -13,13 +15,16 @@ from tests.reliability.sweeps import Sweeps, assert_same, wait_for
 
 pytest.importorskip("distributed")
 
+from distributed import Client
+
 from harness.runner.cluster import cluster
 
 
 @pytest.fixture(scope="module")
 def nodes():
     """(address, processes of the nodes)."""
-    with cluster(2) as running:
+    with cluster(2) as running, Client(running[0]) as client:
+        client.wait_for_workers(2)
         yield running
 
 
@@ -96,6 +101,18 @@ def test_a_dead_scheduler_ends_the_sweep_with_one_line_and_a_resume_completes(sw
     assert "--resume" in line
     assert sweeps.run.record["state"] == "interrupted"
     assert_same(sweeps.sweep("latest"), undisturbed)
+
+
+def test_a_node_without_the_resource_is_one_line(sweeps: Sweeps):
+    with cluster(0) as (address, _):
+        command = [sys.executable, "-m", "dask", "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        worker = subprocess.Popen([*command, "--local-directory", str(sweeps.folder)], stderr=subprocess.DEVNULL)
+        try:
+            process = sweeps.start("--engine", "dask", "--scheduler", address)
+            assert "no node can run null-seed0: dask worker --resources 'machine=1'" in finish(process, 3)
+        finally:
+            worker.kill()
+            worker.wait()
 
 
 def test_an_address_without_scheduler_is_one_line(sweeps: Sweeps, monkeypatch):

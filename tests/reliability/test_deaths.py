@@ -1,7 +1,10 @@
 """Parents, servers and children die at any moment: no process is left, nothing finished is lost, a resume completes."""
 
 import random
+import shlex
 import signal
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness.runner import cell
 from harness.summary import summarise
+from tests.conftest import ROOT
 from tests.reliability.sweeps import Sweeps, assert_same, wait_for
 
 MOMENTS = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=2)
@@ -65,15 +69,18 @@ def test_a_sweep_in_the_background_of_a_script_can_be_terminated(sweeps, undistu
     assert process.returncode == 130, out + err
     assert "Traceback" not in out + err
     wait_for(lambda: not sweeps.processes(), 5.0)
-    assert_same(sweeps.sweep("latest"), undisturbed)
+    printed = shlex.split(err.strip().splitlines()[-1].partition("go on with: qparity ")[2])
+    assert printed[-2:] == ["--resume", sweeps.run.id]
+    on = subprocess.run([sys.executable, "-m", "harness.cli", *printed], cwd=ROOT, capture_output=True, text=True)
+    assert on.returncode == 0, on.stderr
+    assert_same(sweeps.run, undisturbed)
 
 
 def test_a_killed_server_costs_nothing(sweeps, undisturbed):
     process = sweeps.start()
     wait_for(sweeps.stored)
     for _ in range(cell.ATTEMPTS - 1):  # were all of them to meet one cell, it would still have an attempt left
-        servers = [p for p in sweeps.processes() if p.pid != process.pid and p.ppid() == process.pid]
-        if servers:
+        if servers := sweeps.servers(process):
             random.choice(servers).kill()
         seen = len(sweeps.stored())
         wait_for(lambda seen=seen: len(sweeps.stored()) > seen or process.poll() is not None)
@@ -82,28 +89,32 @@ def test_a_killed_server_costs_nothing(sweeps, undisturbed):
     assert_same(sweeps.run, undisturbed)
 
 
-def test_a_killed_child_is_one_crashed_cell_and_a_retry_mends_it(sweeps, undisturbed):
-    process = sweeps.start("-j", 1)
-
-    def child():
-        servers = {p.pid for p in sweeps.processes() if p.ppid() == process.pid}
-        return next((p for p in sweeps.processes() if p.ppid() in servers), None)
-
-    wait_for(child).kill()
-    process.communicate(timeout=60)
-    assert process.returncode == 3
-    (crashed,) = [o for o in sweeps.run.outcomes().values() if o["status"] != "ok"]
-    assert (crashed["status"], crashed["reason"]) == ("crashed", "killed by SIGKILL")
-    assert sweeps.run.missing() == []
-    assert_same(sweeps.sweep("latest", retry=True), undisturbed)
-
-
 @pytest.fixture
 def misfortune(tmp_path, monkeypatch):
     """Null cells to which something happens: `misfortune("hang")`."""
     monkeypatch.setenv("QPARITY_TEST_FLAG", str(tmp_path))
     monkeypatch.setenv("QPARITY_TEST_FOLDER", str(tmp_path))
     return lambda how, cells=2: Sweeps(tmp_path, cells, how=how)
+
+
+def test_killed_children_are_crashed_cells_and_a_retry_mends_them(misfortune, monkeypatch, tmp_path_factory):
+    sweeps = misfortune("hang")
+    process = sweeps.start("-j", 1)
+    for done in (0, 1):
+        wait_for(lambda done=done: len(sweeps.stored()) == done and sweeps.children(process))[0].kill()
+    process.communicate(timeout=60)
+    assert process.returncode == 3
+    outcomes = sweeps.run.outcomes().values()
+    assert {(o["status"], o["reason"]) for o in outcomes} == {("crashed", "killed by SIGKILL")}
+    assert sweeps.run.missing() == []
+    monkeypatch.delenv("QPARITY_TEST_FLAG")
+    undisturbed = Sweeps(tmp_path_factory.mktemp("well"), 2, how="hang").sweep()
+    assert_same(sweeps.sweep("latest", retry=True), undisturbed)
+
+
+def test_an_answer_that_nobody_expected_fails_its_cell_alone(misfortune):
+    sweeps = misfortune("odd-answer")
+    assert {(o["status"], o["reason"][:9]) for o in sweeps.sweep().outcomes().values()} == {("failed", "TypeError")}
 
 
 def test_a_cell_that_kills_its_server_is_not_tried_for_ever(misfortune):
@@ -115,9 +126,9 @@ def test_a_cell_that_kills_its_server_is_not_tried_for_ever(misfortune):
 def test_what_a_cell_has_started_ends_with_it_though_it_ignores_signals(misfortune):
     sweeps = misfortune("orphan")
     assert {o["status"] for o in sweeps.sweep(timeout=1.0).outcomes().values()} == {"timeout"}
-    wait_for(lambda: len(sweeps.processes()) <= 1, 5.0)  # this one
+    wait_for(lambda: not sweeps.processes(), 5.0)
     process = sweeps.start("--resume", "latest", "--retry")
-    wait_for(lambda: any("time.sleep(99)" in " ".join(p.cmdline()) for p in sweeps.processes()))
+    wait_for(lambda: any("time.sleep(99)" in " ".join(p.info["cmdline"] or ()) for p in sweeps.processes()))
     process.kill()
     process.communicate()
-    wait_for(lambda: len(sweeps.processes()) <= 1, 5.0)
+    wait_for(lambda: not sweeps.processes(), 5.0)
