@@ -35,7 +35,7 @@ async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> 
     r, pooled_r = _forward(new), _forward(pooled(subject, new, shots))
     if r is None or pooled_r is None:
         return _answer(shots, None, None, "sampled again, but the oracle does not cover the circuit")
-    found = "the difference stands" if pooled_r > 1 else "no difference is found"
+    found = "the difference stands" if pooled_r > 1 else "no difference in predictions is found"
     reason = (
         f"with {TIMES * shots} fresh shots r = {r:.2g}, all {(TIMES + 1) * shots} together r = {pooled_r:.2g}: {found}"
     )
