@@ -1,11 +1,13 @@
 """The live table says what is happening, and never that a cell agrees before it was judged."""
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
 
-from harness.report.live import Board
+from harness.report import live as module
+from harness.report.live import Board, live
 from harness.runner.events import BlockFinished, BlockTimed, CellFinished, CellProgress, SweepStarted
 from harness.runner.plan import make_blocks, to_record
 from harness.scenario.load import load_files
@@ -62,3 +64,31 @@ def test_while_rounds_are_timed_the_scenarios_are_counted(board):
     board.hear(BlockTimed(board.blocks[0]))
     assert "1/2 timed" in shown(board)
     assert "left" not in shown(board).splitlines()[-1]
+
+
+def test_judging_holds_up_no_cell_but_what_is_timed(board, monkeypatch):
+    """A sweep that could not hear its cells while a large block is judged would take them for stuck."""
+    allowed, order = threading.Event(), []
+
+    def slow(run, block):
+        allowed.wait(60)
+        order.append("judged")
+        return {}
+
+    monkeypatch.setattr(module, "judge_block", slow)
+    block = board.blocks[0]
+    with live(board.run, Console(file=io.StringIO(), width=140)) as listen:
+        listen(SweepStarted(tuple(board.blocks), ()))
+        listen(BlockFinished(block))
+        listen(CellProgress(board.blocks[1].cells[0], "audit", 1, 30))
+        order.append("heard")
+        allowed.set()
+        listen(CellProgress(block.cells[0], "timing", 0, 40))
+        order.append("timed")
+    assert order == ["heard", "judged", "timed"]
+
+
+def test_what_goes_wrong_while_judging_is_not_lost(board, monkeypatch):
+    monkeypatch.setattr(module, "judge_block", lambda run, block: 1 / 0)
+    with pytest.raises(ZeroDivisionError), live(board.run, Console(file=io.StringIO())) as listen:
+        listen(BlockFinished(board.blocks[0]))
