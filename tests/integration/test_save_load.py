@@ -56,10 +56,10 @@ for name in MODELS:
 """
 
 
-def start(script, *arguments):
+def start(script, log, *arguments):
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, script, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log.open("w"))
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("models")
     script = where / "models.py"
     script.write_text(f"MODELS = {MODELS!r}\n{SCRIPT}")
-    running = [start(script, backend, where, *backends()) for backend in backends()]
+    logs = [where / f"{backend}.log" for backend in backends()]
+    running = [start(script, log, backend, where, *backends()) for log, backend in zip(logs, backends(), strict=True)]
     while any(process.poll() is None for process in running) and not any(process.poll() for process in running):
         time.sleep(0.1)  # one that has failed is not waited for
     for process in running:
         process.kill()
-    errors = [process.communicate()[1][-3000:] for process in running]
-    assert not any(process.returncode for process in running), errors
+    assert not any(process.wait() for process in running), [log.read_text()[-3000:] for log in logs]
     return where
 
 
