@@ -11,7 +11,7 @@ are compared at step 0 only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -84,15 +84,19 @@ def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDiffere
     return result
 
 
-def blame_by_majority(cells: Sequence[Observation], not_covered: Mapping[str, str | None]) -> dict[str, Blame]:
+def blame_by_majority(
+    cells: Sequence[Observation], not_covered: Mapping[str, str | None], guilty: Collection[str] = ()
+) -> dict[str, Blame]:
     """Judge forward and gradient by majority.
 
     Cells that the oracle does not cover get a verdict: ROUNDING with the majority, LOCAL-FAULT (or
     PRECISION-LEAK) against it from the first step and stage on that they leave it, NOT-COMPARED where fewer
     than three variants ran or none has a majority. Cells of a user's own model that it does cover at the
-    layer's boundary get faults, and NOT-COMPARED where they disagree without a majority (sampled ones always do).
+    layer's boundary get faults, and NOT-COMPARED where they disagree without a majority (sampled ones always do);
+    those that the oracle has found `guilty` are not asked.
     """
-    judged = [o for o in cells if not_covered[o.cell] is not None or o.scenario.get("model")]
+    innocent = {o.cell for o in cells if o.scenario.get("model") and o.cell not in guilty}
+    judged = [o for o in cells if not_covered[o.cell] is not None or o.cell in innocent]
     found = _rounds(judged) if len(judged) > 1 else {}
     for o in judged:
         reason = not_covered[o.cell]

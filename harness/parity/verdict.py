@@ -56,7 +56,8 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     traced = [o for o in traced if o.cell in audits]
     pairs = pair_differences(traced)
     whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
-    peers = blame_by_majority(whole, {o.cell: audits[o.cell].not_covered for o in whole})
+    guilty = {cell for cell, found in audits.items() if any(s.hard for s in signs(found))}
+    peers = blame_by_majority(whole, {o.cell: audits[o.cell].not_covered for o in whole}, guilty)
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
@@ -107,7 +108,7 @@ def decide(o: Observation, found: Audit, peers: Blame | None) -> Judgement:
         if (group := [c for c in found.comparisons if c.stage == stage])
     }
     setup = [f for f in found.faults if f.stage == Stage.SETUP]
-    first = earliest([_Sign.of(c) for c in found.comparisons] + [_exact(f) for f in found.faults if f not in setup])
+    first = signs(found)
     hard = [s for s in first if s.hard]
     soft = [s for s in first if not s.hard] + [_exact(f, hard=False) for f in found.leaks]
     apart = [s for s in hard if not any(s.stage in f.explains for f in setup)]
@@ -129,6 +130,14 @@ def decide(o: Observation, found: Audit, peers: Blame | None) -> Judgement:
     else:
         judged = _passed(found, o)
     return replace(judged, stages=stages)
+
+
+def signs(found: Audit) -> list[_Sign]:
+    """For each stage its first hard sign of trouble, or else its first."""
+    exact = [_exact(f) for f in found.faults if f.stage != Stage.SETUP]
+    every = [*(s for c in found.comparisons if (s := _Sign.of(c))), *exact]
+    by_stage = ([s for s in every if s.stage == stage] for stage in STAGES)
+    return [min([s for s in mine if s.hard] or mine, key=_when) for mine in by_stage if mine]
 
 
 def vacuous(found: Audit) -> bool:
@@ -165,16 +174,6 @@ class _Sign:
         if not len(over):
             return None
         return cls(c.stage, int(c.steps[over[0]]), bool(len(certain)), c, int(where[over[0]]))
-
-
-def earliest(signs: Sequence[_Sign | None]) -> list[_Sign]:
-    """For each stage its first hard sign, or else its first."""
-    result: list[_Sign] = []
-    for stage in STAGES:
-        mine = [s for s in signs if s is not None and s.stage == stage]
-        if mine:
-            result.append(min([s for s in mine if s.hard] or mine, key=_when))
-    return result
 
 
 def _when(sign: _Sign) -> tuple[int, int]:

@@ -85,6 +85,11 @@ def test_classical_gradients_are_compared_between_variants():
     assert three["m"].reason.endswith("compared at step 0 with torch, tf")
 
 
+def test_a_variant_that_the_oracle_has_found_guilty_makes_no_other_suspect():
+    judged = judge([hybrid(), another(hybrid("outputs"), "torch")])
+    assert (judged["torch"].verdict, judged["m"].verdict) == (Verdict.LOCAL_FAULT, Verdict.ROUNDING)
+
+
 def test_what_keras_adds_to_loss_gradient_and_update_is_left_alone():
     """A correct model with a regularizer and a constraint must not be accused."""
     whole = hybrid()
