@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.store import Run, differences, fingerprint
+from tests.report.run_builder import build_run
 
 from .test_store_run import cell, outcome, plan, trace
 
@@ -95,3 +96,12 @@ def test_reading_a_run_imports_no_framework_and_no_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_tables_of_a_plan_that_is_odd_are_still_tables(tmp_path):
+    run, _ = build_run(tmp_path, scenarios=("a", "b"), variants=("torch",), settings={
+        "a": {"training": "<script>"}, "b": {"training": {"optimizer": "<script>"}},
+    })  # fmt: skip
+    table = run.cells()
+    assert list(table["scenario"]) == ["a", "b"]
+    assert table["optimizer"].isna().all()
