@@ -1,6 +1,6 @@
 """`python -m harness.cli`, the same as `qparity`."""
 
-from harness.cli.main import main
+from harness.cli.entry import main
 
 if __name__ == "__main__":
     main()
