@@ -96,7 +96,6 @@ def test_a_batch_of_one(device, method, backend, rng):
     np.testing.assert_allclose(step.gradients[0], gradients[0], atol=1e-13)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the others never failed there")
 def test_eight_wires_under_backprop(backend, rng):
     """PennyLane 0.45 on TensorFlow fails from 8 wires on with batched rotations; the layer expands the batch."""
     layer = QKerasLayer("data_reuploading", wires=8, layers=1, diff_method="backprop", max_batch_size=2)

@@ -21,7 +21,7 @@ variants = {variants}
 data = {{ samples = 7 }}
 training = {{ batch_size = 4, epochs = 2 }}
 [matrix]
-layers = [1, 3]
+layers = [1, 2, 3]
 simulator = [
     {{ device = "default.qubit", diff_method = "backprop" }},
     {{ device = "lightning.qubit", diff_method = "adjoint" }},
@@ -37,7 +37,7 @@ training = {{ epochs = 3, numerics = "stock" }}
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory, qparity):
-    """16 cells on three backends (fewer on one), run once."""
+    """24 cells on three backends (fewer on one), run once."""
     folder = tmp_path_factory.mktemp("small")
     (folder / "small.toml").write_text(CELLS.format(variants=json.dumps(EAGER_AND_JIT)))
     done = qparity("run", "small.toml", "--no-timing", "--report", "--check", cwd=folder)
@@ -49,7 +49,7 @@ def small(tmp_path_factory, qparity):
 def test_every_cell_is_a_pass(small):
     run, done, _ = small
     found = judgements(run)
-    assert len(found) == 4 * len(EAGER_AND_JIT)
+    assert len(found) == 6 * len(EAGER_AND_JIT)
     assert {str(j.verdict) for j in found.values()} == {"ROUNDING"}
     assert f"All {len(found)} compared cells agree within rounding." in done.stdout
 
