@@ -19,7 +19,7 @@ def cells(run: "Run") -> pd.DataFrame:
     rows = []
     for scenario, cell_id, variant in run.planned():
         outcome = outcomes.get(cell_id) or {"status": "missing"}
-        training, memory = _table(scenario.get("training")), _table(outcome.get("memory"))
+        training, memory = scenario.get("training") or {}, outcome.get("memory") or {}
         rows.append(
             {
                 "cell": cell_id,
@@ -29,17 +29,12 @@ def cells(run: "Run") -> pd.DataFrame:
                 "reason": outcome.get("reason"),
                 **{name: scenario.get(name) for name in SCENARIO_COLUMNS},
                 **{name: training.get(name) for name in TRAINING_COLUMNS},
-                "optimizer": _table(training.get("optimizer")).get("name"),
+                "optimizer": (training.get("optimizer") or {}).get("name"),
                 **{name: memory.get(name) for name in MEMORY_COLUMNS},
             }
         )
     columns = ["cell", "scenario", "variant", "status", "reason", *SCENARIO_COLUMNS, *TRAINING_COLUMNS]
     return pd.DataFrame(rows, columns=[*columns, "optimizer", *MEMORY_COLUMNS])
-
-
-def _table(value: Any) -> dict[str, Any]:
-    """A run folder may come from anywhere: what is no table is an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def timings(run: "Run") -> pd.DataFrame:

@@ -28,7 +28,7 @@ def scenario_name(value: Any) -> str:
 
 
 def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A `run.json` with only those blocks and cells whose names may become paths, and what was wrong."""
+    """A `run.json` with only those blocks and cells that can be used, and what was wrong with the others."""
     found = record.get("plan")
     plan: dict[str, Any] = found if isinstance(found, dict) else {}
     blocks = plan.get("blocks")
@@ -38,6 +38,9 @@ def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         name = scenario.get("name") if isinstance(scenario, dict) else None
         if not _matches(SCENARIO_NAME, name):
             faults.append(f"scenario name {name!r:.80} is not letters, digits, '._-'")
+            continue
+        if not _trains(scenario):
+            faults.append(f"scenario {name}: training is not a table with a table optimizer")
             continue
         listed = block.get("cells")
         cells = [cell for cell in listed if _is_cell(cell)] if isinstance(listed, list) else []
@@ -72,6 +75,12 @@ def check_timing(document: dict[str, Any]) -> None:
     lanes, rounds, left_out = (document.get(key) for key in ("lanes", "rounds", "left_out"))
     if not (isinstance(lanes, dict) and isinstance(rounds, list) and isinstance(left_out, dict)):
         raise ValueError("has no lanes, rounds and left_out")
+
+
+def _trains(scenario: Any) -> bool:
+    """Whether `training` and its optimizer are objects, where they stand at all."""
+    training = scenario.get("training") or {}
+    return isinstance(training, dict) and isinstance(training.get("optimizer") or {}, dict)
 
 
 def _is_cell(cell: Any) -> bool:

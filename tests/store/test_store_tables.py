@@ -98,10 +98,12 @@ def test_reading_a_run_imports_no_framework_and_no_pandas():
     assert done.stdout.strip() == "[]"
 
 
-def test_tables_of_a_plan_that_is_odd_are_still_tables(tmp_path):
+def test_scenarios_that_are_none_are_named_and_left_out(tmp_path):
     run, _ = build_run(tmp_path, scenarios=("a", "b"), variants=("torch",), settings={
         "a": {"training": "<script>"}, "b": {"training": {"optimizer": "<script>"}},
     })  # fmt: skip
-    table = run.cells()
-    assert list(table["scenario"]) == ["a", "b"]
-    assert table["optimizer"].isna().all()
+    read = Run.load(run.path)
+    assert len(read.cells()) == 0
+    faults = dict(read.damaged)["run.json"]
+    assert "scenario a: training is not a table" in faults
+    assert "scenario b: training is not a table" in faults
