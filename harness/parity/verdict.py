@@ -56,14 +56,15 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     traced = [o for o in traced if o.cell in audits]
     pairs = pair_differences(traced)
     whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
-    guilty = {cell for cell, found in audits.items() if any(s.hard for s in signs(found))}
+    seen = {cell: signs(found) for cell, found in audits.items()}
+    guilty = {cell for cell, mine in seen.items() if any(s.hard for s in mine)}
     peers = blame_by_majority(whole, {o.cell: audits[o.cell].not_covered for o in whole}, guilty)
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
             result[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: the cell {why}")
     for o in traced:
-        judged = decide(o, audits[o.cell], peers.get(o.cell))
+        judged = decide(o, audits[o.cell], seen[o.cell], peers.get(o.cell))
         if judged.verdict == Verdict.ROUNDING:
             judged = replace(judged, reason=judged.reason + _classical(o, whole))
         notes = annotate(o, audits[o.cell], traced, judged)
@@ -100,15 +101,14 @@ def missing_arrays(o: Observation) -> list[str]:
     return [name for name in needed if name not in o.trace or (name == "offsets" and len(o.trace[name]) < 2)]
 
 
-def decide(o: Observation, found: Audit, peers: Blame | None) -> Judgement:
-    """The table, for one cell."""
+def decide(o: Observation, found: Audit, first: Sequence[_Sign], peers: Blame | None) -> Judgement:
+    """The table, for one cell, whose signs are `first`."""
     stages = {
         stage: series(group, found.steps)
         for stage in STAGES
         if (group := [c for c in found.comparisons if c.stage == stage])
     }
     setup = [f for f in found.faults if f.stage == Stage.SETUP]
-    first = signs(found)
     hard = [s for s in first if s.hard]
     soft = [s for s in first if not s.hard] + [_exact(f, hard=False) for f in found.leaks]
     apart = [s for s in hard if not any(s.stage in f.explains for f in setup)]
