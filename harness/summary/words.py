@@ -55,8 +55,9 @@ def command(words: Any) -> str:
     """A recorded command as one would type it: by its name, wherever it was installed."""
     if not isinstance(words, (list, tuple)) or not words:
         return str(words or "")
-    program = PurePath(str(words[0])).name
-    return shlex.join(["qparity" if program == "__main__.py" else program, *map(str, words[1:])])
+    path = PurePath(str(words[0]))
+    program = path.parent.name if path.name == "__main__.py" else path.name
+    return shlex.join(["qparity" if program == "cli" else program, *map(str, words[1:])])
 
 
 def plain(text: str) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from harness.summary import annotations, json, junit, markdown, terminal
+from harness.summary.words import command
 from tests.report.run_builder import REASONS, VARIANTS, build_view
 
 HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
@@ -137,3 +138,15 @@ def test_the_terminal_matrix_takes_no_control_characters_from_names(hostile):
     out = io.StringIO()
     terminal.show(hostile, Console(file=out, width=200, force_terminal=True, color_system=None))
     assert "\x1b[31m" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["/env/bin/qparity", "run", "a b.toml"], "qparity run 'a b.toml'"),
+        (["/src/harness/cli/__main__.py", "run"], "qparity run"),
+        (["/env/pytest/__main__.py", "--qparity", "a.toml"], "pytest --qparity a.toml"),
+    ],
+)
+def test_a_recorded_command_is_said_as_it_is_typed(words, said):
+    assert command(words) == said
