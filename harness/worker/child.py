@@ -89,12 +89,9 @@ class Cell:
             raise UnsupportedError(refused)
         resolved = self.resolved(model, layers)
         self.assert_as_requested(resolved)
-        shape = model.output_shape[1:] if isinstance(model.output_shape, tuple) else None
-        if (not shape and shape != ()) or not all(isinstance(size, int) for size in shape):
-            raise ValueError(f"the model returns {model.output_shape}: expected one output of known shape")
         return {
             "resolved": resolved,
-            "output_shape": list(shape),
+            "output_shape": sample_shape(model.output_shape),
             "build_s": time.perf_counter() - start,
         }, {f"initial/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
 
@@ -339,6 +336,13 @@ def set_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     """Assign `weights/<k>` to the k-th trainable weight."""
     for k, weight in enumerate(model.trainable_weights):
         weight.assign(arrays[f"weights/{k}"])
+
+
+def sample_shape(output_shape: Any) -> list[int]:
+    """What a model returns for one sample, from Keras' `output_shape`; ValueError unless it is one whole shape."""
+    if not isinstance(output_shape, tuple) or not all(isinstance(size, int) for size in output_shape[1:]):
+        raise ValueError(f"the model returns {output_shape}: expected one output of known shape")
+    return list(output_shape[1:])
 
 
 def refusal_on_gpu(layers: list[Any]) -> str | None:
