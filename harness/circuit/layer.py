@@ -97,7 +97,6 @@ class QKerasLayer(keras.layers.Layer):
         self._any_features = self.function.features is None
         if self._any_features:
             self.function = definition.smallest(self.function)
-        self._weight_names = list(self.function.weight_shapes)
         self._executor: Executor | None = None
         if self.compute_dtype not in FLOATS:
             raise CircuitError(f"QKerasLayer computes in float32 or float64, not in {self.compute_dtype}")
@@ -115,7 +114,7 @@ class QKerasLayer(keras.layers.Layer):
             self.function = dataclasses.replace(self.function, features=input_shape[-1])
             self.outputs = definition.output_size(self.function, self.shots)
             self._executor = None
-        self._angles = {
+        self._named_weights = {
             name: self.add_weight(
                 name=name,
                 shape=shape,
@@ -133,7 +132,7 @@ class QKerasLayer(keras.layers.Layer):
         shape = ops.shape(inputs)
         self._check_input(tuple(inputs.shape))
         flat = inputs if len(shape) == 2 else ops.reshape(inputs, (-1, shape[-1]))
-        weights = {name: ops.cast(weight.value, self.compute_dtype) for name, weight in self._angles.items()}
+        weights = {name: ops.cast(weight.value, self.compute_dtype) for name, weight in self._named_weights.items()}
         outputs = ops.cast(self.executor(weights, flat), self.compute_dtype)
         return outputs if len(shape) == 2 else ops.reshape(outputs, (*shape[:-1], self.outputs))
 
@@ -205,7 +204,7 @@ class QKerasLayer(keras.layers.Layer):
         """The circuit for one sample: a string (`style="text"`) or matplotlib's `(figure, axes)` (`style="mpl"`)."""
         weights = {k: np.zeros(s) for k, s in self.function.weight_shapes.items()}
         if self.built:
-            weights = {name: keras.ops.convert_to_numpy(weight) for name, weight in self._angles.items()}
+            weights = {name: keras.ops.convert_to_numpy(weight) for name, weight in self._named_weights.items()}
         inputs = np.zeros(self.function.features or 1)
         qnode = qml.QNode(self.function.function, qml.device("default.qubit", wires=self.wires), interface=None)
         if style == "mpl":
@@ -249,7 +248,7 @@ class QKerasLayer(keras.layers.Layer):
 
     def _default_initializer(self, name: str) -> Any:
         """Angles spread over the whole circle; each weight its own stream, so that two are never equal."""
-        seed = None if self.seed is None else self.seed + self._weight_names.index(name)
+        seed = None if self.seed is None else self.seed + list(self.function.weight_shapes).index(name)
         return keras.initializers.RandomUniform(0.0, 2 * np.pi, seed=seed)
 
 
