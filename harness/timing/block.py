@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,9 +103,6 @@ def _lane(
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
         reference_step = float(np.median(theirs))
         pays = break_even(starts, _starts(document, base, reference_step), reference_step, ratio)
-    strays = int(outliers(times).sum())
-    wall = sum(float(each["samples"][name]["wall_s"]) for each in mine)
-    taken = sum(_delayed_s(each["samples"][name]) for each in mine) / wall
     inference = [t for child in document["lanes"][name]["children"] if (t := child.get("inference_s"))]
     return LaneTiming(
         reference=base,
@@ -114,11 +111,7 @@ def _lane(
         rounds=len(mine),
         dropped=dropped,
         unstable=bool(notes),
-        notes=(
-            *notes,
-            *([f"others had its core for {taken:.0%} of the time, which is not counted"] if taken > STOLEN else []),
-            *([f"outliers: {strays} of {len(times)} rounds"] if strays else []),
-        ),
+        notes=(*notes, *_remarks(times, [each["samples"][name] for each in mine])),
         ratio=ratio,
         speed=speed,
         break_even=pays,
@@ -143,6 +136,15 @@ def _share(sample: Mapping[str, float]) -> float:
 
 def _delayed_s(sample: Mapping[str, float]) -> float:
     return float(sample.get("delayed_s") or 0.0)
+
+
+def _remarks(times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> Iterator[str]:
+    """What else there is to know, and takes nothing from the numbers."""
+    taken = sum(map(_delayed_s, samples)) / sum(float(sample["wall_s"]) for sample in samples)
+    if taken > STOLEN:
+        yield f"others had its core for {taken:.0%} of the time, which is not counted"
+    if strays := int(outliers(times).sum()):
+        yield f"outliers: {strays} of {len(times)} rounds"
 
 
 def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]) -> list[str]:
