@@ -5,8 +5,9 @@
 (a) Of a 24-cell sweep with timing, the share of wall time x cores in which nothing was built, trained or measured. A
 measured cell has the machine for itself, so all its cores count as used; what remains is imports, forks, messages,
 storing, judging, and cores that no cell was left for.
-(b) 24 cells of smoke size, variant by variant, one after another, against a fresh process for each (`_script.py`; some
-are run, and their mean stands for all). qparity also records and judges each cell; the scripts only train.
+(b) 24 cells of smoke size, variant by variant, against a fresh process for each, one after another (`_script.py`; some
+are run, and their mean stands for all): with one cell at a time, and with as many as `qparity run` takes by itself.
+qparity also records and judges each cell, and so trains it twice; the scripts only train.
 (c) While children are measured, the parent's processor time over wall time, and its memory.
 """
 
@@ -18,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -103,22 +106,31 @@ def against_fresh_processes(folder: Path, variants: list[str], count: int) -> No
     """(b)."""
     file = folder / "smoke.toml"
     file.write_text(SMOKE)
-    totals = [0.0, 0.0]
+    totals: Counter[str] = Counter()
     for variant in variants:
-        start = time.perf_counter()
-        command = qparity(folder, "smoke.toml", [variant], "--no-timing", "--jobs", "1")
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        ours = time.perf_counter() - start
+        seconds = {"one at a time": smoke(file, variant, "--jobs", "1"), "as run by itself": smoke(file, variant)}
         run = Run.load(resolve(folder / "results", "latest"))
         names = [scenario["name"] for scenario, _, _ in run.planned()]
         some = names[:: max(1, len(names) // count)][:count]
-        fresh = statistics.mean(in_fresh_process(file, name, variant)[0] for name in some) * len(names)
-        totals = [totals[0] + ours, totals[1] + fresh]
-        print(
-            f"(b) {variant}: {len(names)} cells in {ours:.1f} s, fresh processes {fresh:.0f} s: {fresh / ours:.1f}x",
-            flush=True,
-        )
-    print(f"(b) all: {totals[1] / totals[0]:.1f}x")
+        seconds["fresh"] = statistics.mean(in_fresh_process(file, name, variant)[0] for name in some) * len(names)
+        totals.update(seconds)
+        print(f"(b) {variant}, {len(names)} cells: {against(seconds)}", flush=True)
+    print(f"(b) all: {against(totals)}")
+
+
+def smoke(file: Path, variant: str, *options: str) -> float:
+    """Seconds of a sweep without timing."""
+    start = time.perf_counter()
+    command = qparity(file.parent, file.name, [variant], "--no-timing", *options)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def against(seconds: Mapping[str, float]) -> str:
+    """How many times faster than fresh processes."""
+    fresh = seconds["fresh"]
+    ours = ", ".join(f"{fresh / s:.1f}x {how} ({s:.1f} s)" for how, s in seconds.items() if how != "fresh")
+    return f"{ours}; fresh processes {fresh:.0f} s"
 
 
 def qparity(folder: Path, file: str, variants: list[str], *options: str) -> list[str]:
