@@ -102,6 +102,10 @@ def run(
     target_width: Annotated[
         float, typer.Option(min=0.001, max=1.0, help="Stop timing at this relative half-width of the ratios.")
     ] = 0.05,
+    noise: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Relative difference below which two variants count as equally fast."),
+    ] = 0.02,
     check: Annotated[bool, typer.Option("--check", help="Judge afterwards; the exit code is the gate's.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the HTML report afterwards.")] = False,
 ) -> None:
@@ -125,7 +129,7 @@ def run(
         memory_bytes=memory_bytes(max_memory),
         isolation=isolation,
     )
-    timing = TimingOptions(rounds=rounds, target_width=target_width, timeout=timeout)
+    timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, timeout=timeout)
     measured = None if no_timing else timing
     driver = cluster_engine(engine, scheduler, options, measured)
     started, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)

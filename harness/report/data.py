@@ -20,7 +20,7 @@ PHASES = {
     "first_step_s": "first step, with tracing and compiling",
     "repeat_s": "the recorded training again, to see whether it gives the same bits",
     "transfer_s": "a batch to the GPU, its predictions back",
-    "step_s": "one steady step",
+    "step_s": "one steady step of the recorded training, unpaired: for speed see the ratios",
     "audit_s": "the recorded training",
     "fit_s": "a fresh model and the whole of model.fit",
     "fit_first_epoch_s": "first epoch of model.fit",

@@ -7,6 +7,7 @@ something disagrees, or else the first ones.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -122,9 +123,10 @@ def _fit(view: RunView, scenario: str, cells: Sequence[CellView]) -> Figure:
 
 
 def _ratios(view: RunView) -> Figure:
-    timed = [cell for cell in view.cells if cell.timing and cell.timing.ratio]
+    found = [cell for cell in view.cells if cell.timing and cell.timing.ratio]
+    ((reference, _),) = Counter(cell.timing.reference for cell in found if cell.timing).most_common(1)
+    timed = [cell for cell in found if cell.timing and cell.timing.reference == reference]
     scenarios = list(dict.fromkeys(cell.scenario for cell in timed))
-    reference = next(cell.timing.reference for cell in timed if cell.timing)
     figure = Figure(figsize=(6.3, 0.8 + 0.28 * len(scenarios)), layout="constrained")
     axes = figure.add_subplot(xscale="log", xlabel=f"step time over {reference}'s, 95% interval")
     axes.axvline(1, color="black", lw=0.8, ls="--")

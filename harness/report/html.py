@@ -26,7 +26,7 @@ from harness.summary.compare import Comparison, said
 from harness.summary.recommend import recommend
 from harness.summary.speeds import overall
 from harness.summary.words import number, seconds, size
-from harness.timing import Crossing, Interval
+from harness.timing import Interval
 
 MOST_PAIRS = 200
 MOST_CHANGES = 200
@@ -54,35 +54,13 @@ def render(view: RunView, base: Comparison | None = None) -> str:
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
         circuits=_circuits(view),
-        crossings=_crossings(view),
-        **_speed(view),
+        timed=tuple(dict.fromkeys(cell.scenario for cell in view.cells if cell.timing)),
+        overall=overall(view.cells),
         machine=_machine(view.environment),
         most_pairs=MOST_PAIRS,
         most_changes=MOST_CHANGES,
         most_curves=data.MOST_CURVES,
     )  # fmt: skip
-
-
-def _speed(view: RunView) -> dict[str, Any]:
-    """What the paired rounds say, if there were any: timed scenarios, their reference, overall ratios, the fastest."""
-    means = overall(view.cells)
-    timed = tuple(dict.fromkeys(cell.scenario for cell in view.cells if cell.timing))
-    reference = next((cell.timing.reference for cell in view.cells if cell.timing), None)
-    every = ({str(reference): Interval(1.0, 1.0, 1.0)} | means) if means else {}
-    ranked = sorted(every.items(), key=lambda item: item[1].estimate)
-    shared = [s for s in timed if all((c := view.cell(s, v)) and c.timing and c.mark == "pass" for v in every)]
-    tied = [name for name, ratio in ranked[1:] if ratio.low <= ranked[0][1].high]
-    spread = ranked[-1][1].estimate / ranked[0][1].estimate if ranked else None
-    return {
-        "overall": means, "timed": timed, "reference": reference, "spread": spread, "shared": shared,
-        "fastest": ranked[0] if ranked else None, "tied": tied,
-    }  # fmt: skip
-
-
-def _crossings(view: RunView) -> list[Crossing]:
-    """Where variants change places, of those whose exponents differ by more than their intervals."""
-    laws = {(growth.axis, growth.group, growth.variant): growth.law.exponent for growth in view.growths}
-    return [c for c in view.crossings if laws[c.axis, c.group, c.above].high < laws[c.axis, c.group, c.below].low]
 
 
 def _circuits(view: RunView) -> circuit.Circuits:
@@ -99,11 +77,12 @@ def _interval(interval: Interval, unit: str = "×") -> str:
 def _ratio(cell: CellView | None) -> str:
     """A cell's place in the table of paired ratios."""
     if cell is None or cell.timing is None:
-        return "–"
+        return f"not timed: {cell.untimed}" if cell and cell.untimed else "–"
+    star = "*" if cell.timing.unstable else ""
     if cell.timing.ratio is None:
-        return f"1 ({seconds(cell.timing.step_s)})"
+        return f"1 ({seconds(cell.timing.step_s)}){star}"
     unresolved = " not resolved" if "not" in str(cell.timing.speed) else ""
-    return _interval(cell.timing.ratio) + unresolved + ("*" if cell.timing.unstable else "")
+    return _interval(cell.timing.ratio) + unresolved + star
 
 
 def anchor(cell: CellView) -> str:
@@ -192,7 +171,7 @@ def _dashes(variant: str) -> str:
 
 
 def _phase(name: str) -> str:
-    return name.removesuffix("_s").replace("_", " ")
+    return "audit step" if name == "step_s" else name.removesuffix("_s").replace("_", " ")
 
 
 def _plain(value: Any) -> str:

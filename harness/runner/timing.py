@@ -26,6 +26,7 @@ from harness.runner.pool import Pool, Unavailable
 from harness.runner.process import Child, ChildDied
 from harness.timing.contention import enough, moved
 from harness.timing.ratios import log_ratios
+from harness.timing.speed import NOISE
 from harness.worker.protocol import ProtocolError
 
 CHILD_BYTES = 0.8e9
@@ -41,12 +42,14 @@ class TimingOptions:
 
     Rounds go on until every ratio's relative half-width is `target_width`, or there are `rounds`, spread over
     `children` generations of processes; `budget_s` seconds after the first generation no more than the fewest rounds
-    are added. A stretch of one variant takes about `stretch_s`; `timeout` bounds each answer.
+    are added. Differences below `noise` will count as none. A stretch of one variant takes about `stretch_s`; `timeout`
+    bounds each answer.
     """
 
     rounds: int = 40
     target_width: float = 0.05
     children: int = 3
+    noise: float = NOISE
     stretch_s: float = 0.12
     budget_s: float = 60.0
     timeout: float = 900.0

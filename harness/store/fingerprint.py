@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +56,18 @@ def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
     }
 
 
-def machine_differences(base: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """As `differences`, of the machine alone."""
-    return differences(base, other, MACHINE)
+def machine(environment: dict[str, Any]) -> dict[str, Any]:
+    """The flat part of a fingerprint that must be equal for times to be compared."""
+    return _flat(environment, MACHINE)
 
 
 def differences(base: dict[str, Any], other: dict[str, Any], keys: Sequence[str] = COMPARED) -> list[str]:
     """One line an entry that differs, such as `packages.torch: 2.6.0 -> 2.7.0`; none: cells may be mixed."""
-    before, after = _flat(base, keys), _flat(other, keys)
+    return changes(_flat(base, keys), _flat(other, keys))
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """One line an entry that differs between two flat tables."""
     return [
         f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
         for key in sorted(before.keys() | after.keys())

@@ -1,4 +1,4 @@
-"""A run as tidy DataFrames, for notebooks: `Run.load(path).cells()`, `.timings()`, `.steps()`."""
+"""A run as tidy DataFrames, for notebooks: `Run.load(path).cells()`, `.timings()`, `.rounds()`, `.steps()`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 SCENARIO_COLUMNS = ("circuit", "wires", "layers", "device", "diff_method", "shots", "dtype", "seed")
 MEMORY_COLUMNS = ("baseline_bytes", "peak_bytes", "gpu_peak_bytes")
+ROUND_COLUMNS = ("step_s", "wall_s", "cpu_s", "delayed_s")
 TRAINING_COLUMNS = ("batch_size", "epochs", "loss", "numerics")
 
 
@@ -38,7 +39,10 @@ def cells(run: "Run") -> pd.DataFrame:
 
 
 def timings(run: "Run") -> pd.DataFrame:
-    """One row a cell and phase, in seconds; phases that were not measured are left out."""
+    """One row a cell and phase, in seconds; phases that were not measured are left out.
+
+    `audit_step` is a step of the recorded training, one variant after another: speeds are in `rounds`.
+    """
     rows = [
         {
             "cell": cell_id,
@@ -48,9 +52,31 @@ def timings(run: "Run") -> pd.DataFrame:
             "seconds": seconds,
         }
         for (scenario, cell_id, variant), outcome in _with_outcomes(run)
-        for phase, seconds in ((key.removesuffix("_s"), value) for key, value in _phases(outcome).items())
+        for phase, seconds in ((_phase(key), value) for key, value in _phases(outcome).items())
     ]
     return pd.DataFrame(rows, columns=["cell", "scenario", "variant", "phase", "seconds"])
+
+
+def rounds(run: "Run") -> pd.DataFrame:
+    """One row a variant and timed round: what speeds are made of (`harness.timing.read_block`); seconds.
+
+    Variants of one `scenario` and `round` were measured in turn; `generation` tells fresh processes apart, and rounds
+    that are not `kept` were disturbed.
+    """
+    rows = [
+        {
+            "scenario": name,
+            "variant": variant,
+            "round": number,
+            "generation": each.get("child"),
+            "kept": each.get("kept"),
+        }
+        | {column: sample.get(column) for column in ROUND_COLUMNS}
+        for name in dict.fromkeys(scenario["name"] for scenario, _, _ in run.planned())
+        for number, each in enumerate((run.timing(name) or {}).get("rounds") or ())
+        for variant, sample in each["samples"].items()
+    ]
+    return pd.DataFrame(rows, columns=["scenario", "variant", "round", "generation", "kept", *ROUND_COLUMNS])
 
 
 def steps(run: "Run") -> pd.DataFrame:
@@ -84,6 +110,10 @@ def _with_outcomes(run: "Run") -> list[tuple[tuple[dict[str, Any], str, str], di
 def _phases(outcome: dict[str, Any]) -> dict[str, float]:
     phases = outcome.get("phases") or {}
     return {key: float(value) for key, value in phases.items() if isinstance(value, (int, float))}
+
+
+def _phase(key: str) -> str:
+    return "audit_step" if key == "step_s" else key.removesuffix("_s")
 
 
 def _norms(trace: dict[str, np.ndarray], prefix: str, count: int) -> np.ndarray:

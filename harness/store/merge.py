@@ -8,7 +8,7 @@ where its environment differs, so that each cell still names the versions it ran
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
     for run in ordered[1:]:
         notes += [f"{run.id}: another environment: {line}" for line in differences(first, run.record["environment"])]
     plan = {"blocks": blocks, "sources": sources}
-    merged = Run.create(results_dir, plan, ordered[-1].record["environment"], ["merge", *(run.id for run in ordered)])
+    merged = Run.create(
+        results_dir, plan, ordered[-1].record["environment"], ["qparity", "merge", *(run.id for run in ordered)]
+    )
     names, workers = _workers(ordered)
-    _carry_tables(ordered, merged, notes)
+    _carry_tables(ordered, chosen, merged, notes)
     for cell_id, run in chosen.values():
         outcome = run.outcome(cell_id)
         if outcome is not None:
@@ -51,7 +53,9 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
             merged.write_outcome(outcome | {"worker": worker, "run": run.id}, run.trace(cell_id))
         if run.log_path(cell_id).is_file():
             shutil.copyfile(run.log_path(cell_id), merged.log_path(cell_id))
-    told = [{key: run.record.get(key) for key in ("id", "created", "command", "environment")} for run in ordered]
+    told = [
+        {key: run.record.get(key) for key in ("id", "created", "command", "environment", "nodes")} for run in ordered
+    ]
     merged.update(workers=workers, merged={"runs": told, "notes": notes})
     merged.finish("finished" if not merged.missing() else "interrupted")
     return merged
@@ -105,8 +109,12 @@ def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[d
     return list(blocks.values())
 
 
-def _carry_tables(runs: Sequence[Run], merged: Run, notes: list[str]) -> None:
-    """Gate programs and timings of every scenario; timings of two machines are never mixed."""
+def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], merged: Run, notes: list[str]) -> None:
+    """Gate programs and timings of every scenario; timings of two runs are never mixed.
+
+    A timing gets `run`, where it was measured. A variant whose outcome is from another run has no time in it: what was
+    judged and what was timed would be two programs.
+    """
     timed: dict[str, str] = {}
     for run in runs:
         for block in run.record["plan"]["blocks"]:
@@ -118,7 +126,11 @@ def _carry_tables(runs: Sequence[Run], merged: Run, notes: list[str]) -> None:
                 if name in timed:
                     notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")
                 timed[name] = run.id
-                merged.write_timing(name, timing)
+                others = {v: r.id for (s, v), (_, r) in chosen.items() if s == name and r is not run}
+                for variant in timing["lanes"].keys() & others.keys():
+                    del timing["lanes"][variant]
+                    timing["left_out"][variant] = f"timed in {run.id}, its outcome is of {others[variant]}"
+                merged.write_timing(name, timing | {"run": run.id})
 
 
 def _workers(runs: Sequence[Run]) -> tuple[dict[tuple[str, Any], str], dict[str, Any]]:

@@ -226,6 +226,10 @@ class Run:
         """One row a cell and phase, see `frames.timings`."""
         return _frames().timings(self)
 
+    def rounds(self) -> "pd.DataFrame":
+        """One row a variant and timed round, see `frames.rounds`."""
+        return _frames().rounds(self)
+
     def steps(self) -> "pd.DataFrame":
         """One row a cell and step, see `frames.steps`."""
         return _frames().steps(self)

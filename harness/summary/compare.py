@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from harness.summary import json as json_view
 from harness.summary import words
-from harness.summary.speeds import ratio_phrase, relative_speeds, shared_means
+from harness.summary.speeds import ratio_phrase, reference_change, relative_speeds, shared_means, shared_scenarios
 from harness.summary.view import CellView, RunView
-from harness.timing import Interval, Speed, decide
+from harness.timing import NOISE, Interval, Speed, decide
 
 ChangeMark = Literal["+", "-", "~", "!", "*", "x"]
 SCHEMA = 1
@@ -37,6 +37,7 @@ class Change:
     base: CellView | None
     head: CellView | None
     speed: Interval | None = None
+    noise: float = NOISE
 
     @property
     def cell(self) -> CellView:
@@ -51,29 +52,48 @@ class Change:
         sides = [said(cell) for cell in (self.base, self.head) if cell is not None]
         if self.mark == "~" and sides[0] == sides[-1]:
             sides = sides[:1]
-        speed = f"; {ratio_phrase(self.speed)} {decide(self.speed)}" if self.speed else ""
+        speed = f"; {ratio_phrase(self.speed)} {decide(self.speed, self.noise)}" if self.speed else ""
         return f"{self.mark} {self.cell.scenario} {self.cell.variant}: {' -> '.join(sides)}{speed}"
 
     @property
     def silent(self) -> bool:
         """Whether nothing changed: neither the verdict nor, as far as it is resolved, the speed."""
-        return self.mark == "~" and (self.speed is None or decide(self.speed) is Speed.NOT_RESOLVED)
+        return self.mark == "~" and (self.speed is None or decide(self.speed, self.noise) is Speed.NOT_RESOLVED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Two runs, cell by cell: worst changes first. `no_speed` says why speeds were not compared; then none is."""
+    """Two runs, cell by cell: worst changes first.
+
+    `no_speed` says why speeds were not compared; then none is. `reference` is the variant that all of them are relative
+    to, and how many times as long its own steps take, unpaired.
+    """
 
     base: str
     head: str
     changes: tuple[Change, ...]
     no_speed: str = ""
+    noise: float = NOISE
+    reference: tuple[str, float] | None = None
 
     @property
     def speeds(self) -> dict[str, Interval]:
         """Geometric mean of the speeds of each variant, over the scenarios in which every variant has one."""
-        found = {(c.cell.scenario, c.cell.variant): c.speed for c in self.changes if c.speed}
-        return shared_means(found)
+        return shared_means(self._found)
+
+    @property
+    def _found(self) -> dict[tuple[str, str], Interval]:
+        return {(c.cell.scenario, c.cell.variant): c.speed for c in self.changes if c.speed}
+
+    @property
+    def speed_lines(self) -> list[str]:
+        """Each variant's mean, and what they are relative to."""
+        over = f"over the {len(shared_scenarios(self._found))} scenarios that all have"
+        lines = [f"{v}: {ratio_phrase(r)} {decide(r, self.noise)}, {over}" for v, r in self.speeds.items()]
+        if self.reference and self._found:
+            name, times = self.reference
+            lines.append(f"relative to {name}, whose own steps take {times:.3g}x as long (unpaired: drift is in it)")
+        return lines + ([f"not compared: {self.no_speed}"] if self.no_speed else [])
 
     @property
     def exit_code(self) -> int:
@@ -93,8 +113,7 @@ class Comparison:
 
     def lines(self) -> list[str]:
         """For people: every change but the cells that are the same, speeds over all, then the counts."""
-        speed = [f"{v}: {ratio_phrase(r)} {decide(r)}, over all scenarios" for v, r in self.speeds.items()]
-        speed += [f"speed: not compared: {self.no_speed}"] if self.no_speed else []
+        speed = [f"speed: {line}" for line in self.speed_lines]
         changed = [c.line for c in self.changes if not c.silent]
         return [*changed, *speed, f"{self.base} -> {self.head}: {self.summary}"]
 
@@ -108,14 +127,14 @@ class Comparison:
             "head": self.head,
             "exit_code": self.exit_code,
             "counts": dict(Counter(change.mark for change in self.changes)),
-            "speed": {variant: _speed(ratio) for variant, ratio in self.speeds.items()},
+            "speed": {variant: _speed(ratio, self.noise) for variant, ratio in self.speeds.items()},
             "no_speed": self.no_speed or None,
             "cells": [
                 json_view.cell(c.cell)
                 | {
                     "change": c.mark,
                     "line": c.line,
-                    "speed": None if c.speed is None else _speed(c.speed),
+                    "speed": None if c.speed is None else _speed(c.speed, c.noise),
                     "base": None if c.base is None else json_view.cell(c.base),
                 }
                 for c in self.changes
@@ -126,15 +145,17 @@ class Comparison:
 def compare(base: RunView, head: RunView) -> Comparison:
     """Every cell of either run, matched by scenario and variant."""
     ours, theirs = ({(c.scenario, c.variant): c for c in view.cells} for view in (base, head))
-    speeds, why_not = relative_speeds(base.cells, base.environment, head.cells, head.environment)
-    changes = []
+    speeds, why_not = relative_speeds(base.cells, head.cells)
+    changes, noise = [], max(base.noise, head.noise)
     for place in {**theirs, **ours}:
         sides = ours.get(place), theirs.get(place)
-        changes.append(Change(_mark(*sides), *sides, speeds.get(place)))
+        changes.append(Change(_mark(*sides), *sides, speeds.get(place), noise))
     marks = list(NAMES)
     changes.sort(key=lambda change: marks.index(change.mark))
     timed = any(cell.timing for view in (base, head) for cell in view.cells)
-    return Comparison(base.id, head.id, tuple(changes), "" if speeds or not timed else why_not)
+    untold = "" if speeds or not timed else why_not
+    reference = reference_change(base.cells, head.cells)
+    return Comparison(base.id, head.id, tuple(changes), untold, noise, reference)
 
 
 def said(cell: CellView) -> str:
@@ -145,8 +166,8 @@ def said(cell: CellView) -> str:
     return f"{cell.verdict}{place}" + (f" (r {words.number(cell.r)})" if cell.r is not None else "")
 
 
-def _speed(ratio: Interval) -> dict[str, Any]:
-    return {**json_view.interval(ratio), "speed": str(decide(ratio))}
+def _speed(ratio: Interval, noise: float) -> dict[str, Any]:
+    return {**json_view.interval(ratio), "speed": str(decide(ratio, noise))}
 
 
 def _mark(base: CellView | None, head: CellView | None) -> ChangeMark:

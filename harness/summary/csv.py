@@ -13,13 +13,16 @@ from harness.summary.view import RunView
 # What fits a download inside the report; `export` writes everything.
 SHORT = (
     "scenario", "variant", "status", "verdict", "expected", "as_expected", "stage", "step", "tensor", "index", "r",
-    "effective_bits", "step_s", "peak_bytes", "gpu_peak_bytes", "reason",
+    "effective_bits", "step_s", "timing.ratio", "timing.ratio_low", "timing.ratio_high", "timing.unstable",
+    "peak_bytes", "gpu_peak_bytes", "reason",
 )  # fmt: skip
 
 
 def render(view: RunView, columns: Sequence[str] | None = None) -> str:
     """The entries of the `--json` document's `cells`; nested tables get dotted columns, lists become words."""
     rows = [_flat(json.cell(cell)) for cell in view.cells]
+    if columns is not None:  # for the eye: no more digits than it reads
+        rows = [{k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows]
     columns = columns or list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.summary.speeds import ratio_phrase, relative_speeds
 from harness.summary.view import CellView, RunView
@@ -74,22 +74,24 @@ class Gate:
             return ()
         return (f"Coverage: {compared} of {len(cells)} cells were compared, --min-compared asks for {self.floor}.",)
 
-    def slowdown(
-        self, cells: Sequence[CellView], environment: Mapping[str, Any]
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """A line for each cell that is certainly slower than allowed; a line if nothing could be compared.
+    def slowdown(self, cells: Sequence[CellView]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """A line for each cell that is certainly slower than allowed; a line for each that lost its place, or one if
+        nothing could be compared.
 
-        Certainly: its whole interval lies above `max_slowdown`. Only times that were earned count.
+        Certainly: its whole interval lies above `max_slowdown`. Only times that were earned count. A reference that got
+        slower itself is not seen: all is relative to it.
         """
         if self.max_slowdown is None:
             return (), ()
         earned = [cell for cell in cells if cell.timing is not None and cell.speed != "struck"]
         if self.base is not None:
-            found, why_not = relative_speeds(self.base.cells, self.base.environment, earned, environment)
+            found, why_not = relative_speeds(self.base.cells, earned)
+            expected = {(c.scenario, c.variant) for c in self.base.cells if c.timing and c.speed != "struck"}
             than = f"its time relative to the reference in {self.base.id}"
         else:
             mine = [(c, c.timing) for c in earned if c.timing and self.reference in (None, c.timing.reference)]
             found = {(c.scenario, c.variant): timing.ratio for c, timing in mine if timing.ratio}
+            expected = {(c.scenario, c.variant) for c in cells if c.untimed}
             why_not = f"no cell was timed against {self.reference or 'another'}"
             than = f"the time of {' or '.join(dict.fromkeys(timing.reference for _, timing in mine))}"
         slow = tuple(
@@ -97,7 +99,12 @@ class Gate:
             for (scenario, variant), ratio in found.items()
             if ratio.low > self.max_slowdown
         )
-        return slow, () if found else (f"Speed: nothing was compared: {why_not}.",)
+        lost = tuple(
+            f"Speed: {c.scenario} {c.variant} was not timed: {c.untimed or c.status}."
+            for c in cells
+            if c.timing is None and c.speed != "struck" and (c.scenario, c.variant) in expected
+        )
+        return slow, lost or (() if found else (f"Speed: nothing was compared: {why_not}.",))
 
     def _problem(self, e: Expectation, planned: Sequence[tuple[str, str, dict[str, str]]]) -> str | None:
         selected = [cell for cell in planned if e.selects(cell[0], cell[1])]

@@ -16,8 +16,8 @@ def document(view: RunView) -> dict[str, Any]:
     Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
     `problems` (of the gate with the run as a whole), `cells` (see `cell`),
     `groups` (status, reason, cells as scenario/variant), `growths` (step times over wires, layers or batch size with
-    the fitted exponent; wires count as 2 ** wires), `crossings` (`below` is faster up to `size`, `above` from there
-    on), `damaged` (file, reason).
+    the fitted exponent; wires count as 2 ** wires), `crossings` (`below` is faster at size `low`, `above` at
+    `high`, the next one at which either is), `damaged` (file, reason).
     """
     return {
         "schema": SCHEMA,
@@ -61,7 +61,7 @@ def cell(view: CellView) -> dict[str, Any]:
 
     `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
     seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at
-    least; `mark` is what the cell looks like in the tables.
+    least, `untimed` why it was left out of the rounds; `mark` is what the cell looks like in the tables.
     """
     return {
         "id": view.id,
@@ -85,6 +85,7 @@ def cell(view: CellView) -> dict[str, Any]:
         "step_s": _finite(view.step_s),
         "limit_s": _finite(view.limit_s),
         "timing": _timing(view.timing),
+        "untimed": view.untimed,
         "phases": {name: _finite(seconds) for name, seconds in view.phases.items()},
         "peak_bytes": view.peak_bytes,
         "gpu_peak_bytes": view.gpu_peak_bytes,

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.summary.view import CellView, RunView
-from harness.timing import NOISE, Interval
+from harness.timing import ONE, Interval
 
 EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
 FEW = 10
 """A start that has paid within so few steps is not worth a word."""
-_ONE = Interval(1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Advice:
         text = f"{self.where} ({timed}): a step at least {span} times as fast as the next best"
         if self.steps > 1:
             steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
-            text += f", and its slower start has paid from {steps} steps on"
+            text += f", and its slower start (imports not counted) has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
         return text + ("; some of these times are marked unstable" if self.unstable else "")
 
@@ -113,7 +112,8 @@ def _best(scenarios: Sequence[Block], faulty: Mapping[str, str]) -> CellView | s
     winners: dict[str, CellView] = {}
     for cells in scenarios:
         first, second, *_ = sorted(_candidates(cells), key=lambda cell: _ratio(cell).estimate)
-        if _ratio(first).high * (1 + NOISE) >= min(_ratio(c).low for c in _candidates(cells) if c is not first):
+        noise = max(cell.timing.noise for cell in _candidates(cells) if cell.timing)
+        if _ratio(first).high * (1 + noise) >= min(_ratio(c).low for c in _candidates(cells) if c is not first):
             return f"{first.variant} and {second.variant} cannot be told apart ({first.scenario})"
         winners[first.variant] = first
     if len(winners) > 1:
@@ -141,12 +141,12 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
 
 
 def _pays_from(winner: CellView, other: CellView) -> float:
-    """Steps after which the winner's total time is the smaller, at the ends of the ratios that speak against it."""
+    """Steps after which the winner's total time is the smaller, at the ends that speak against it."""
     assert winner.timing
     assert other.timing
     reference_s = winner.timing.step_s / _ratio(winner).estimate
     saved_s = reference_s * (_ratio(other).low - _ratio(winner).high)
-    return (winner.timing.start_s - other.timing.start_s) / saved_s
+    return (winner.timing.start_ends_s[1] - other.timing.start_ends_s[0]) / saved_s
 
 
 def _round_up(steps: float) -> int:
@@ -161,9 +161,9 @@ def _candidates(cells: Block) -> list[CellView]:
 
 
 def _ratio(cell: CellView) -> Interval:
-    return (cell.timing and cell.timing.ratio) or _ONE
+    return (cell.timing and cell.timing.ratio) or ONE
 
 
 def _total_s(cell: CellView, steps: float) -> float:
-    """Seconds from a fresh process to the end of so many steps."""
+    """Seconds from the end of the imports to the end of so many steps."""
     return cell.timing.start_s + steps * cell.timing.step_s if cell.timing else math.inf

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.store import Run, machine_differences
+import numpy as np
+
+from harness.store import Run, changes, machine
 from harness.summary.view import CellView
 from harness.timing import (
+    ONE,
     BlockTiming,
     Growth,
     Interval,
     LaneTiming,
     Machine,
+    Point,
+    Speed,
+    decide,
     geometric_mean,
     growths,
     least_step_s,
@@ -39,7 +46,7 @@ def with_timing(run: Run, cells: Sequence[CellView], reference: str | None = Non
             continue  # a run folder may come from anywhere: what cannot be read was not measured
     planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
     return [
-        _timed(cell, blocks[cell.scenario], planned[cell.scenario], documents[cell.scenario])
+        _timed(run, cell, blocks[cell.scenario], planned[cell.scenario], documents[cell.scenario])
         if cell.scenario in blocks
         else cell
         for cell in cells
@@ -49,23 +56,70 @@ def with_timing(run: Run, cells: Sequence[CellView], reference: str | None = Non
 def growth(run: Run, cells: Sequence[CellView]) -> tuple[Growth, ...]:
     """Step times over wires, layers and batch size, of the cells that were timed in rounds and earned their time."""
     planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
-    timed = [(planned[c.scenario], c.variant, c.timing.step_s) for c in cells if c.timing and c.speed != "struck"]
     try:
-        return tuple(growths(timed))
+        return tuple(growths([_point(c, planned[c.scenario]) for c in cells if c.timing and c.speed != "struck"]))
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return ()  # a plan may come from anywhere
 
 
-def overall(cells: Sequence[CellView]) -> dict[str, Interval]:
-    """Geometric mean ratio to the reference of each variant, over the scenarios that all were timed on and passed."""
-    timed = {
-        (cell.scenario, cell.variant): cell.timing for cell in cells if cell.timing is not None and cell.mark == "pass"
-    }
-    references = {timing.reference for timing in timed.values()}
-    if len(references) != 1:
-        return {}
-    whole = {place[0] for place, timing in timed.items() if timing.ratio is None}
-    return shared_means({p: t.ratio for p, t in timed.items() if t.ratio is not None and p[0] in whole})
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """How fast each variant is over many scenarios.
+
+    `ratios` are geometric means of the ratios to `reference` (which has 1), over the scenarios `shared`: those that all
+    variants were timed on and passed, of all those `timed`. `unstable` says that some of these times should not be
+    relied on.
+    """
+
+    reference: str
+    ratios: Mapping[str, Interval]
+    shared: tuple[str, ...]
+    timed: tuple[str, ...]
+    unstable: bool
+    noise: float
+
+    @property
+    def over(self) -> str:
+        """Such as `over 3 of 9 timed scenarios`."""
+        count, timed = len(self.shared), len(self.timed)
+        return f"over {count} of {timed} timed scenarios" if count < timed else f"over all {timed} timed scenarios"
+
+    @property
+    def fastest(self) -> tuple[str, ...]:
+        """The variant with the least ratio, and those that cannot be told from it."""
+        ranked = sorted(self.ratios, key=lambda name: self.ratios[name].estimate)
+        first = self.ratios[ranked[0]]
+        apart = {v: decide(quotient(self.ratios[v], first), self.noise) for v in ranked[1:]}
+        return ranked[0], *(v for v, speed in apart.items() if speed is Speed.NOT_RESOLVED)
+
+    @property
+    def spread(self) -> float:
+        """How many times the fastest's time the slowest takes."""
+        estimates = [ratio.estimate for ratio in self.ratios.values()]
+        return max(estimates) / min(estimates)
+
+
+def overall(cells: Sequence[CellView]) -> Overall | None:
+    """Over the scenarios in which the run's reference was timed and passed; None if all variants share none.
+
+    A run may have been made on several machines: then over those of the one with most of it.
+    """
+    timed = tuple(dict.fromkeys(cell.scenario for cell in cells if cell.timing))
+    earned = [cell for cell in cells if cell.timing and cell.mark == "pass"]
+    ((here, _),) = Counter(str(cell.timed_on) for cell in earned).most_common(1) or (("", 0),)
+    passed = {(c.scenario, c.variant): c.timing for c in earned if c.timing and str(c.timed_on) == here}
+    references = Counter(variant for (_, variant), timing in passed.items() if timing.ratio is None)
+    if not references:
+        return None
+    ((reference, _),) = references.most_common(1)
+    ratios = {place: t.ratio or ONE for place, t in passed.items() if t.reference == reference}
+    ratios = {place: ratio for place, ratio in ratios.items() if (place[0], reference) in ratios}
+    shared, means = shared_scenarios(ratios), shared_means(ratios)
+    if len(means) < 2:
+        return None
+    lanes = [passed[s, v] for s in shared for v in means]
+    unstable, noise = any(lane.unstable for lane in lanes), max(lane.noise for lane in lanes)
+    return Overall(reference, means, shared, timed, unstable, noise)
 
 
 def shared_means(ratios: Mapping[tuple[str, str], Interval]) -> dict[str, Interval]:
@@ -73,39 +127,79 @@ def shared_means(ratios: Mapping[tuple[str, str], Interval]) -> dict[str, Interv
 
     Over any other set of scenarios, variants would be compared by which scenarios they can run.
     """
+    shared = shared_scenarios(ratios)
+    return {v: geometric_mean([ratios[s, v] for s in shared]) for _, v in ratios} if shared else {}
+
+
+def shared_scenarios(ratios: Mapping[tuple[str, str], Interval]) -> tuple[str, ...]:
+    """The scenarios where every variant has a ratio."""
     scenarios, variants = (dict.fromkeys(place[k] for place in ratios) for k in (0, 1))
-    shared = [s for s in scenarios if all((s, v) in ratios for v in variants)]
-    return {v: geometric_mean([ratios[s, v] for s in shared]) for v in variants} if shared else {}
+    return tuple(s for s in scenarios if all((s, v) in ratios for v in variants))
 
 
-def relative_speeds(
-    base: Sequence[CellView],
-    base_environment: Mapping[str, Any],
-    head: Sequence[CellView],
-    head_environment: Mapping[str, Any],
-) -> tuple[dict[tuple[str, str], Interval], str]:
+def relative_speeds(base: Sequence[CellView], head: Sequence[CellView]) -> tuple[dict[tuple[str, str], Interval], str]:
     """How a cell's ratio to the reference changed from one run to another, by (scenario, variant); why not if nowhere.
 
-    Ratios of ratios: what made the whole machine slower that day is in neither. Two machines are never compared.
+    Ratios of ratios: what made the whole machine slower that day is in neither, nor what made the reference slower. Two
+    machines are never compared.
     """
-    if changed := machine_differences(dict(base_environment), dict(head_environment)):
-        return {}, f"the runs were made on different machines ({changed[0]})"
-    before = {(c.scenario, c.variant): c.timing for c in base if c.timing and c.speed != "struck"}
-    settings = {(c.scenario, c.variant): c.settings for c in base}
+    before = {(c.scenario, c.variant): c for c in base if c.timing and c.speed != "struck"}
+    why_not = "no cell was timed against the same reference, with the same settings, in both runs"
     found = {}
     for cell in head:
-        then, now = before.get((cell.scenario, cell.variant)), cell.timing
-        if not (then and now and then.ratio and now.ratio) or cell.speed == "struck":
+        then = before.get((cell.scenario, cell.variant))
+        if not (then and then.timing and cell.timing) or cell.speed == "struck":
             continue
-        same = _what_ran(settings[cell.scenario, cell.variant]) == _what_ran(cell.settings)
-        if same and then.reference == now.reference:
-            found[cell.scenario, cell.variant] = quotient(now.ratio, then.ratio)
-    return found, "no cell was timed against the same reference, with the same settings, in both runs"
+        if changed := changes(then.timed_on, cell.timed_on):
+            why_not = f"the runs were made on different machines ({changed[0]})"
+        elif (then.timing.ratio and cell.timing.ratio) and _same_question(then, cell):
+            found[cell.scenario, cell.variant] = quotient(cell.timing.ratio, then.timing.ratio)
+    return found, why_not
+
+
+def reference_change(base: Sequence[CellView], head: Sequence[CellView]) -> tuple[str, float] | None:
+    """The reference of both runs and how many times as long its own steps take now; None if it has not one.
+
+    The geometric mean over the scenarios of both. Unpaired: the drift of the whole machine is in it.
+    """
+    before = {c.scenario: c for c in base if c.timing and c.timing.ratio is None and c.speed != "struck"}
+    pairs = [
+        (before[c.scenario], c)
+        for c in head
+        if c.timing and c.timing.ratio is None and c.speed != "struck" and c.scenario in before
+    ]
+    same = [(a, b) for a, b in pairs if _same_question(a, b) and not changes(a.timed_on, b.timed_on)]
+    names = {b.variant for _, b in same}
+    if len(names) != 1:
+        return None
+    logs = [np.log(b.step_s / a.step_s) for a, b in same if a.step_s and b.step_s]
+    return names.pop(), float(np.exp(np.mean(logs)))
+
+
+def _same_question(a: CellView, b: CellView) -> bool:
+    """Whether two times answer one question: the same scenario, over the same reference."""
+    assert a.timing
+    assert b.timing
+    return a.timing.reference == b.timing.reference and _what_ran(a.settings) == _what_ran(b.settings)
 
 
 def _what_ran(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A scenario without its name and what is expected of it."""
     return {key: value for key, value in settings.items() if key not in ("name", "expect")}
+
+
+def _point(cell: CellView, scenario: Mapping[str, Any]) -> Point:
+    assert cell.timing
+    timing = cell.timing
+    return Point(
+        scenario,
+        cell.variant,
+        timing.batch_size,
+        timing.step_s,
+        timing.ratio or ONE,
+        timing.reference,
+        str(cell.timed_on),
+    )
 
 
 def ratio_phrase(ratio: Interval) -> str:
@@ -122,9 +216,20 @@ def phrase(timing: LaneTiming) -> str:
     return f"{times} {timing.reference} {ends} {timing.speed}{unstable}"
 
 
-def _timed(cell: CellView, block: BlockTiming, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> CellView:
+def _timed(
+    run: Run, cell: CellView, block: BlockTiming, scenario: Mapping[str, Any], document: Mapping[str, Any]
+) -> CellView:
     timing = block.lanes.get(cell.variant)
-    return cell if timing is None else replace(cell, timing=timing, limit_s=_limit_s(cell, scenario, document))
+    if timing is None:
+        return replace(cell, untimed=block.left_out.get(cell.variant))
+    return replace(cell, timing=timing, timed_on=_machine(run, document), limit_s=_limit_s(cell, scenario, document))
+
+
+def _machine(run: Run, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a scenario was timed: by the run that this one was merged from, on a node of a cluster, or here."""
+    sources = {each["id"]: each for each in (run.record.get("merged") or {}).get("runs") or ()}
+    holder = sources.get(document.get("run"), run.record)
+    return machine((holder.get("nodes") or {}).get(document.get("node")) or holder["environment"])
 
 
 def _limit_s(cell: CellView, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> float | None:

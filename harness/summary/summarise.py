@@ -54,7 +54,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
     surprises = sum(cell.mark == "uncompared" and cell.expected != NOT_COMPARED for cell in cells)
     unmet, short = gate.unmet(run), gate.shortfall(cells)
-    slow, untimed = gate.slowdown(cells, run.record["environment"])
+    slow, untimed = gate.slowdown(cells)
     record = run.record
     return RunView(
         id=run.id,
@@ -78,6 +78,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         programs=programs,
         damaged=tuple(run.damaged),
         problems=(*unmet, *slow, *short, *untimed),
+        notes=tuple(map(str, (record.get("merged") or {}).get("notes") or ())),
         growths=growth(run, cells),
     )
 

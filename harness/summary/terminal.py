@@ -55,7 +55,8 @@ def entry(cell: CellView | None) -> Text:
         note = "*" if cell.speed == "noted" else ""
         text.append(seconds(cell.step_s) + note, style="strike" if cell.speed == "struck" else "")
         if cell.timing and cell.timing.ratio and cell.speed != "struck":
-            text.append(f" {cell.timing.ratio.estimate:.3g}x{_MARKS.get(str(cell.timing.speed), '')}")
+            star = "*" if cell.timing.unstable else ""
+            text.append(f" {cell.timing.ratio.estimate:.3g}x{_MARKS.get(str(cell.timing.speed), '')}{star}")
     return text
 
 
@@ -83,26 +84,28 @@ def lines(view: RunView) -> Iterator[str]:
 
 def speed_lines(view: RunView) -> Iterator[str]:
     """Geometric means over the scenarios that all timed variants passed; growth with size, crossings."""
-    reference = next((cell.timing.reference for cell in view.cells if cell.timing), "")
-    for variant, ratio in overall(view.cells).items():
-        ends = f"[{ratio.low:.3g}, {ratio.high:.3g}]"
-        yield _safe(f"{variant}: {ratio.estimate:.3g}x the step time of {reference} {ends}, over all scenarios")
+    if found := overall(view.cells):
+        for variant, ratio in found.ratios.items():
+            if variant != found.reference:
+                times, ends = f"{ratio.estimate:.3g}x", f"[{ratio.low:.3g}, {ratio.high:.3g}]"
+                unstable = ", some of them unstable" if found.unstable else ""
+                yield _safe(f"{variant}: {times} the step time of {found.reference} {ends}, {found.over}{unstable}")
     if view.above_limits:
         above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
-        yield _safe(f"above the machine's limit: {above}, over all scenarios")
+        yield _safe(f"above the machine's limit: {above}, over the scenarios that all of them passed")
     for each in view.growths:
         size, exponent = ("2^wires" if each.axis == "wires" else each.axis), each.law.exponent
         ends = f"[{exponent.low:.2g}, {exponent.high:.2g}]"
         yield _safe(f"{each.group} {each.variant}: step time ~ ({size})^{exponent.estimate:.2g} {ends}")
     for crossing in view.crossings:
-        change = f"{crossing.below} is faster up to {crossing.size:.2g}, {crossing.above} from there on"
+        change = f"{crossing.below} is faster at {crossing.low}, {crossing.above} at {crossing.high}"
         yield _safe(f"{crossing.group}: by {crossing.axis}, {change}")
 
 
 def cell_line(cell: CellView) -> str:
     """Such as `✓ fourier torch: agrees within rounding ... [38.6 ms a step]`."""
-    time = ""
-    if cell.step_s is not None and cell.speed != "struck":
+    time = f" [not timed: {_safe(cell.untimed)}]" if cell.untimed else ""
+    if not time and cell.step_s is not None and cell.speed != "struck":
         beside = f", {phrase(cell.timing)}" if cell.timing else ", unpaired"
         above = f", {number(cell.above_limit)}x above the machine's limit" if cell.above_limit else ""
         time = f" [{seconds(cell.step_s)} a step{beside}{above}]"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.timing import Crossing, Growth, LaneTiming, crossings
+from harness.timing import NOISE, Crossing, Growth, LaneTiming, crossings
 
 Mark = Literal["pass", "expected", "fail", "error", "uncompared", "unsupported"]
 """What a cell looks like everywhere: agrees, shows the fault that is expected of it, disagrees, did not
@@ -57,8 +57,9 @@ class Pair:
 class CellView:
     """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes.
 
-    `limit_s` is the least time that this machine needs for a step's arithmetic and memory traffic, `settings` the
-    scenario as it was run, `source` the file that describes it.
+    `timed_on` is the machine of its timed rounds, `untimed` why it
+    has no place in those of its scenario, `limit_s` the least time that this machine needs for a step's arithmetic and
+    memory traffic, `settings` the scenario as it was run, `source` the file that describes it.
     """
 
     id: str
@@ -89,6 +90,8 @@ class CellView:
     loss: np.ndarray | None = None
     fit: Fit | None = None
     timing: LaneTiming | None = None
+    timed_on: Mapping[str, Any] = field(default_factory=dict)
+    untimed: str | None = None
     limit_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
@@ -145,7 +148,8 @@ class RunView:
     """One run, judged. `exit_code` is 0 good or as expected, 1 disagreement, 3 failed or not compared.
 
     `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage,
-    a slowdown. `growths` are step times over wires, layers or batch size, with fitted exponents.
+    a slowdown; `notes` what merging found different between the runs that it is made of. `growths` are step times over
+    wires, layers or batch size, with fitted exponents.
     """
 
     id: str
@@ -169,6 +173,7 @@ class RunView:
     programs: Mapping[str, tuple[Mapping[str, Any], ...]]
     damaged: tuple[tuple[str, str], ...]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     growths: tuple[Growth, ...] = ()
 
     @cached_property
@@ -243,8 +248,13 @@ class RunView:
 
     @property
     def crossings(self) -> list[Crossing]:
-        """Sizes at which two variants change places, from the fitted `growths`."""
-        return crossings(self.growths)
+        """Between which sizes two variants change places."""
+        return crossings(self.growths, self.noise)
+
+    @property
+    def noise(self) -> float:
+        """The relative difference below which two variants count as equally fast."""
+        return max((cell.timing.noise for cell in self.cells if cell.timing), default=NOISE)
 
 
 def _moment(cell: CellView) -> tuple[int, int]:

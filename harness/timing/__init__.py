@@ -2,14 +2,15 @@
 
 from harness.timing.block import BlockTiming, LaneTiming, read_block, samples_s
 from harness.timing.breakeven import BreakEven, break_even
-from harness.timing.intervals import Interval, geometric_mean, median_interval
+from harness.timing.intervals import ONE, Interval, geometric_mean, median_interval
 from harness.timing.limit import Machine, least_step_s
 from harness.timing.ratios import paired_ratio, quotient
-from harness.timing.scaling import Crossing, Growth, PowerLaw, crossings, crossover, fit_power_law, growths
+from harness.timing.scaling import Crossing, Growth, Point, PowerLaw, crossings, fit_power_law, growths
 from harness.timing.speed import NOISE, Speed, calibrated_noise, decide
 
 __all__ = [
     "NOISE",
+    "ONE",
     "BlockTiming",
     "BreakEven",
     "Crossing",
@@ -17,12 +18,12 @@ __all__ = [
     "Interval",
     "LaneTiming",
     "Machine",
+    "Point",
     "PowerLaw",
     "Speed",
     "break_even",
     "calibrated_noise",
     "crossings",
-    "crossover",
     "decide",
     "fit_power_law",
     "geometric_mean",

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.timing.breakeven import BreakEven, break_even
 from harness.timing.contention import CPU_SHARE, outliers
-from harness.timing.intervals import Interval
+from harness.timing.intervals import Interval, median_interval
 from harness.timing.ratios import paired_ratio
 from harness.timing.speed import NOISE, Speed, decide
 
@@ -22,17 +22,22 @@ STOLEN = 0.05
 class LaneTiming:
     """One variant of a block. Times in seconds; `ratio` is its time over the reference's, None for the reference.
 
-    `unstable` says that the numbers should not be relied on, `notes` why (and what else there is to know).
+    A start is what a fresh child needs before its steady training, imports not counted: the median, and both ends.
+    `unstable` says that the numbers should not be relied on, `notes` why (and what else there is to know); differences
+    below `noise` are none.
     `inference_s` is that of a batch of `predict`, unpaired; `recompilations` counts all timed rounds of all processes.
     """
 
     reference: str
+    batch_size: int
     step_s: float
     start_s: float
+    start_ends_s: tuple[float, float]
     rounds: int
     dropped: int
     unstable: bool
     notes: tuple[str, ...]
+    noise: float = NOISE
     ratio: Interval | None = None
     speed: Speed | None = None
     break_even: BreakEven | None = None
@@ -49,25 +54,28 @@ class BlockTiming:
     left_out: Mapping[str, str]
 
 
-def read_block(document: Mapping[str, Any], reference: str | None = None, noise: float = NOISE) -> BlockTiming:
+def read_block(document: Mapping[str, Any], reference: str | None = None) -> BlockTiming:
     """What the rounds say. `reference` is the variant others are compared with: by default the first that was timed.
 
-    Only rounds whose sentinel stood still count, and for a ratio only those in which both were measured.
+    Only rounds whose sentinel stood still count, and for a ratio only those in which both were measured. A training
+    that left the finite numbers has no times: what it computed after that is not what was asked for.
 
     Raises:
         KeyError, TypeError, ValueError: the document is not as docs/architecture.md says.
     """
     rounds = [each for each in document["rounds"] if each["kept"]]
-    dropped = len(document["rounds"]) - len(rounds)
-    timed = [name for name in document["lanes"] if any(name in each["samples"] for each in rounds)]
     left_out = {str(name): str(reason) for name, reason in document["left_out"].items()}
+    for name, lane in document["lanes"].items():
+        if not all(child["finite"] for child in lane["children"]):
+            left_out[name] = "the timed training left the finite numbers"
+    lanes = [name for name in document["lanes"] if name not in left_out]
+    timed = [name for name in lanes if any(name in each["samples"] for each in rounds)]
     if not timed:
         return BlockTiming(None, {}, left_out)
     base = reference if reference is not None and reference in timed else timed[0]
     beside = [name for name in timed if any({name, base} <= each["samples"].keys() for each in rounds)]
     left_out |= {name: f"never measured beside {base}" for name in timed if name not in beside}
-    lanes = {name: _lane(document, rounds, name, base, dropped, noise) for name in beside}
-    return BlockTiming(base, lanes, left_out)
+    return BlockTiming(base, {name: _lane(document, rounds, name, base) for name in beside}, left_out)
 
 
 def samples_s(document: Mapping[str, Any], name: str) -> list[float]:
@@ -79,45 +87,54 @@ def samples_s(document: Mapping[str, Any], name: str) -> list[float]:
         return []
 
 
-def _lane(
-    document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, base: str, dropped: int, noise: float
-) -> LaneTiming:
+def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, base: str) -> LaneTiming:
     mine = [each for each in rounds if name in each["samples"]]
-    times = [float(each["samples"][name]["step_s"]) for each in mine]
-    step = float(np.median(times))
-    starts = _starts(document, name, step)
+    dropped = sum(name in each["samples"] and not each["kept"] for each in document["rounds"])
+    times = _times(mine, name)
+    starts = _starts(document, name, float(np.median(times)))
     recompilations = sum(int(child.get("recompilations") or 0) for child in document["lanes"][name]["children"])
     notes = _warnings(document, name, mine)
+    remarks = list(_remarks(times, [each["samples"][name] for each in mine]))
     if recompilations:
         notes.append(f"recompiled {recompilations} times while it was timed")
-    if dropped > len(rounds):
-        notes.append(f"{dropped} of {dropped + len(rounds)} rounds were disturbed")
+    if dropped > len(mine):
+        notes.append(f"{dropped} of {dropped + len(mine)} rounds were disturbed")
+    noise = float(document["options"].get("noise", NOISE))
     ratio = speed = pays = None
     if name != base:
         pairs = [each for each in mine if base in each["samples"]]
-        theirs = [float(each["samples"][base]["step_s"]) for each in pairs]
-        own = [float(each["samples"][name]["step_s"]) for each in pairs]
-        ratio = paired_ratio(own, theirs, [each["child"] for each in pairs])
+        notes += [f"{base}, the reference: {note}" for note in _warnings(document, base, pairs)]
+        theirs = _times(pairs, base)
+        ratio = paired_ratio(_times(pairs, name), theirs, [each["child"] for each in pairs])
         speed = decide(ratio, noise)
-        if ratio.half_width > UNSTABLE_WIDTH * ratio.estimate:
+        width, wanted = ratio.half_width / ratio.estimate, float(document["options"]["target_width"])
+        if width > UNSTABLE_WIDTH:
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
-        reference_step = float(np.median(theirs))
-        pays = break_even(starts, _starts(document, base, reference_step), reference_step, ratio)
+        elif width > wanted:
+            remarks.append(f"interval of {width:.1%}, {wanted:.1%} was asked for")
+        pays = break_even(starts, _starts(document, base, float(np.median(theirs))), median_interval(theirs), ratio)
     inference = [t for child in document["lanes"][name]["children"] if (t := child.get("inference_s"))]
     return LaneTiming(
         reference=base,
-        step_s=step,
+        batch_size=int(document["lanes"][name]["batch_size"]),
+        step_s=float(np.median(times)),
         start_s=float(np.median(starts)),
+        start_ends_s=(min(starts), max(starts)),
         rounds=len(mine),
         dropped=dropped,
         unstable=bool(notes),
-        notes=(*notes, *_remarks(times, [each["samples"][name] for each in mine])),
+        notes=(*notes, *remarks),
+        noise=noise,
         ratio=ratio,
         speed=speed,
         break_even=pays,
         inference_s=float(np.median(inference)) if inference else None,
         recompilations=recompilations,
     )
+
+
+def _times(rounds: list[dict[str, Any]], name: str) -> list[float]:
+    return [float(each["samples"][name]["step_s"]) for each in rounds]
 
 
 def _starts(document: Mapping[str, Any], name: str, step_s: float) -> list[float]:
@@ -150,13 +167,11 @@ def _remarks(times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> 
 def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]) -> list[str]:
     """Why the numbers of a lane should not be relied on."""
     notes = []
-    children = document["lanes"][name]["children"]
-    if not all(child["finite"] for child in children):
-        notes.append("the timed training left the finite numbers")
-    if len({child["weights_sha256"] for child in children}) > 1:
+    if len({child["weights_sha256"] for child in document["lanes"][name]["children"]}) > 1:
         notes.append("repetitions of the timed training ended at different weights")
     share = float(np.median([_share(each["samples"][name]) for each in mine]))
-    if share < CPU_SHARE:
+    waits_for_gpu = str(document["lanes"][name]["variant"]).endswith("@gpu")
+    if share < CPU_SHARE and not waits_for_gpu:
         notes.append(f"used only {share:.0%} of its core")
     if throttled := sum(bool(each.get("throttled")) for each in mine):
         notes.append(f"the processor throttled in {throttled} of {len(mine)} rounds")

@@ -34,6 +34,10 @@ class Interval:
         return Interval(*(math.exp(v) if v < 700 else math.inf for v in (self.low, self.estimate, self.high)))
 
 
+ONE = Interval(1.0, 1.0, 1.0)
+"""The ratio of the reference to itself."""
+
+
 def median_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDENCE) -> Interval:
     """The median of `values` (n,) with its distribution-free interval, in the unit of the values.
 

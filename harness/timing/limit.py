@@ -1,8 +1,8 @@
 """A limit to compare with: the least time that the arithmetic and the memory traffic of a training step need.
 
-Roofline model (Williams, Waterman and Patterson 2009) of a state simulator that applies one gate after another, each in
-one pass over the state, with nothing else to do: no Python, no optimizer, no measurement. Whatever it leaves out takes
-time too, so only a simulator that fuses gates into one pass could be faster.
+Roofline model (Williams, Waterman and Patterson 2009) of a state simulator that takes one sample after another through
+one gate after another, each in one pass over the state, with nothing else to do: no Python, no optimizer, no
+measurement. Whatever it leaves out takes time too, so only a simulator that fuses gates into one pass could be faster.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ PHASE, ROTATION = 6, 6
 class Machine:
     """What the measured cores can do: floating-point operations a second by dtype, and how fast they copy.
 
-    `copy` maps the size of a copied array (bytes) to the bytes read and written a second: small ones stay in a cache.
+    `copy` maps the size of a copied array (bytes) to the bytes read and written a second: those of small arrays stay in
+    a cache, of the smallest the call itself takes a good part of the time.
     """
 
     flops: Mapping[str, float]
@@ -40,8 +41,8 @@ class Machine:
         return cls(flops, copy)
 
     def bandwidth(self, size: float) -> float:
-        """Bytes a second while working on `size` bytes: of the smallest copy measured that is as large."""
-        return self.copy[min((s for s in self.copy if s >= size), default=max(self.copy))]
+        """Bytes a second while working on `size` bytes, at most: the best of the copies measured that are as large."""
+        return max((rate for s, rate in self.copy.items() if s >= size), default=self.copy[max(self.copy)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,11 @@ def least_step_s(
         if program.get("not_covered"):
             return None
         mixed = device.startswith("default.mixed")
-        amplitudes = 2.0 ** (program["wires"] * (2 if mixed else 1)) * batch
+        amplitudes = 2.0 ** (program["wires"] * (2 if mixed else 1))
         each = step_work(program, method) * (2 if mixed else 1)
         size = amplitudes * (16 if dtype == "float64" else 8)
-        arithmetic = amplitudes * each.flops / machine.flops[dtype]
-        traffic = size * each.passes / machine.bandwidth(size)
+        arithmetic = amplitudes * batch * each.flops / machine.flops[dtype]
+        traffic = size * batch * each.passes / machine.bandwidth(size)
         total += max(arithmetic, traffic)
     return total
 

@@ -1,4 +1,4 @@
-"""How a step time grows with wires, layers or batch: a fitted exponent, and where two variants cross."""
+"""How a step time grows with wires, layers or batch: a fitted exponent, and between which sizes two variants cross."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, count, pairwise
 from typing import Any
 
 import numpy as np
 from scipy import special
 
 from harness.timing.intervals import CONFIDENCE, Interval
+from harness.timing.ratios import quotient
+from harness.timing.speed import NOISE, Speed, decide
 
 # Name of an axis -> where a scenario holds it: table (or none) and key.
 AXES = {"wires": ("", "wires"), "layers": ("", "layers"), "batch size": ("training", "batch_size")}
@@ -22,11 +24,10 @@ LEAST_SIZES = 3
 
 @dataclass(frozen=True, slots=True)
 class PowerLaw:
-    """`time = scale * size ** exponent` (seconds); `sizes` is the range it was fitted over."""
+    """`time = scale * size ** exponent` (seconds), over the sizes that were measured."""
 
     scale: float
     exponent: Interval
-    sizes: tuple[float, float]
 
     def at(self, size: float) -> float:
         """Seconds at a size."""
@@ -54,85 +55,120 @@ def fit_power_law(sizes: Sequence[float], times_s: Sequence[float], confidence: 
     if degrees > 0:
         variance = float(np.sum((y - intercept - slope * x) ** 2)) / degrees
         half = float(special.stdtrit(degrees, (1 + confidence) / 2)) * math.sqrt(variance / spread)
-    ends = math.exp(x.min()), math.exp(x.max())
-    return PowerLaw(math.exp(intercept), Interval(slope - half, slope, slope + half), ends)
+    return PowerLaw(math.exp(intercept), Interval(slope - half, slope, slope + half))
 
 
-def crossover(a: PowerLaw, b: PowerLaw) -> float | None:
-    """The size at which two fitted variants take the same time; None if that is not inside both fitted ranges."""
-    difference = a.exponent.estimate - b.exponent.estimate
-    if difference == 0:
-        return None
-    power = math.log(b.scale / a.scale) / difference
-    low, high = max(a.sizes[0], b.sizes[0]), min(a.sizes[1], b.sizes[1])
-    inside = low > 0 and math.log(low) <= power <= math.log(high)
-    return math.exp(power) if inside else None
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A timed cell: its scenario as in the plan, the rows of a batch that was timed, the seconds of a step.
+
+    `ratio` is its time over the reference's of its scenario (of the reference itself: 1), `machine` tells where.
+    """
+
+    scenario: Mapping[str, Any]
+    variant: str
+    batch_size: int
+    step_s: float
+    ratio: Interval
+    reference: str
+    machine: str = ""
+
+    def size(self, axis: str) -> int:
+        """Along an axis; of the batch what was run, which is less than was declared where there are few samples."""
+        return self.batch_size if axis == "batch size" else int(self.scenario[axis])
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A variant's step times (seconds) over the sizes of scenarios that differ along one axis alone.
+    """A variant's timed cells over the sizes of scenarios that differ along one axis alone, by rising size.
 
-    `sizes` are as the scenarios give them; for wires the law is over 2 ** wires. `group` is what their names share.
+    For wires the law is over 2 ** wires. `group` is what the scenarios' names share.
     """
 
     axis: str
     group: str
     variant: str
-    sizes: tuple[int, ...]
-    times_s: tuple[float, ...]
+    points: tuple[Point, ...]
     law: PowerLaw
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of the points."""
+        return tuple(point.size(self.axis) for point in self.points)
+
+    @property
+    def times_s(self) -> tuple[float, ...]:
+        """Seconds a step, of the points."""
+        return tuple(point.step_s for point in self.points)
 
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """At `size` of an axis two variants of a group take the same time; `below` is faster before, `above` after."""
+    """At size `low` of an axis variant `below` is faster than `above`, at `high`, the next resolved one, slower."""
 
     axis: str
     group: str
     below: str
     above: str
-    size: float
+    low: int
+    high: int
 
 
-def growths(points: Sequence[tuple[Mapping[str, Any], str, float]]) -> list[Growth]:
+def growths(points: Sequence[Point]) -> list[Growth]:
     """Every family of scenarios that differ in wires, layers or batch size alone, with three sizes or more.
 
-    Args:
-        points: (scenario as in the plan, variant, seconds a step) of every timed cell. How much data there is does
-            not change a step, nor how many features: both may differ within a family.
+    How much data there is does not change a step, nor whether there are as many features as wires: both may differ
+    within a family. Where two scenarios of a family have one size, they are of two families.
     """
     found = []
-    for axis, (table, key) in AXES.items():
-        families: dict[tuple[str, str], dict[int, tuple[str, float]]] = defaultdict(dict)
-        for scenario, variant, time_s in points:
-            size = (scenario[table] if table else scenario)[key]
-            families[_others(scenario, axis), variant][size] = (str(scenario["name"]), time_s)
-        for (_, variant), family in families.items():
+    for axis in AXES:
+        families: dict[tuple[str, str, int], dict[int, Point]] = defaultdict(dict)
+        for point in points:
+            size, others = point.size(axis), _others(point.scenario, axis) + point.machine
+            number = next(n for n in count() if size not in families[others, point.variant, n])
+            families[others, point.variant, number][size] = point
+        for (_, variant, _), family in families.items():
             if len(family) < LEAST_SIZES:
                 continue
-            sizes = tuple(sorted(family))
-            times = tuple(family[size][1] for size in sizes)
-            law = fit_power_law([_work_size(axis, size) for size in sizes], times)
-            found.append(Growth(axis, _shared([name for name, _ in family.values()]), variant, sizes, times, law))
+            members = tuple(family[size] for size in sorted(family))
+            sizes = [2.0**size if axis == "wires" else size for size in sorted(family)]
+            law = fit_power_law(sizes, [point.step_s for point in members])
+            found.append(Growth(axis, _shared([str(p.scenario["name"]) for p in members]), variant, members, law))
     return found
 
 
-def crossings(found: Sequence[Growth]) -> list[Crossing]:
-    """Where any two variants of a group cross within the sizes both were measured at."""
+def crossings(found: Sequence[Growth], noise: float = NOISE) -> list[Crossing]:
+    """Where any two variants of a group change places: between two sizes at which the faster one is resolved.
+
+    Not from the fitted laws: two lines cross somewhere, whether the variants do or not.
+    """
     crossed = []
     for a, b in combinations(found, 2):
-        if (a.axis, a.group) == (b.axis, b.group) and (size := crossover(a.law, b.law)) is not None:
-            slow, fast = sorted((a, b), key=lambda each: each.law.exponent.estimate)[::-1]
-            crossed.append(Crossing(a.axis, a.group, slow.variant, fast.variant, _natural_size(a.axis, size)))
+        if (a.axis, a.group) == (b.axis, b.group):
+            resolved = [(size, speed) for size, speed in _compared(a, b, noise) if speed is not Speed.NOT_RESOLVED]
+            for (low, before), (high, after) in pairwise(resolved):
+                if before is not after:
+                    below, above = (a, b) if before is Speed.FASTER else (b, a)
+                    crossed.append(Crossing(a.axis, a.group, below.variant, above.variant, low, high))
     return crossed
+
+
+def _compared(a: Growth, b: Growth, noise: float) -> list[tuple[int, Speed]]:
+    """Size by size whether `a` is faster or slower than `b`; through the reference of their scenario."""
+    theirs = {point.scenario["name"]: point for point in b.points}
+    pairs = [(mine, theirs[mine.scenario["name"]]) for mine in a.points if mine.scenario["name"] in theirs]
+    pairs = [(mine, other) for mine, other in pairs if mine.reference == other.reference]
+    return [(mine.size(a.axis), decide(quotient(mine.ratio, other.ratio), noise)) for mine, other in pairs]
 
 
 def _others(scenario: Mapping[str, Any], axis: str) -> str:
     """Everything that a family shares."""
-    table, key = AXES[axis]
-    kept = {k: v for k, v in scenario.items() if k not in ("name", "expect", "data")}
+    data = {k: v for k, v in scenario.get("data", {}).items() if k != "samples"}
+    if data.get("features") == scenario["wires"]:
+        data["features"] = "as many as wires"
+    kept = {k: v for k, v in scenario.items() if k not in ("name", "expect")} | {"data": data}
     kept["training"] = {k: v for k, v in scenario["training"].items() if k != "epochs"}
+    table, key = AXES[axis]
     (kept[table] if table else kept).pop(key)
     return json.dumps(kept, sort_keys=True)
 
@@ -140,11 +176,3 @@ def _others(scenario: Mapping[str, Any], axis: str) -> str:
 def _shared(names: Sequence[str]) -> str:
     """The parts that all names have, such as `scaling-wires-default`."""
     return "-".join(part for part in names[0].split("-") if all(part in name.split("-") for name in names))
-
-
-def _work_size(axis: str, size: float) -> float:
-    return 2.0**size if axis == "wires" else size
-
-
-def _natural_size(axis: str, size: float) -> float:
-    return math.log2(size) if axis == "wires" else size

@@ -173,10 +173,15 @@ def _rounds(speeds: Mapping[str, float], rounds: int = 15) -> dict:
     child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
     late = child | {"first_s": 2.2}
     lanes = {
-        name: {"steps_per_execution": 1, "children": [late if speed < 1 else child] * 3}
+        name: {
+            "variant": name,
+            "batch_size": 32,
+            "steps_per_execution": 1,
+            "children": [late if speed < 1 else child] * 3,
+        }
         for name, speed in speeds.items()
     }
-    return {"lanes": lanes, "rounds": listed, "left_out": {}}
+    return {"options": {"target_width": 0.05}, "lanes": lanes, "rounds": listed, "left_out": {}}
 
 
 def _trace(rng: np.random.Generator, steps: int, samples: int = 20) -> dict[str, np.ndarray]:

@@ -15,7 +15,6 @@ import pytest
 from harness.report import data, palette
 from harness.report.html import _embedded, render
 from harness.summary import csv as csv_of
-from harness.timing import Growth, Interval, PowerLaw
 from tests.report.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
 
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared"}
@@ -211,18 +210,3 @@ def test_variants_are_told_apart_without_colour():
     assert palette.style("jax@gpu")[2] != palette.style("jax")[2]
     looks = set(zip(palette.shapes(names[:7]), map(tuple, palette.dashes(names[:7])), strict=True))
     assert len(looks) == 7
-
-
-def test_variants_change_places_only_where_their_exponents_differ(tmp_path):
-    view = build_view(tmp_path, scenarios=("s",), variants=("torch", "jax-jit"))
-    sizes = (2, 4, 8)
-
-    def grown(variant, scale, exponent, half):
-        law = PowerLaw(scale, Interval(exponent - half, exponent, exponent + half), (2.0, 8.0))
-        return Growth("layers", "s", variant, sizes, tuple(law.at(n) for n in sizes), law)
-
-    for half, said in ((0.1, True), (0.6, False)):
-        growths = (grown("torch", 1.0, 1.0, half), grown("jax-jit", 2.0, 0.5, half))
-        text = Page(render(replace(view, growths=growths))).text
-        assert ("torch is faster up to 4" in text) == said
-        assert "exponent" in text

@@ -43,6 +43,19 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
     return run
 
 
+def test_a_time_stands_only_beside_the_outcome_of_its_own_run(tmp_path):
+    """A later run that judged a cell without timing it: its verdict must not make the earlier time a plain one."""
+    timed = make(tmp_path, [("a", "tf"), ("a", "jax")], "2026-01-01")
+    timed.write_timing("a", TIMING | {"lanes": {"tf": {"children": []}, "jax": {"children": []}}})
+    later = make(tmp_path, [("a", "tf")], "2026-01-02", loss=2.0)
+    (later.path / "timings" / "a.json").unlink()
+    merged = Run.load(merge([timed, Run.load(later.path)], tmp_path / "out").path)
+    found = merged.timing("a")
+    assert found["lanes"].keys() == {"jax"}
+    assert found["left_out"]["tf"] == f"timed in {timed.id}, its outcome is of {later.id}"
+    assert found["run"] == timed.id
+
+
 def test_shards_become_one_run(tmp_path):
     parts = [make(tmp_path, [("a", "tf"), ("a", "jax")], "2026-01-01"), make(tmp_path, [("b", "tf")], "2026-01-02")]
     merged = Run.load(merge(parts, tmp_path / "out").path)

@@ -29,7 +29,19 @@ def test_cells_have_a_row_for_every_planned_cell(run: Run):
 
 
 def test_timings_leave_out_what_was_not_measured(run: Run):
-    assert run.timings()[["variant", "phase", "seconds"]].values.tolist() == [["torch", "step", 0.5]]
+    assert run.timings()[["variant", "phase", "seconds"]].values.tolist() == [["torch", "audit_step", 0.5]]
+
+
+def test_rounds_are_what_speeds_are_made_of(run: Run):
+    sample = {"step_s": 0.1, "wall_s": 1.0, "cpu_s": 0.9, "delayed_s": 0.0}
+    rounds = [
+        {"child": 0, "kept": k != 1, "samples": {"torch": sample, "jax": sample | {"step_s": 0.2}}} for k in range(3)
+    ]
+    run.write_timing("s", {"lanes": {}, "rounds": rounds, "left_out": {}})
+    table = Run.load(run.path).rounds()
+    assert len(table) == 6
+    kept = table[table.kept].pivot(index=["scenario", "round"], columns="variant", values="step_s")
+    assert (kept.jax / kept.torch).tolist() == [2.0, 2.0]
 
 
 def test_steps_give_loss_and_norms(run: Run):

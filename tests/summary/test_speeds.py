@@ -1,7 +1,6 @@
 """Speed in summaries: the gate on slowdowns, ratios of ratios between runs, shared means, growth with size."""
 
 import json
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from harness.summary.compare import compare
 from harness.summary.gate import Gate
 from harness.summary.speeds import overall, shared_means
 from harness.summary.terminal import lines
-from harness.timing import Interval, growths
+from harness.timing import Interval, Point, growths
 from tests.report.run_builder import build_run, scenario
 from tests.timing.test_timing_block import document
 
@@ -44,6 +43,51 @@ def test_a_sure_slowdown_against_a_variant_fails_the_gate(tmp_path):
 def test_a_speed_that_was_not_earned_is_no_slowdown(tmp_path):
     run, judgements = timed(tmp_path, faults={(0, "tf"): "fault", (1, "tf"): "fault"}, torch=1.0, tf=1.5)
     assert summarise(run, judgements, Gate(max_slowdown=1.2)).problems[1:] == ()
+
+
+def test_what_was_too_slow_to_time_does_not_pass_the_gate(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.1)
+    base = summarise(run, judgements)
+    for name in ("a", "b"):
+        found = document(torch=1.0)
+        run.write_timing(name, found | {"left_out": {"tf": "a step takes 2.4 s: too long to repeat"}})
+    for gate in (Gate(max_slowdown=1.2, base=base), Gate(max_slowdown=1.2)):
+        view = summarise(Run.load(run.path), judgements, gate)
+        assert view.exit_code == 3
+        assert "Speed: a tf was not timed: a step takes 2.4 s: too long to repeat." in view.problems
+    assert "[not timed: a step takes 2.4 s: too long to repeat]" in "\n".join(lines(view))
+
+
+def test_a_reference_that_got_slower_is_named_and_does_not_make_the_others_faster(tmp_path):
+    sides = [summarise(*timed(tmp_path / str(torch), torch=torch, tf=1.0, jax_jit=0.1)) for torch in (1.0, 2.0)]
+    base, head = (replace(side, cells=tuple(side.cells)) for side in sides)
+    text = "\n".join(compare(base, head).lines())
+    assert "speed: relative to tf, whose own steps take 1x as long (unpaired: drift is in it)" in text
+    own = summarise(*timed(tmp_path / "own", torch=1.0, tf=1.0), Gate(reference="torch"))
+    assert "relative to torch, whose own steps" in "\n".join(compare(own, own).lines())
+
+
+def test_a_mean_is_over_the_scenarios_of_the_runs_reference(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    run.write_timing("b", document(tf=1.0, jit=0.1) | {"left_out": {"torch": "no answer within 900 s"}})
+    view = summarise(Run.load(run.path), judgements, Gate(reference="torch"))
+    found = overall(view.cells)
+    assert (found.reference, found.shared, found.timed) == ("torch", ("a",), ("a", "b"))
+    assert found.over == "over 1 of 2 timed scenarios"
+    assert "tf: 1.5" in "\n".join(lines(view))
+
+
+def test_an_unstable_mean_says_so(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    for name in ("a", "b"):
+        found = document(torch=1.0, tf=1.5)
+        for each in found["rounds"]:
+            each["samples"]["torch"]["cpu_s"] /= 5
+        run.write_timing(name, found)
+    view = summarise(Run.load(run.path), judgements, Gate(reference="torch"))
+    assert overall(view.cells).unstable
+    assert "over all 2 timed scenarios, some of them unstable" in "\n".join(lines(view))
+    assert "torch, the reference: used only 20% of its core" in view.cell("a", "tf").timing.notes
 
 
 def test_asking_about_speed_where_nothing_was_timed_is_no_pass(tmp_path):
@@ -91,7 +135,8 @@ def test_a_scenario_that_has_become_another_is_not_compared(tmp_path):
 def test_speeds_of_two_machines_are_never_compared(tmp_path):
     run, judgements = timed(tmp_path, torch=1.0, tf=1.4)
     base = summarise(run, judgements)
-    other = replace(base, environment={**base.environment, "cpu": {"model": "Another CPU", "count": 64}})
+    cells = tuple(replace(c, timed_on={**c.timed_on, "cpu.count": 64}) if c.timing else c for c in base.cells)
+    other = replace(base, cells=cells)
     found = compare(other, base)
     assert not any(change.speed for change in found.changes)
     assert "speed: not compared: the runs were made on different machines (cpu.count: 64 -> 2)" in found.lines()
@@ -116,7 +161,7 @@ def test_the_distance_from_the_machines_limit_is_a_shared_mean_too(tmp_path):
     torch, tf = (np.sqrt(view.cell("a", v).step_s * view.cell("b", v).step_s) / 1e-5 for v in ("torch", "tf"))
     assert view.above_limits == {"tf": pytest.approx(tf), "torch": pytest.approx(torch)}
     (line,) = (line for line in lines(view) if line.startswith("above the machine's limit: tf "))
-    assert line.endswith("x, over all scenarios")
+    assert line.endswith("x, over the scenarios that all of them passed")
 
 
 def family(axis, sizes):
@@ -126,31 +171,36 @@ def family(axis, sizes):
         yield base | {"training": training} | ({axis: size} if axis != "batch" else {})
 
 
+def point(scenario, variant, time):
+    ratio = Interval(time * 0.98, time, time * 1.02)
+    return Point(scenario, variant, scenario["training"]["batch_size"], time, ratio, "r")
+
+
 def test_growth_is_fitted_within_families_and_crossings_found():
     sizes = (2, 4, 6, 8)
-    points = [(s, "slow-start", 0.04 * (2 ** s["wires"]) ** 0.1) for s in family("wires", sizes)]
-    points += [(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", sizes)]
-    points += [(s | {"device": "lightning.qubit"}, "steep", 1.0) for s in family("wires", sizes[:2])]
+    points = [point(s, "slow-start", 0.04 * (2 ** s["wires"]) ** 0.1) for s in family("wires", sizes)]
+    points += [point(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", sizes)]
+    points += [point(s | {"device": "lightning.qubit"}, "steep", 1.0) for s in family("wires", sizes[:2])]
     found = growths(points)
     assert [(g.axis, g.group, g.variant, g.sizes) for g in found] == [
         ("wires", "grow-default", "slow-start", sizes),
         ("wires", "grow-default", "steep", sizes),
     ]
     assert [g.law.exponent.estimate for g in found] == pytest.approx([0.1, 1.0])
-    (batch,) = growths([(s, "v", s["training"]["batch_size"] * 2.0) for s in family("batch", (1, 4, 16))])
+    (batch,) = growths([point(s, "v", s["training"]["batch_size"] * 2.0) for s in family("batch", (1, 4, 16))])
     assert (batch.axis, batch.law.exponent.estimate) == ("batch size", pytest.approx(1.0))
 
 
 def test_growth_and_crossings_are_shown(tmp_path):
-    points = [(s, "flat", 0.04) for s in family("wires", (2, 4, 6, 8))]
-    points += [(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", (2, 4, 6, 8))]
+    points = [point(s, "flat", 0.04) for s in family("wires", (2, 4, 6, 8))]
+    points += [point(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", (2, 4, 6, 8))]
     run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
     view = replace(summarise(run, judgements), growths=tuple(growths(points)))
     (crossing,) = view.crossings
     assert (crossing.below, crossing.above) == ("steep", "flat")
-    assert crossing.size == pytest.approx(math.log2(40))
+    assert (crossing.low, crossing.high) == (4, 6)
     text = "\n".join(lines(view))
     assert "grow-default steep: step time ~ (2^wires)^1 [1, 1]" in text
-    assert "grow-default: by wires, steep is faster up to 5.3, flat from there on" in text
+    assert "grow-default: by wires, steep is faster at 4, flat at 6" in text
     json.dumps(json_view.document(view), allow_nan=False)
-    assert overall(view.cells)["torch"].contains(1 / 1.5)
+    assert overall(view.cells).ratios["torch"].contains(1 / 1.5)

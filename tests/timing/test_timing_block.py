@@ -22,8 +22,21 @@ def document(rounds=15, seed=0, kept=lambda k: True, **speeds):
         )
     child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
     slow = child | {"first_s": 2.2}
-    lanes = {name: {"steps_per_execution": 1, "children": [slow if s < 1 else child] * 3} for name, s in speeds.items()}
-    return {"lanes": lanes, "rounds": listed, "left_out": {"jax": "a step takes 3.0 s: too long to repeat"}}
+    lanes = {
+        name: {
+            "variant": name,
+            "batch_size": 32,
+            "steps_per_execution": 1,
+            "children": [slow if s < 1 else child] * 3,
+        }
+        for name, s in speeds.items()
+    }
+    return {
+        "options": {"target_width": 0.05},
+        "lanes": lanes,
+        "rounds": listed,
+        "left_out": {"jax": "a step takes 3.0 s: too long to repeat"},
+    }
 
 
 def test_ratios_survive_a_drift_larger_than_the_difference():
@@ -81,6 +94,32 @@ def test_what_makes_a_number_unreliable_is_said():
     assert "used only 50% of its core" in lanes["torch"].notes
     assert lanes["tf"].unstable
     assert lanes["torch"].unstable
+
+
+def test_a_training_that_left_the_finite_numbers_has_no_time():
+    found = document(torch=1.0, tf=1.2, jit=0.1)
+    found["lanes"]["torch"]["children"][1] = found["lanes"]["torch"]["children"][1] | {"finite": False}
+    block = read_block(found)
+    assert block.left_out["torch"] == "the timed training left the finite numbers"
+    assert (block.reference, block.lanes.keys()) == ("tf", {"tf", "jit"})
+
+
+def test_a_variant_that_waits_for_its_gpu_is_not_unstable():
+    found = document(torch=1.0, tf=1.0)
+    found["lanes"]["tf"]["variant"] = "tf@gpu"
+    for each in found["rounds"]:
+        each["samples"]["tf"]["cpu_s"] /= 5
+    assert not read_block(found).lanes["tf"].unstable
+
+
+def test_differences_below_the_noise_of_the_machine_are_none():
+    found = document(torch=1.0, tf=1.1)
+    assert read_block(found).lanes["tf"].speed is Speed.SLOWER
+    found["options"] |= {"noise": 0.15, "target_width": 0.001}
+    lane = read_block(found).lanes["tf"]
+    assert (lane.speed, lane.noise) == (Speed.NOT_RESOLVED, 0.15)
+    assert any(note.endswith("0.1% was asked for") for note in lane.notes)
+    assert not lane.unstable
 
 
 def test_a_core_that_was_shared_is_said_and_makes_nothing_unstable():

@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.timing import (
+    ONE,
     Interval,
+    Point,
     Speed,
     break_even,
     calibrated_noise,
-    crossover,
+    crossings,
     decide,
     fit_power_law,
     geometric_mean,
+    growths,
     median_interval,
     paired_ratio,
 )
@@ -151,15 +154,16 @@ def test_geometric_mean_of_equal_ratios_narrows_with_the_root_of_their_number():
 
 @given(st.floats(0.01, 10), st.floats(1e-4, 1), st.floats(0.01, 0.9))
 def test_break_even_is_where_the_totals_meet(cost, step, ratio):
-    found = break_even([cost, cost], [0.0], step, Interval(ratio, ratio, ratio))
+    found = break_even([cost, cost], [0.0], Interval(step, step, step), Interval(ratio, ratio, ratio))
     assert found.low == found.step == found.high
     assert cost + found.step * ratio * step == pytest.approx(found.step * step)
 
 
 def test_break_even_that_is_not_resolved_may_never_come():
-    found = break_even([3.0, 2.0, 4.0], [0.5, 0.4, 0.6], 0.01, Interval(0.8, 0.9, 1.1))
+    step = Interval(0.009, 0.01, 0.011)
+    found = break_even([3.0, 2.0, 4.0], [0.5, 0.4, 0.6], step, Interval(0.8, 0.9, 1.1))
     assert found.low < found.step < found.high == math.inf
-    assert break_even([1.0], [2.0], 0.01, Interval(0.5, 0.5, 0.5)).step == 0.0
+    assert break_even([1.0], [2.0], step, Interval(0.5, 0.5, 0.5)).step == 0.0
 
 
 @given(st.floats(-2, 3), st.floats(1e-6, 1))
@@ -182,14 +186,52 @@ def test_the_interval_of_an_exponent_is_scipys_and_covers():
     assert fit_power_law([1, 2], [1.0, 2.0]).exponent.high == math.inf
 
 
-def test_two_laws_cross_only_where_both_were_measured():
-    sizes = [1, 2, 4, 8, 16]
-    flat = fit_power_law(sizes, [4.0] * 5)
-    steep = fit_power_law(sizes, [float(s) for s in sizes])
-    assert crossover(flat, steep) == pytest.approx(4.0)
-    assert crossover(steep, flat) == pytest.approx(4.0)
-    assert crossover(flat, fit_power_law(sizes, [100.0 * s for s in sizes])) is None
-    assert crossover(flat, flat) is None
+def test_drift_widens_the_interval_of_a_break_even_that_ratios_do_not_see():
+    """Every round of both lanes is slowed by the same factor: the ratio stays, the seconds that are saved do not."""
+    rng, held = np.random.default_rng(5), 0
+    for _ in range(200):
+        reference = 0.01 * rng.lognormal(0, 0.1, 15)
+        ratio = paired_ratio(0.1 * reference * rng.lognormal(0, 0.01, 15), reference, [k % 3 for k in range(15)])
+        found = break_even([2.2] * 3, [0.2] * 3, median_interval(reference), ratio)
+        held += found.low <= 2.0 / (0.01 * 0.9) <= found.high
+    assert held >= 0.9 * 200
+
+
+def points(variant, times, widths=0.02, reference="torch"):
+    """Timed cells over 2, 4, ... wires, in seconds a step over a reference of one second."""
+    for k, time in enumerate(times):
+        scenario = {"name": f"grow-{k}wires", "wires": 2 * k + 2, "layers": 1, "training": {"batch_size": 4}}
+        ratio = Interval(time / (1 + widths), time, time * (1 + widths))
+        yield Point(scenario, variant, 4, time, ratio, reference)
+
+
+def crossed(a, b, **options):
+    found = growths([*points("a", a, **options), *points("b", b, **options)])
+    return [(c.below, c.above, c.low, c.high) for c in crossings(found)]
+
+
+def test_variants_cross_where_their_ratios_say_so():
+    assert crossed([1, 1, 1, 1], [0.2, 0.5, 2, 5]) == [("b", "a", 4, 6)]
+    assert crossed([1, 1, 1, 1], [0.2, 1, 2, 5]) == [("b", "a", 2, 6)], "not resolved at 4 wires"
+    assert crossed([1, 1, 1, 1], [0.2, 0.5, 2, 5], widths=20.0) == [], "resolved nowhere"
+
+
+def test_fitted_lines_do_not_make_a_crossing():
+    """The lines through these cross inside the range, but b is faster at every size."""
+    assert crossed([1, 1, 1, 1, 1], [0.5, 0.5, 0.9, 0.9, 0.9]) == []
+    assert crossed([3.6] * 5, [0.314, 0.356, 0.524, 1.196, 3.884]) == [("b", "a", 8, 10)]
+
+
+def test_sizes_are_those_that_ran_and_no_point_is_lost():
+    def batches(declared, ran, samples=64):
+        scenario = {"name": f"b{declared}-s{samples}", "wires": 1, "layers": 1, "training": {"batch_size": declared}}
+        return Point(scenario | {"data": {"samples": samples}}, "a", ran, ran / 100, ONE, "a")
+
+    (growth,) = growths([batches(16, 16), batches(64, 32), batches(256, 64)])
+    assert growth.sizes == (16, 32, 64)
+    assert growth.law.exponent.estimate == pytest.approx(1.0)
+    twice = growths([batches(size, size, samples) for size in (1, 2, 4) for samples in (64, 128)])
+    assert [(g.group, g.sizes) for g in twice] == [("s64", (1, 2, 4)), ("s128", (1, 2, 4))]
 
 
 def test_the_sentinel_sees_a_disturbed_round_and_forgives_steady_load():

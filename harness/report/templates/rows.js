@@ -84,7 +84,7 @@ function chartRows(name, chosen, cells, series, growths) {
     return timed.filter((cell) => rows.includes(cell.scenario)).map(({ scenario, variant, mark, timing }) => ({
       scenario, variant, shown: timing.ratio, low: timing.ratio_low, high: timing.ratio_high, earned: mark === "pass",
       exact: timing.ratio.toPrecision(3) + " [" + [timing.ratio_low, timing.ratio_high].map((end) => (known(end) ? end.toPrecision(3) : "∞")).join(", ")
-        + "] " + timing.speed + (timing.unstable ? ", unstable" : ""),
+        + "] of " + timing.reference + ", " + timing.speed + (timing.unstable ? ", unstable" : ""),
     }));
   }
 
