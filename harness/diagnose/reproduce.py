@@ -20,6 +20,7 @@ from harness.diagnose.templates import (
     CALL_SAMPLES,
     CIRCUIT,
     FLOAT64_RESULTS,
+    FULL_FLOAT32,
     GRADIENT,
     HEAD,
     IMPORTS,
@@ -75,11 +76,20 @@ def reproduce(run: Run, subject: Subject) -> str:
         else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
         imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,
-        x64=f'jax.config.update("jax_enable_x64", {subject.observation.dtype == "float64"})\n'
-        if variant.backend == "jax"
-        else "",
+        settings=_settings(subject, variant),
     )
     return f"{head}\n{body}\n{JUDGE.format(what=what)}"
+
+
+def _settings(subject: Subject, variant: Variant) -> str:
+    """What the cell's framework was told: precision, and where PennyLane's own tensors go."""
+    doubles = subject.observation.dtype == "float64"
+    x64 = f'jax.config.update("jax_enable_x64", {doubles})\n' if variant.backend == "jax" else ""
+    exact = subject.observation.scenario["training"].get("numerics", "exact") == "exact"
+    if variant.accelerator == "cpu":
+        return x64
+    place = 'torch.set_default_device("cuda")\n' if variant.backend == "torch" else ""
+    return x64 + place + (FULL_FLOAT32[variant.backend] if exact else "")
 
 
 def _size(subject: Subject) -> str:

@@ -23,7 +23,7 @@ from keras import ops
 nan, inf = np.nan, np.inf
 dtype = "{dtype}"
 keras.config.set_floatx(dtype)
-{x64}
+{settings}
 
 def to_numpy(value):
     return np.array(ops.convert_to_numpy(value))
@@ -35,6 +35,13 @@ IMPORTS = {
     "torch": 'import torch\n\ntensor = lambda a: torch.tensor(a, device="{device}")',
     "jax": "import jax\n\ntensor = lambda a: jax.numpy.asarray(a)",
 }
+
+FULL_FLOAT32 = {
+    "tensorflow": "tf.config.experimental.enable_tensor_float_32_execution(False)\n",
+    "torch": "torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False\n",
+    "jax": 'jax.config.update("jax_default_matmul_precision", "highest")\n',
+}
+"""On a GPU float32 products may be TF32, which a cell of exact numerics ran without."""
 
 WRAP = {
     ("tensorflow", "graph"): "tf.function({})",

@@ -85,7 +85,8 @@ async def run_block(
     inputs = make_inputs(block.scenario)
 
     async def one(cell: Cell) -> None:
-        async with cores.take(memory.least_bytes(cell.scenario)) as cpus:
+        least = 0 if cell.on_gpu else memory.least_bytes(cell.scenario)
+        async with cores.take(least, cell.on_gpu) as cpus:
             result = await run_cell(
                 pool,
                 block,
@@ -117,11 +118,20 @@ class Cores:
         self._waiting = 0
         self.memory_bytes = memory_bytes
         self._held = 0
+        self._gpu = asyncio.Semaphore(1)
         self._freed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, memory_bytes: int = 0) -> AsyncIterator[list[int]]:
-        """Hold a group of cores, and memory; what alone is too much is handed out alone, and refused by the cell."""
+    async def take(self, memory_bytes: int = 0, gpu: bool = False) -> AsyncIterator[list[int]]:
+        """Hold a group of cores, and memory, or the GPU (its memory is for one cell at a time).
+
+        What alone is too much memory is handed out alone, and refused by the cell.
+        """
+        async with self._gpu if gpu else contextlib.nullcontext(), self._group(memory_bytes) as group:
+            yield group
+
+    @asynccontextmanager
+    async def _group(self, memory_bytes: int) -> AsyncIterator[list[int]]:
         self._waiting += 1
         try:
             group = await self._queue.get()

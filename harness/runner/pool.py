@@ -36,7 +36,6 @@ DROPPED = (
     "OMP_",
     "MKL_",
     "OPENBLAS_",
-    "PYTHONPATH",
 )
 # Thread limits every numeric library reads; they must stand before the interpreter imports NumPy.
 THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"))
@@ -91,6 +90,8 @@ class Server:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
+        if self.key.interpreter != sys.executable:  # another environment's packages are not for this one
+            environment.pop("PYTHONPATH", None)
         environment |= dict.fromkeys(THREADS, str(self.key.threads))
         command = [self.key.interpreter, "-P", str(WORKER), "--backend", self.key.backend]
         command += ["--accelerator", self.key.accelerator, "--threads", str(self.key.threads)]
@@ -214,6 +215,7 @@ class Pool:
         self._starts: dict[ServerKey, int] = {}
         self._stillborn: dict[ServerKey, int] = {}
         self._refusals: dict[ServerKey, Unavailable] = {}
+        self._failures: dict[ServerKey, int] = {}
 
     async def __aenter__(self) -> Pool:
         return self
@@ -234,8 +236,8 @@ class Pool:
         return ServerKey(interpreter, variant.backend, variant.accelerator, self.threads, simulator)
 
     def isolation(self, key: ServerKey) -> str:
-        """How children of a server are kept apart: as this pool was told, else as its platform and accelerator need."""
-        return self._isolation or key.isolation
+        """How children of a server are kept apart: as its platform and accelerator need, else as this pool was told."""
+        return key.isolation if key.isolation == "spawn" else self._isolation or "fork"
 
     async def server(self, variant: Variant, device: str = "") -> Server:
         """The running server of a variant, started on first use and again after a death.
@@ -270,7 +272,9 @@ class Pool:
         try:
             server = await self._start(key, None)
         except Unavailable as error:
-            self._refusals[key] = error
+            self._failures[key] = self._failures.get(key, 0) + 1
+            if error.status == "unsupported" or self._failures[key] >= MAX_STARTS:
+                self._refusals[key] = error  # a GPU that is short of memory now may not be so for the next cell
             raise
         self._spawned.add(server)
         return server

@@ -165,13 +165,13 @@ def _remarks(times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> 
 
 
 def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]) -> list[str]:
-    """Why the numbers of a lane should not be relied on."""
+    """Why the numbers of a lane should not be relied on. On a GPU a process waits, and sums in any order."""
     notes = []
-    if len({child["weights_sha256"] for child in document["lanes"][name]["children"]}) > 1:
+    on_gpu = str(document["lanes"][name]["variant"]).endswith("@gpu")
+    if len({child["weights_sha256"] for child in document["lanes"][name]["children"]}) > 1 and not on_gpu:
         notes.append("repetitions of the timed training ended at different weights")
     share = float(np.median([_share(each["samples"][name]) for each in mine]))
-    waits_for_gpu = str(document["lanes"][name]["variant"]).endswith("@gpu")
-    if share < CPU_SHARE and not waits_for_gpu:
+    if share < CPU_SHARE and not on_gpu:
         notes.append(f"used only {share:.0%} of its core")
     if throttled := sum(bool(each.get("throttled")) for each in mine):
         notes.append(f"the processor throttled in {throttled} of {len(mine)} rounds")

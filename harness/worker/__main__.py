@@ -42,15 +42,17 @@ def main() -> None:
         backend = backends.load(options.backend, options.accelerator, options.threads)
         from harness.worker import server
         from harness.worker.child import serve_cell
+
+        blind = backends.blind(backend, options.simulator)  # starts the GPU: no cell pays for that again
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        reason = f"importing {options.backend} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{options.backend} did not start: {type(error).__name__}: {' '.join(str(error).split())}"
         control.tell(parent, "broken", reason=reason[:600])
         return
     import_s = time.perf_counter() - start
-    if blind := backends.blind(backend, options.simulator):
+    if blind:
         control.tell(parent, "unavailable", reason=blind)
         return
     control.tell(parent, "ready", import_s=import_s, **backends.description(backend))

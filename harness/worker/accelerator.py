@@ -55,12 +55,12 @@ def missing(backend: str, accelerator: str, simulator: str = "") -> list[str]:
     if accelerator == "gpu":
         found = build_of(backend)
         if found is not None and found.cuda is None:
-            reasons.append(f"{found.name} {found.without} (pip install 'qparity[{backend}-gpu]')")
+            reasons.append(f"{found.name} {found.without} (pip install '.[{backend}-gpu]' in a clone of qparity)")
         builds.append(found)
     if simulator == "lightning.gpu":
         found = lightning_build()
         if found is None:
-            where = f"in {sys.executable} (pip install 'qparity[lightning-gpu]')"
+            where = f"in {sys.executable} (pip install '.[lightning-gpu]' in a clone of qparity)"
             reasons.append(f"pennylane-lightning-gpu is not installed {where}")
         elif not custatevec():
             reasons.append(f"{found.name} finds no cuStateVec library (pip install custatevec-cu12)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -97,11 +98,15 @@ def assert_placed(devices: Mapping[str, str], accelerator: str, when: str = "") 
 def repeated(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Whether a second recording has the same bits, else how far it is off: `{"bitwise", "differences": {name: size}}`.
 
+    Infinitely far where it ended at another step, and so has arrays of another shape.
+
     On a GPU atomic additions and autotuned kernels may round in another order each time.
     """
-    moved = [name for name, array in first.items() if array.tobytes() != second[name].tobytes()]
-    sizes = {name: float(np.max(np.abs(first[name] - second[name]), initial=0.0)) for name in moved}
-    return {"bitwise": not moved, "differences": sizes}
+    both = {name: (array, second.get(name)) for name, array in first.items()}
+    alike = {n: (a, b) for n, (a, b) in both.items() if b is not None and a.shape == b.shape}
+    moved = {n: float(np.max(np.abs(a - b), initial=0.0)) for n, (a, b) in alike.items() if a.tobytes() != b.tobytes()}
+    other = [name for name in (*both, *second) if name not in alike]
+    return {"bitwise": not moved and not other, "differences": moved | dict.fromkeys(other, math.inf)}
 
 
 class Recorder:

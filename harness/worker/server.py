@@ -132,9 +132,11 @@ def redirect_output(log: str) -> None:
 
 
 def pin(cpus: list[int] | None) -> None:
-    """Bind this process to the given cores where the platform can."""
+    """Bind this process to the given cores where the platform can: with every thread that it has by now."""
     if cpus and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cpus)
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), cpus)
 
 
 def kill_group(pid: int) -> None:

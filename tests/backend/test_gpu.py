@@ -1,5 +1,7 @@
 """What a GPU asks of a backend, as far as a CPU can tell: placement, flags, refusals, repetition."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -86,6 +88,8 @@ def test_a_second_recording_is_compared_bit_by_bit(backend):
     found = audit.repeated(first, second)
     assert not found["bitwise"]
     assert found["differences"] == {"gradients/0": pytest.approx(2e-8)}
+    second["loss"] = second["loss"][:0]
+    assert audit.repeated(first, second)["differences"]["loss"] == math.inf, "it ended at another step"
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX took it away")

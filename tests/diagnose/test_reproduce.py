@@ -11,6 +11,7 @@ from harness.diagnose.script import circuit, literal
 from harness.oracle import GateProgram
 from harness.parity import Stage
 from harness.store import StoreError
+from tests.conftest import backends
 from tests.diagnose.conftest import CHOSEN, pointed
 from tests.parity.fake import Setting, program
 
@@ -48,6 +49,17 @@ def test_a_clean_cell_shows_nothing_at_any_stage(small, execute, variant, stage)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "does not show" in done.stdout
     assert figure(done.stdout, "r") < 1
+
+
+@pytest.mark.skipif("torch" not in backends(), reason="needs torch")
+def test_a_script_of_a_gpu_cell_sets_what_the_cell_had(small):
+    subject = find(small, "small-exact/torch")
+    outcome = subject.observation.outcome | {"variant": "torch@gpu"}
+    on_gpu = replace(subject, observation=replace(subject.observation, outcome=outcome))
+    source = reproduce(small, on_gpu)
+    assert 'torch.set_default_device("cuda")' in source, "PennyLane makes tensors of its own"
+    assert "allow_tf32 = False" in source
+    assert "cuda" not in reproduce(small, subject)
 
 
 def test_a_wrong_gate_shows(small, execute):

@@ -68,6 +68,24 @@ def test_cells_share_the_memory_and_one_that_needs_more_goes_alone():
     assert max(asyncio.run(together(30, 500, 30))) == 500
 
 
+def test_the_gpu_is_one_cells_at_a_time():
+    async def together() -> int:
+        cores, running, most = Cores(8, 1, 100), 0, 0
+
+        async def one() -> None:
+            nonlocal running, most
+            async with cores.take(gpu=True):
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0.001)
+                running -= 1
+
+        await asyncio.gather(*(one() for _ in range(5)))
+        return most
+
+    assert asyncio.run(together()) == 1
+
+
 class Clock:
     """A deadline that is read, not waited for."""
 

@@ -1,6 +1,8 @@
 """What is said of a missing GPU: only the answers of the machine are made up here, never what follows from them."""
 
 import ctypes
+import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from harness.runner.pool import Pool
 from harness.scenario.variant import Variant
 from harness.worker import accelerator
 from harness.worker.accelerator import Driver
+from harness.worker.server import pin
 
 CPU_ONLY = {"tensorflow-cpu": "2.21.0", "torch": "2.13.0+cpu", "jax": "0.10.2"}
 FOR_CUDA = {
@@ -51,7 +54,7 @@ def test_each_backend_says_what_it_lacks_itself(machine):
     assert said["torch"][0].startswith("torch 2.13.0+cpu is built without CUDA")
     assert said["jax"][0].startswith("jax 0.10.2 has no CUDA plugin")
     for backend, reasons in said.items():
-        assert f"qparity[{backend}-gpu]" in reasons[0]
+        assert f".[{backend}-gpu]" in reasons[0]
         assert reasons[1:] == ["there is no NVIDIA driver on this machine (libcuda.so.1 is not found)"]
         assert accelerator.missing(backend, "cpu") == []
 
@@ -104,3 +107,22 @@ def test_gpu_children_are_spawned_in_the_interpreter_of_their_own(tmp_path):
     assert [pool.isolation(key) for key in (on_cpu, on_gpu, lightning)] == ["fork", "spawn", "spawn"]
     assert len({str(key) for key in (on_cpu, on_gpu, lightning)}) == 3
     assert Pool(tmp_path, 1, {}, isolation="spawn").isolation(on_cpu) == "spawn"
+    assert Pool(tmp_path, 1, {}, isolation="fork").isolation(on_gpu) == "spawn", "CUDA does not survive a fork"
+
+
+def test_every_thread_of_a_child_is_pinned(monkeypatch):
+    """A GPU child has its threads before it knows its cores."""
+    done, there = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (there.set(), done.wait()))
+    thread.start()
+    there.wait()
+    before = os.sched_getaffinity(0)
+    try:
+        pin([min(before)])
+        assert {frozenset(os.sched_getaffinity(int(tid))) for tid in os.listdir("/proc/self/task")} == {
+            frozenset([min(before)])
+        }
+    finally:
+        pin(sorted(before))
+        done.set()
+        thread.join()

@@ -27,7 +27,7 @@ class Torch(Backend):
     def environment(accelerator: str, threads: int) -> dict[str, str]:
         """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork."""
         cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "", "KERAS_TORCH_DEVICE": "cpu"}
-        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **cuda}
+        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCHINDUCTOR_COMPILE_THREADS": str(threads), **cuda}
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """Thread count, and full float32 products (which for matrices is torch's own default too)."""
