@@ -27,7 +27,7 @@ import pennylane as qml
 from keras import ops
 
 from harness.circuit.definition import BoundCircuit, CircuitError
-from harness.scenario.registry import GPU_DEVICES
+from harness.scenario.registry import DEVICES, GPU_DEVICES
 
 INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
@@ -97,7 +97,9 @@ class Executor:
         try:
             device = qml.device(self.device_name, wires=wires, **sampler)
         except Exception as error:
-            raise UnsupportedError(f"device = {self.device_name!r}: {' '.join(str(error).split())}") from error
+            reason = f"device = {self.device_name!r}: {' '.join(str(error).split())}"
+            known = self.device_name in (*DEVICES, *qml.plugin_devices)
+            raise UnsupportedError(reason) if known else CircuitError(reason) from error
         return _with_float64_results(device) if self.device_name.startswith("lightning") else device
 
     @functools.cached_property

@@ -64,7 +64,6 @@ Pythons = Annotated[
 ]
 
 RESULTS = Path("results")
-REPRODUCER = Path("repro.py")
 INTERRUPTED = 130
 
 
@@ -178,8 +177,8 @@ def check(
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
-        bool, typer.Option(help="Print GitHub annotations (default: under GitHub Actions).")
-    ] = False,
+        bool | None, typer.Option(help="Print GitHub annotations (default: under GitHub Actions).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Judge a run. Exit code 0: as expected, 1: a disagreement, 3: something failed or nothing was compared."""
@@ -202,7 +201,7 @@ def check(
         typer.echo(view_json(view))
     else:
         show_view(view)
-        if annotations or os.environ.get("GITHUB_ACTIONS") == "true":
+        if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
             typer.echo("\n".join(annotation_lines.lines(view, line_in_file)))
     raise typer.Exit(view.exit_code)
 
@@ -259,7 +258,7 @@ def list_cells(scenarios: Scenarios, variant: Variants = None, k: Keep = None, j
         return
     for cell in cells:
         typer.echo(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
-    typer.echo(f"{len({c.scenario.name for c in cells})} scenarios, {len(cells)} cells")
+    typer.echo(f"scenarios: {len({c.scenario.name for c in cells})}, cells: {len(cells)}")
 
 
 @app.command()
@@ -375,7 +374,9 @@ def reproduce(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a path, or `latest`.")],
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
     results: Results = RESULTS,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The script to write.")] = REPRODUCER,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: repro-SCENARIO-VARIANT.py.")
+    ] = None,
     smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
     python: Pythons = None,
 ) -> None:
@@ -385,7 +386,12 @@ def reproduce(
 
     source = loaded(results, run)
     subject = find(source, cell)
+    output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
     write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
+    if subject.judgement.verdict == "ROUNDING":
+        typer.echo(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
+    elif fault := subject.observation.outcome.get("fault"):
+        typer.echo(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)
     typer.echo(f"{output}   # exits with 1 if the divergence shows")
 
 

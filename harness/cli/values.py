@@ -70,7 +70,7 @@ def cluster_engine(name: str, scheduler: str | None, options: Options, timing: T
 def need_dask(what: str) -> None:
     """Say which extra is missing, if it is."""
     if importlib.util.find_spec("distributed") is None:
-        raise UsageProblem(f"{what}: expected the package distributed (pip install 'qparity[dask]')")
+        raise UsageProblem(f"{what}: expected the package distributed (pip install '.[dask]' in a clone of qparity)")
 
 
 def gate(expectations: Path | None, min_compared: str | None) -> Gate:

@@ -201,11 +201,12 @@ def _located(sign: _Sign, verdict: Verdict, o: Observation) -> Judgement:
         assert sign.fault is not None
         return _exactly(sign.fault, verdict)
     judged = _figures(sign.comparison, sign.position, sign.step, verdict, o)
-    index = ",".join(str(i) for i in judged.index or ())
+    index = f"[{','.join(str(i) for i in judged.index)}]" if judged.index else ""
+    tensor = f" {judged.tensor}{index}" if index or judged.tensor != judged.stage else ""
     reason = (
-        f"{verdict} {_place(judged.stage, judged.step)} {judged.tensor}[{index}]: {_both(judged)}, "
+        f"{verdict} {_place(judged.stage, judged.step)}{tensor}: {_both(judged)}, "
         f"r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
-        f"the smallest tolerance that would have passed is {judged.smallest_tolerance:.2g}"
+        f"over all steps a tolerance of {judged.smallest_tolerance:.2g} would have passed"
     )
     return replace(judged, reason=reason)
 

@@ -32,9 +32,13 @@ OF_CELL = (
     Chart("fit", "Learned function", "last epoch; dots: target"),
 )
 OF_SCENARIO = (
-    Chart("total", "Total time against steps", "start and steps; diamonds: break-even with the reference"),
-    Chart("phases", "Time to the first step", "what a fresh process spends before steady training"),
-    Chart("memory", "Peak memory", "pale: the process with its imports, before the model"),
+    Chart(
+        "total",
+        "Total time against steps",
+        "start (imports not counted) and steps; diamonds: break-even with the reference",
+    ),
+    Chart("phases", "Time to the first step", "what a fresh process spends before steady training; pale: not earned"),
+    Chart("memory", "Peak memory", "grey: the process with its imports, before the model; pale: not earned"),
     Chart("limit", "Distance to the machine's limit", "step time over what its arithmetic and memory traffic need"),
 )
 OF_RUN = (
@@ -225,7 +229,7 @@ def _pareto(variants: Sequence[str]) -> alt.Chart:
 
 def _growth(axis: str, variants: Sequence[str]) -> alt.LayerChart:
     base = _base()
-    scale = alt.Scale(zero=False) if axis == "wires" else alt.Scale(type="log")
+    scale = alt.Scale(zero=False, nice=False) if axis == "wires" else alt.Scale(type="log", nice=False)
     x = alt.X("step:Q", title=axis, scale=scale, axis=alt.Axis(grid=False, tickMinStep=1, format="d"))
     y = alt.Y("shown:Q", title="seconds a step", scale=alt.Scale(type="log"), axis=_decades("~s", grid=True))
     tooltip = [alt.Tooltip(f"{name}:N") for name in ("scenario", "variant", "exact")]

@@ -33,11 +33,13 @@ PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class PhaseTable:
-    """Which phases were measured, and their seconds: median of a variant's cells, then the first cells."""
+    """Which phases were measured, and their seconds: medians over `shared` scenarios, and the first cells of all."""
 
     names: tuple[str, ...]
+    shared: tuple[str, ...]
     medians: tuple[tuple[str, tuple[float | None, ...]], ...]
     cells: tuple[CellView, ...]
+    all_cells: int
 
     @property
     def meanings(self) -> dict[str, str]:
@@ -58,13 +60,14 @@ def series(view: RunView) -> dict[str, dict[str, Any]]:
 
 
 def phases(view: RunView) -> PhaseTable:
-    """The timings of all cells; medians are over the cells that earned a plain speed."""
+    """The timings of all cells; medians are over the scenarios that all variants with times passed."""
     names = tuple(name for name in PHASES if any(name in cell.phases for cell in view.cells))
-    medians = []
-    for variant in view.variants:
-        mine = [cell.phases for cell in view.cells if cell.variant == variant and cell.speed == "plain"]
-        medians.append((variant, tuple(_median(table.get(name) for table in mine) for name in names)))
-    return PhaseTable(names, tuple(medians), tuple(cell for cell in view.cells if cell.phases)[:MOST_ROWS])
+    plain = {(c.scenario, c.variant): c.phases for c in view.cells if c.speed == "plain" and c.phases}
+    variants = [variant for variant in view.variants if any(place[1] == variant for place in plain)]
+    shared = tuple(s for s in view.scenarios if variants and all((s, v) in plain for v in variants))
+    medians = tuple((v, tuple(_median(plain[s, v].get(name) for s in shared) for name in names)) for v in variants)
+    timed = tuple(cell for cell in view.cells if cell.phases)
+    return PhaseTable(names, shared, medians if shared else (), timed[:MOST_ROWS], len(timed))
 
 
 def rounded(document: Any, digits: int = 6) -> Any:

@@ -28,7 +28,7 @@ from harness.summary.speeds import overall
 from harness.summary.words import number, seconds, size
 from harness.timing import Interval
 
-MOST_PAIRS = 200
+MOST_PAIRS = 100
 MOST_CHANGES = 200
 
 
@@ -163,6 +163,8 @@ def _depth(cell: CellView) -> str:
 
 def _label(cell: CellView) -> str:
     words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    if cell.judged_by == "variants":
+        return "variants"
     return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
 
 

@@ -3,6 +3,8 @@
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,10 @@ from harness.scenario.matrix import (
     read_matrix,
     slug,
 )
-from harness.scenario.registry import CIRCUITS
+from harness.scenario.registry import CIRCUITS, DEVICES
 from harness.scenario.schema import NAME, Scenario
 from harness.scenario.select import selector
-from harness.scenario.suggest import one_of
+from harness.scenario.suggest import did_you_mean, one_of
 from harness.scenario.validate import field_error, validate
 from harness.scenario.variant import DEFAULT_VARIANTS, Variant
 
@@ -56,7 +58,7 @@ def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequ
     `variants` replaces those of the files; `k` keeps cells by scenario name and variant (see select.py).
     ScenarioError if two scenarios share a name or are the same experiment, or if nothing is left.
     """
-    chosen = _variants(list(variants)) if variants else None
+    chosen = _variants(list(variants), "-v") if variants else None
     keep = selector(k) if k is not None else None
     blocks: list[Block] = []
     seen: dict[object, Path] = {}
@@ -162,6 +164,7 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
     seen: dict[object, Path] = {}
     for combination in expand(stem, base, entries, axes, excludes):
         scenario = _validate(combination)
+        _check_device(scenario.device)
         if scenario.source not in checked:
             _check_source(scenario, path)
             checked.add(scenario.source)
@@ -207,13 +210,21 @@ def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
     seen[name] = seen[content] = path
 
 
-def _variants(value: Any) -> tuple[Variant, ...]:
+@lru_cache(maxsize=64)
+def _check_device(name: str) -> None:
+    """Refuse a name that is nearly that of a device; any other one may be a plugin's in a worker's own environment."""
+    known = {*DEVICES, *(plugin.name for plugin in entry_points(group="pennylane.plugins"))}
+    if name not in known and (close := did_you_mean(name, known)):
+        raise ScenarioError(f"a PennyLane device{close}", key="device", value=name)
+
+
+def _variants(value: Any, key: str = "variants") -> tuple[Variant, ...]:
     if not isinstance(value, list) or not value:
-        raise ScenarioError('a list such as ["torch", "jax-jit"]', key="variants", value=value)
+        raise ScenarioError('a list such as ["torch", "jax-jit"]', key=key, value=value)
     try:
         found = tuple(map(Variant.parse, value))
     except ScenarioError as error:
-        raise error.at(key="variants") from None
+        raise error.at(key=key) from None
     if len(set(found)) < len(found):
-        raise ScenarioError("each variant once", key="variants", value=value)
+        raise ScenarioError("each variant once", key=key, value=value)
     return found

@@ -16,5 +16,20 @@ CIRCUITS: dict[str, str] = {
     )
 }
 
+# PennyLane's own simulators, those that are installed apart included; plugins add theirs
+DEVICES = (
+    "default.qubit",
+    "default.mixed",
+    "default.clifford",
+    "default.tensor",
+    "default.qutrit",
+    "null.qubit",
+    "reference.qubit",
+    "lightning.qubit",
+    "lightning.gpu",
+    "lightning.kokkos",
+    "lightning.tensor",
+)
+
 # PennyLane devices that simulate on a GPU whatever the framework runs on
 GPU_DEVICES = ("lightning.gpu",)

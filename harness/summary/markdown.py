@@ -10,7 +10,8 @@ LIMIT = 1_000_000  # GitHub refuses a step summary above 1 MiB (1 048 576 bytes)
 LEGEND = (
     "✓ agrees within rounding, ≈ shows the fault expected of it, ✗ disagrees, ! did not finish, "
     "? not compared, – unsupported. The number is the largest residual over its tolerance, "
-    "the time that of one training step."
+    "the time that of one training step (* of a fault that is expected, ~~struck through~~: of a wrong result), "
+    "with --no-timing from the recorded training, unpaired."
 )
 
 

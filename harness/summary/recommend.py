@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.summary.view import CellView, RunView
 from harness.timing import ONE, Interval
@@ -25,7 +26,7 @@ class Advice:
 
     `faster` is how many times the next best variant's step takes at least, smallest and largest over the scenarios;
     from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead. `unstable` says
-    that one of these times was measured on a disturbed machine.
+    how many of these times were measured on a disturbed machine.
     """
 
     variant: str
@@ -34,20 +35,20 @@ class Advice:
     faster: tuple[float, float]
     steps: int
     before: str | None
-    unstable: bool = False
+    unstable: Literal["all", "some"] | None = None
 
     @property
     def conditions(self) -> str:
         """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
         timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
-        span = low if low == high else f"{low} to {high}"
-        text = f"{self.where} ({timed}): a step at least {span} times as fast as the next best"
+        most = "" if low == high else f" ({high} where most)"
+        text = f"{self.where} ({timed}): a step at least {low} times as fast as the next best{most}"
         if self.steps > 1:
             steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
             text += f", and its slower start (imports not counted) has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
-        return text + ("; some of these times are marked unstable" if self.unstable else "")
+        return text + (f"; {self.unstable} of these times are marked unstable" if self.unstable else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
         others = [cell for cell in _candidates(cells) if cell is not winner]
         factors.append(min(_ratio(cell).low for cell in others) / _ratio(winner).high)
         steps = max(steps, *(_pays_from(winner, other) for other in others))
-    unstable = any(cell.timing and cell.timing.unstable for cells in scenarios for cell in _candidates(cells))
+    marks = {cell.timing.unstable for cells in scenarios for cell in _candidates(cells) if cell.timing}
+    unstable: Literal["all", "some"] | None = "all" if marks == {True} else "some" if True in marks else None
     faster = min(factors), max(factors)
     if steps < FEW:
         return Advice(variant, where, len(scenarios), faster, 1, None, unstable)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.scenario.registry import GPU_DEVICES
 from harness.store import Run, changes, machine
 from harness.summary.view import CellView
 from harness.timing import (
@@ -91,6 +92,11 @@ class Overall:
         first = self.ratios[ranked[0]]
         apart = {v: decide(quotient(self.ratios[v], first), self.noise) for v in ranked[1:]}
         return ranked[0], *(v for v, speed in apart.items() if speed is Speed.NOT_RESOLVED)
+
+    @property
+    def slowest(self) -> str:
+        """The variant with the largest ratio."""
+        return max(self.ratios, key=lambda name: self.ratios[name].estimate)
 
     @property
     def spread(self) -> float:
@@ -233,7 +239,9 @@ def _machine(run: Run, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _limit_s(cell: CellView, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> float | None:
-    """The least seconds of a step on the machine that was measured beside the rounds; None where it is not known."""
+    """The least seconds of a step on the cores that were measured beside the rounds; None where it is not known."""
+    if cell.variant.endswith("@gpu") or cell.resolved.get("device") in GPU_DEVICES:
+        return None
     try:
         programs = [layer["program"] for layer in cell.resolved["quantum_layers"]]
         rows = int(document["lanes"][cell.variant]["batch_size"])

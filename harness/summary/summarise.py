@@ -62,7 +62,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         created=str(record.get("created")),
         finished=record.get("finished"),
         command=words.command(record.get("command")),
-        agreement=words.agreement(counts),
+        agreement=words.agreement(counts, sum(cell.judged_by == "variants" for cell in cells)),
         rest=words.rest(counts),
         exit_code=exit_code(counts, surprises, bool(unmet or slow), bool(short or untimed)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
@@ -246,8 +246,8 @@ def _pair(scenario: str, variant: str, pair: "PairDifference") -> Pair:
     return Pair(scenario, a, b, str(pair.stage), pair.step, pair.tensor, pair.difference, pair.tolerance)
 
 
-def _order(pair: Pair) -> tuple[str, float, str, str, str]:
-    return pair.scenario, -pair.difference, pair.stage, pair.a, pair.b
+def _order(pair: Pair) -> tuple[float, str, str, str, str]:
+    return -pair.share, pair.scenario, pair.stage, pair.a, pair.b
 
 
 def _why_missing(run: Run, cell_id: str) -> str:

@@ -18,6 +18,11 @@ _MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
 _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160))}
 
 
+LEGEND = (
+    "largest residual over tolerance; time of a step (* not to be relied on, or of an expected fault; struck: wrong)"
+)
+
+
 def show(view: RunView, console: Console) -> None:
     """Print the run: the matrix on a terminal; one line a cell, and no markup, anywhere else."""
     if console.is_terminal:
@@ -32,7 +37,8 @@ def show(view: RunView, console: Console) -> None:
 
 def matrix(view: RunView) -> Table:
     """Scenarios by variants: verdict, largest residual over tolerance, step time."""
-    table = Table(title=_safe(view.id), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=_safe(view.id), caption=LEGEND, box=None, pad_edge=False, header_style="bold")
+    table.title_justify = table.caption_justify = "left"
     table.add_column("scenario", overflow="fold")
     for variant in view.variants:
         table.add_column(_safe(variant), no_wrap=True)
@@ -48,6 +54,7 @@ def entry(cell: CellView | None) -> Text:
         return Text("·", style="dim")
     text = Text(cell.symbol, style=STYLES[cell.mark])
     label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
+    label = "with variants" if cell.judged_by == "variants" else label
     if label or cell.r is not None:
         text.append(f" {label or number(cell.r)}")
     if cell.step_s is not None:

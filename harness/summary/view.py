@@ -52,6 +52,11 @@ class Pair:
     difference: float
     tolerance: float
 
+    @property
+    def share(self) -> float:
+        """The difference over its tolerance."""
+        return self.difference / self.tolerance if self.tolerance else float(self.difference > 0) * np.inf
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellView:
@@ -105,6 +110,11 @@ class CellView:
     def as_expected(self) -> bool:
         """False exactly for the cells that keep the exit code from being 0."""
         return self.mark in ("pass", "expected", "unsupported")
+
+    @property
+    def judged_by(self) -> Literal["oracle", "variants"] | None:
+        """Of a pass, with what it agrees; the majority of variants has no residual over tolerance."""
+        return None if self.mark != "pass" else "variants" if self.r is None else "oracle"
 
     @property
     def symbol(self) -> str:

@@ -13,19 +13,20 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 MARKS: tuple[Mark, ...] = ("pass", "expected", "fail", "error", "uncompared", "unsupported")
 
 
-def agreement(counts: Mapping[Mark, int]) -> str:
-    """How many of the compared cells agree."""
+def agreement(counts: Mapping[Mark, int], among_variants: int = 0) -> str:
+    """How many of the compared cells agree; `among_variants` of them with the other variants, not with the oracle."""
     good, expected, bad = counts["pass"], counts["expected"], counts["fail"]
     compared = good + expected + bad
     cells = f"{compared} compared {_plural(compared, 'cell')}"
+    peers = f" ({among_variants} of them with the other variants, not with the oracle)" if among_variants else ""
     aside = f"; {expected} {_plural(expected, 'shows', 'show')} the fault that is expected" if expected else ""
     if not compared:
         return "Nothing was compared."
     if bad:
         return f"{bad} of {cells} {_plural(bad, 'disagrees', 'disagree')}{aside}."
     if good < compared:
-        return f"{good} of {cells} {_plural(good, 'agrees', 'agree')} within rounding{aside}."
-    return f"{'All' if good > 1 else 'The'} {cells} {_plural(good, 'agrees', 'agree')} within rounding."
+        return f"{good} of {cells} {_plural(good, 'agrees', 'agree')} within rounding{peers}{aside}."
+    return f"{'All' if good > 1 else 'The'} {cells} {_plural(good, 'agrees', 'agree')} within rounding{peers}."
 
 
 def rest(counts: Mapping[Mark, int]) -> str:

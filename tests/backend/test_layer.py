@@ -331,7 +331,7 @@ def test_shots_with_a_seed_repeat(device, rng):
             "lightning.qubit cannot do backprop",
         ),
         ({"device": "default.mixed", "diff_method": "adjoint"}, UnsupportedError, "does not support adjoint"),
-        ({"device": "no.such"}, UnsupportedError, "no.such"),
+        ({"device": "no.such"}, CircuitError, "no.such"),
         (
             {"wires": 1, "circuit": two_weights, "weight_shapes": {"first": (1,), "second": ()}},
             CircuitError,

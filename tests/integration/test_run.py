@@ -215,7 +215,7 @@ def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):
     lacking = cells[VARIANTS[absent][0]]
     assert lacking["status"] == "unsupported"
     assert f"{absent} is not installed" in lacking["reason"]
-    assert f"pip install 'qparity[{absent}]'" in lacking["reason"]
+    assert f"pip install '.[{absent}]'" in lacking["reason"]
 
 
 PARENT = """

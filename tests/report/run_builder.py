@@ -17,7 +17,7 @@ from harness.summary import RunView, summarise
 VARIANTS = ("tf", "tf-graph", "torch", "torch-compile", "jax", "jax-jit")
 STAGES = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT, Stage.UPDATE)
 REASONS = {
-    "unsupported": "jax is not installed (pip install qparity[jax])",
+    "unsupported": "jax is not installed (pip install '.[jax]' in a clone of qparity)",
     "failed": "ValueError: Input to reshape is a tensor with 64 values",
     "timeout": "no answer within 600 s",
     "diverged": "loss is NaN",

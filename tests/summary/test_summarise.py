@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.parity import Judgement, Verdict
 from harness.store import Run
 from harness.summary import summarise, words
 from harness.summary.summarise import exit_code
@@ -15,6 +16,14 @@ EVERYTHING = {
     (0, "tf"): "fault", (0, "jax"): "unsupported", (1, "jax"): "unsupported", (1, "tf"): "failed",
     (2, "tf"): "diverged", (2, "torch"): "leak", (2, "jax"): "uncompared", (1, "torch"): "missing",
 }  # fmt: skip
+
+
+def test_a_pass_among_variants_is_not_said_to_be_one_with_the_oracle(tmp_path):
+    run, judgements = build_run(tmp_path, scenarios=("a",))
+    peers = Judgement(Verdict.ROUNDING, "agrees with the majority of variants (no quantum layer)")
+    view = summarise(run, {cell: peers if k < 2 else judged for k, (cell, judged) in enumerate(judgements.items())})
+    assert view.sentence.endswith("within rounding (2 of them with the other variants, not with the oracle).")
+    assert Counter(cell.judged_by for cell in view.cells) == {"variants": 2, "oracle": 4}
 
 
 def test_a_clean_run_is_good_and_says_so(tmp_path):

@@ -22,7 +22,7 @@
     const axis = { labelColor: ink, titleColor: ink, gridColor: faint, domainColor: faint, tickColor: faint };
     return {
       background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, axis: axis,
-      legend: { labelColor: ink }, range: { category: dark() ? palette.dark : palette.light },
+      legend: { labelColor: ink, titleColor: ink, symbolFillColor: ink, symbolStrokeColor: ink }, range: { category: dark() ? palette.dark : palette.light },
     };
   }
 
@@ -160,6 +160,7 @@
   });
   for (const link of links) link.addEventListener("click", (event) => { event.preventDefault(); go(link); });
   window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); });
+  window.addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("#speed details")) part.open = true; });
   $("only-odd").addEventListener("change", (event) => $("matrix").classList.toggle("only-odd", event.target.checked));
   $("theme").addEventListener("click", toggleTheme);
   $("again").querySelector("button").addEventListener("click", copy);

@@ -55,7 +55,7 @@ function chartRows(name, chosen, cells, series, growths) {
   function memory() {
     return mates.filter((cell) => known(cell.peak_bytes)).flatMap(({ variant, peak_bytes: peak, baseline_bytes: base, mark }) =>
       [["process", base || 0], ["model and training", Math.max(0, peak - (base || 0))]].map(([stage, bytes], i) => (
-        { variant, stage, step: i, shown: bytes / 1e6, exact: (bytes / 1e6).toFixed(0) + " MB", earned: mark !== "fail" })));
+        { variant, stage, step: i, shown: bytes / 1e6, exact: (bytes / 1e6).toFixed(0) + " MB", earned: mark === "pass" })));
   }
 
   // Start and steady steps, up to ten times the last break-even; and the break-even points themselves.
@@ -90,7 +90,7 @@ function chartRows(name, chosen, cells, series, growths) {
 
   function pareto() {
     const fewest = ({ stages }) => Math.min(...["forward", "gradient"].flatMap((stage) => ((stages || {})[stage] || { b: [] }).b).filter(known));
-    return cells.filter((cell) => cell.step_s && cell.status === "ok" && series[cell.id]).slice(0, MOST_POINTS).map((cell) => (
+    return cells.filter((cell) => cell.step_s && (cell.mark === "pass" || cell.mark === "expected") && series[cell.id]).slice(0, MOST_POINTS).map((cell) => (
       { scenario: cell.scenario, variant: cell.variant, step: cell.step_s, shown: fewest(series[cell.id]), exact: si(cell.step_s) }
     )).filter(({ shown }) => Number.isFinite(shown)).sort((a, b) => (a.scenario === chosen.scenario) - (b.scenario === chosen.scenario));
   }
