@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.summary.view import CellView, RunView
-from harness.timing import ONE, Interval
+from harness.timing import ONE, Interval, break_even, quotient
 
 EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
@@ -143,12 +143,12 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
 
 
 def _pays_from(winner: CellView, other: CellView) -> float:
-    """Steps after which the winner's total time is the smaller, at the ends that speak against it."""
-    assert winner.timing
-    assert other.timing
-    reference_s = winner.timing.step_s / _ratio(winner).estimate
-    saved_s = reference_s * (_ratio(other).low - _ratio(winner).high)
-    return (winner.timing.start_ends_s[1] - other.timing.start_ends_s[0]) / saved_s
+    """Steps after which the winner's total time is the smaller: the upper end of their break-even."""
+    mine, theirs = winner.timing, other.timing
+    assert mine
+    assert theirs
+    step = Interval(theirs.step_ends_s[0], theirs.step_s, theirs.step_ends_s[1])
+    return break_even(mine.start_ends_s, theirs.start_ends_s, step, quotient(_ratio(winner), _ratio(other))).high
 
 
 def _round_up(steps: float) -> int:

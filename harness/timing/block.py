@@ -22,15 +22,17 @@ STOLEN = 0.05
 class LaneTiming:
     """One variant of a block. Times in seconds; `ratio` is its time over the reference's, None for the reference.
 
-    A start is what a fresh child needs before its steady training, imports not counted: the median, and both ends.
-    `unstable` says that the numbers should not be relied on, `notes` why (and what else there is to know); differences
-    below `noise` are none.
-    `inference_s` is that of a batch of `predict`, unpaired; `recompilations` counts all timed rounds of all processes.
+    A step's time has the interval that drift and all give it (of a median; infinite where rounds are few). A start is
+    what a fresh child needs before its steady training, imports not counted: the median, and both ends. `unstable` says
+    that the numbers should not be relied on, `notes` why (and what else there is to know); differences below `noise`
+    are none. `inference_s` is that of a batch of `predict`, unpaired; `recompilations` counts all timed rounds of all
+    processes.
     """
 
     reference: str
     batch_size: int
     step_s: float
+    step_ends_s: tuple[float, float]
     start_s: float
     start_ends_s: tuple[float, float]
     rounds: int
@@ -113,11 +115,13 @@ def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, 
         elif width > wanted:
             remarks.append(f"interval of {width:.1%}, {wanted:.1%} was asked for")
         pays = break_even(starts, _starts(document, base, float(np.median(theirs))), median_interval(theirs), ratio)
+    within = median_interval(times)
     inference = [t for child in document["lanes"][name]["children"] if (t := child.get("inference_s"))]
     return LaneTiming(
         reference=base,
         batch_size=int(document["lanes"][name]["batch_size"]),
         step_s=float(np.median(times)),
+        step_ends_s=(within.low, within.high),
         start_s=float(np.median(starts)),
         start_ends_s=(min(starts), max(starts)),
         rounds=len(mine),
