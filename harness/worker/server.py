@@ -9,6 +9,7 @@ forking the frameworks safe. Where it is not (GPU, macOS) the server is its own 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import select
@@ -29,6 +30,8 @@ MOST_FILE_BYTES = 64 * 2**20
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
     """Fork a child per request until the parent is gone, then kill what is left, and everything that it started."""
     outlive_parent()
+    gc.collect()
+    gc.freeze()  # else a child's first full collection touches, and so copies, every object of the imports
     children: dict[int, str] = {}
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
