@@ -108,6 +108,7 @@ def against_fresh_processes(folder: Path, variants: list[str], count: int) -> No
     file.write_text(SMOKE)
     totals: Counter[str] = Counter()
     for variant in variants:
+        smoke(file, variant, "-k", "seed0", "--jobs", "1")  # the framework's files in the page cache, for all alike
         seconds = {"one at a time": smoke(file, variant, "--jobs", "1"), "as run by itself": smoke(file, variant)}
         run = Run.load(resolve(folder / "results", "latest"))
         names = [scenario["name"] for scenario, _, _ in run.planned()]
