@@ -31,7 +31,11 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["show", "nope"], "no such run"),
         (["check", "--results", "absent"], "no such run in absent"),
         (["check", "--max-slowdown", "0.5"], "--max-slowdown = 0.5: expected a factor of 1 or more"),
-        (["check", "--max-slowdown", "2", "--reference", "tensorflow"], 'did you mean "tf"?'),
+        (
+            ["check", "--max-slowdown", "2", "--reference", "tensorflow"],
+            '--reference = "tensorflow": expected a variant',
+        ),
+        (["list", SMOKE, "-v", "pytorch"], '-v = "pytorch": expected a variant'),
         (["check", "--base", "latest"], "expected together with --max-slowdown"),
         (["export", "--format", "xml"], "expected csv, json or pytest-benchmark"),
         (["frobnicate"], "frobnicate"),

@@ -88,9 +88,13 @@ def gate(expectations: Path | None, min_compared: str | None) -> Gate:
 def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
     """The gate with a largest slowdown, against a variant or a run."""
     from harness.cli.runs import judged
+    from harness.scenario.errors import ScenarioError
     from harness.scenario.variant import Variant
 
     if not most >= 1:
         raise UsageProblem(f"--max-slowdown = {most}: expected a factor of 1 or more")
-    gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
+    try:
+        gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
+    except ScenarioError as error:
+        raise error.at(key="--reference") from None
     return replace(gate, max_slowdown=most, base=judged(results, base, gate) if base else None)

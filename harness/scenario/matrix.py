@@ -148,6 +148,8 @@ def _axis(path: Path, values: list[Any]) -> Axis:
     tables = all(isinstance(value, dict) and value for value in values)
     if path == ("name",):
         raise ScenarioError(_GENERATED, key=where, value=values)
+    if len(set(map(repr, values))) < len(values):
+        raise ScenarioError("each value once", key=where, value=values)
     if node_at(path) is not None:
         return tuple(_choice(path, value, where) for value in values)
     if tables and len(path) == 1:

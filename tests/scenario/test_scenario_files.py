@@ -208,7 +208,7 @@ def test_entries_inherit_and_are_multiplied() -> None:
             "[matrix]\nlayers = [1]\ns = [{ layers = 2 }]",
             "matrix.s.layers: expected another field: matrix.layers sets it",
         ),
-        ("[matrix]\nlayers = [1, 1]", 'name = "x-layers1": expected no duplicate name'),
+        ("[matrix]\nlayers = [1, 1]", "matrix.layers = [1, 1]: expected each value once"),
         (
             "[matrix]\nlayers = [1]\n[[exclude]]\nlayers = 2",
             "exclude[1] = {layers = 2}: expected at least one combination",
