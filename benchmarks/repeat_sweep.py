@@ -44,7 +44,7 @@ def main() -> int:
         views = [swept(file, options.variant, Path(folder) / str(k)) for k in range(options.sweeps)]
     held = []
     for base, head in itertools.combinations(views, 2):
-        found, why_not = relative_speeds(base.cells, base.environment, head.cells, head.environment)
+        found, why_not = relative_speeds(base.cells, head.cells)
         for (scenario, variant), ratio in found.items():
             held.append(ratio.contains(1.0))
             print(f"{'holds 1' if held[-1] else 'MISSES 1'}: {scenario} {variant} {ratio_phrase(ratio)}")

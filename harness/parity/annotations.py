@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -67,8 +68,13 @@ def _repeat(o: Observation) -> Iterator[str]:
     if repeat and repeat["bitwise"]:
         yield "run twice: bitwise the same"
     elif repeat:
-        name, size = max(repeat["differences"].items(), key=lambda each: each[1])
-        yield f"run twice: not bitwise the same, largest difference {size:.2g} ({name}): the order of additions varies"
+        sizes = {name: math.inf if size is None else size for name, size in repeat["differences"].items()}
+        name, size = max(sizes.items(), key=lambda each: each[1])
+        if math.isinf(size):
+            yield f"run twice: it ended at another step, or at numbers that are not finite ({name})"
+        else:
+            largest = f"largest difference {size:.2g} ({name})"
+            yield f"run twice: not bitwise the same, {largest}: the order of additions varies"
 
 
 def _nonfinite(o: Observation) -> Iterator[str]:

@@ -18,7 +18,9 @@ def document(run: Run, view: RunView) -> dict[str, Any]:
     entries = [
         _entry(view, cell, found)
         for cell in view.cells
-        if cell.speed != "struck" and (found := samples_s(run.timing(cell.scenario) or {}, cell.variant))
+        if cell.timing
+        and cell.speed != "struck"
+        and (found := samples_s(run.timing(cell.scenario) or {}, cell.variant))
     ]
     return {
         "machine_info": _machine(view.environment),

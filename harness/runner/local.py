@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -82,7 +83,7 @@ async def run_block(
     finished: Callable[[Block], None],
 ) -> None:
     """All cells of one block, as cores come free."""
-    inputs = make_inputs(block.scenario)
+    inputs = functools.cache(lambda: make_inputs(block.scenario))  # made when the first cell has its cores
 
     async def one(cell: Cell) -> None:
         least = 0 if cell.on_gpu else memory.least_bytes(cell.scenario)
@@ -91,7 +92,7 @@ async def run_block(
                 pool,
                 block,
                 cell,
-                inputs,
+                inputs(),
                 logs / f"{cell.id}.log",
                 cpus,
                 options.timeout,

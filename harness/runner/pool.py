@@ -215,7 +215,6 @@ class Pool:
         self._starts: dict[ServerKey, int] = {}
         self._stillborn: dict[ServerKey, int] = {}
         self._refusals: dict[ServerKey, Unavailable] = {}
-        self._failures: dict[ServerKey, int] = {}
 
     async def __aenter__(self) -> Pool:
         return self
@@ -242,7 +241,8 @@ class Pool:
     async def server(self, variant: Variant, device: str = "") -> Server:
         """The running server of a variant, started on first use and again after a death.
 
-        Where children are spawned, each call starts a server, which serves one; what cannot run is found out once.
+        Where children are spawned, each call starts a server, which serves one; what is unsupported is found out
+        once, what fails is tried a few times.
 
         Raises:
             Unavailable: this backend cannot run here.
@@ -272,8 +272,8 @@ class Pool:
         try:
             server = await self._start(key, None)
         except Unavailable as error:
-            self._failures[key] = self._failures.get(key, 0) + 1
-            if error.status == "unsupported" or self._failures[key] >= MAX_STARTS:
+            self._stillborn[key] = self._stillborn.get(key, 0) + 1
+            if error.status == "unsupported" or self._stillborn[key] >= MAX_STARTS:
                 self._refusals[key] = error  # a GPU that is short of memory now may not be so for the next cell
             raise
         self._spawned.add(server)

@@ -30,6 +30,7 @@ from harness.scenario.variant import DEFAULT_VARIANTS, Variant
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
+SLIP = 0.92  # one letter of a device's name
 _FILE_KEYS = ("description", "variants", "matrix", "exclude", "scenarios")
 
 
@@ -212,9 +213,9 @@ def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
 
 @lru_cache(maxsize=64)
 def _check_device(name: str) -> None:
-    """Refuse a name that is nearly that of a device; any other one may be a plugin's in a worker's own environment."""
+    """Refuse a slip of the pen; any other name may be a plugin's in a worker's own environment, which will say so."""
     known = {*DEVICES, *(plugin.name for plugin in entry_points(group="pennylane.plugins"))}
-    if name not in known and (close := did_you_mean(name, known)):
+    if name not in known and (close := did_you_mean(name, known, SLIP)):
         raise ScenarioError(f"a PennyLane device{close}", key="device", value=name)
 
 

@@ -23,12 +23,15 @@ DEVICES = (
     "default.clifford",
     "default.tensor",
     "default.qutrit",
+    "default.qutrit.mixed",
+    "default.gaussian",
     "null.qubit",
     "reference.qubit",
     "lightning.qubit",
     "lightning.gpu",
     "lightning.kokkos",
     "lightning.tensor",
+    "lightning.amdgpu",
 )
 
 # PennyLane devices that simulate on a GPU whatever the framework runs on

@@ -75,6 +75,7 @@ def rounds(run: "Run") -> pd.DataFrame:
         for name in dict.fromkeys(scenario["name"] for scenario, _, _ in run.planned())
         for number, each in enumerate((run.timing(name) or {}).get("rounds") or ())
         for variant, sample in each["samples"].items()
+        if isinstance(sample, dict)
     ]
     return pd.DataFrame(rows, columns=["scenario", "variant", "round", "generation", "kept", *ROUND_COLUMNS])
 

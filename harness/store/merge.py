@@ -24,7 +24,7 @@ Place = tuple[str, str]
 def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
     """A new finished run in `results_dir` with the cells of all `runs`; they stay as they are.
 
-    `run.json` gets `merged` {runs: [{id, created, command, environment}], notes: [one line]}, every outcome gets
+    `run.json` gets `merged` {runs: [{id, created, command, environment, nodes}], notes: [one line]}, every outcome gets
     `run`, the id of the run it came from.
 
     Raises:
@@ -53,7 +53,8 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
             merged.write_outcome(outcome | {"worker": worker, "run": run.id}, run.trace(cell_id))
         if run.log_path(cell_id).is_file():
             shutil.copyfile(run.log_path(cell_id), merged.log_path(cell_id))
-    told = [
+    told = [each for run in ordered for each in (run.record.get("merged") or {}).get("runs") or ()]
+    told += [
         {key: run.record.get(key) for key in ("id", "created", "command", "environment", "nodes")} for run in ordered
     ]
     merged.update(workers=workers, merged={"runs": told, "notes": notes})
@@ -112,8 +113,8 @@ def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[d
 def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], merged: Run, notes: list[str]) -> None:
     """Gate programs and timings of every scenario; timings of two runs are never mixed.
 
-    A timing gets `run`, where it was measured. A variant whose outcome is from another run has no time in it: what was
-    judged and what was timed would be two programs.
+    A timing gets `run`, where it was measured. A variant whose outcome is another one, from another run, has no time in
+    it: what was judged and what was timed would be two programs.
     """
     timed: dict[str, str] = {}
     for run in runs:
@@ -126,11 +127,19 @@ def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], 
                 if name in timed:
                     notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")
                 timed[name] = run.id
-                others = {v: r.id for (s, v), (_, r) in chosen.items() if s == name and r is not run}
-                for variant in timing["lanes"].keys() & others.keys():
-                    del timing["lanes"][variant]
-                    timing["left_out"][variant] = f"timed in {run.id}, its outcome is of {others[variant]}"
-                merged.write_timing(name, timing | {"run": run.id})
+                for variant in list(timing["lanes"]):
+                    cell_id, judged = chosen.get((name, variant), ("", run))
+                    if judged is not run and _disagreement((timing["lanes"][variant]["id"], run), (cell_id, judged)):
+                        leave_out(timing, variant, f"timed in {run.id}, its outcome is another one, of {judged.id}")
+                merged.write_timing(name, {"run": run.id} | timing)
+
+
+def leave_out(timing: dict[str, Any], variant: str, reason: str) -> None:
+    """Take a variant out of a timing record, with the reason."""
+    del timing["lanes"][variant]
+    timing["left_out"][variant] = reason
+    for each in timing["rounds"]:
+        each["samples"].pop(variant, None)
 
 
 def _workers(runs: Sequence[Run]) -> tuple[dict[tuple[str, Any], str], dict[str, Any]]:

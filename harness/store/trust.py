@@ -47,9 +47,22 @@ def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if not isinstance(listed, list) or len(cells) < len(listed):
             faults.append(f"scenario {name}: a cell is not {{id: 16 hex digits, variant}}")
         clean.append({**block, "cells": cells})
-    tables = {key: record.get(key) for key in ("environment", "workers", "expected")}
-    tables = {key: value if isinstance(value, dict) else {} for key, value in tables.items()}
-    return {**record, **tables, "plan": {**plan, "blocks": clean}}, faults
+    tables = {key: _table(record.get(key)) for key in ("environment", "workers", "expected", "nodes")}
+    merged = {"merged": _merged(record["merged"])} if "merged" in record else {}
+    return {**record, **tables, **merged, "plan": {**plan, "blocks": clean}}, faults
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _merged(value: Any) -> dict[str, Any]:
+    """What a run was merged from, as far as it can be used."""
+    runs, notes = (_table(value).get(key) for key in ("runs", "notes"))
+    told = [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []
+    told = [{**each, "id": str(each.get("id")), "environment": _table(each.get("environment"))} for each in told]
+    told = [{**each, "nodes": _table(each.get("nodes"))} for each in told]
+    return {"runs": told, "notes": [str(note) for note in notes] if isinstance(notes, list) else []}
 
 
 def planned(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
@@ -75,6 +88,10 @@ def check_timing(document: dict[str, Any]) -> None:
     lanes, rounds, left_out = (document.get(key) for key in ("lanes", "rounds", "left_out"))
     if not (isinstance(lanes, dict) and isinstance(rounds, list) and isinstance(left_out, dict)):
         raise ValueError("has no lanes, rounds and left_out")
+    if not all(isinstance(each, dict) and isinstance(each.get("samples"), dict) for each in rounds):
+        raise ValueError("has rounds without samples")
+    if not all(isinstance(each, dict) for each in lanes.values()):
+        raise ValueError("has a lane that is not an object")
 
 
 def _trains(scenario: Any) -> bool:

@@ -118,7 +118,8 @@ class Comparison:
         return [*changed, *speed, f"{self.base} -> {self.head}: {self.summary}"]
 
     def document(self) -> dict[str, Any]:
-        """For scripts: `schema, base, head, exit_code, counts, speed, no_speed, cells`; a cell is one of `check --json`
+        """For scripts: `schema, base, head, exit_code, counts, speed, no_speed, reference (variant, and how many
+        times as long its own steps take, unpaired), cells`; a cell is one of `check --json`
         with `change` (the mark), `speed` (`ratio, ratio_low, ratio_high, speed` or null) and `base`, the same cell in
         the base run or null; a cell that is gone is the base's."""
         return {
@@ -129,6 +130,7 @@ class Comparison:
             "counts": dict(Counter(change.mark for change in self.changes)),
             "speed": {variant: _speed(ratio, self.noise) for variant, ratio in self.speeds.items()},
             "no_speed": self.no_speed or None,
+            "reference": dict(zip(("variant", "times"), self.reference, strict=True)) if self.reference else None,
             "cells": [
                 json_view.cell(c.cell)
                 | {

@@ -86,12 +86,12 @@ class Gate:
         earned = [cell for cell in cells if cell.timing is not None and cell.speed != "struck"]
         if self.base is not None:
             found, why_not = relative_speeds(self.base.cells, earned)
-            expected = {(c.scenario, c.variant) for c in self.base.cells if c.timing and c.speed != "struck"}
+            wanted = {(c.scenario, c.variant) for c in self.base.cells if c.timing and c.timing.ratio}
             than = f"its time relative to the reference in {self.base.id}"
         else:
             mine = [(c, c.timing) for c in earned if c.timing and self.reference in (None, c.timing.reference)]
             found = {(c.scenario, c.variant): timing.ratio for c, timing in mine if timing.ratio}
-            expected = {(c.scenario, c.variant) for c in cells if c.untimed}
+            wanted = {(c.scenario, c.variant) for c in cells if c.untimed}
             why_not = f"no cell was timed against {self.reference or 'another'}"
             than = f"the time of {' or '.join(dict.fromkeys(timing.reference for _, timing in mine))}"
         slow = tuple(
@@ -99,12 +99,12 @@ class Gate:
             for (scenario, variant), ratio in found.items()
             if ratio.low > self.max_slowdown
         )
-        lost = tuple(
-            f"Speed: {c.scenario} {c.variant} was not timed: {c.untimed or c.status}."
-            for c in cells
-            if c.timing is None and c.speed != "struck" and (c.scenario, c.variant) in expected
-        )
-        return slow, lost or (() if found else (f"Speed: nothing was compared: {why_not}.",))
+        lost = [
+            c for c in cells if (c.scenario, c.variant) in wanted - found.keys() and c.mark not in ("fail", "error")
+        ]
+        if not found and not any(cell.untimed for cell in lost):
+            return slow, (f"Speed: nothing was compared: {why_not}.",)
+        return slow, tuple(f"Speed: {c.scenario} {c.variant} was not compared: {_why_lost(c)}." for c in lost)
 
     def _problem(self, e: Expectation, planned: Sequence[tuple[str, str, dict[str, str]]]) -> str | None:
         selected = [cell for cell in planned if e.selects(cell[0], cell[1])]
@@ -117,6 +117,12 @@ class Gate:
         if all(self.of(*cell) not in (None, e) for cell in selected):
             return f"Expectation {e} is never reached: entries before it take all its cells."
         return None
+
+
+def _why_lost(cell: CellView) -> str:
+    if cell.untimed or cell.status != "ok":
+        return cell.untimed or f"{cell.status}: {cell.reason}"
+    return "timed against another reference, or with other settings" if cell.timing else "it was not timed"
 
 
 def versions_of(run: Run, cell_id: str) -> dict[str, str]:

@@ -40,11 +40,13 @@ def with_timing(run: Run, cells: Sequence[CellView], reference: str | None = Non
     order = dict.fromkeys(variant for _, _, variant in run.planned())
     reference = reference or max(order, key=lambda v: sum(v in d["lanes"] for d in documents.values()), default=None)
     blocks: dict[str, BlockTiming] = {}
+    unread = "its timed rounds cannot be read"
     for name, document in documents.items():
         try:
             blocks[name] = read_block(document, reference)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            continue  # a run folder may come from anywhere: what cannot be read was not measured
+            left_out = dict.fromkeys(map(str, document["lanes"]), unread)  # a run folder may come from anywhere
+            blocks[name] = BlockTiming(None, {}, left_out)
     planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
     return [
         _timed(run, cell, blocks[cell.scenario], planned[cell.scenario], documents[cell.scenario])
@@ -59,7 +61,7 @@ def growth(run: Run, cells: Sequence[CellView]) -> tuple[Growth, ...]:
     planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
     try:
         return tuple(growths([_point(c, planned[c.scenario]) for c in cells if c.timing and c.speed != "struck"]))
-    except (ArithmeticError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return ()  # a plan may come from anywhere
 
 
@@ -134,7 +136,11 @@ def shared_means(ratios: Mapping[tuple[str, str], Interval]) -> dict[str, Interv
     Over any other set of scenarios, variants would be compared by which scenarios they can run.
     """
     shared = shared_scenarios(ratios)
-    return {v: geometric_mean([ratios[s, v] for s in shared]) for _, v in ratios} if shared else {}
+    return (
+        {v: geometric_mean([ratios[s, v] for s in shared]) for v in dict.fromkeys(v for _, v in ratios)}
+        if shared
+        else {}
+    )
 
 
 def shared_scenarios(ratios: Mapping[tuple[str, str], Interval]) -> tuple[str, ...]:
@@ -178,8 +184,12 @@ def reference_change(base: Sequence[CellView], head: Sequence[CellView]) -> tupl
     names = {b.variant for _, b in same}
     if len(names) != 1:
         return None
-    logs = [np.log(b.step_s / a.step_s) for a, b in same if a.step_s and b.step_s]
-    return names.pop(), float(np.exp(np.mean(logs)))
+    return names.pop(), float(np.exp(np.mean([np.log(_step_s(b) / _step_s(a)) for a, b in same])))
+
+
+def _step_s(cell: CellView) -> float:
+    assert cell.timing
+    return cell.timing.step_s
 
 
 def _same_question(a: CellView, b: CellView) -> bool:
@@ -234,8 +244,9 @@ def _timed(
 def _machine(run: Run, document: Mapping[str, Any]) -> dict[str, Any]:
     """Where a scenario was timed: by the run that this one was merged from, on a node of a cluster, or here."""
     sources = {each["id"]: each for each in (run.record.get("merged") or {}).get("runs") or ()}
-    holder = sources.get(document.get("run"), run.record)
-    return machine((holder.get("nodes") or {}).get(document.get("node")) or holder["environment"])
+    holder = sources.get(str(document.get("run")), run.record)
+    node = (holder.get("nodes") or {}).get(str(document.get("node")))
+    return machine(node if isinstance(node, dict) else holder["environment"])
 
 
 def _limit_s(cell: CellView, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> float | None:

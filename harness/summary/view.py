@@ -55,7 +55,9 @@ class Pair:
     @property
     def share(self) -> float:
         """The difference over its tolerance."""
-        return self.difference / self.tolerance if self.tolerance else float(self.difference > 0) * np.inf
+        if not self.difference:
+            return 0.0
+        return self.difference / self.tolerance if self.tolerance else np.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,25 +92,20 @@ def samples_s(document: Mapping[str, Any], name: str) -> list[float]:
 
 def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, base: str) -> LaneTiming:
     mine = [each for each in rounds if name in each["samples"]]
-    dropped = sum(name in each["samples"] and not each["kept"] for each in document["rounds"])
     times = _times(mine, name)
     starts = _starts(document, name, float(np.median(times)))
-    recompilations = sum(int(child.get("recompilations") or 0) for child in document["lanes"][name]["children"])
-    notes = _warnings(document, name, mine)
+    notes = [*_of_lane(document, rounds, name), *_of_rounds(mine)]
     remarks = list(_remarks(times, [each["samples"][name] for each in mine]))
-    if recompilations:
-        notes.append(f"recompiled {recompilations} times while it was timed")
-    if dropped > len(mine):
-        notes.append(f"{dropped} of {dropped + len(mine)} rounds were disturbed")
-    noise = float(document["options"].get("noise", NOISE))
+    asked = document.get("options") or {}
+    noise, wanted = float(asked.get("noise", NOISE)), float(asked.get("target_width", math.inf))
     ratio = speed = pays = None
     if name != base:
         pairs = [each for each in mine if base in each["samples"]]
-        notes += [f"{base}, the reference: {note}" for note in _warnings(document, base, pairs)]
+        notes += [f"{base}, the reference: {note}" for note in _of_lane(document, rounds, base)]
         theirs = _times(pairs, base)
         ratio = paired_ratio(_times(pairs, name), theirs, [each["child"] for each in pairs])
         speed = decide(ratio, noise)
-        width, wanted = ratio.half_width / ratio.estimate, float(document["options"]["target_width"])
+        width = ratio.half_width / ratio.estimate
         if width > UNSTABLE_WIDTH:
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
         elif width > wanted:
@@ -125,7 +121,7 @@ def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, 
         start_s=float(np.median(starts)),
         start_ends_s=(min(starts), max(starts)),
         rounds=len(mine),
-        dropped=dropped,
+        dropped=_dropped(document, name),
         unstable=bool(notes),
         notes=(*notes, *remarks),
         noise=noise,
@@ -133,7 +129,7 @@ def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, 
         speed=speed,
         break_even=pays,
         inference_s=float(np.median(inference)) if inference else None,
-        recompilations=recompilations,
+        recompilations=_recompilations(document, name),
     )
 
 
@@ -168,19 +164,34 @@ def _remarks(times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> 
         yield f"outliers: {strays} of {len(times)} rounds"
 
 
-def _warnings(document: Mapping[str, Any], name: str, mine: list[dict[str, Any]]) -> list[str]:
+def _dropped(document: Mapping[str, Any], name: str) -> int:
+    return sum(name in each["samples"] and not each["kept"] for each in document["rounds"])
+
+
+def _recompilations(document: Mapping[str, Any], name: str) -> int:
+    return sum(int(child.get("recompilations") or 0) for child in document["lanes"][name]["children"])
+
+
+def _of_lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str) -> Iterator[str]:
     """Why the numbers of a lane should not be relied on. On a GPU a process waits, and sums in any order."""
-    notes = []
-    on_gpu = str(document["lanes"][name]["variant"]).endswith("@gpu")
-    if len({child["weights_sha256"] for child in document["lanes"][name]["children"]}) > 1 and not on_gpu:
-        notes.append("repetitions of the timed training ended at different weights")
+    lane, mine = document["lanes"][name], [each for each in rounds if name in each["samples"]]
+    on_gpu = str(lane["variant"]).endswith("@gpu")
+    if len({child["weights_sha256"] for child in lane["children"]}) > 1 and not on_gpu:
+        yield "repetitions of the timed training ended at different weights"
     share = float(np.median([_share(each["samples"][name]) for each in mine]))
     if share < CPU_SHARE and not on_gpu:
-        notes.append(f"used only {share:.0%} of its core")
-    if throttled := sum(bool(each.get("throttled")) for each in mine):
-        notes.append(f"the processor throttled in {throttled} of {len(mine)} rounds")
-    walls = [sum(sample["wall_s"] for sample in each["samples"].values()) for each in mine]
-    stolen = sum(float(each.get("stolen_s") or 0.0) for each in mine) / sum(walls)
+        yield f"used only {share:.0%} of its core"
+    if recompilations := _recompilations(document, name):
+        yield f"recompiled {recompilations} times while it was timed"
+    if (dropped := _dropped(document, name)) > len(mine):
+        yield f"{dropped} of {dropped + len(mine)} rounds were disturbed"
+
+
+def _of_rounds(rounds: list[dict[str, Any]]) -> Iterator[str]:
+    """Why no number of these rounds should be relied on."""
+    if throttled := sum(bool(each.get("throttled")) for each in rounds):
+        yield f"the processor throttled in {throttled} of {len(rounds)} rounds"
+    walls = [sum(sample["wall_s"] for sample in each["samples"].values()) for each in rounds]
+    stolen = sum(float(each.get("stolen_s") or 0.0) for each in rounds) / sum(walls)
     if stolen > STOLEN:
-        notes.append(f"the host took {stolen:.0%} of the core")
-    return notes
+        yield f"the host took {stolen:.0%} of the core"

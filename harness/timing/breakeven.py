@@ -48,11 +48,11 @@ def break_even(
     slow, step_s, fast = reference_step_s.high, reference_step_s.estimate, max(reference_step_s.low, 0.0)
     savings = (slow * (1 - max(ratio.low, 0.0)), step_s * (1 - ratio.estimate), fast * (1 - ratio.high))
     low, step, high = map(_steps, costs, savings)
-    return BreakEven(low, step, high)
+    return BreakEven(min(low, step), step, high)
 
 
 def _steps(cost_s: float, saving_s: float) -> float:
     """Steps until a saving has paid for a cost: none for no cost, never for no saving."""
-    if saving_s <= 0:
+    if not saving_s > 0:  # nor where there are too few rounds for an interval
         return math.inf
     return max(0.0, cost_s / saving_s)

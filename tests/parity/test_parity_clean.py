@@ -89,10 +89,12 @@ def test_an_audit_run_twice_says_whether_it_gave_the_same_bits():
     repeats = (
         {"bitwise": True, "differences": {}},
         {"bitwise": False, "differences": {"loss": 1e-9, "gradients/0": 3e-8}},
+        {"bitwise": False, "differences": {"loss": 1e-9, "x": None}},  # infinite, as a JSON document holds it
     )
-    same, other = (judge([with_flags(observe(Setting()), repeat)])["torch"].annotations for repeat in repeats)
+    same, other, ended = (judge([with_flags(observe(Setting()), repeat)])["torch"].annotations for repeat in repeats)
     assert "run twice: bitwise the same" in same
     assert any("largest difference 3e-08 (gradients/0)" in note for note in other)
+    assert "run twice: it ended at another step, or at numbers that are not finite (x)" in ended
 
 
 def test_cells_that_did_not_run_get_no_verdict():

@@ -191,6 +191,7 @@ def test_entries_inherit_and_are_multiplied() -> None:
         ('varients = ["tf"]', "(did you mean variants?)"),
         ("description = 3", "description = 3: expected a string"),
         ("variants = []", "variants = []: expected a list such as"),
+        ('device = "defualt.qubit"', "(did you mean default.qubit?)"),
         ('device = "lightnng.qubit"', "(did you mean lightning.qubit?)"),
         ('variants = ["tensorflow"]', '(did you mean "tf"?)'),
         ('variants = ["tf", "tf@cpu"]', "expected each variant once"),

@@ -46,14 +46,30 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
 def test_a_time_stands_only_beside_the_outcome_of_its_own_run(tmp_path):
     """A later run that judged a cell without timing it: its verdict must not make the earlier time a plain one."""
     timed = make(tmp_path, [("a", "tf"), ("a", "jax")], "2026-01-01")
-    timed.write_timing("a", TIMING | {"lanes": {"tf": {"children": []}, "jax": {"children": []}}})
+    lanes = {v: {"id": cell_id("a" + v), "children": []} for v in ("tf", "jax")}
+    timed.write_timing("a", TIMING | {"lanes": lanes, "rounds": [{"samples": {"tf": {}, "jax": {}}}]})
     later = make(tmp_path, [("a", "tf")], "2026-01-02", loss=2.0)
     (later.path / "timings" / "a.json").unlink()
     merged = Run.load(merge([timed, Run.load(later.path)], tmp_path / "out").path)
     found = merged.timing("a")
     assert found["lanes"].keys() == {"jax"}
-    assert found["left_out"]["tf"] == f"timed in {timed.id}, its outcome is of {later.id}"
+    assert found["left_out"]["tf"] == f"timed in {timed.id}, its outcome is another one, of {later.id}"
+    assert found["rounds"] == [{"samples": {"jax": {}}}]
     assert found["run"] == timed.id
+
+
+def test_an_audit_that_gave_the_same_bits_keeps_the_time_and_a_second_merge_its_run(tmp_path):
+    timed = make(tmp_path, [("a", "tf")], "2026-01-01", environment=THERE)
+    lanes = {"tf": {"id": cell_id("atf"), "children": []}}
+    timed.write_timing("a", TIMING | {"lanes": lanes})
+    again = make(tmp_path, [("a", "tf")], "2026-01-02")
+    (again.path / "timings" / "a.json").unlink()
+    once = merge([timed, Run.load(again.path)], tmp_path / "once")
+    assert Run.load(once.path).timing("a")["lanes"].keys() == {"tf"}
+    twice = Run.load(merge([once, make(tmp_path, [("b", "tf")], "2026-01-03")], tmp_path / "twice").path)
+    assert twice.timing("a")["run"] == timed.id
+    told = {each["id"]: each["environment"] for each in twice.record["merged"]["runs"]}
+    assert told[timed.id] == THERE
 
 
 def test_shards_become_one_run(tmp_path):

@@ -54,17 +54,40 @@ def test_what_was_too_slow_to_time_does_not_pass_the_gate(tmp_path):
     for gate in (Gate(max_slowdown=1.2, base=base), Gate(max_slowdown=1.2)):
         view = summarise(Run.load(run.path), judgements, gate)
         assert view.exit_code == 3
-        assert "Speed: a tf was not timed: a step takes 2.4 s: too long to repeat." in view.problems
+        assert "Speed: a tf was not compared: a step takes 2.4 s: too long to repeat." in view.problems
     assert "[not timed: a step takes 2.4 s: too long to repeat]" in "\n".join(lines(view))
 
 
+def test_what_cannot_be_compared_any_more_does_not_pass_the_gate(tmp_path):
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.1, jax_jit=0.1)
+    base = summarise(run, judgements, Gate(reference="torch"))
+    gate = Gate(max_slowdown=1.2, reference="torch", base=base)
+    run.write_outcome(run.outcome(run.planned()[0][1]) | {"status": "unsupported", "reason": "no tf here"})
+    run.write_timing("a", document(torch=1.0, jit=0.1))
+    view = summarise(Run.load(run.path), judgements, gate)
+    assert view.exit_code == 3
+    assert "Speed: a tf was not compared: unsupported: no tf here." in view.problems
+    (run.path / "timings" / "a.json").unlink()
+    (run.path / "timings" / "b.json").unlink()
+    view = summarise(Run.load(run.path), judgements, gate)
+    assert len(view.problems) == 1, "one line, not one a cell"
+    run.write_timing("a", {"lanes": {"torch": {}, "tf": {}}, "rounds": [{"samples": {}}], "left_out": {}})
+    view = summarise(Run.load(run.path), judgements)
+    assert view.cell("a", "torch").untimed == "its timed rounds cannot be read"
+
+
 def test_a_reference_that_got_slower_is_named_and_does_not_make_the_others_faster(tmp_path):
-    sides = [summarise(*timed(tmp_path / str(torch), torch=torch, tf=1.0, jax_jit=0.1)) for torch in (1.0, 2.0)]
-    base, head = (replace(side, cells=tuple(side.cells)) for side in sides)
-    text = "\n".join(compare(base, head).lines())
-    assert "speed: relative to tf, whose own steps take 1x as long (unpaired: drift is in it)" in text
-    own = summarise(*timed(tmp_path / "own", torch=1.0, tf=1.0), Gate(reference="torch"))
-    assert "relative to torch, whose own steps" in "\n".join(compare(own, own).lines())
+    run, judgements = timed(tmp_path / "base", torch=1.0, tf=1.0)
+    base = summarise(run, judgements, Gate(reference="torch"))
+    for name, seed in (("a", 0), ("b", 1)):
+        found = document(seed=seed, torch=1.0, tf=1.0)
+        for each in found["rounds"]:
+            each["samples"]["torch"]["step_s"] *= 2
+        run.write_timing(name, found)
+    found = compare(base, summarise(Run.load(run.path), judgements, Gate(reference="torch")))
+    assert "speed: relative to torch, whose own steps take 2x as long (unpaired: drift is in it)" in found.lines()
+    assert found.speeds["tf"].contains(0.5)
+    assert found.document()["reference"] == {"variant": "torch", "times": pytest.approx(2.0)}
 
 
 def test_a_mean_is_over_the_scenarios_of_the_runs_reference(tmp_path):

@@ -112,6 +112,16 @@ def test_a_variant_that_waits_for_its_gpu_is_not_unstable():
     assert not read_block(found).lanes["tf"].unstable
 
 
+def test_a_reference_that_recompiles_makes_its_ratios_unstable_and_what_is_of_the_round_is_said_once():
+    found = document(torch=1.0, tf=1.0)
+    found["lanes"]["torch"]["children"][0] = found["lanes"]["torch"]["children"][0] | {"recompilations": 2}
+    for each in found["rounds"]:
+        each["throttled"] = True
+    notes = read_block(found).lanes["tf"].notes
+    assert "torch, the reference: recompiled 2 times while it was timed" in notes
+    assert sum("throttled" in note for note in notes) == 1
+
+
 def test_differences_below_the_noise_of_the_machine_are_none():
     found = document(torch=1.0, tf=1.1)
     assert read_block(found).lanes["tf"].speed is Speed.SLOWER

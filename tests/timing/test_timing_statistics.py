@@ -186,6 +186,13 @@ def test_the_interval_of_an_exponent_is_scipys_and_covers():
     assert fit_power_law([1, 2], [1.0, 2.0]).exponent.high == math.inf
 
 
+def test_too_few_rounds_carry_no_end_of_a_break_even():
+    """The median of fewer than six values has no interval, and 0 times infinity is no number of steps."""
+    for ratio in (Interval(-math.inf, 0.1, math.inf), Interval(0.0, 1.0, math.inf)):
+        found = break_even([2.2] * 3, [0.2] * 3, median_interval([0.01] * 4), ratio)
+        assert found.low <= found.step <= found.high == math.inf
+
+
 def test_drift_widens_the_interval_of_a_break_even_that_ratios_do_not_see():
     """Every round of both lanes is slowed by the same factor: the ratio stays, the seconds that are saved do not."""
     rng, held = np.random.default_rng(5), 0
