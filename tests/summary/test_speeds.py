@@ -47,7 +47,7 @@ def test_a_speed_that_was_not_earned_is_no_slowdown(tmp_path):
 
 def test_what_was_too_slow_to_time_does_not_pass_the_gate(tmp_path):
     run, judgements = timed(tmp_path, torch=1.0, tf=1.1)
-    base = summarise(run, judgements)
+    base = summarise(run, judgements, Gate(reference="torch"))
     for name in ("a", "b"):
         found = document(torch=1.0)
         run.write_timing(name, found | {"left_out": {"tf": "a step takes 2.4 s: too long to repeat"}})
