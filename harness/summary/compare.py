@@ -88,7 +88,8 @@ class Comparison:
     @property
     def speed_lines(self) -> list[str]:
         """Each variant's mean, and what they are relative to."""
-        over = f"over the {len(shared_scenarios(self._found))} scenarios that all have"
+        shared = len(shared_scenarios(self._found))
+        over = f"over {shared} {'scenario' if shared == 1 else 'scenarios'} that all of them have"
         lines = [f"{v}: {ratio_phrase(r)} {decide(r, self.noise)}, {over}" for v, r in self.speeds.items()]
         if self.reference and self._found:
             name, times = self.reference
