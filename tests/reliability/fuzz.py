@@ -22,12 +22,17 @@ from hypothesis import strategies as st
 
 from harness import cli
 from harness.parity.expectation import load_expectations
+from harness.report import benchmark_json
 from harness.scenario.errors import ScenarioError
 from harness.store import Run, StoreError
 from harness.summary import json as json_view
-from harness.summary import summarise
+from harness.summary import summarise, terminal
+from harness.summary.compare import compare
+from harness.summary.gate import Gate
+from harness.summary.recommend import recommend
 from tests.parity import fake
 from tests.scenario import test_scenario_fuzz as scenarios
+from tests.timing.test_timing_block import document
 
 # audit event -> which of its arguments is the folder a relative path stands in; -1 there: the current one
 DIR_FD = {"os.mkdir": 2, "os.rename": 3, "os.remove": 1, "os.symlink": 2, "os.link": 3, "os.rmdir": 1}
@@ -127,7 +132,13 @@ def make_run(folder: Path) -> Run:
     for cell in cells:
         run.write_outcome({**seen.outcome, **cell, "expected": seen.expected, "phases": {}}, seen.trace)
     run.write_program("fake", seen.program)
-    run.write_timing("fake", {"lanes": {}, "rounds": [], "left_out": {}})
+    timing = document(torch=1.0, jax=1.2)
+    for cell in cells:
+        timing["lanes"][cell["variant"]]["id"] = cell["id"]
+    machine = {"flops": {"float64": 1e9, "float32": 1e9}, "copy": {"1000": 1e9}}
+    run.write_timing("fake", timing | {"left_out": {}, "run": "there", "node": "a", "machine": machine})
+    told = {"id": "there", "environment": {"cpu": {"model": "x"}}, "nodes": {"a": {"cpu": {"model": "y"}}}}
+    run.update(merged={"runs": [told], "notes": ["one"]}, nodes={})
     return run
 
 
@@ -157,23 +168,23 @@ def mangle(run: Run, cuts: list[tuple[str, Any]]) -> None:
             path.write_bytes(_cut(content, [how[1:]]))
         else:
             with contextlib.suppress(ValueError):
-                document = json.loads(content)
-                document.pop("sha256", None)
-                _put(document, how[1], how[2])
-                path.write_text(json.dumps(document), errors="surrogatepass")
+                found = json.loads(content)
+                found.pop("sha256", None)
+                _put(found, how[1], how[2])
+                path.write_text(json.dumps(found), errors="surrogatepass")
 
 
-def _put(document: Any, places: list[int], value: Any) -> None:
-    """Replace one place inside the document, found by counting."""
+def _put(inside: Any, places: list[int], value: Any) -> None:
+    """Replace one place inside a document, found by counting."""
     for depth, place in enumerate(places):
-        keys = list(document) if isinstance(document, dict) else list(range(len(document)))
+        keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
         if not keys:
             return
         key = keys[place % len(keys)]
-        if depth == len(places) - 1 or not isinstance(document[key], dict | list):
-            document[key] = value
+        if depth == len(places) - 1 or not isinstance(inside[key], dict | list):
+            inside[key] = value
             return
-        document = document[key]
+        inside = inside[key]
 
 
 def check_folder(cuts: list[tuple[str, Any]], folder: Path) -> None:
@@ -188,9 +199,10 @@ def check_folder(cuts: list[tuple[str, Any]], folder: Path) -> None:
     except StoreError as error:
         checked_line(error)
         return
-    run.missing(), run.cells(), run.timings(), run.steps()
-    view = summarise(run)
+    run.missing(), run.cells(), run.timings(), run.steps(), run.rounds()
+    view = summarise(run, gate=Gate(max_slowdown=1.5))
     json.dumps(json_view.document(view), allow_nan=False)
+    list(terminal.lines(view)), compare(view, view).document(), recommend(view), benchmark_json.document(run, view)
     assert all(line.isprintable() for line in (name + fault for name, fault in run.damaged))
 
 
