@@ -120,8 +120,7 @@ def overall(cells: Sequence[CellView]) -> Overall | None:
     if not references:
         return None
     ((reference, _),) = references.most_common(1)
-    ratios = {place: t.ratio or ONE for place, t in passed.items() if t.reference == reference}
-    ratios = {place: ratio for place, ratio in ratios.items() if (place[0], reference) in ratios}
+    ratios = {place: t.ratio or ONE for place, t in passed.items() if (place[0], reference) in passed}
     shared, means = shared_scenarios(ratios), shared_means(ratios)
     if len(means) < 2:
         return None
