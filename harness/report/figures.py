@@ -7,7 +7,6 @@ something disagrees, or else the first ones.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -20,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from harness.report import circuit, palette
 from harness.summary import CellView, RunView
+from harness.summary.speeds import reference_of
 
 FORMATS = ("svg", "png", "pdf")
 MOST_SCENARIOS = 4
@@ -123,9 +123,8 @@ def _fit(view: RunView, scenario: str, cells: Sequence[CellView]) -> Figure:
 
 
 def _ratios(view: RunView) -> Figure:
-    found = [cell for cell in view.cells if cell.timing and cell.timing.ratio]
-    ((reference, _),) = Counter(cell.timing.reference for cell in found if cell.timing).most_common(1)
-    timed = [cell for cell in found if cell.timing and cell.timing.reference == reference]
+    reference = reference_of(view.cells)
+    timed = [c for c in view.cells if c.timing and c.timing.ratio and c.timing.reference == reference]
     scenarios = list(dict.fromkeys(cell.scenario for cell in timed))
     figure = Figure(figsize=(6.3, 0.8 + 0.28 * len(scenarios)), layout="constrained")
     axes = figure.add_subplot(xscale="log", xlabel=f"step time over {reference}'s, 95% interval")

@@ -107,6 +107,12 @@ class Overall:
         return max(estimates) / min(estimates)
 
 
+def reference_of(cells: Sequence[CellView]) -> str | None:
+    """The variant that most ratios are relative to; None if nothing was timed."""
+    found = Counter(cell.timing.reference for cell in cells if cell.timing).most_common(1)
+    return found[0][0] if found else None
+
+
 def overall(cells: Sequence[CellView]) -> Overall | None:
     """Over the scenarios in which the run's reference was timed and passed; None if all variants share none.
 
@@ -116,10 +122,9 @@ def overall(cells: Sequence[CellView]) -> Overall | None:
     earned = [cell for cell in cells if cell.timing and cell.mark == "pass"]
     ((here, _),) = Counter(str(cell.timed_on) for cell in earned).most_common(1) or (("", 0),)
     passed = {(c.scenario, c.variant): c.timing for c in earned if c.timing and str(c.timed_on) == here}
-    references = Counter(variant for (_, variant), timing in passed.items() if timing.ratio is None)
-    if not references:
+    reference = reference_of(cells)
+    if reference is None:
         return None
-    ((reference, _),) = references.most_common(1)
     ratios = {place: t.ratio or ONE for place, t in passed.items() if (place[0], reference) in passed}
     shared, means = shared_scenarios(ratios), shared_means(ratios)
     if len(means) < 2:

@@ -13,6 +13,7 @@ import numpy as np
 from harness.parity.types import Judgement, PairDifference, Stage, StageSeries, Verdict
 from harness.store import Run
 from harness.summary import RunView, summarise
+from tests.timing.test_timing_block import lanes
 
 VARIANTS = ("tf", "tf-graph", "torch", "torch-compile", "jax", "jax-jit")
 STAGES = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT, Stage.UPDATE)
@@ -163,25 +164,14 @@ def _outcome(scenario: dict, cell: dict, fault: str | None, reasons: Mapping[str
 
 
 def _rounds(speeds: Mapping[str, float], rounds: int = 15) -> dict:
-    """Timed rounds; a lane faster than the reference is one that compiles, and starts 2 s later."""
+    """Timed rounds."""
     rng = np.random.default_rng(0)
     listed = []
     for k in range(rounds):
         times = {name: 0.01 * speed * rng.lognormal(0, 0.02) for name, speed in speeds.items()}
         samples = {name: {"step_s": t, "wall_s": t, "cpu_s": t} for name, t in times.items()}
         listed.append({"child": k % 3, "kept": True, "samples": samples})
-    child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
-    late = child | {"first_s": 2.2}
-    lanes = {
-        name: {
-            "variant": name,
-            "batch_size": 32,
-            "steps_per_execution": 1,
-            "children": [late if speed < 1 else child] * 3,
-        }
-        for name, speed in speeds.items()
-    }
-    return {"options": {"target_width": 0.05}, "lanes": lanes, "rounds": listed, "left_out": {}}
+    return {"options": {"target_width": 0.05}, "lanes": lanes(speeds), "rounds": listed, "left_out": {}}
 
 
 def _trace(rng: np.random.Generator, steps: int, samples: int = 20) -> dict[str, np.ndarray]:

@@ -6,6 +6,14 @@ import pytest
 from harness.timing import Speed, read_block
 
 
+def lanes(speeds):
+    """The lanes of a record; one that is faster than the reference is one that compiles, and starts 2 s later."""
+    child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
+    late = child | {"first_s": 2.2}
+    lane = {"batch_size": 32, "steps_per_execution": 1}
+    return {name: {**lane, "variant": name, "children": [late if s < 1 else child] * 3} for name, s in speeds.items()}
+
+
 def document(rounds=15, seed=0, kept=lambda k: True, **speeds):
     """Rounds of lanes with the given relative speeds under a strong common drift; jit-like lanes start late."""
     rng = np.random.default_rng(seed)
@@ -20,20 +28,9 @@ def document(rounds=15, seed=0, kept=lambda k: True, **speeds):
                 "samples": {name: {"step_s": t, "wall_s": t, "cpu_s": t} for name, t in samples.items()},
             }
         )
-    child = {"build_s": 0.1, "first_s": 0.2, "finite": True, "weights_sha256": "a"}
-    slow = child | {"first_s": 2.2}
-    lanes = {
-        name: {
-            "variant": name,
-            "batch_size": 32,
-            "steps_per_execution": 1,
-            "children": [slow if s < 1 else child] * 3,
-        }
-        for name, s in speeds.items()
-    }
     return {
         "options": {"target_width": 0.05},
-        "lanes": lanes,
+        "lanes": lanes(speeds),
         "rounds": listed,
         "left_out": {"jax": "a step takes 3.0 s: too long to repeat"},
     }
