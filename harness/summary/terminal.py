@@ -18,8 +18,10 @@ _MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
 _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160))}
 
 
+NAME_WIDTH = 28
 LEGEND = (
-    "largest residual over tolerance; time of a step (* not to be relied on, or of an expected fault; struck: wrong)"
+    "largest residual over tolerance (variants: agrees with them, not with the oracle); time of a step "
+    "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong)"
 )
 
 
@@ -39,9 +41,10 @@ def matrix(view: RunView) -> Table:
     """Scenarios by variants: verdict, largest residual over tolerance, step time."""
     table = Table(title=_safe(view.id), caption=LEGEND, box=None, pad_edge=False, header_style="bold")
     table.title_justify = table.caption_justify = "left"
-    table.add_column("scenario", overflow="fold")
+    longest = max(map(len, view.scenarios), default=0)
+    table.add_column("scenario", overflow="fold", width=min(max(longest, 8), NAME_WIDTH))  # the rest wraps
     for variant in view.variants:
-        table.add_column(_safe(variant), no_wrap=True)
+        table.add_column(_safe(variant))
     for scenario in view.scenarios:
         cells = (view.cell(scenario, variant) for variant in view.variants)
         table.add_row(Text(_safe(scenario)), *(entry(cell) for cell in cells))
@@ -54,12 +57,12 @@ def entry(cell: CellView | None) -> Text:
         return Text("·", style="dim")
     text = Text(cell.symbol, style=STYLES[cell.mark])
     label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
-    label = "with variants" if cell.judged_by == "variants" else label
+    label = "variants" if cell.judged_by == "variants" else label
     if label or cell.r is not None:
         text.append(f" {label or number(cell.r)}")
     if cell.step_s is not None:
         text.append(" ")
-        note = "*" if cell.speed == "noted" else ""
+        note = ("*" if cell.speed == "noted" else "") + ("" if cell.timing else "°")
         text.append(seconds(cell.step_s) + note, style="strike" if cell.speed == "struck" else "")
         if cell.timing and cell.timing.ratio and cell.speed != "struck":
             star = "*" if cell.timing.unstable else ""

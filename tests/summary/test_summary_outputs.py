@@ -150,3 +150,13 @@ def test_the_terminal_matrix_takes_no_control_characters_from_names(hostile):
 )
 def test_a_recorded_command_is_said_as_it_is_typed(words, said):
     assert command(words) == said
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_keeps_the_names_of_the_scenarios(tmp_path, width):
+    speeds = {"tf": 5.0, "torch": 1.0, "jax": 9.0, "jax-jit": 0.1}
+    view = build_view(tmp_path, scenarios=("fourier-l1", "fourier-l2"), variants=tuple(speeds), speeds=speeds)
+    out = io.StringIO()
+    terminal.show(view, Console(file=out, width=width, force_terminal=True, color_system=None))
+    rows = [line for line in out.getvalue().splitlines() if line.startswith("fourier-l")]
+    assert [row.split()[0] for row in rows] == ["fourier-l1", "fourier-l2"]
