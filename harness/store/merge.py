@@ -128,9 +128,10 @@ def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], 
                     notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")
                 timed[name] = run.id
                 for variant in list(timing["lanes"]):
-                    cell_id, judged = chosen.get((name, variant), ("", run))
-                    if judged is not run and _disagreement((timing["lanes"][variant]["id"], run), (cell_id, judged)):
-                        leave_out(timing, variant, f"timed in {run.id}, its outcome is another one, of {judged.id}")
+                    mine = timing["lanes"][variant].get("id", ""), run
+                    shown = chosen.get((name, variant), mine)
+                    if shown[1] is not run and _disagreement(mine, shown):
+                        leave_out(timing, variant, f"timed in {run.id}, its outcome is another one, of {shown[1].id}")
                 merged.write_timing(name, {"run": run.id} | timing)
 
 

@@ -46,7 +46,7 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
 def test_a_time_stands_only_beside_the_outcome_of_its_own_run(tmp_path):
     """A later run that judged a cell without timing it: its verdict must not make the earlier time a plain one."""
     timed = make(tmp_path, [("a", "tf"), ("a", "jax")], "2026-01-01")
-    lanes = {v: {"id": cell_id("a" + v), "children": []} for v in ("tf", "jax")}
+    lanes = {"tf": {"children": []}, "jax": {"id": cell_id("ajax"), "children": []}}  # a foreign lane has no id
     timed.write_timing("a", TIMING | {"lanes": lanes, "rounds": [{"samples": {"tf": {}, "jax": {}}}]})
     later = make(tmp_path, [("a", "tf")], "2026-01-02", loss=2.0)
     (later.path / "timings" / "a.json").unlink()
