@@ -32,8 +32,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from harness.parity.types import STAGES, Judgement, Verdict
-from harness.scenario.errors import ScenarioError, printable
+from harness.scenario.errors import ScenarioError
 from harness.scenario.suggest import one_of
+from harness.scenario.text import printable
 
 
 @dataclass(frozen=True, slots=True)
