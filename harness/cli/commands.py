@@ -174,6 +174,9 @@ def check(
     base: Annotated[
         str | None, typer.Option(metavar="RUN", help="As slow as in this run, on the same machine.")
     ] = None,
+    judge_within: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Do not judge a cell that takes the oracle longer.")
+    ] = 300.0,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
@@ -187,7 +190,7 @@ def check(
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    asked = gate(expectations, min_compared)
+    asked = gate(expectations, min_compared, judge_within)
     if max_slowdown is not None:
         asked = with_slowdown(asked, results, max_slowdown, reference, base)
     elif reference or base:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,10 @@ def check_expectations(value: Any, folder: Path) -> None:
 # Run folders
 
 
-def make_run(folder: Path) -> Run:
+def make_run(folder: Path, variants: Sequence[str] = ("torch", "jax")) -> Run:
     """A small run that is judged as a pass, to be mangled."""
     seen = fake.observe(fake.Setting(wires=1, layers=1))
-    cells = [{"id": f"{number:016x}", "variant": variant} for number, variant in enumerate(("torch", "jax"))]
+    cells = [{"id": f"{number:016x}", "variant": variant} for number, variant in enumerate(variants)]
     scenario = {**seen.outcome["scenario"], "name": "fake"}
     run = Run.create(folder, {"blocks": [{"scenario": scenario, "cells": cells}], "sources": []}, {}, ["test"])
     for cell in cells:
@@ -134,7 +134,7 @@ def make_run(folder: Path) -> Run:
     run.write_program("fake", seen.program)
     timing = document(torch=1.0, jax=1.2)
     for cell in cells:
-        timing["lanes"][cell["variant"]]["id"] = cell["id"]
+        timing["lanes"].get(cell["variant"], {})["id"] = cell["id"]
     machine = {"flops": {"float64": 1e9, "float32": 1e9}, "copy": {"1000": 1e9}}
     run.write_timing("fake", timing | {"left_out": {}, "run": "there", "node": "a", "machine": machine})
     told = {"id": "there", "environment": {"cpu": {"model": "x"}}, "nodes": {"a": {"cpu": {"model": "y"}}}}

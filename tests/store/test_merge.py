@@ -32,8 +32,9 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
             "id": cell_id(s + v),
             "variant": v,
             "status": status,
-            "scenario": {"name": s},
+            "scenario": {"name": s, "wires": wires},
             "worker": "torch@cpu-1t",
+            "reason": None if status == "ok" else "why",
         }
         run.write_outcome(outcome, {"loss": np.array([loss])} if status == "ok" else None)
         run.write_program(s, {"wires": wires})

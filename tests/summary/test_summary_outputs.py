@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.summary import annotations, json, junit, markdown, terminal
 from harness.summary.words import command
-from tests.report.run_builder import REASONS, VARIANTS, build_view
+from tests.report.run_builder import REASONS, VARIANTS, build_view, renamed
 
 HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared",
@@ -27,13 +27,14 @@ def view(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
-    return build_view(
+    view = build_view(
         tmp_path_factory.mktemp("hostile"),
-        variants=("torch", HOSTILE),
+        variants=("torch", "jax"),
         faults={(0, "torch"): "failed", (1, "torch"): "unsupported", (2, "torch"): "fault"},
         reasons=dict.fromkeys(REASONS, HOSTILE),
         command=("qparity", HOSTILE),
     )
+    return renamed(view, "jax", HOSTILE)
 
 
 def test_the_json_object_has_its_documented_keys_and_strict_numbers(view):
