@@ -78,8 +78,8 @@ def _judged(observations: "list[Observation]") -> "dict[str, Judgement]":
     except UNREADABLE as error:
         if len(observations) == 1:
             return {observations[0].cell: unreadable(error)}
-    odd: "dict[str, Judgement]" = {}
-    alone: "dict[str, Judgement]" = {}
+    odd: dict[str, Judgement] = {}
+    alone: dict[str, Judgement] = {}
     rest = []
     for o in observations:
         try:
