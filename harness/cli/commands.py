@@ -63,6 +63,10 @@ Pythons = Annotated[
     ),
 ]
 
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Modules that the run names may be imported, from the folders it names.")
+]
+
 RESULTS = Path("results")
 INTERRUPTED = 130
 
@@ -360,6 +364,7 @@ def diagnose(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a path, or `latest`.")],
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
     results: Results = RESULTS,
+    trust: Trust = False,
     python: Pythons = None,
     json: Json = False,
 ) -> None:
@@ -368,7 +373,7 @@ def diagnose(
     from harness.diagnose import find
 
     source = loaded(results, run)
-    found = found_out(source, find(source, cell), interpreters(python))
+    found = found_out(source, find(source, cell, trust), interpreters(python))
     typer.echo(as_json(found) if json else "\n".join(found["story"]))
 
 
@@ -381,6 +386,7 @@ def reproduce(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: repro-SCENARIO-VARIANT.py.")
     ] = None,
     smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
+    trust: Trust = False,
     python: Pythons = None,
 ) -> None:
     """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
@@ -388,7 +394,7 @@ def reproduce(
     from harness.diagnose import reproduce as script_of
 
     source = loaded(results, run)
-    subject = find(source, cell)
+    subject = find(source, cell, trust)
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
     write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
     if subject.judgement.verdict == "ROUNDING":

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,7 @@ async def session(
     body: dict[str, Any] = {
         "scenario": scenario.model_dump(mode="json"),
         "variant": variant,
-        "search_path": list(subject.block.get("search_path") or []),
+        "search_path": subject.search_path(),
         "features": x.shape[1],
         "outputs": y.shape[1] if y.ndim > 1 else 1,
     }
@@ -129,13 +128,6 @@ def swaps(device: str, method: str) -> list[dict[str, str]]:
     kept = "best" if other.startswith("lightning") and method == "backprop" else method
     another = "best" if method == "parameter-shift" else "parameter-shift"
     return [{"device": other, "diff_method": kept}, {"device": device, "diff_method": another}]
-
-
-def logs_of(run: Path) -> Path:
-    """Where the frameworks' output goes."""
-    folder = run / "logs"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -65,11 +65,9 @@ def reproduce(run: Run, subject: Subject) -> str:
     versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     head = HEAD.format(
-        name=subject.name,
+        what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
+        source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
         size=_size(subject),
-        reason=subject.judgement.reason.replace("\\", "/").replace('"""', "'''"),
-        run=run.id,
-        versions=shown or "unknown versions",
         backend=variant.backend,
         hide=""
         if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
@@ -235,7 +233,9 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
     if options:
         settings["gradient_kwargs"] = repr(options)
     wires = program.wires + (method == "hadamard")
-    return script.call("qml.QNode", settings, "circuit", "device"), f'qml.device("{resolved["device"]}", wires={wires})'
+    return script.call(
+        "qml.QNode", settings, "circuit", "device"
+    ), f"qml.device({str(resolved['device'])!r}, wires={wires})"
 
 
 def _loss_function(subject: Subject) -> str:
