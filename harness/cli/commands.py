@@ -16,6 +16,7 @@ from harness.cli.runs import (
     benchmarks,
     judged,
     loaded,
+    say,
     show_end,
     show_view,
     view_json,
@@ -146,13 +147,13 @@ def run(
     show_end(view)
     if not complete:
         again = command([*without_option(sys.argv, "--resume"), "--resume", started.id])
-        typer.echo(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
+        say(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
     if report:
-        typer.echo(f"report: {write_report(view)}")
+        say(f"report: {write_report(view)}")
     else:
         elsewhere = [] if results == RESULTS else ["--results", str(results)]
-        typer.echo(f"the HTML report: {command(['qparity', 'report', started.id, *elsewhere])}")
-    typer.echo(started.id)
+        say(f"the HTML report: {command(['qparity', 'report', started.id, *elsewhere])}")
+    say(started.id)
     if halted:
         raise typer.Exit(3)
     raise typer.Exit(INTERRUPTED if not complete else view.exit_code if check else view.exit_code_of_run)
@@ -205,11 +206,11 @@ def check(
     if markdown:
         write(markdown, markdown_text.render(view))
     if json:
-        typer.echo(view_json(view))
+        say(view_json(view))
     else:
         show_view(view)
         if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
-            typer.echo("\n".join(annotation_lines.lines(view, line_in_file)))
+            say("\n".join(annotation_lines.lines(view, line_in_file)))
     raise typer.Exit(view.exit_code)
 
 
@@ -229,14 +230,14 @@ def report(
 ) -> None:
     """Write the HTML report of a run: one file that opens offline."""
     if index:
-        typer.echo(str(write_index(results, output.parent if output else REPORTS)))
+        say(str(write_index(results, output.parent if output else REPORTS)))
         return
     view = judged(results, run)
     if figures:
         for path in write_figures(view, figures):
-            typer.echo(str(path))
+            say(str(path))
     else:
-        typer.echo(str(write_report(view, output)))
+        say(str(write_report(view, output)))
 
 
 @app.command()
@@ -244,7 +245,7 @@ def show(run: RunArgument = "latest", results: Results = RESULTS, json: Json = F
     """Print verdicts and step times of a run."""
     view = judged(results, run)
     if json:
-        typer.echo(view_json(view))
+        say(view_json(view))
     else:
         show_view(view)
 
@@ -261,11 +262,11 @@ def list_cells(scenarios: Scenarios, variant: Variants = None, k: Keep = None, j
             {"scenario": c.scenario.name, "variant": str(c.variant), "id": c.id, "steps": c.scenario.steps}
             for c in cells
         ]
-        typer.echo(as_json({"cells": rows}))
+        say(as_json({"cells": rows}))
         return
     for cell in cells:
-        typer.echo(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
-    typer.echo(f"scenarios: {len({c.scenario.name for c in cells})}, cells: {len(cells)}")
+        say(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
+    say(f"scenarios: {len({c.scenario.name for c in cells})}, cells: {len(cells)}")
 
 
 @app.command()
@@ -285,10 +286,10 @@ def doctor(
 
     if matrix:
         found = probe.matrix(interpreters(python), variant, wires, batch_size)
-        typer.echo(as_json(found) if json else words.matrix_text(found))
+        say(as_json(found) if json else words.matrix_text(found))
     else:
         about = probe.backends(interpreters(python))
-        typer.echo(as_json(about) if json else words.backends_text(about))
+        say(as_json(about) if json else words.backends_text(about))
 
 
 @app.command()
@@ -317,7 +318,7 @@ def export(
     if output:
         write(output, text)
     else:
-        typer.echo(text, nl=False)
+        say(text.removesuffix("\n"))
 
 
 @app.command()
@@ -338,7 +339,7 @@ def compare(
     if html:
         write_report(view, html, compared)
     text = as_json(compared.document()) if json else "\n".join(compared.lines())
-    typer.echo(text)
+    say(text)
     raise typer.Exit(compared.exit_code)
 
 
@@ -355,8 +356,8 @@ def merge(
 
     merged = joined([loaded(results, reference) for reference in runs], output)
     for note in merged.record["merged"]["notes"]:
-        typer.echo(f"qparity: {note}", err=True)
-    typer.echo(merged.id)
+        say(f"qparity: {note}", err=True)
+    say(merged.id)
 
 
 @app.command()
@@ -374,7 +375,7 @@ def diagnose(
 
     source = loaded(results, run)
     found = found_out(source, find(source, cell, trust), interpreters(python))
-    typer.echo(as_json(found) if json else "\n".join(found["story"]))
+    say(as_json(found) if json else "\n".join(found["story"]))
 
 
 @app.command()
@@ -398,10 +399,10 @@ def reproduce(
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
     write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
     if subject.judgement.verdict == "ROUNDING":
-        typer.echo(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
+        say(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
     elif fault := subject.observation.outcome.get("fault"):
-        typer.echo(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)
-    typer.echo(f"{output}   # exits with 1 if the divergence shows")
+        say(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)
+    say(f"{output}   # exits with 1 if the divergence shows")
 
 
 @app.command()
@@ -415,7 +416,7 @@ def cluster(
     from harness.runner.cluster import cluster as running
 
     with running(nodes, host, port) as (address, processes):
-        typer.echo(f"qparity run SCENARIO... --engine dask --scheduler {address}")
+        say(f"qparity run SCENARIO... --engine dask --scheduler {address}")
         for process in processes:
             process.wait()
     raise UsageProblem("qparity cluster: its nodes have ended")
@@ -429,7 +430,7 @@ def init(path: Annotated[Path, typer.Argument(help="The scenario file to write."
     if path.exists():
         raise UsageProblem(f"{path}: exists already")
     write(path, STARTER)
-    typer.echo(f"{path}   # qparity run {path}")
+    say(f"{path}   # qparity run {path}")
 
 
 @app.command()
@@ -437,4 +438,4 @@ def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from harness.scenario.json_schema import file_schema
 
-    typer.echo(as_json(file_schema()))
+    say(as_json(file_schema()))

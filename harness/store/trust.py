@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness.scenario.text import printable, printable_lines
+from harness.scenario.text import printable, printable_lines, uncoloured
 from harness.store import atomic, documents, files, plan
 from harness.store.errors import StoreError
 
@@ -108,12 +108,12 @@ def _no_number(name: str) -> Any:
 
 
 def _printable(value: Any) -> Any:
-    """A JSON value with escapes for what cannot be printed."""
+    """A JSON value with escapes for what cannot be printed, and without colours."""
     if isinstance(value, dict):
         return {printable_lines(key): _printable(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_printable(each) for each in value]
-    return printable_lines(value) if isinstance(value, str) else value
+    return printable_lines(uncoloured(value)) if isinstance(value, str) else value
 
 
 def one_line(error: BaseException) -> str:
