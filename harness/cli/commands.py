@@ -147,7 +147,8 @@ def run(
     show_end(view)
     if not complete:
         again = command([*without_option(sys.argv, "--resume"), "--resume", started.id])
-        say(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
+        hint = f"; go on with: {again}" if started.path.exists() else ""
+        say(f"{f'qparity: {halted}' if halted else 'interrupted'}{hint}", err=True)
     if report:
         say(f"report: {write_report(view)}")
     else:
