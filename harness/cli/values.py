@@ -73,7 +73,7 @@ def need_dask(what: str) -> None:
         raise UsageProblem(f"{what}: expected the package distributed (pip install '.[dask]' in a clone of qparity)")
 
 
-def gate(expectations: Path | None, min_compared: str | None, judge_within: float) -> Gate:
+def gate(expectations: Path | None, min_compared: str | None = None, judge_within: float | None = None) -> Gate:
     """What `check` holds against a run beside the scenarios' own expectations."""
     from harness.parity.expectation import load_expectations
     from harness.summary.gate import Floor, Gate
@@ -82,7 +82,8 @@ def gate(expectations: Path | None, min_compared: str | None, judge_within: floa
         floor = None if min_compared is None else Floor.parse(min_compared)
     except ValueError:
         raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
-    return Gate(load_expectations(expectations) if expectations else (), floor, within_s=judge_within)
+    found = Gate(load_expectations(expectations) if expectations else (), floor)
+    return found if judge_within is None else replace(found, within_s=judge_within)
 
 
 def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
