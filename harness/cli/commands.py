@@ -165,6 +165,13 @@ def check(
         str | None,
         typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
     ] = None,
+    min_judged: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Fail if less than this share (0.5) of a cell's numbers was judged."),
+    ] = None,
+    require_judge: Annotated[
+        bool, typer.Option("--require-judge", help="PEERS-AGREE (nobody independent judged it) is no pass.")
+    ] = False,
     max_slowdown: Annotated[
         float | None, typer.Option(metavar="X", help="Fail if a variant is surely more than X times as slow.")
     ] = None,
@@ -187,7 +194,7 @@ def check(
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    asked = gate(expectations, min_compared)
+    asked = gate(expectations, min_compared, min_judged, require_judge)
     if max_slowdown is not None:
         asked = with_slowdown(asked, results, max_slowdown, reference, base)
     elif reference or base:

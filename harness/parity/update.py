@@ -16,6 +16,7 @@ from harness import oracle
 from harness.oracle.optimizers import Adam, Optimizer
 from harness.parity import tolerances as tol
 from harness.parity.comparison import Comparison, compare
+from harness.parity.names import weight_name
 from harness.parity.setup import weight_arrays
 from harness.parity.types import Observation, Stage
 
@@ -36,6 +37,7 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     state = optimizer.start([w[0] for w in weights])
     carried = [Carried.start(w.shape[1:]) for w in weights]
     steps = len(weights[0]) if weights else 0
+    still = {int(k) for k in o.outcome.get("audit", {}).get("without_gradient") or ()}
     for t in range(steps):
         before, now = [w[t] for w in weights], [g[t] for g in gradients]
         state, after = optimizer.step(state, before, now)
@@ -47,7 +49,11 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     for k, (w, new) in enumerate(zip(weights, weight_arrays(o, "new_weights"), strict=True)):
         scale = (np.abs(w) + np.abs(expected[k] - w)).astype(np.float64)
         pair = units[0] * bounds[k], None if units[1] is None else units[1] * bounds[k]
-        yield compare(Stage.UPDATE, f"weights/{k}", new, expected[k], pair, scale, np.arange(steps))
+        name = f"weights/{weight_name(o, k)}"
+        if k in still:  # Keras leaves out of an update what has no gradient
+            yield compare(Stage.UPDATE, name, new, w, (np.zeros_like(scale), None), scale, np.arange(steps))
+            continue
+        yield compare(Stage.UPDATE, name, new, expected[k], pair, scale, np.arange(steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def _depth(cell: CellView) -> str:
 def _label(cell: CellView) -> str:
     words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
     if cell.judged_by == "variants":
-        return "variants"
+        return "peers"
     return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
 
 

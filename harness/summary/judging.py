@@ -61,13 +61,13 @@ def judge_block(run: Run, block: dict[str, Any]) -> "dict[str, Judgement]":
 
 def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
     """All cells of a block that have an outcome, as the judge sees them."""
-    from harness.parity import Observation
+    from harness.parity import Observation, own_program
 
-    program, sampled = run.program(block["scenario"]["name"]), bool(block["scenario"].get("shots"))
+    sampled = bool(block["scenario"].get("shots"))
     family = sum(bool(scenario.get("shots")) for scenario, _, _ in run.planned()) if sampled else 1
     outcomes = [(cell["id"], run.outcome(cell["id"])) for cell in block["cells"]]
     return [
-        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, program, family)
+        Observation(outcome, run.trace(cell_id), outcome.get("expected") or {}, own_program(outcome), family)
         for cell_id, outcome in outcomes
         if outcome is not None
     ]

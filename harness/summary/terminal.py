@@ -20,7 +20,7 @@ _CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(12
 
 NAME_WIDTH = 28
 LEGEND = (
-    "largest residual over tolerance (variants: agrees with them, not with the oracle); time of a step "
+    "largest residual over tolerance (peers: in part agreed with other backends alone); time of a step "
     "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong)"
 )
 
@@ -28,6 +28,8 @@ LEGEND = (
 def show(view: RunView, console: Console) -> None:
     """Print the run: the matrix on a terminal; one line a cell, and no markup, anywhere else."""
     if console.is_terminal:
+        if view.peers:
+            console.print(Text(_safe(view.peers), style="yellow"))
         console.print(matrix(view), *details(view), sep="\n")
         for line in speed_lines(view):
             console.print(line, markup=False, highlight=False)
@@ -57,7 +59,7 @@ def entry(cell: CellView | None) -> Text:
         return Text("·", style="dim")
     text = Text(cell.symbol, style=STYLES[cell.mark])
     label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
-    label = "variants" if cell.judged_by == "variants" else label
+    label = "peers" if cell.judged_by == "variants" else label
     if label or cell.r is not None:
         text.append(f" {label or number(cell.r)}")
     if cell.step_s is not None:
@@ -86,6 +88,8 @@ def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
 
 def lines(view: RunView) -> Iterator[str]:
     """One plain line a cell, speed over all, then the verdict."""
+    if view.peers:
+        yield _safe(view.peers)
     for cell in view.cells:
         yield cell_line(cell)
     yield from speed_lines(view)

@@ -21,6 +21,8 @@ class Step:
 
     `loss` is (), `predictions` (batch, outputs...), `sample_loss` (batch,), `gradients` one array a trainable weight,
     all in the backend's own dtype. `devices` says where each of them lay, by name: `gradients/0` is `cpu` or `gpu`.
+    `without_gradient` are the weights that the loss does not depend on, as far as the framework knows: their gradient
+    is given as zero here, and the optimizer leaves them out.
     """
 
     loss: np.ndarray
@@ -28,6 +30,7 @@ class Step:
     sample_loss: np.ndarray
     gradients: list[np.ndarray]
     devices: dict[str, str]
+    without_gradient: tuple[int, ...] = ()
 
 
 class Backend(ABC):
@@ -99,3 +102,24 @@ class Backend(ABC):
 
     def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """As it is, but for bfloat16, of which NumPy itself knows nothing: float32 holds the same numbers."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def added_to_loss(model: Any) -> Any:
+    """The sum of what regularizers, activity regularizers and `add_loss` add to the loss; None where nothing does.
+
+    To be asked where the loss is computed: on JAX a model knows its losses only there.
+    """
+    losses = model.losses
+    return sum(model._aggregate_additional_loss(loss) for loss in losses) if losses else None
+
+
+def weight_places(model: Any, layers: Sequence[Any]) -> dict[int, tuple[int, str]]:
+    """The quantum layers' trainable weights: place among the model's -> (number of the layer, name in the layer)."""
+    place = {id(w): k for k, w in enumerate(model.trainable_weights)}
+    named = [(j, name, weight) for j, layer in enumerate(layers) for name, weight in layer._named_weights.items()]
+    return {place[id(weight)]: (j, name) for j, name, weight in named if id(weight) in place}
