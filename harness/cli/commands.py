@@ -394,8 +394,9 @@ def reproduce(
     source = loaded(results, run)
     subject = find(source, cell)
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
-    write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
-    if subject.judgement.verdict == "ROUNDING":
+    given = interpreters(python)
+    write(output, script_of(source, shrink(source, subject, given) if smaller else subject, given))
+    if subject.judgement.verdict in ("ROUNDING", "PEERS-AGREE"):
         typer.echo(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
     elif fault := subject.observation.outcome.get("fault"):
         typer.echo(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)

@@ -7,6 +7,7 @@ in any training. Whatever fails there leaves the cell as it is, with the reason.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class References:
     def __init__(self, pool: Pool, logs: Path) -> None:
         self.pool, self.logs = pool, logs
         self._circuits: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._children = itertools.count()
 
     async def about(self, block: Block, cell: Cell, shape: Shape) -> dict[str, Any]:
         """`{"programs": [...]}`: the gate programs of a scenario's quantum layers, or `{"reason": why not}`."""
@@ -59,6 +61,11 @@ class References:
         about = {"seed": seed, "steps": len(answer.arrays["reference/steps"]), "of": len(sizes), **answer.body}
         return about, answer.arrays
 
+    async def walk(self, block: Block, cell: Cell, shape: Shape, arrays: dict[str, np.ndarray]) -> Message:
+        """Every layer applied to what entered it (worker/reference/walk.py). Raises Refused, and what a child does."""
+        async with asyncio.timeout(PATIENCE_S):
+            return (await self._ask(block, cell, shape, "walk", {}, arrays))[1]
+
     async def _about(self, block: Block, cell: Cell, shape: Shape) -> dict[str, Any]:
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -78,8 +85,9 @@ class References:
     ) -> tuple[Message, Message]:
         """The answers to `prepare` and to a further request, from a child of the reference."""
         server = await self.pool.reference()
-        log = self.logs / f"reference-{cell.id}.log"
-        child = await server.child(f"reference-{cell.id}-{kind}", log, None)
+        name = f"reference-{cell.id}-{next(self._children)}"
+        log = self.logs / f"{name}.log"
+        child = await server.child(name, log, None)
         try:
             scenario = cell.scenario.model_dump(mode="json")
             asked: dict[str, Any] = {"scenario": scenario, "search_path": list(block.search_path)}

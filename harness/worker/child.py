@@ -29,6 +29,7 @@ from harness.worker.inspection import drawn_at_random, lowest_precision, overrid
 from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
+from harness.worker.walk import walk
 
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
 TRANSFERS = 9
@@ -45,6 +46,7 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         "fit": cell.fit,
         "time": cell.time,
         "evaluate": cell.evaluate,
+        "walk": cell.walk,
     }
     while (request := channel.receive()) is not None and request.kind != "close":
         try:
@@ -189,6 +191,12 @@ class Cell:
         y, order = np.zeros((len(x), *model.output_shape[1:]), x.dtype), np.arange(len(x))[None]
         about, arrays, _ = audit.record(model, self.backend, self.mode, scenario, x, y, order, self.progress)
         return {"audit": about}, arrays
+
+    def walk(self, request: Message) -> Answer:
+        """The model layer by layer, at given weights, state and rows: see walk.py."""
+        self.start = {k: v for k, v in request.arrays.items() if k.startswith(("weights/", "state/"))}
+        calls, arrays = walk(self.started_model(), self.backend, keras.ops.convert_to_tensor(request.arrays["x"]))
+        return {"calls": calls}, arrays
 
     # Helpers
 

@@ -72,6 +72,20 @@ class Backend(ABC):
         """What crosses the quantum layers' boundaries: `(x, y) -> Pass`, computed as a step is, updating nothing."""
 
     @abstractmethod
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """Gradients of `sum(cotangent * output)` of one call of a layer, uncompiled: of its inputs, of its weights.
+
+        Inputs are the floating-point tensors among `arguments` and `options`, weights the layer's trainable variables.
+        """
+
+    @abstractmethod
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`, where the tensor lies."""
 
@@ -123,3 +137,34 @@ def weight_places(model: Any, layers: Sequence[Any]) -> dict[int, tuple[int, str
     place = {id(w): k for k, w in enumerate(model.trainable_weights)}
     named = [(j, name, weight) for j, layer in enumerate(layers) for name, weight in layer._named_weights.items()]
     return {place[id(weight)]: (j, name) for j, name, weight in named if id(weight) in place}
+
+
+def split(
+    arguments: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[list[Any], Callable[[Callable[..., Any], Sequence[Any]], list[Any]]]:
+    """A call's floating-point tensors, and how to call with others in their place.
+
+    Returns:
+        the tensors, and a function of (call, tensors) that returns the floating-point tensors of the outputs.
+    """
+    import keras
+
+    leaves = keras.tree.flatten((arguments, options))
+    places = [k for k, leaf in enumerate(leaves) if is_number(leaf)]
+
+    def call_with(call: Callable[..., Any], tensors: Sequence[Any]) -> list[Any]:
+        filled = list(leaves)
+        for k, tensor in zip(places, tensors, strict=True):
+            filled[k] = tensor
+        given, named = keras.tree.pack_sequence_as((arguments, options), filled)
+        return [leaf for leaf in keras.tree.flatten(call(*given, **named)) if is_number(leaf)]
+
+    return [leaves[k] for k in places], call_with
+
+
+def is_number(tensor: Any) -> bool:
+    """Whether it is a tensor of floating-point numbers."""
+    import keras
+
+    tensors = hasattr(tensor, "dtype") and hasattr(tensor, "shape")
+    return tensors and "float" in keras.backend.standardize_dtype(tensor.dtype)

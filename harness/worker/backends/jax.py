@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker.backends.base import Backend, Step, added_to_loss, plain, weight_places
+from harness.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
 from harness.worker.backends.taps import Call, Crossing, Extra, Pass, Tap, joined, tapped
 
 STEPS_PER_EXECUTION = 40
@@ -156,6 +156,30 @@ class Jax(Backend):
             return Pass(np.array(predictions), crossings, extra)
 
         return run
+
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """`jax.grad` of the call, with the layer's variables in a scope of their own."""
+        import keras
+
+        inputs, call_with = split(arguments, options)
+        variables = layer.trainable_variables
+
+        def total(moved: Any) -> Any:
+            tensors, weights = moved
+            with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
+                outputs = call_with(call, tensors)
+            return sum((c.astype(o.dtype) * o).sum() for c, o in zip(cotangents, outputs, strict=True))
+
+        found = self.jax.grad(total)((inputs, [variable.value for variable in variables]))
+        by_input: list[np.ndarray | None] = [np.array(g) for g in found[0]]
+        return by_input, [np.array(g) for g in found[1]]
 
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`; what JAX keeps as a NumPy literal lies on the host."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker.backends.base import Backend, Step, added_to_loss, plain, weight_places
+from harness.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
 from harness.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 STEPS_PER_EXECUTION = 20
@@ -128,6 +128,26 @@ class TensorFlow(Backend):
             return Pass(predictions.numpy(), crossings, None if extra is None else Extra(extra.numpy(), gradients))
 
         return run
+
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """One tape over the call."""
+        tf = self.tf
+        inputs, call_with = split(arguments, options)
+        weights = [variable.value for variable in layer.trainable_variables]
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = call_with(call, inputs)
+            total = tf.add_n([tf.reduce_sum(tf.cast(c, o.dtype) * o) for c, o in zip(cotangents, outputs, strict=True)])
+        found = tape.gradient(total, [*inputs, *weights])
+        arrays = [None if g is None else tf.convert_to_tensor(g).numpy() for g in found]
+        return arrays[: len(inputs)], arrays[len(inputs) :]
 
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`."""

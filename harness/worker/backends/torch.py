@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker.backends.base import Backend, Step, added_to_loss, weight_places
+from harness.worker.backends.base import Backend, Step, added_to_loss, split, weight_places
 from harness.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 
@@ -112,6 +112,26 @@ class Torch(Backend):
             return Extra(_numpy(added), direct)
 
         return run
+
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """`autograd.grad` of the call on copies of its inputs."""
+        torch = self.torch
+        inputs, call_with = split(arguments, options)
+        inputs = [tensor.detach().clone().requires_grad_(True) for tensor in inputs]
+        outputs = call_with(call, inputs)
+        pairs = zip(cotangents, outputs, strict=True)
+        total = sum((torch.as_tensor(c, dtype=o.dtype, device=o.device) * o).sum() for c, o in pairs)
+        sources = [*inputs, *(variable.value for variable in layer.trainable_variables)]
+        found = torch.autograd.grad(total, sources, allow_unused=True)
+        arrays = [None if g is None else _numpy(g) for g in found]
+        return arrays[: len(inputs)], arrays[len(inputs) :]
 
     @property
     def target(self) -> str:

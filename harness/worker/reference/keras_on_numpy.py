@@ -28,7 +28,7 @@ def load() -> None:
         RuntimeError: Keras is there already on another backend.
     """
     os.environ["KERAS_BACKEND"] = "numpy"
-    with _absent("jax", "jaxlib"):
+    with _standing_in(_Shells(("jax", "jaxlib"))):
         import keras
     if keras.backend.backend() != "numpy":
         raise RuntimeError(f"Keras chose the backend {keras.backend.backend()}, not numpy")
@@ -51,19 +51,20 @@ def load() -> None:
 
 
 @contextlib.contextmanager
-def _absent(*packages: str) -> Iterator[None]:
-    """While Keras is imported these packages are empty shells, whose names can be imported but do nothing."""
-    finder = _Shells(packages)
+def _standing_in(finder: _Shells) -> Iterator[None]:
+    """While this holds, `finder` answers for its packages; what it gave is forgotten afterwards."""
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in finder.packages]:
             del sys.modules[name]
 
 
 class _Shells(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Packages that are empty shells: their names can be imported, but do nothing."""
+
     def __init__(self, packages: Sequence[str]) -> None:
         self.packages = packages
 

@@ -16,6 +16,7 @@ from harness.scenario.schema import Scenario
 from harness.worker.protocol import Channel, Message
 from harness.worker.reference.differences import simple_slope, slope
 from harness.worker.reference.model import Arrays, CannotStand, Disturbance, ReferenceModel, quiet
+from harness.worker.reference.walk import walk
 
 DISTURBANCE = 2.0**-22
 """Far above the rounding of differences, far below where a model's slopes change by themselves."""
@@ -28,7 +29,11 @@ Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 def serve_reference(channel: Channel) -> None:
     """Answer the parent's requests until it closes the channel."""
     reference = Reference()
-    handlers: dict[str, Callable[[Message], Answer]] = {"prepare": reference.prepare, "judge": reference.judge}
+    handlers: dict[str, Callable[[Message], Answer]] = {
+        "prepare": reference.prepare,
+        "judge": reference.judge,
+        "walk": reference.walk,
+    }
     while (request := channel.receive()) is not None and request.kind != "close":
         try:
             with quiet():
@@ -76,6 +81,17 @@ class Reference:
         arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
         arrays["reference/steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
         return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
+
+    def walk(self, request: Message) -> Answer:
+        """Every layer by itself, on what entered it on a variant: see reference/walk.py."""
+        self.model.prepare()
+        given = request.arrays
+        kinds = (("weights", self.model.trainable), ("state", self.model.rest))
+        for kind, variables in kinds:
+            for number, variable in enumerate(variables):
+                variable.assign(given[f"{kind}/{number}"])
+        calls, arrays = walk(self.model.model, given["x"].astype(np.float64), given)
+        return {"calls": calls}, arrays
 
     evaluations = 0
 
