@@ -114,6 +114,8 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
         yield f"whole model judged by the reference (Keras on NumPy) at {said['steps']} of {said['of']} steps"
     elif said.get("reason"):
         yield f"no reference: {said['reason']}"
+    for warning in o.outcome.get("audit", {}).get("warnings") or ():
+        yield f"PennyLane warned: {warning}"
     if own := (o.outcome.get("resolved") or {}).get("own"):
         yield f"the model has its own {', '.join(own)}"
     if still := o.outcome.get("audit", {}).get("without_gradient"):

@@ -22,6 +22,7 @@ from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool, Server, Unavailable
 from harness.runner.process import Child, ChildDied, ServerDied
 from harness.runner.reference import References, wanted
+from harness.scenario.refusal import refusal
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
@@ -78,7 +79,7 @@ async def run_cell(
         draft = Draft(started(cell, str(key), pool.isolation(key)))
         patience = None
         try:
-            refuse_what_cannot_fit(cell, memory_bytes)
+            refuse_what_cannot_run(cell, memory_bytes)
             tell("starting", 0)
             async with asyncio.timeout(max(timeout, IMPORT_S)):  # a cell does not pay for what it shares with others
                 server = await pool.server(cell.variant, cell.scenario.device)
@@ -129,8 +130,13 @@ def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, 
     }
 
 
-def refuse_what_cannot_fit(cell: Cell, memory_bytes: int | None) -> None:
-    """Raise CellEnded where the states of one step alone are more than the memory allowed."""
+def refuse_what_cannot_run(cell: Cell, memory_bytes: int | None) -> None:
+    """Raise CellEnded for what is known to fail before anything is imported for it.
+
+    No backend runs it, or the states of one step alone are more than the memory allowed.
+    """
+    if why := refusal(cell.scenario, cell.variant):
+        raise CellEnded("unsupported", why)
     least = memory.least_bytes(cell.scenario)
     if memory_bytes is not None and least > memory_bytes and not cell.on_gpu:
         needed, allowed = memory.words(least), memory.words(memory_bytes)
@@ -315,4 +321,5 @@ def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:
         return np.ascontiguousarray(
             np.broadcast_to(y.reshape(len(y), *[1] * len(output_shape)), (len(y), *output_shape))
         )
-    raise CellEnded("failed", f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets")
+    sizes = f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets"
+    raise CellEnded("failed", f"{sizes}: expected the same number (data.outputs, where the data set has that key)")

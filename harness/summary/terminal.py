@@ -80,10 +80,27 @@ def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
             f"{cell.symbol} {_safe(cell.name)}: {_safe(cell.line)}",
             STYLES[cell.mark],
         )
+        yield from (Text(f"  {note}", "dim") for note in notes(cell))
     if len(failing) > most:
         yield Text(f"and {len(failing) - most} more", "dim")
     for group in view.groups[:most]:
         yield Text(f"{len(group.cells)} {group.status}: {_safe(group.reason)}", STYLES[group.cells[0].mark])
+
+
+def notes(cell: CellView, most: int = 4) -> list[str]:
+    """The annotations of a cell that are no matter of course."""
+    found = [_safe(note) for note in cell.annotations if not note.startswith(ROUTINE)]
+    return found[:most] + ([f"and {len(found) - most} more notes"] if len(found) > most else [])
+
+
+ROUTINE = (
+    "bitwise equal to",
+    "fit ended with bitwise",
+    "judged at the quantum",
+    "whole model judged by",
+    "run twice: bit",
+)
+"""What is said of most cells, and reads as a comfort."""
 
 
 def lines(view: RunView) -> Iterator[str]:
@@ -92,6 +109,7 @@ def lines(view: RunView) -> Iterator[str]:
         yield _safe(view.peers)
     for cell in view.cells:
         yield cell_line(cell)
+        yield from (f"  {note}" for note in notes(cell))
     yield from speed_lines(view)
     yield _safe(view.sentence)
 

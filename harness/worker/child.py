@@ -21,6 +21,7 @@ from pennylane.exceptions import DeviceError, QuantumFunctionError
 from harness.circuit.execution import UnsupportedError
 from harness.circuit.model import build_model, quantum_layers
 from harness.circuit.program import gate_program
+from harness.scenario.refusal import XLA_ONLY
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker import audit, faults, timed, training
@@ -30,6 +31,7 @@ from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
 from harness.worker.walk import walk
+from harness.worker.warned import pennylane_warnings
 
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
 TRANSFERS = 9
@@ -91,9 +93,7 @@ class Cell:
             )
         layers = quantum_layers(model)
         if self.mode == "xla" and not all(layer.executor.traceable for layer in layers):
-            raise UnsupportedError(
-                "XLA compiles only default.qubit with backprop: the rest runs as Python inside the graph"
-            )
+            raise UnsupportedError(XLA_ONLY)
         if self.backend.accelerator == "gpu" and (refused := refusal_on_gpu(layers)):
             raise UnsupportedError(refused)
         resolved = self.resolved(model, layers)
@@ -107,7 +107,9 @@ class Cell:
         """The recorded training from the given weights over the given batches."""
         start = time.perf_counter()
         self.take_data(request)
-        about, arrays, seconds = self.record()
+        with pennylane_warnings() as warned:
+            about, arrays, seconds = self.record()
+        about["warnings"] = warned
         self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(len(about["hashes"]["weights"]))]
         body = {
             "audit": about,

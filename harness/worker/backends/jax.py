@@ -115,11 +115,11 @@ class Jax(Backend):
             return targets(moved, *rest)[1]
 
         def shapes(*state: Any) -> Any:
-            """The shapes of every call's inputs, weights and outputs."""
+            """The shapes of every call's inputs, weights and outputs; no circuit is traced for that."""
             seen: list[Any] = []
 
             def look(*arguments: Any) -> Any:
-                with tapped(layers, lambda executor: Tap(executor, lambda tensor: tensor)) as taps:
+                with tapped(layers, lambda executor: Tap(_Hollow(executor), lambda tensor: tensor)) as taps:
                     loss, _, _ = forward(*arguments)
                 seen[:] = [[_like(jax, call) for call in tap.calls] for tap in taps]
                 return loss
@@ -258,6 +258,22 @@ def _watched_losses(model: Any) -> Iterator[list[Any]]:
             del model.compute_loss
         else:
             model.compute_loss = before
+
+
+class _Hollow:
+    """An executor that runs no circuit: zeros of the shape that the circuit would give."""
+
+    def __init__(self, executor: Any) -> None:
+        self.executor = executor
+
+    def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
+        """(rows, outputs)."""
+        import jax
+
+        return jax.numpy.zeros((inputs.shape[0], self.executor.outputs), self.executor.dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.executor, name)
 
 
 class _ZeroTap(Tap):

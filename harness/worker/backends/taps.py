@@ -91,14 +91,15 @@ def tapped(layers: Sequence[Any], tap: Callable[[Any], Tap]) -> Iterator[list[An
     Raises:
         NotTapped: on leaving, if a layer was not called.
     """
-    taps = [tap(layer.executor) for layer in layers]
+    before = [layer.executor for layer in layers]
+    taps = [tap(executor) for executor in before]
     try:
         for layer, each in zip(layers, taps, strict=True):
             layer._executor = each
         yield taps
     finally:
-        for layer, each in zip(layers, taps, strict=True):
-            layer._executor = each.executor
+        for layer, executor in zip(layers, before, strict=True):
+            layer._executor = executor
     for layer, each in zip(layers, taps, strict=True):
         if not each.calls:
             raise NotTapped(f"{layer.name} is not called in a step")
