@@ -78,7 +78,7 @@ def need_dask(what: str) -> None:
 
 
 def gate(
-    expectations: Path | None, min_compared: str | None, min_judged: float | None = None, require_judge: bool = False
+    expectations: Path | None, min_compared: str | None, min_judged: float | None, require_judge: bool, within_s: float
 ) -> Gate:
     """What `check` holds against a run beside the scenarios' own expectations."""
     from harness.parity.expectation import load_expectations
@@ -90,7 +90,8 @@ def gate(
         raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
     if min_judged is not None and not 0 <= min_judged <= 1:
         raise UsageProblem(f"--min-judged = {min_judged}: expected a share between 0 and 1")
-    return Gate(load_expectations(expectations) if expectations else (), floor, min_judged, require_judge)
+    known = load_expectations(expectations) if expectations else ()
+    return Gate(known, floor, min_judged, require_judge, within_s=within_s)
 
 
 def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.diagnose.bisect import GateFinding, bisect
 from harness.diagnose.escalate import escalate
-from harness.diagnose.replay import Replay, changed, judged, logs_of, replay, session, swaps
+from harness.diagnose.replay import Replay, changed, judged, replay, session, swaps
 from harness.diagnose.subject import Subject
 from harness.diagnose.walk import LayerFinding, walk
 from harness.oracle import NotCovered
@@ -28,7 +28,7 @@ from harness.runner.local import available_cores
 from harness.runner.pool import Pool, Unavailable
 from harness.runner.process import ChildDied
 from harness.runner.reference import References, Refused
-from harness.store import Run, atomic, differences, fingerprint
+from harness.store import Run, differences, fingerprint
 
 SCHEMA = 1
 CIRCUIT_STAGES = (Stage.FORWARD, Stage.GRADIENT)
@@ -79,7 +79,7 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
         moved = _transplant(subject)
     found["transplant"] = None if moved is None else moved.to_dict()
     found["story"] = [*story, *([moved.line()] if moved else [])]
-    atomic.write_json(run.path / "diagnosis" / f"{o.cell}.json", found)
+    run.write_diagnosis(o.cell, found)
     return found
 
 
@@ -117,8 +117,8 @@ async def _run_again(
         async with cores:
             return await replay(pool, subject, variant, changes, references)
 
-    async with Pool(logs_of(run.path), 1, interpreters) as pool:
-        references = References(pool, logs_of(run.path))
+    async with Pool(run.logs(), 1, interpreters) as pool:
+        references = References(pool, run.logs())
         variants = [o.variant, *(c["variant"] for c in subject.block["cells"] if c["variant"] != o.variant)]
         replays = judged(list(await asyncio.gather(*(one(v, {}) for v in variants))))
         if stage not in CIRCUIT_STAGES or not replays[0].wrong:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,7 @@ async def replay(
     arrays = answer.arrays
     if references is not None and wanted(outcome):
         cell = Cell(subject.observation.cell, scenario, Variant.parse(variant))
-        block = Block(scenario, (), tuple(subject.block.get("search_path") or ()), "")
+        block = Block(scenario, (), tuple(subject.search_path()), "")
         shape = arrays["x"].shape[1], arrays["y"].shape[1] if arrays["y"].ndim > 1 else 1
         said = await references.about(block, cell, shape)
         more, told = await references.judge(block, cell, shape, arrays, 0.0)
@@ -117,7 +116,7 @@ async def session(
     body: dict[str, Any] = {
         "scenario": scenario.model_dump(mode="json"),
         "variant": variant,
-        "search_path": list(subject.block.get("search_path") or []),
+        "search_path": subject.search_path(),
         "features": x.shape[1],
         "outputs": y.shape[1] if y.ndim > 1 else 1,
     }
@@ -148,13 +147,6 @@ def swaps(device: str, method: str) -> list[dict[str, str]]:
     kept = "best" if other.startswith("lightning") and method == "backprop" else method
     another = "best" if method == "parameter-shift" else "parameter-shift"
     return [{"device": other, "diff_method": kept}, {"device": device, "diff_method": another}]
-
-
-def logs_of(run: Path) -> Path:
-    """Where the frameworks' output goes."""
-    folder = run / "logs"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.ndarray]:

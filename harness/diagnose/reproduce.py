@@ -17,7 +17,6 @@ import numpy as np
 
 from harness.diagnose import script
 from harness.diagnose.layerscript import layer_body
-from harness.diagnose.replay import logs_of
 from harness.diagnose.subject import DiagnosisError, Subject, stage_of
 from harness.diagnose.templates import (
     CALL_BATCH,
@@ -79,11 +78,9 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
     versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     head = HEAD.format(
-        name=subject.name,
+        what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
+        source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
         size=_size(subject),
-        reason=subject.judgement.reason.replace("\\", "/").replace('"""', "'''"),
-        run=run.id,
-        versions=shown or "unknown versions",
         backend=variant.backend,
         hide=""
         if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
@@ -137,7 +134,7 @@ def faulty_layer(run: Run, subject: Subject, interpreters: dict[str, str]) -> La
     """The layer that is wrong by itself, if there is one and both sides can be walked."""
 
     async def found() -> LayerFinding:
-        async with Pool(logs_of(run.path), 1, interpreters) as pool:
+        async with Pool(run.logs(), 1, interpreters) as pool:
             return await walk(pool, run, subject)
 
     with contextlib.suppress(CellEnded, ChildDied, Unavailable, Refused, TimeoutError):
@@ -273,7 +270,9 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
     if options:
         settings["gradient_kwargs"] = repr(options)
     wires = program.wires + (method == "hadamard")
-    return script.call("qml.QNode", settings, "circuit", "device"), f'qml.device("{resolved["device"]}", wires={wires})'
+    return script.call(
+        "qml.QNode", settings, "circuit", "device"
+    ), f"qml.device({str(resolved['device'])!r}, wires={wires})"
 
 
 def _loss_function(subject: Subject) -> str:

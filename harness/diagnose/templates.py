@@ -1,12 +1,15 @@
-"""The text of a reproducer, in the order it is put together. Plain code that an upstream maintainer can read."""
+"""The text of a reproducer, in the order it is put together. Plain code that an upstream maintainer can read.
+
+Whatever text of a run enters it does so as `repr` writes it, or as a comment that `script.comment` makes: a run folder
+may come from anywhere, and a script is run.
+"""
 
 from __future__ import annotations
 
-HEAD = '''"""{name}: {reason}
-
-Written by qparity from run {run}, recorded with {versions}. One step: {size}.
-Needs only keras, pennylane, numpy and the framework. Exit code 1: the divergence shows; 0: it does not.
-"""
+HEAD = """{what}
+{source}
+# One step: {size}.
+# Needs only keras, pennylane, numpy and the framework. Exit code 1: the divergence shows; 0: it does not.
 
 import inspect
 import os
@@ -21,14 +24,14 @@ from keras import ops
 
 {imports}
 nan, inf = np.nan, np.inf
-dtype = "{dtype}"
+dtype = {dtype!r}
 keras.config.set_floatx(dtype)
 {settings}
 
 def to_numpy(value):
     return np.array(ops.convert_to_numpy(value))
 
-'''
+"""
 
 IMPORTS = {
     "tensorflow": "import tensorflow as tf\n\ntensor = tf.constant",
@@ -253,7 +256,7 @@ with np.errstate(divide="ignore", invalid="ignore"):
 r = np.where(np.isnan(r), np.inf, r)
 worst = int(np.argmax(r))
 shows = bool(r[worst] > 1) or str(got.dtype) != dtype or count != len(expected)
-print("{what}")
+print({what!r})
 if count != len(expected):
     print(f"{{count}} values where {{len(expected)}} are expected")
 print(f"got        {{float(got[worst])!r}} ({{got.dtype}}, declared {{dtype}})")

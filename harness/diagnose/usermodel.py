@@ -26,7 +26,9 @@ def model_lines(subject: Subject, inputs: np.ndarray) -> str:
     """The model, built from its own source, with the recorded weights."""
     scenario = subject.observation.scenario
     module, _, build = str(scenario["model"]).partition(":")
-    folders = [*map(Path, subject.block.get("search_path") or []), *search_path(Path())]
+    folders = [*map(Path, subject.search_path()), *search_path(Path())]
+    if not build.isidentifier():
+        raise DiagnosisError(f"{subject.name}: {build!r} is no name of a function")
     source = find_module(module, folders).read_text(encoding="utf-8")
     if "harness" in _imported(source):
         raise DiagnosisError(f"{subject.name}: {module} imports harness: nothing to reproduce it with but qparity")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.diagnose.replay import changed, logs_of, session
+from harness.diagnose.replay import changed, session
 from harness.diagnose.subject import Subject
 from harness.parity import tolerances as tol
 from harness.parity.reference import model_units
@@ -69,11 +69,11 @@ async def walk(pool: Pool, run: Run, subject: Subject) -> LayerFinding:
     held["x"] = trace["x"][rows]
     async with session(pool, subject, o.variant, scenario) as (child, _):
         mine = checked(await child.request("walk", {}, held), "walk")
-    block = Block(scenario, (), tuple(subject.block.get("search_path") or ()), "")
+    block = Block(scenario, (), tuple(subject.search_path()), "")
     cell = Cell(o.cell, scenario, Variant.parse(o.variant))
     entered = {name: array for name, array in mine.arrays.items() if "/input/" in name}
     shape = trace["x"].shape[1], trace["y"].shape[1] if trace["y"].ndim > 1 else 1
-    theirs = await References(pool, logs_of(run.path)).walk(block, cell, shape, held | entered)
+    theirs = await References(pool, run.logs()).walk(block, cell, shape, held | entered)
     return judge(subject, mine.body["calls"], mine.arrays, theirs.body["calls"], theirs.arrays)
 
 

@@ -25,7 +25,7 @@ from harness.parity.names import state_name, weight_name
 from harness.parity.reference import reference_comparisons
 from harness.parity.setup import ExactFault, setup_faults, weight_arrays
 from harness.parity.types import Observation, Stage
-from harness.parity.update import update_comparisons
+from harness.parity.update import update_comparisons, without_reference
 
 AUDIT_ALL_UP_TO_WIRES = 8
 SAMPLED_STEPS = 8
@@ -101,11 +101,10 @@ def audit(o: Observation) -> Audit:
     if not lost:
         comparisons += reference_comparisons(o)
     try:
-        constrained = {int(k) for k in o.outcome.get("audit", {}).get("constrained") or ()}
-        left_out = {f"weights/{weight_name(o, k)}" for k in constrained}
+        left_out = {f"weights/{weight_name(o, k)}" for k in without_reference(o)}
         comparisons += [c for c in update_comparisons(o, units(o)) if c.tensor not in left_out]
         if left_out:
-            notes.append(f"updates of {', '.join(sorted(left_out))} not judged: they are constrained")
+            notes.append(f"updates of {', '.join(sorted(left_out))} not judged: their constraint has no reference")
     except oracle.NotCovered as reason:
         reasons.append(str(reason))
     needed = _required(o)
@@ -157,7 +156,12 @@ def _judged(comparisons: Iterable[Comparison], needed: tuple[Tensor, ...]) -> di
 def audited_steps(o: Observation, wires: int, offsets: np.ndarray) -> np.ndarray:
     """Which steps the simulation is affordable for: all up to 8 wires, above that 8 of them (`sampled_steps`)."""
     sizes = [int(n) for n in np.diff(offsets)]
-    return sampled_steps(sizes, len(sizes) if wires <= AUDIT_ALL_UP_TO_WIRES else SAMPLED_STEPS, seed_of(o.cell))
+    return sampled_steps(sizes, most_steps(wires, len(sizes)), seed_of(o.cell))
+
+
+def most_steps(wires: int, steps: int) -> int:
+    """How many of a training's steps are judged."""
+    return steps if wires <= AUDIT_ALL_UP_TO_WIRES else min(steps, SAMPLED_STEPS)
 
 
 def _loss(o: Observation, offsets: np.ndarray) -> Loss:

@@ -32,8 +32,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from harness.parity.types import PASSES, STAGES, Judgement, Verdict
-from harness.scenario.errors import ScenarioError, printable
+from harness.scenario.errors import ScenarioError
 from harness.scenario.suggest import one_of
+from harness.scenario.text import decoded, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,14 @@ def as_expected(judgement: Judgement, expect: str | Mapping[str, str] | None, va
 def load_expectations(path: Path) -> tuple[Expectation, ...]:
     """The entries of an expectations file; ScenarioError, one line with file, key and value, if anything is wrong."""
     try:
-        raw = tomllib.loads(path.read_bytes().decode())
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise ScenarioError(f"an expectations file: {error.strerror}", file=path) from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, numbers of thousands of digits
+    except ValueError as error:
+        raise ScenarioError(str(error), file=path) from None
+    try:
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # not TOML, numbers of thousands of digits
         raise ScenarioError(f"TOML: {error}", file=path) from None
     entries = raw.pop("expectations", [])
     if raw:

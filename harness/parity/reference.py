@@ -23,9 +23,9 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
     """Everything that the reference has said of a cell, if it has said anything."""
     assert o.trace is not None
     t = o.trace
-    if "reference/steps" not in t:
+    if "reference_steps" not in t:
         return
-    steps, offsets = np.asarray(t["reference/steps"]), np.asarray(t["offsets"])
+    steps, offsets = np.asarray(t["reference_steps"]), np.asarray(t["offsets"])
     rows = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in steps])
     stops = np.cumsum([0, *np.diff(offsets)[steps]])
     sizes = np.diff(stops)
@@ -36,17 +36,17 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
         assert high is not None
         return high, low
 
-    expected = t["reference/predictions"]
+    expected = t["reference_predictions"]
     got = t["predictions"].reshape(len(t["predictions"]), -1)[rows].astype(np.float64)
     # the largest output's condition for all of them: three random disturbances may spare one by chance
-    condition = np.repeat(t["reference/predictions_condition"].max(axis=1, initial=0.0), sizes)[:, None]
+    condition = np.repeat(t["reference_predictions_condition"].max(axis=1, initial=0.0), sizes)[:, None]
     scale = np.maximum(
         np.repeat(np.maximum.reduceat(np.abs(expected).max(axis=1), stops[:-1]), sizes)[:, None], condition
     )
     pair = allowed(condition + np.abs(expected))
     yield compare(Stage.FORWARD, "predictions", got, expected, pair, scale, steps, stops, REFERENCE)
 
-    expected, condition = t["reference/loss"], t["reference/loss_condition"] + np.abs(t["reference/loss"])
+    expected, condition = t["reference_loss"], t["reference_loss_condition"] + np.abs(t["reference_loss"])
     yield compare(Stage.LOSS, "loss", t["loss"][steps], expected, allowed(condition), condition, steps, by=REFERENCE)
 
     seed = int(o.outcome["reference"]["seed"])
@@ -55,19 +55,19 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
         parts = gradient[steps].astype(np.longdouble) * towards
         size = np.abs(parts).reshape(len(steps), -1).sum(axis=1).astype(np.float64)
         along = parts.reshape(len(steps), -1).sum(axis=1)
-        condition = t["reference/slopes_condition"][:, k] + size
-        error = t["reference/slopes_error"][:, k] + _method_error(o, size)
+        condition = t["reference_slopes_condition"][:, k] + size
+        error = t["reference_slopes_error"][:, k] + _method_error(o, size)
         name = f"gradients/{weight_name(o, k)}"
-        expected = t["reference/slopes"][:, k]
+        expected = t["reference_slopes"][:, k]
         pair = allowed(condition, error)
         yield compare(Stage.GRADIENT, name, along, expected, pair, condition, steps, by=REFERENCE)
 
-    for name in sorted(n for n in t if n.startswith("reference/state/")):
+    for name in sorted(n for n in t if n.startswith("reference_state/")):
         j = name.rpartition("/")[2]
         if len(t[f"state/{j}"]) != len(offsets):
             continue
         expected, got = t[name], t[f"state/{j}"][steps + 1]
-        spread = t[f"reference/state_condition/{j}"].reshape(-1, *[1] * (expected.ndim - 1))
+        spread = t[f"reference_state_condition/{j}"].reshape(-1, *[1] * (expected.ndim - 1))
         condition = spread + np.abs(expected)
         yield compare(
             Stage.UPDATE,

@@ -58,7 +58,7 @@ class References:
                 )
         except (ChildDied, ProtocolError, Unavailable, TimeoutError, Refused) as error:
             return {"reason": str(error) or "the reference took too long"}, {}
-        about = {"seed": seed, "steps": len(answer.arrays["reference/steps"]), "of": len(sizes), **answer.body}
+        about = {"seed": seed, "steps": len(answer.arrays["reference_steps"]), "of": len(sizes), **answer.body}
         return about, answer.arrays
 
     async def walk(self, block: Block, cell: Cell, shape: Shape, arrays: dict[str, np.ndarray]) -> Message:

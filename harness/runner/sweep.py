@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from harness.runner.cell import CellResult
@@ -61,10 +62,15 @@ class Ledger:
         with self._writing():
             self.run.update(**fields)
 
+    def logs(self) -> Path:
+        """The folder that cells print to."""
+        with self._writing():
+            return self.run.logs()
+
     def store_log(self, cell: Cell, content: bytes) -> None:
         """What a cell printed, where it was not written to its log directly."""
         with self._writing():
-            self.run.log_path(cell.id).write_bytes(content)
+            self.run.write_log(cell.id, content)
 
     def finished(self, block: Block) -> None:
         """All cells of a block have ended; `block` may hold those alone that were missing."""
@@ -156,6 +162,8 @@ async def _terminable(engine: Coroutine[Any, Any, None]) -> None:
 async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOptions | None) -> None:
     """The engine of this machine: all cells side by side, then the timing of one block after the other."""
 
+    logs = ledger.logs()
+
     async def time_all(pool: Pool, cpus: list[int]) -> None:
         machine = None
         for block in ledger.untimed() if timing else ():
@@ -166,10 +174,9 @@ async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOption
                 def tell(cell: Cell, done: int, most: int) -> None:
                     ledger.listen(CellProgress(cell, "timing", done, most))
 
-                found = await time_block(pool, block, lanes, ledger.run.path / "logs", cpus, timing, tell)
+                found = await time_block(pool, block, lanes, logs, cpus, timing, tell)
                 ledger.store_timing(block, {**found, "machine": machine})
 
-    logs = ledger.run.path / "logs"
     await run_blocks(ledger.left, logs, options, ledger.store, ledger.hear, ledger.finished, time_all)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.summary.judging import WITHIN_S
 from harness.summary.speeds import ratio_phrase, relative_speeds
 from harness.summary.view import CellView, RunView
 
@@ -47,6 +48,7 @@ class Gate:
     judged; with `require_judge` a cell that is PEERS-AGREE counts as not compared.
 
     `max_slowdown` is of a variant against `reference`, or, where there is a `base` run, against itself in that run.
+    `within_s` is how long the oracle may take for one cell.
     """
 
     expectations: tuple[Expectation, ...] = ()
@@ -57,6 +59,7 @@ class Gate:
     max_slowdown: float | None = None
     reference: str | None = None
     base: RunView | None = None
+    within_s: float = WITHIN_S
 
     def of(self, scenario: str, variant: str, versions: Mapping[str, str]) -> Expectation | None:
         """The first entry that speaks of a cell and has not expired."""

@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree
 
+from harness.scenario.text import printable_lines
 from harness.summary.view import CellView, RunView
 
 # XML 1.0 has no way at all to write these characters
@@ -50,4 +51,4 @@ def _tally(cells: tuple[CellView, ...], problems: tuple[str, ...] = ()) -> dict[
 
 
 def _legal(text: str) -> str:
-    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", printable_lines(text))

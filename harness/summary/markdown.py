@@ -2,6 +2,7 @@
 
 import re
 
+from harness.scenario.text import printable
 from harness.summary.recommend import recommend
 from harness.summary.view import CellView, RunView
 from harness.summary.words import number, seconds
@@ -40,7 +41,7 @@ def render(view: RunView, limit: int = LIMIT) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown and HTML leave alone, on one line."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", plain)
 
 

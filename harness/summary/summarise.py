@@ -32,7 +32,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     """
     gate = gate or Gate()
     if judgements is None:
-        judgements = judging.judgements(run)
+        judgements = judging.judgements(run, gate.within_s)
     sources = tuple(map(str, run.record["plan"].get("sources") or ()))
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
@@ -56,7 +56,8 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         cell.mark == "uncompared" and not cell.by_design and cell.expected != NOT_COMPARED for cell in cells
     )
     among_variants = sum(cell.judged_by == "variants" for cell in cells)
-    unmet, short = gate.unmet(run), (*gate.shortfall(cells), *gate.unjudged(cells))
+    broken = tuple(f"Plan: {fault}." for fault in run.plan_faults)
+    unmet, short = gate.unmet(run), (*broken, *gate.shortfall(cells), *gate.unjudged(cells))
     slow, untimed = gate.slowdown(cells)
     record = run.record
     return RunView(
@@ -98,8 +99,8 @@ def view_of(
     require_judge: bool = False,
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
+    trace = run.trace(cell_id, SHOWN)  # first: an odd trace makes its cell missing
     outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
-    trace = run.trace(cell_id, SHOWN) if outcome.get("trace") else None
     judgement = judgement if outcome["status"] == "ok" else None
     return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation, require_judge)
 

@@ -6,6 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.scenario.text import printable
 from harness.summary.speeds import overall, phrase
 from harness.summary.view import CellView, Mark, RunView
 from harness.summary.words import number, seconds
@@ -15,7 +16,6 @@ STYLES: dict[Mark, str] = {
     "uncompared": "magenta", "unsupported": "dim",
 }  # fmt: skip
 _MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
-_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160))}
 
 
 NAME_WIDTH = 28
@@ -145,5 +145,5 @@ def cell_line(cell: CellView) -> str:
 
 
 def _safe(text: str) -> str:
-    """No control characters: a reason comes from anywhere and must not move the cursor."""
-    return " ".join(text.split()).translate(_CONTROL)
+    """One line: a reason comes from anywhere and must not move the cursor."""
+    return printable(" ".join(text.split()))

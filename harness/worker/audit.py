@@ -78,7 +78,6 @@ def record(
         "devices": {"weights": [places[w.path] for w in weights], **taken.devices},
         "nonfinite": {key: count for key, a in arrays.items() if (count := int(a.size - np.isfinite(a).sum()))},
         "without_gradient": list(taken.without_gradient),
-        "constrained": [k for k, w in enumerate(weights) if w.constraint is not None],
         "compiled": mode != "eager",
         "boundaries": (boundaries.reason or "recorded") if boundaries else "the whole model is one quantum layer",
     }

@@ -26,7 +26,7 @@ from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker import audit, faults, timed, training
 from harness.worker.backends.base import Backend
-from harness.worker.inspection import drawn_at_random, lowest_precision, overridden, sample_shape
+from harness.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
 from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
@@ -281,6 +281,7 @@ class Cell:
                 "dtype": keras.backend.standardize_dtype(variable.dtype),
                 "layer": owner.get(id(variable)),
                 "random": names[id(variable)] in drawn,
+                "constraint": constraint_of(variable),
             }
 
         return {

@@ -30,6 +30,17 @@ def lowest_precision(model: keras.Model) -> str:
     return min((dtype for dtype in found if dtype in BITS), key=lambda dtype: BITS[dtype], default="float32")
 
 
+def constraint_of(variable: Any) -> dict[str, Any] | None:
+    """What Keras does to a variable after each update: {name, config of plain values}; None where nothing is done."""
+    constraint = getattr(variable, "constraint", None)
+    if constraint is None:
+        return None
+    if not type(constraint).__module__.startswith("keras."):
+        return {"name": f"{type(constraint).__module__}.{type(constraint).__name__}", "config": {}}
+    config = {key: value for key, value in constraint.get_config().items() if isinstance(value, int | float | list)}
+    return {"name": type(constraint).__name__, "config": config}
+
+
 def sample_shape(model: keras.Model, features: int) -> list[int]:
     """What a model returns for one sample. Raises ValueError unless it is one output of known shape."""
     try:

@@ -130,9 +130,17 @@ def test_files_that_are_none(tmp_path, text):
 def test_a_missing_file_and_bytes(tmp_path):
     with pytest.raises(ScenarioError, match="No such file"):
         load_expectations(tmp_path / "none.toml")
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ScenarioError, match="TOML"):
+    (tmp_path / "bytes.toml").write_bytes(b"\xff")
+    with pytest.raises(ScenarioError, match="expected UTF-8 text, got byte 0xff"):
         load_expectations(tmp_path / "bytes.toml")
+
+
+def test_a_byte_order_mark_is_passed_over_and_utf_16_says_so(tmp_path):
+    (tmp_path / "bom.toml").write_bytes(GOOD.encode("utf-8-sig"))
+    assert len(load_expectations(tmp_path / "bom.toml")) == 1
+    (tmp_path / "bom.toml").write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(ScenarioError, match="expected UTF-8 text, got UTF-16"):
+        load_expectations(tmp_path / "bom.toml")
 
 
 VALUES = st.recursive(

@@ -107,9 +107,9 @@ def penalized(spoil: bool = False) -> Observation:
     gradient = whole.trace["gradients/1"] * (0 if spoil else 1) + 1e-3
     changed = {"loss": whole.trace["loss"] + 1e-3, "gradients/1": gradient}
     extra = {"extra_loss": np.full(steps, 1e-3), "extra_gradients/1": np.full_like(gradient, 1e-3)}
-    updates = {"constrained": [0, 1, 2]}  # what the optimizer makes of the changed gradient is not the point here
     o = another(whole, "jax", **changed, **extra)
-    return replace(o, outcome=dict(o.outcome) | {"audit": updates})
+    weights = [{"constraint": {"name": "mine"}}] * 3  # what the optimizer makes of that gradient is not the point here
+    return replace(o, outcome=dict(o.outcome) | {"resolved": dict(o.outcome["resolved"]) | {"weights": weights}})
 
 
 def test_what_keras_adds_is_taken_off_and_the_rest_is_judged():

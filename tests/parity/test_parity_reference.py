@@ -33,7 +33,7 @@ def referred(o, steps=(0, 2, 4), of=None, condition=1.0, error=1e-13, **changed)
         "slopes_error": np.full((count, 3), error),
     }  # fmt: skip
     about = {"reference": {"seed": SEED, "steps": count, "of": len(right["loss"])}}
-    trace = dict(o.trace) | {f"reference/{name}": array for name, array in (said | changed).items()}
+    trace = dict(o.trace) | {f"reference_{name}": array for name, array in (said | changed).items()}
     return replace(o, trace=trace, outcome=dict(o.outcome) | about)
 
 

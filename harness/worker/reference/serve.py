@@ -79,7 +79,7 @@ class Reference:
             state = [given[f"state/{j}"][number] for j in range(len(self.model.rest))]
             found.append(self._step(weights, state, given["x"][rows], given["y"][rows], seed, int(steps[number])))
         arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
-        arrays["reference/steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
+        arrays["reference_steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
         return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
 
     def walk(self, request: Message) -> Answer:
@@ -145,7 +145,7 @@ def _joined(found: list[dict[str, np.ndarray]], order: list[int]) -> dict[str, n
     in_all = [name for name in found[0] if all(name in each for each in found)]
     parts = {name: [found[i][name] for i in order] for name in in_all}
     return {
-        f"reference/{name}": np.concatenate(arrays) if name == "predictions" else np.stack(arrays)
+        f"reference_{name}": np.concatenate(arrays) if name == "predictions" else np.stack(arrays)
         for name, arrays in parts.items()
     }
 
