@@ -29,7 +29,7 @@ from keras import ops
 from harness.circuit.definition import BoundCircuit, CircuitError
 from harness.scenario.registry import DEVICES, GPU_DEVICES
 
-INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
+INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax", "numpy": "numpy"}
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
 TF_BATCHED_WIRES = 8
 CHUNK = 32

@@ -172,6 +172,13 @@ def check(
         str | None,
         typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
     ] = None,
+    min_judged: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Fail if less than this share (0.5) of a cell's numbers was judged."),
+    ] = None,
+    require_judge: Annotated[
+        bool, typer.Option("--require-judge", help="PEERS-AGREE (nobody independent judged it) is no pass.")
+    ] = False,
     max_slowdown: Annotated[
         float | None, typer.Option(metavar="X", help="Fail if a variant is surely more than X times as slow.")
     ] = None,
@@ -198,7 +205,7 @@ def check(
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    asked = gate(expectations, min_compared, judge_within)
+    asked = gate(expectations, min_compared, min_judged, require_judge, judge_within)
     if max_slowdown is not None:
         asked = with_slowdown(asked, results, max_slowdown, reference, base)
     elif reference or base:
@@ -401,8 +408,9 @@ def reproduce(
     source = loaded(results, run)
     subject = find(source, cell, trust)
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
-    write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
-    if subject.judgement.verdict == "ROUNDING":
+    given = interpreters(python)
+    write(output, script_of(source, shrink(source, subject, given) if smaller else subject, given))
+    if subject.judgement.verdict in ("ROUNDING", "PEERS-AGREE"):
         say(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
     elif fault := subject.observation.outcome.get("fault"):
         say(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)

@@ -9,7 +9,9 @@ import numpy as np
 
 from harness.parity import Judgement, Observation, Stage
 from harness.parity.audit import Audit, audit
-from harness.parity.comparison import Comparison
+from harness.parity.boundary import values_at
+from harness.parity.comparison import REFERENCE, Comparison
+from harness.parity.names import weight_name
 from harness.scenario.registry import CIRCUITS
 from harness.store import Run, StoreError
 from harness.summary.judging import judge_block, observations_of
@@ -58,6 +60,12 @@ class Subject:
         """The quantum layers as recorded: {name, weights, program}."""
         return list(self.observation.outcome["resolved"].get("quantum_layers") or [])
 
+    @property
+    def around_the_circuits(self) -> bool:
+        """Whether the fault was found in the model as a whole, not at the boundary of a quantum layer."""
+        comparison = self.comparison()
+        return self.observation.whole_model and (comparison is None or comparison.by == REFERENCE)
+
     def search_path(self) -> list[str]:
         """Where modules that the scenario names are looked for, as the run has it; nowhere for a shipped circuit.
 
@@ -82,23 +90,40 @@ class Subject:
 
     def layer(self, comparison: Comparison) -> int:
         """The number of the quantum layer that a tensor of stage forward or gradient belongs to."""
-        label, _, kind = comparison.tensor.partition("/")
+        label = comparison.tensor.partition("/")[0]
         for number, layer in enumerate(self.layers):
-            if layer["name"] == label or (label == "gradients" and int(kind) in layer["weights"]):
+            if layer["name"] == label or (
+                label == "gradients" and self.weight_of(comparison.tensor) in layer["weights"]
+            ):
                 return number
         return 0
+
+    def weight_of(self, tensor: str) -> int | None:
+        """The place of the weight behind `gradients/<name>` or `weights/<name>`; None for another tensor."""
+        kind, _, name = tensor.partition("/")
+        count = len(self.observation.outcome["resolved"]["weights"])
+        named = (k for k in range(count) if weight_name(self.observation, k) == name)
+        return next(named, None) if kind in ("gradients", "weights") else None
 
     def layer_arrays(self, number: int) -> tuple[np.ndarray, np.ndarray | None]:
         """A quantum layer's inputs (rows, features) in the step; its cotangents (rows, outputs) in a user's model."""
         trace, rows = self.trace, self.rows
         if f"layer_inputs/{number}" not in trace:
             return _flat(trace["x"])[trace["batch_index"][rows]], None
+        if (offsets := trace.get(f"layer_offsets/{number}")) is not None:
+            rows = slice(int(offsets[self.step]), int(offsets[self.step + 1]))
         return _flat(trace[f"layer_inputs/{number}"])[rows], _flat(trace[f"layer_cotangents/{number}"])[rows]
 
     def weights(self, kind: str = "weights") -> list[np.ndarray]:
         """All weights at the step, in Keras' order; or another kind of array that the trace has for each."""
         count = len(self.observation.outcome["resolved"]["weights"])
         return [self.trace[f"{kind}/{k}"][self.step] for k in range(count)]
+
+    def layer_weights(self, number: int) -> list[np.ndarray]:
+        """The arrays that a quantum layer's circuit reads at the step, trained or frozen, in the program's order."""
+        layer = self.layers[number]
+        names = layer.get("arrays") or [f"weights/{k}" for k in layer["weights"]]
+        return [values_at(self.observation, name, np.array([self.step]))[0] for name in names]
 
 
 def find(run: Run, reference: str, trust: bool = False) -> Subject:

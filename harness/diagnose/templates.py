@@ -105,6 +105,58 @@ for variable, value in zip(model.trainable_weights, weights):
 
 """
 
+LAYER = """
+import json
+
+layer = keras.saving.deserialize_keras_object(json.loads({config!r}))
+inputs = [{inputs}]
+weights = [{weights}]
+
+
+def outputs_of(tensors):
+    return [out for out in keras.tree.flatten({call}) if "float" in keras.backend.standardize_dtype(out.dtype)]
+
+
+outputs_of([tensor(array) for array in inputs])
+for variable, value in zip(layer.trainable_variables, weights):
+    variable.assign(value)
+"""
+
+LAYER_FORWARD = """got = to_numpy(outputs_of([tensor(array) for array in inputs])[{number}])
+"""
+
+LAYER_BACKWARD = {
+    "tensorflow": """
+tensors = [tensor(array) for array in inputs]
+with tf.GradientTape() as tape:
+    tape.watch(tensors)
+    total = tf.add_n([tf.reduce_sum(tf.cast(c, o.dtype) * o) for c, o in zip(cotangents, outputs_of(tensors))])
+gradient = tf.convert_to_tensor(tape.gradient(total, {source}))
+""",
+    "torch": """
+tensors = [tensor(array).requires_grad_(True) for array in inputs]
+pairs = zip(cotangents, outputs_of(tensors))
+total = sum((torch.as_tensor(c, dtype=o.dtype, device=o.device) * o).sum() for c, o in pairs)
+(gradient,) = torch.autograd.grad(total, [{source}])
+""",
+    "jax": """
+tensors = [tensor(array) for array in inputs]
+variables = layer.trainable_variables
+
+
+def total(tensors, weights):
+    with keras.StatelessScope(state_mapping=list(zip(variables, weights))):
+        return sum((c.astype(o.dtype) * o).sum() for c, o in zip(cotangents, outputs_of(tensors)))
+
+
+gradients = jax.grad(total, argnums=(0, 1))(tensors, [v.value for v in variables])
+gradient = gradients[{argument}][{number}]
+""",
+}
+
+LAYER_SLOPE = """got = np.array([np.sum(to_numpy(gradient).astype("float64") * towards)]).astype(dtype)
+"""
+
 TRAINED_INPUTS = """        self.x = self.add_weight(shape=x.shape, initializer="zeros", name="x", dtype=dtype)
 """
 

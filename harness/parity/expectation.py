@@ -20,7 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from harness.parity.types import STAGES, Judgement, Verdict
+from harness.parity.types import PASSES, STAGES, Judgement, Verdict
 from harness.scenario.errors import ScenarioError
 from harness.scenario.suggest import one_of
 from harness.scenario.text import decoded, printable
@@ -79,7 +79,7 @@ class Expectation:
         if judgement is None:
             return None
         if judgement.verdict != self.verdict:
-            gone = "the fault has gone, remove the expectation: " if judgement.verdict == Verdict.ROUNDING else ""
+            gone = "the fault has gone, remove the expectation: " if judgement.verdict in PASSES else ""
             return f"{gone}expected {self.verdict}"
         if self.stage is not None and judgement.stage != self.stage:
             return f"expected at stage {self.stage}"
@@ -107,8 +107,9 @@ def expected_verdict(expect: str | Mapping[str, str] | None, variant: str) -> Ve
 
 
 def as_expected(judgement: Judgement, expect: str | Mapping[str, str] | None, variant: str) -> bool:
-    """Whether the judgement carries the expected verdict."""
-    return judgement.verdict == expected_verdict(expect, variant)
+    """Whether the judgement carries the expected verdict; where a pass is expected, either is one."""
+    expected = expected_verdict(expect, variant)
+    return judgement.verdict in PASSES if expected in PASSES else judgement.verdict == expected
 
 
 def load_expectations(path: Path) -> tuple[Expectation, ...]:
@@ -162,7 +163,7 @@ def _text(value: Any) -> str:
 
 
 def _verdict(value: Any) -> Verdict:
-    if value == Verdict.ROUNDING:
+    if value in PASSES:
         raise ValueError  # that is what is expected anyhow
     return Verdict(value)
 
@@ -197,7 +198,7 @@ def _requirements(value: Any) -> tuple[Requirement, ...]:
 
 
 STATUSES = ("failed", "timeout", "crashed", "unsupported", "diverged")
-_VERDICTS = ", ".join(verdict for verdict in Verdict if verdict != Verdict.ROUNDING)
+_VERDICTS = ", ".join(verdict for verdict in Verdict if verdict not in PASSES)
 
 # key -> what it must be, in words, and how it is read
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {

@@ -174,7 +174,7 @@ def _label(cell: CellView) -> str:
     if cell.status != "ok":
         words["expected"] = cell.status
     if cell.judged_by == "variants":
-        return "variants"
+        return "peers"
     return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
 
 

@@ -246,6 +246,11 @@ class Pool:
         """How children of a server are kept apart: as its platform and accelerator need, else as this pool was told."""
         return key.isolation if key.isolation == "spawn" else self._isolation or "fork"
 
+    async def reference(self) -> Server:
+        """The server of the reference: Keras on NumPy, with no framework; raises as `server` does."""
+        interpreter = self.interpreters.get("numpy") or sys.executable
+        return await self._serving(ServerKey(interpreter, "numpy", "cpu", 1))
+
     async def server(self, variant: Variant, device: str = "") -> Server:
         """The running server of a variant, started on first use and again after a death.
 
@@ -256,7 +261,9 @@ class Pool:
             Unavailable: this backend cannot run here.
             ServerDied: it was killed while it started; the next call starts another, a few times.
         """
-        key = self.key(variant, device)
+        return await self._serving(self.key(variant, device))
+
+    async def _serving(self, key: ServerKey) -> Server:
         if self.isolation(key) == "spawn":
             return await self._spawn(key)
         task = self._servers.get(key)

@@ -48,8 +48,6 @@ class Ledger:
     def store(self, cell: Cell, result: CellResult) -> None:
         """A cell has ended."""
         with self._writing():
-            if result.program is not None:
-                self.run.write_program(cell.scenario.name, result.program)
             self.run.write_outcome(result.outcome, result.trace)
         self.listen(CellFinished(cell, result.outcome))
 

@@ -110,7 +110,7 @@ def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[d
 
 
 def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], merged: Run, notes: list[str]) -> None:
-    """Gate programs and timings of every scenario; timings of two runs are never mixed.
+    """Timings of every scenario; those of two runs are never mixed.
 
     A timing gets `run`, where it was measured. A variant whose outcome is another one, from another run, has no time in
     it: what was judged and what was timed would be two programs.
@@ -119,9 +119,7 @@ def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], 
     for run in runs:
         for block in run.record["plan"]["blocks"]:
             name = block["scenario"]["name"]
-            program, timing = run.program(name), run.timing(name)
-            if program is not None:
-                merged.write_program(name, program)
+            timing = run.timing(name)
             if timing is not None:
                 if name in timed:
                     notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")

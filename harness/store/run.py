@@ -1,4 +1,4 @@
-"""A run on disk: `run.json`, `programs/`, `cells/`, `traces/`, `timings/`, `logs/`.
+"""A run on disk: `run.json`, `cells/`, `traces/`, `timings/`, `logs/`.
 
 Written by the sweep, cell by cell; read by everything after it, perhaps years later and on another machine.
 So nothing read is trusted: ids and names are checked before they become paths, no link is followed, documents must be
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.scenario.text import printable
-from harness.store import atomic, claim, documents, files, schema, traces, trust
+from harness.store import atomic, claim, files, schema, traces, trust
 from harness.store import plan as plans
 from harness.store.errors import StoreError
 from harness.store.traces import Trace
@@ -80,7 +80,7 @@ class Run:
             except FileExistsError:
                 if path.parent.is_file():
                     raise StoreError(f"{path.parent}: is a file, expected a folder for results") from None
-        for folder in ("programs", "cells", "traces", "logs"):
+        for folder in ("cells", "traces", "logs"):
             (path / folder).mkdir()
         atomic.write_json(path / "run.json", record)
         return cls(path, record)
@@ -141,21 +141,16 @@ class Run:
         return self._places
 
     def missing(self, retry: bool = False) -> list[str]:
-        """Ids of planned cells without a usable outcome, or gate program: what a resume has still to do.
+        """Ids of planned cells without a usable outcome: what a resume has still to do.
 
         With `retry` also those that did not train to an end (`failed`, `timeout`, `crashed`, `unsupported`).
         """
         enough = ("ok", "diverged") if retry else trust.STATUSES
         found = []
-        programs: dict[str, bool] = {}
-        for scenario, cell_id, _ in self.planned():
+        for _, cell_id, _ in self.planned():
             outcome = self.outcome(cell_id)
-            if outcome is not None and outcome["status"] in enough:
-                name = scenario["name"]
-                if not outcome.get("program") or programs.setdefault(name, self.program(name) is not None):
-                    continue
-                programs[name] = True  # this cell writes it anew
-            found.append(cell_id)
+            if outcome is None or outcome["status"] not in enough:
+                found.append(cell_id)
         return found
 
     # Cells
@@ -201,16 +196,6 @@ class Run:
             return None
 
     # Programs, timings, logs and diagnoses
-
-    def write_program(self, scenario: str, program: dict[str, Any]) -> None:
-        """Store the gate program of a scenario."""
-        path = self._to_write("programs", f"{trust.scenario_name(scenario)}.json")
-        atomic.write_json(path, {**program, "schema": schema.SCHEMA})
-
-    def program(self, scenario: str) -> dict[str, Any] | None:
-        """The gate program of a scenario, or None."""
-        name = f"programs/{trust.scenario_name(scenario)}.json"
-        return self._read(name, "program", lambda found: trust.check(found, documents.Program))
 
     def write_timing(self, scenario: str, document: dict[str, Any]) -> None:
         """Store the timed rounds of a scenario's variants."""

@@ -46,7 +46,9 @@ def most_bytes(scenario: Mapping[str, Any], outcome: Mapping[str, Any]) -> int:
     """How large the trace of a planned training can be, in bytes; an archive that is larger need not be read."""
     training, samples = scenario["training"], scenario["data"]["samples"]
     steps = training["epochs"] * -(-samples // training["batch_size"])
-    weights = sum(prod(each.get("shape", ())) for each in (outcome.get("resolved") or {}).get("weights", ()))
+    resolved = outcome.get("resolved") or {}
+    variables = (*resolved.get("weights", ()), *resolved.get("state", ()))
+    weights = sum(prod(each.get("shape", ())) for each in variables)
     rows = (training["epochs"] * samples + samples) * NUMBERS_A_ROW * 2 ** min(scenario["wires"], MOST_WIRES)
     needed = LEAST_BYTES + 8 * (steps * COPIES_OF_A_WEIGHT * (weights + 1) + rows)
     return needed if needed <= MUCH else min(needed, max(MUCH, psutil.virtual_memory().available // 2))
@@ -94,9 +96,28 @@ def odd(trace: Mapping[str, np.ndarray]) -> str | None:
             return f"{name} has not a row a step"
         if not array.ndim:
             return f"{name} is a single number"
+        if name.startswith("state/") and len(array) not in (1, len(offsets)):
+            return f"{name} has neither one row nor one more than steps"
+        if name.startswith("layer_offsets/") and (
+            array.ndim != 1
+            or array.dtype.kind != "i"
+            or len(array) != len(offsets)
+            or array[0]
+            or np.any(np.diff(array) < 0)
+        ):
+            return f"{name} are not rising integers from 0 on"
     for k, kind in ((name.partition("/")[2], kind) for kind in _OF_WEIGHTS for name in trace if name[:7] == "weights"):
         if f"{kind}/{k}" in trace and trace[f"{kind}/{k}"].shape != trace[f"weights/{k}"].shape:
             return f"{kind}/{k} has not the shape of the weight"
+    chosen = trace.get("reference_steps")
+    if chosen is not None and (
+        chosen.ndim != 1
+        or chosen.dtype.kind != "i"
+        or not len(chosen)
+        or chosen.min() < 0
+        or chosen.max() >= len(offsets) - 1
+    ):
+        return "reference_steps are not numbers of steps"
     index, samples = trace.get("batch_index"), {len(trace[name]) for name in ("x", "y") if name in trace}
     if len(samples) > 1:
         return "x and y have not as many rows"

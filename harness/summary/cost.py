@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.oracle.program import MAX_WIRES
 from harness.parity import Observation
-from harness.parity.audit import audited_steps
+from harness.parity.audit import most_steps
 
 CALLS_S, AMPLITUDE_S = 4e-7, 5e-8
 
@@ -33,7 +33,7 @@ def _seconds(program: Mapping[str, Any], rows: int, steps: int) -> float:
     wires = int(program.get("wires", 0))
     if wires > MAX_WIRES:  # refused, and at once
         return 0.0
-    rows = rows * len(audited_steps(wires, steps)) // steps
+    rows = rows * most_steps(wires, steps) // steps
     gates = program.get("gates", ())
     operations = sum(1 + len(gate.get("params", ())) for gate in gates)
     terms = sum(

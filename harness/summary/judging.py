@@ -107,12 +107,16 @@ def lacking(o: "Observation") -> str | None:
     declared, read = (told.get("hyperparameters") or {} for told in (o.expected, audit))
     if not declared or not declared.keys() <= read.keys():
         return "the outcome does not say which hyper-parameters the optimizer used"
+    weights = resolved.get("weights") or ()
+    if resolved.get("state") and "state" not in (audit.get("hashes") or {}):
+        return "the outcome has no audit.hashes.state"
     if o.scenario.get("model"):
         return None
     if o.program is None:
-        return f"the gate program programs/{o.scenario['name']}.json is missing or damaged"
-    if any((audit.get("beyond") or {}).values()):
-        return "the outcome of a bare circuit has regularizers, constraints or further losses"
+        return "the outcome has no gate program"
+    added = any(name.startswith("extra_") for name in trace) or any(w.get("constraint") for w in weights)
+    if added or resolved.get("own"):
+        return "the outcome of a bare circuit has regularizers, constraints, or a training of its own"
     asked, method = o.scenario["diff_method"], resolved.get("diff_method")
     if method is not None and (method != asked if asked != "best" else method in ("finite-diff", "spsa")):
         return f"the outcome was differentiated with {method}, the plan asks for {asked}"
@@ -129,14 +133,14 @@ def too_large(o: "Observation", within_s: float) -> str | None:
 
 def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
     """All cells of a block that have an outcome, as the judge sees them."""
-    from harness.parity import Observation
+    from harness.parity import Observation, own_program
 
-    program, sampled = run.program(block["scenario"]["name"]), bool(block["scenario"].get("shots"))
+    sampled = bool(block["scenario"].get("shots"))
     family = sum(bool(scenario.get("shots")) for scenario, _, _ in run.planned()) if sampled else 1
     traces = [(cell["id"], run.trace(cell["id"])) for cell in block["cells"]]
     outcomes = [(run.outcome(cell_id), trace) for cell_id, trace in traces]  # an odd trace makes its cell missing
     return [
-        Observation(outcome, trace, outcome.get("expected") or {}, program, family)
+        Observation(outcome, trace, outcome.get("expected") or {}, own_program(outcome), family)
         for outcome, trace in outcomes
         if outcome is not None
     ]

@@ -29,7 +29,6 @@ def make(folder, fault="gradient x2", **changes) -> Run:
         resolved = {"device": "default.qubit", "diff_method": "backprop", "weights": weights, "quantum_layers": [layer]}
         outcome = seen.outcome | {"id": cell, "scenario": run.planned()[0].scenario, "worker": "w"}
         run.write_outcome(outcome | {"resolved": resolved, "expected": seen.expected}, seen.trace)
-        run.write_program("fake", seen.program)
     run.update(workers={"w": {"versions": {"keras": "3"}}})
     return Run.load(run.path)
 

@@ -212,7 +212,7 @@ def view_with(tmp_path, entries, floor=None, faults=None, versions=VERSIONS):
     run.update(workers={"server": {"versions": versions}})
     for cell in (tmp_path / run.id / "cells").glob("*.json"):
         cell.write_text(json.dumps(json.loads(cell.read_text()) | {"worker": "server"}))
-    gate = Gate(load(tmp_path, "".join(entries)), floor, TODAY)
+    gate = Gate(load(tmp_path, "".join(entries)), floor, today=TODAY)
     return summarise(Run.load(run.path), judgements, gate)
 
 

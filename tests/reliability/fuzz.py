@@ -130,8 +130,10 @@ def make_run(folder: Path, variants: Sequence[str] = ("torch", "jax")) -> Run:
     scenario = {**seen.outcome["scenario"], "name": "fake"}
     run = Run.create(folder, {"blocks": [{"scenario": scenario, "cells": cells}], "sources": []}, {}, ["test"])
     for cell in cells:
-        run.write_outcome({**seen.outcome, **cell, "expected": seen.expected, "phases": {}}, seen.trace)
-    run.write_program("fake", seen.program)
+        layers = [{"name": "quantum", "weights": [0, 1], "program": seen.program}]
+        resolved = {**seen.outcome["resolved"], "bare": True, "quantum_layers": layers}
+        more = {"expected": seen.expected, "phases": {}, "resolved": resolved}
+        run.write_outcome({**seen.outcome, **cell, **more}, seen.trace)
     timing = document(torch=1.0, jax=1.2)
     for cell in cells:
         timing["lanes"].get(cell["variant"], {})["id"] = cell["id"]
@@ -142,7 +144,7 @@ def make_run(folder: Path, variants: Sequence[str] = ("torch", "jax")) -> Run:
     return run
 
 
-FILES = ["run.json", "cells/{0}.json", "traces/{0}.npz", "programs/fake.json", "timings/fake.json"]
+FILES = ["run.json", "cells/{0}.json", "traces/{0}.npz", "timings/fake.json"]
 JSON = scenarios.NONSENSE | st.sampled_from(
     [None, [], {}, "../../x", "<script>", "\u202e", 1e400, -1, [[]], {"a": None}]
 )

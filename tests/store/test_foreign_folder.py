@@ -172,18 +172,17 @@ def test_text_is_printable_once_it_is_read(run):
 
 def test_a_link_is_not_followed_to_read(run, tmp_path):
     """The very same content, behind a link."""
-    for name in (f"cells/{TORCH}.json", f"traces/{JAX}.npz", "programs/fake.json", "timings/fake.json"):
+    for name in (f"cells/{TORCH}.json", f"traces/{JAX}.npz", "timings/fake.json"):
         path = run.path / name
         path.rename(tmp_path / path.name)
         path.symlink_to(tmp_path / path.name)
     found = Run.load(run.path)
     assert found.outcomes() == {}
-    assert found.program("fake") is None
     assert found.timing("fake") is None
     assert {reason for _, reason in found.damaged} == {files.LINK}
 
 
-@pytest.mark.parametrize("folder", ["cells", "traces", "logs", "programs", "diagnosis", "timings"])
+@pytest.mark.parametrize("folder", ["cells", "traces", "logs", "diagnosis", "timings"])
 def test_no_folder_behind_a_link_is_read_or_written(run, tmp_path, folder):
     (run.path / folder).mkdir(exist_ok=True)
     outside = tmp_path / "outside"
@@ -195,7 +194,6 @@ def test_no_folder_behind_a_link_is_read_or_written(run, tmp_path, folder):
     outcome = found.outcome(JAX) or {"id": JAX}
     for write in (
         lambda: found.write_outcome(outcome, {"loss": np.zeros(1)}),
-        lambda: found.write_program("fake", {"wires": 1}),
         lambda: found.write_timing("fake", {}),
         lambda: found.write_diagnosis(JAX, {"story": []}),
         lambda: found.write_log(JAX, b"printed"),

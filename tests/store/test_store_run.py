@@ -151,7 +151,7 @@ def test_no_cell_id_but_sixteen_hex_digits_becomes_a_path(run: Run, bad):
 @pytest.mark.parametrize("bad", ["../x", "a/b", "", "x y", "<script>"])
 def test_no_odd_scenario_name_becomes_a_path(run: Run, bad: str):
     with pytest.raises(StoreError, match="scenario name"):
-        run.write_program(bad, {})
+        run.write_timing(bad, {})
     with pytest.raises(StoreError, match="scenario "):
         Run.create(run.path.parent, plan(bad), {}, "")
 
@@ -167,12 +167,6 @@ def test_hostile_names_in_run_json_are_dropped_and_named(run: Run):
     assert [cell_id for _, cell_id, _ in loaded.planned()] == [B]
     assert loaded.damaged[0][0] == "run.json"
     assert len(loaded.plan_faults) == 4
-
-
-def test_programs_round_trip(run: Run):
-    run.write_program("s", {"schema": 1, "wires": 2, "gates": []})
-    assert Run.load(run.path).program("s") == {"schema": 1, "wires": 2, "gates": []}
-    assert run.program("t") is None
 
 
 json_values = st.recursive(

@@ -10,6 +10,7 @@ import pytest
 from harness.parity import Judgement, Verdict
 from harness.store import Run, atomic
 from harness.summary import summarise, words
+from harness.summary.gate import Gate
 from harness.summary.summarise import exit_code
 from tests.report.run_builder import VARIANTS, build_run, build_view
 
@@ -21,10 +22,33 @@ EVERYTHING = {
 
 def test_a_pass_among_variants_is_not_said_to_be_one_with_the_oracle(tmp_path):
     run, judgements = build_run(tmp_path, scenarios=("a",))
-    peers = Judgement(Verdict.ROUNDING, "agrees with the majority of variants (no quantum layer)")
+    peers = Judgement(Verdict.PEERS_AGREE, "predictions agree with jax at step 0 alone")
     view = summarise(run, {cell: peers if k < 2 else judged for k, (cell, judged) in enumerate(judgements.items())})
-    assert view.sentence.endswith("within rounding (2 of them with the other variants, not with the oracle).")
+    assert view.sentence.endswith("within rounding (2 of them with other backends alone: PEERS-AGREE).")
+    assert view.peers.startswith("2 of 6 cells are PEERS-AGREE")
     assert Counter(cell.judged_by for cell in view.cells) == {"variants": 2, "oracle": 4}
+    assert view.exit_code == 0
+    some = {cell: peers if k < 2 else judged for k, (cell, judged) in enumerate(judgements.items())}
+    strict = summarise(run, some, Gate(require_judge=True))
+    assert (strict.exit_code, strict.counts["uncompared"], strict.counts["pass"]) == (3, 2, 4)
+
+
+def test_a_floor_of_what_was_judged_of_each_cell(tmp_path):
+    run, judgements = build_run(tmp_path, scenarios=("a",))
+    counted = {cell: replace(judged, judged=k, judgeable=5) for k, (cell, judged) in enumerate(judgements.items())}
+    view = summarise(run, counted, Gate(least_judged=0.6))
+    assert view.exit_code == 3
+    assert len(view.problems) == 3
+    assert view.problems[0].startswith("Judged: 0 of 5 tensors")
+
+
+def test_what_cannot_be_compared_by_design_does_not_fail_a_run(tmp_path):
+    run, judgements = build_run(tmp_path, scenarios=("a",))
+    first = next(iter(judgements))
+    draws = Judgement(Verdict.NOT_COMPARED, "not compared: the model draws random numbers", by_design=True)
+    assert summarise(run, judgements | {first: draws}).exit_code == 0
+    assert summarise(run, judgements | {first: replace(draws, by_design=False)}).exit_code == 3
+    assert summarise(run, dict.fromkeys(judgements, draws)).exit_code == 3  # nothing at all was compared
 
 
 def test_a_clean_run_is_good_and_says_so(tmp_path):

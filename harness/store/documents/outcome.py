@@ -12,14 +12,24 @@ from harness.store.documents.program import Program
 
 
 @table
+class Constraint(TypedDict, total=False):
+    """What Keras does to a weight after each update."""
+
+    name: Name
+    config: dict[Name, Scalar]
+
+
+@table
 class Weight(TypedDict, total=False):
-    """A trainable weight of a model."""
+    """A variable of a model."""
 
     path: Text
     shape: list[Count]
     dtype: Name
     device: Name
     layer: Text | None
+    random: bool
+    constraint: Constraint | None
 
 
 @table
@@ -27,7 +37,9 @@ class QuantumLayer(TypedDict, total=False):
     """A quantum layer of a model."""
 
     name: Text
+    dtype: Name
     weights: list[Count]
+    arrays: list[Annotated[str, Field(pattern=r"^(weights|state)/(0|[1-9]\d{0,5})$")]]
     program: Program
     drawing: Text | None
 
@@ -43,7 +55,10 @@ class Resolved(TypedDict, total=False):
     dtype: Name | None
     mode: Name
     bare: bool
+    precision: Name
+    own: list[Name]
     weights: list[Weight]
+    state: list[Weight]
     quantum_layers: list[QuantumLayer]
     flags: dict[Text, Scalar]
 
@@ -56,15 +71,20 @@ class Hashes(TypedDict, total=False):
     y: Sha
     order: Sha
     weights: list[Sha]
+    state: list[Sha]
 
 
 @table
-class Beyond(TypedDict, total=False):
-    """What Keras adds to a user's model."""
+class Reference(TypedDict, total=False):
+    """What the reference said."""
 
-    losses: Count
-    regularized: list[Count]
-    constrained: list[Count]
+    programs: list[Program]
+    reason: Text | None
+    seed: Count
+    steps: Count
+    of: Count
+    evaluations: Count
+    wall_s: Number
 
 
 @table
@@ -81,7 +101,8 @@ class Audit(TypedDict, total=False):
 
     hashes: Hashes
     hyperparameters: dict[Name, bool | Number | None]
-    beyond: Beyond
+    without_gradient: list[Count]
+    warnings: list[Text]
     dtypes: dict[Text, Name | list[Name]]
     devices: dict[Text, Name | list[Name]]
     repeat: Repeat
@@ -135,7 +156,6 @@ class Outcome(TypedDict, total=False):
     isolation: Name | None
     trace: Text | None
     trace_sha256: Sha | None
-    program: Text | None
     resolved: Resolved | None
     audit: Audit | None
     phases: Seconds | None
@@ -143,6 +163,7 @@ class Outcome(TypedDict, total=False):
     fit: Fit | None
     expected: Expected | None
     fault: Fault | None
+    reference: Reference | None
     diverged_step: Count | None
     worker: Text | None
     node: Text | None

@@ -1,4 +1,4 @@
-"""A gate program: `programs/<scenario>.json`."""
+"""A gate program, as outcomes have it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Measurement(TypedDict, total=False):
 
 @table
 class Program(TypedDict, total=False):
-    """`programs/<scenario>.json`."""
+    """A circuit as the oracle reads it."""
 
     wires: Count
     features: Count
