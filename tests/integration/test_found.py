@@ -47,7 +47,7 @@ def assert_codes(expected, folder, backend=None):
     for (name, code), got in zip(expected.items(), json.loads(last), strict=True):
         said = "\n".join([f"docs/found/{name}.py on {backend or 'autograd'} exits with {got!r}", *printed])
         assert not (code and got == 0), f"the fault has gone: say so in docs/found.md: {said}"
-        assert got == code, f"docs/found.md knows of no such fault: {said}"
+        assert got == code, f"docs/found.md says otherwise: {said}"
 
 
 def test_every_script_is_on_the_page():
