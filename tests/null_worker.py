@@ -114,6 +114,12 @@ def misfortune(how: str) -> None:
     if how == "kill-server":
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
+    if how == "cache":  # what a compiler leaves on disk
+        cache = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        cache.mkdir(parents=True)
+        with (cache / "header").open("wb") as file:  # torch's precompiled header has 154 MB
+            file.write(bytes(100 * 2**20))
+        print("cache", cache)
     if how == "hang":
         threading.Event().wait()
     if how == "orphan":  # started in the child's own group, and deaf to SIGTERM

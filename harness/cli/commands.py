@@ -64,6 +64,9 @@ Pythons = Annotated[
     ),
 ]
 
+Expectations = Annotated[
+    Path | None, typer.Option("--expectations", metavar="FILE", help="Known faults with reason and expiry (TOML).")
+]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Modules that the run names may be imported, from the folders it names.")
 ]
@@ -147,7 +150,8 @@ def run(
     show_end(view)
     if not complete:
         again = command([*without_option(sys.argv, "--resume"), "--resume", started.id])
-        say(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
+        hint = f"; go on with: {again}" if started.path.exists() else ""
+        say(f"{f'qparity: {halted}' if halted else 'interrupted'}{hint}", err=True)
     if report:
         say(f"report: {write_report(view)}")
     else:
@@ -163,9 +167,7 @@ def run(
 def check(
     run: RunArgument = "latest",
     results: Results = RESULTS,
-    expectations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Known faults with reason and expiry (TOML).")
-    ] = None,
+    expectations: Expectations = None,
     min_compared: Annotated[
         str | None,
         typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
@@ -187,8 +189,9 @@ def check(
         str | None, typer.Option(metavar="RUN", help="As slow as in this run, on the same machine.")
     ] = None,
     judge_within: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Do not judge a cell that takes the oracle longer.")
-    ] = 300.0,
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Do not judge a cell that takes the oracle longer. Default: 300."),
+    ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
@@ -228,6 +231,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: reports/RUN.html.")
     ] = None,
+    expectations: Expectations = None,
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write figures for papers instead: SVG, PNG, PDF.")
     ] = None,
@@ -239,7 +243,7 @@ def report(
     if index:
         say(str(write_index(results, output.parent if output else REPORTS)))
         return
-    view = judged(results, run)
+    view = judged(results, run, gate(expectations))
     if figures:
         for path in write_figures(view, figures):
             say(str(path))

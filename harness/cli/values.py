@@ -78,7 +78,11 @@ def need_dask(what: str) -> None:
 
 
 def gate(
-    expectations: Path | None, min_compared: str | None, min_judged: float | None, require_judge: bool, within_s: float
+    expectations: Path | None,
+    min_compared: str | None = None,
+    min_judged: float | None = None,
+    require_judge: bool = False,
+    within_s: float | None = None,
 ) -> Gate:
     """What `check` holds against a run beside the scenarios' own expectations."""
     from harness.parity.expectation import load_expectations
@@ -91,7 +95,8 @@ def gate(
     if min_judged is not None and not 0 <= min_judged <= 1:
         raise UsageProblem(f"--min-judged = {min_judged}: expected a share between 0 and 1")
     known = load_expectations(expectations) if expectations else ()
-    return Gate(known, floor, min_judged, require_judge, within_s=within_s)
+    found = Gate(known, floor, min_judged, require_judge)
+    return found if within_s is None else replace(found, within_s=within_s)
 
 
 def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:

@@ -104,6 +104,7 @@ def environment() -> Environment:
     )
     found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
     found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
     found.filters |= {
         "ratio": _ratio,
         "interval": _interval,
@@ -170,6 +171,8 @@ def _depth(cell: CellView) -> str:
 
 def _label(cell: CellView) -> str:
     words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    if cell.status != "ok":
+        words["expected"] = cell.status
     if cell.judged_by == "variants":
         return "peers"
     return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))

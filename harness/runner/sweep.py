@@ -91,7 +91,7 @@ class Ledger:
         try:
             yield
         except OSError as error:
-            raise Halted(f"{error.filename or self.run.path}: {error.strerror or error}") from None
+            raise _halted(error, self.run) from None
 
 
 Engine = Callable[[Ledger], Coroutine[Any, Any, None]]
@@ -137,9 +137,22 @@ def sweep(
                 run.finish("interrupted")
             if halted := _first(error, Halted):
                 raise halted from None
+            lost = _first(error, OSError)
+            if isinstance(lost, OSError) and not isinstance(
+                lost, BrokenPipeError
+            ):  # that is the reader of what we print
+                raise _halted(lost, run) from None
             raise
-        run.finish("finished")
+        try:
+            run.finish("finished")
+        except OSError as error:
+            raise _halted(error, run) from None
         return True
+
+
+def _halted(error: OSError, run: Run) -> Halted:
+    """Files of the run, or those of the workers, that cannot be used any more, in one line."""
+    return Halted(f"{error.filename or run.path}: {error.strerror or error}")
 
 
 async def _terminable(engine: Coroutine[Any, Any, None]) -> None:

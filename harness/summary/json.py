@@ -64,7 +64,8 @@ def cell(view: CellView) -> dict[str, Any]:
     least, `untimed` why it was left out of the rounds; `mark` is what the cell looks like in the tables,
     `judged_by` (of a pass) who says so: `oracle` (something independent, for all of it) or `variants` (PEERS-AGREE: in
     part other backends alone); `judged` of `judgeable` tensors of all steps were judged by something independent;
-    `by_design`: it was not compared because it cannot be.
+    `by_design`: it was not compared because it cannot be; `known` is why an entry of the expectations file speaks of
+    it, `link` where that is told.
     """
     return {
         "id": view.id,
@@ -74,6 +75,8 @@ def cell(view: CellView) -> dict[str, Any]:
         "verdict": view.verdict,
         "expected": view.expected,
         "as_expected": view.as_expected,
+        "known": view.known,
+        "link": view.link,
         "mark": view.mark,
         "judged_by": view.judged_by,
         "stage": view.stage,

@@ -52,6 +52,8 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
+    ended = sum(cell.mark == "expected" and cell.status != "ok" for cell in cells)
+    compared: dict[Mark, int] = counts | {"expected": counts["expected"] - ended}
     surprises = sum(
         cell.mark == "uncompared" and not cell.by_design and cell.expected != NOT_COMPARED for cell in cells
     )
@@ -66,9 +68,9 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         created=str(record.get("created")),
         finished=record.get("finished"),
         command=words.command(record.get("command")),
-        agreement=words.agreement(counts, among_variants),
-        rest=words.rest(counts),
-        exit_code=exit_code(counts, surprises, bool(unmet or slow), bool(short or untimed)),
+        agreement=words.agreement(compared, among_variants),
+        rest=" ".join(part for part in (words.rest(counts), f"{ended} ended as expected." if ended else "") if part),
+        exit_code=exit_code(compared, surprises, bool(unmet or slow), bool(short or untimed)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -133,9 +135,13 @@ def _cell(
 ) -> CellView:
     status = outcome["status"]
     verdict = _text(judgement, "verdict")
-    expected = str(expectation.verdict) if expectation else _expected(scenario, variant)
-    objection = expectation.objection(judgement) if expectation and judgement else None
-    mark = "fail" if objection else _mark(status, verdict, expected, require_judge)
+    expected = expectation.expected if expectation else _expected(scenario, variant)
+    objection = expectation.objection(status, outcome.get("reason"), judgement) if expectation else None
+    mark = _mark(status, verdict, expected, require_judge)
+    if objection and status == "ok":
+        mark = "fail"
+    elif expectation and expectation.status and not objection and status != "unsupported":
+        mark = "expected"
     memory = outcome.get("memory") or {}
     reason = _text(judgement, "reason") if status == "ok" else outcome.get("reason")
     if fault := outcome.get("fault"):
@@ -161,7 +167,7 @@ def _cell(
         scenario=scenario["name"],
         variant=variant,
         mark=mark,
-        line=words.cell_line(mark, objection=objection, **fields),
+        line=_line(mark, objection, fields),
         **fields,
         annotations=tuple(map(str, _get(judgement, "annotations", ()))),
         phases=_numbers(outcome.get("phases")),
@@ -176,7 +182,18 @@ def _cell(
         fit=_fit(trace),
         settings=scenario,
         source=sources[0] if len(sources) == 1 else None,
+        known=expectation.reason if expectation else None,
+        link=expectation.link if expectation else None,
     )
+
+
+def _line(mark: Mark, objection: str | None, fields: dict[str, Any]) -> str:
+    """One line on a cell; one that did not finish says how it ended, also where that is as expected, or is not."""
+    if fields["status"] == "ok":
+        return words.cell_line(mark, objection=objection, **fields)
+    said = words.cell_line("error", objection=None, **fields)
+    known = mark == "expected" or (fields["status"] == fields["expected"] and not objection)
+    return said + (f" ({objection})" if objection else " (as expected)" if known else "")
 
 
 def _expected(scenario: Mapping[str, Any], variant: str) -> str:

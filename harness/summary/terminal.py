@@ -59,6 +59,7 @@ def entry(cell: CellView | None) -> Text:
         return Text("·", style="dim")
     text = Text(cell.symbol, style=STYLES[cell.mark])
     label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
+    label = cell.status if cell.mark == "expected" and cell.status != "ok" else label
     label = "peers" if cell.judged_by == "variants" else label
     if label or cell.r is not None:
         text.append(f" {label or number(cell.r)}")

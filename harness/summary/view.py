@@ -71,7 +71,8 @@ class CellView:
 
     `timed_on` is the machine of its timed rounds, `untimed` why it
     has no place in those of its scenario, `limit_s` the least time that this machine needs for a step's arithmetic and
-    memory traffic, `settings` the scenario as it was run, `source` the file that describes it.
+    memory traffic, `settings` the scenario as it was run, `source` the file that describes it. `known` is why an entry
+    of an expectations file speaks of it, `link` where that is told.
     """
 
     id: str
@@ -110,6 +111,8 @@ class CellView:
     limit_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
+    known: str | None = None
+    link: str | None = None
 
     @property
     def name(self) -> str:
@@ -226,7 +229,12 @@ class RunView:
     @property
     def compared(self) -> int:
         """How many cells were judged against something."""
-        return self.counts["pass"] + self.counts["expected"] + self.counts["fail"]
+        return self.counts["pass"] + self.counts["expected"] + self.counts["fail"] - self.ended_as_expected
+
+    @property
+    def ended_as_expected(self) -> int:
+        """How many cells did not finish, as an expectations file says they do."""
+        return sum(cell.mark == "expected" and cell.status != "ok" for cell in self.cells)
 
     @property
     def first(self) -> CellView | None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.store import Run, StoreError, atomic, run
 from harness.summary import summarise
 from tests.conftest import ROOT
-from tests.reliability.sweeps import Sweeps, assert_same
+from tests.reliability.sweeps import Sweeps, assert_same, wait_for
 
 
 @pytest.fixture
@@ -190,3 +190,17 @@ def test_a_file_that_cannot_grow_halts_the_sweep(sweeps, monkeypatch):
         sweeps.sweep()
     assert len(sweeps.run.outcomes()) == 3
     assert sweeps.run.record["state"] == "interrupted"
+
+
+def test_a_results_folder_that_vanishes_halts_the_sweep_with_one_line(sweeps):
+    process = sweeps.start("-j", 1)
+    wait_for(sweeps.stored)
+    shutil.rmtree(sweeps.results)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, out + err
+    assert "Traceback" not in out + err
+    (line,) = [line for line in err.splitlines() if "No such file or directory" in line]
+    assert line.startswith(f"qparity: {sweeps.results}")
+    assert "--resume" not in line  # there is nothing to go on with
+    assert not sweeps.results.exists()
+    wait_for(lambda: not sweeps.processes(), 5.0)

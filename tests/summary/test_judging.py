@@ -70,7 +70,7 @@ def test_cells_that_only_together_cannot_be_judged_are_judged_alone(run, monkeyp
         (lambda d: d["audit"]["hashes"].pop("weights"), "audit.hashes.weights"),
         (lambda d: d["audit"]["hyperparameters"].pop("beta_1"), "hyper-parameters"),
         (lambda d: d["expected"].update(hyperparameters={}), "hyper-parameters"),
-        (lambda d: d["audit"].update(beyond={"losses": 1}), "further losses"),
+        (lambda d: d["resolved"].update(own=["train_step"]), "a training of its own"),
         (lambda d: d["resolved"].update(diff_method="finite-diff"), "finite-diff"),
     ],
 )
@@ -89,18 +89,15 @@ def test_a_trace_with_less_in_it_does_not_pass_more(run, name):
     assert summarise(Run.load(run.path)).cells[0].mark != "pass"
 
 
-@pytest.mark.parametrize("how", ["missing", "damaged"])
-def test_without_its_gate_program_a_circuit_is_not_judged_by_majority(tmp_path, how):
+@pytest.mark.parametrize("change", [{"bare": False}, {"quantum_layers": []}, {"quantum_layers": [{"name": "q"}]}])
+def test_without_its_gate_program_a_circuit_is_not_judged_by_majority(tmp_path, change):
     """Three variants that agree on a fault would be a majority."""
     run = make_run(tmp_path, variants=("torch", "jax", "tf"))
-    file = run.path / "programs" / "fake.json"
-    if how == "missing":
-        file.unlink()
-    else:
-        file.write_text("{")
-    view = summarise(Run.load(run.path))
+    for _, cell, _ in run.planned():
+        run = rewrite(run, f"cells/{cell}.json", lambda d: d["resolved"].update(change))
+    view = summarise(run)
     assert {cell.mark for cell in view.cells} == {"uncompared"}
-    assert "programs/fake.json" in view.cells[0].line
+    assert "no gate program" in view.cells[0].line
 
 
 def test_an_odd_trace_makes_its_cell_missing_and_no_other(run):
@@ -116,9 +113,12 @@ def test_an_odd_trace_makes_its_cell_missing_and_no_other(run):
 
 def test_what_is_too_large_is_not_compared_and_says_what_would_do(run):
     huge = [{"name": "RX", "wires": [k % 16], "params": [{"weights": [[0, 1.0]]}]} for k in range(2000)]
-    found = rewrite(run, "programs/fake.json", lambda d: d.update(wires=16, gates=huge))
-    view = summarise(found)
-    assert {cell.mark for cell in view.cells} == {"uncompared"}
+
+    def grow(outcome):
+        outcome["resolved"]["quantum_layers"][0]["program"].update(wires=16, gates=huge)
+
+    view = summarise(rewrite(run, f"cells/{TORCH}.json", grow))
+    assert [cell.mark for cell in view.cells] == ["uncompared", "pass"]
     assert view.cells[0].line.startswith("not compared: too large to judge within 300 s (about ")
     assert view.exit_code == 3
 
