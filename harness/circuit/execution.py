@@ -62,8 +62,8 @@ class Executor:
 
     def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
         """Measurements (batch, outputs) for inputs (batch, features)."""
-        if self.interface == "tf" and not _tf_eager():
-            return self._in_tf_graph(weights, inputs)
+        if self.interface == "tf":
+            return _in_tensorflow(self._run, self._in_tf_graph)(weights, inputs)
         if self.interface == "torch":
             return self._run_uncompiled(weights, inputs)
         return self._run(weights, inputs)
@@ -169,7 +169,7 @@ class Executor:
             return False
         from harness.circuit.tf_graph import can_be_traced
 
-        return can_be_traced(self.function.tape, *self.function.example())
+        return can_be_traced(self.function, self.device_name)
 
     # Running
 
@@ -307,10 +307,11 @@ def _whole(array: Any) -> bool:
     return "float" not in qml.math.get_dtype_name(array)
 
 
-def _tf_eager() -> bool:
+def _in_tensorflow(eagerly: Any, in_a_graph: Any) -> Any:
+    """What runs now, kept from AutoGraph, which would rewrite all of PennyLane, and slowly."""
     import tensorflow as tf
 
-    return bool(tf.executing_eagerly())
+    return eagerly if tf.executing_eagerly() else tf.autograph.experimental.do_not_convert(in_a_graph)
 
 
 def _restore_is_concrete() -> None:

@@ -133,8 +133,6 @@ class QKerasLayer(keras.layers.Layer):
             raise CircuitError(f"weight_specs: no weight is called {', '.join(sorted(unknown))}")
         self._any_features = self.function.features is None
         self._take(definition.smallest(self.function) if self._any_features else self.function)
-        # Keras' `jit_compile="auto"` then leaves XLA out where TensorFlow cannot trace the circuit.
-        self.supports_jit = self.executor.interface != "tf" or self.executor.traceable
 
     # What Keras asks for
 
@@ -189,6 +187,15 @@ class QKerasLayer(keras.layers.Layer):
             config[key] = deserialize_spec(config.get(key))
         config["weight_specs"] = {k: deserialize_spec(v) for k, v in (config.get("weight_specs") or {}).items()}
         return cls(**config)
+
+    @property
+    def supports_jit(self) -> bool:
+        """Whether Keras' `jit_compile="auto"` may choose XLA: not where TensorFlow cannot trace the circuit."""
+        return self._supports_jit and (self.executor.interface != "tf" or self.executor.traceable)
+
+    @supports_jit.setter
+    def supports_jit(self, value: bool) -> None:
+        self._supports_jit = value
 
     # What people ask for
 

@@ -8,33 +8,49 @@ inside a function or a loop whose arguments come from outside.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pennylane as qml
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+from harness.circuit.definition import BoundCircuit
+from harness.circuit.device import make_device
+
 CHUNK = 32
 KEPT = 64
+# a graph runs independent branches at once, and PennyLane queues gates in one place for all threads
+ONE_AT_A_TIME = threading.RLock()
 
 Run = Callable[[list[Any], Any], Any]
 
 
-def can_be_traced(build: Callable[[dict[str, Any], Any], Any], weights: dict[str, Any], inputs: Any) -> bool:
-    """Whether `build(weights, inputs)` runs on symbolic tensors like these arrays: some gates look at values."""
+def can_be_traced(bound: BoundCircuit, device: str) -> bool:
+    """Whether TensorFlow can trace the simulation of one sample: some gates look at values, which a graph has not.
+
+    It is tried on the first gate of each name, which is much less than the whole.
+    """
 
     def trace(weights: dict[str, Any], inputs: Any) -> Any:
-        build(weights, inputs)
-        return tf.constant(0)
+        tape = bound.tape(weights, inputs)
+        first = {gate.name: gate for gate in reversed(tape.operations)}
+        measuring = any(isinstance(gate, qml.ops.MidMeasure) for gate in tape.operations)
+        kept = tape.operations if measuring else [gate for gate in tape.operations if gate is first[gate.name]]
+        simulator = make_device(device, bound.labels, {}, {"seed": 0})
+        (results,) = qml.execute([qml.tape.QuantumScript(kept, tape.measurements)], simulator, "backprop", "tf")
+        return tf.nest.flatten(results)
 
+    weights, inputs = bound.example()
+    specs = {name: _spec(array) for name, array in weights.items()}, _spec(inputs)
     try:
         with tf.init_scope():
-            tf.function(trace, autograph=False).get_concrete_function(
-                {name: _spec(array) for name, array in weights.items()}, _spec(inputs)
-            )
+            tf.function(trace, autograph=False).get_concrete_function(*specs)
     except Exception:
         return False
     return True
@@ -70,6 +86,15 @@ def padded(run: Callable[[Any], Any], inputs: Any, most: int | None, outputs: in
         chunked = tf.reshape(filled, (-1, size, inputs.shape[1]))
         results = tf.reshape(tf.map_fn(run, chunked, fn_output_signature=dtype), (-1, outputs))
     return results[:count]
+
+
+def _alone(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def run(*arguments: Any) -> Any:
+        with ONE_AT_A_TIME:
+            return method(*arguments)
+
+    return run
 
 
 class PythonFunction:
@@ -114,23 +139,27 @@ class PythonFunction:
         tensors = [tf.convert_to_tensor(each) for each in (inputs, *weights)]
         return tf.ensure_shape(call(*tensors), (inputs.shape[0], self.outputs))
 
+    @_alone
     def _forward_only(self, inputs: np.ndarray, *weights: np.ndarray) -> tuple[np.ndarray, np.int64]:
         outputs = self.run([tf.constant(weight) for weight in weights], tf.constant(inputs))
         return outputs.numpy(), np.int64(-1)
 
+    @_alone
     def _forward(self, arrays: Sequence[np.ndarray], fixed: bool) -> tuple[np.ndarray, np.int64]:
         number = next(self.numbers)
-        self.tapes[number] = self._record(arrays, fixed)
+        self.tapes[number] = recorded = self._record(arrays, fixed)
         while len(self.tapes) > KEPT:
             self.tapes.popitem(last=False)
-        return self.tapes[number][2].numpy(), np.int64(number)
+        return recorded[2].numpy(), np.int64(number)
 
+    @_alone
     def _backward(self, arrays: Sequence[np.ndarray], fixed: bool) -> list[np.ndarray]:
         number, cotangents, *tensors = arrays
         tape, watched, outputs = self.tapes.pop(int(number), None) or self._record(tensors, fixed)
         found = tape.gradient(outputs, watched, output_gradients=tf.constant(cotangents), unconnected_gradients="zero")
         return [gradient.numpy() for gradient in found]
 
+    @_alone
     def _inputs_only(self, cotangents: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
         tape, watched, outputs = self._record(arrays, fixed=False)
         return tape.gradient(
