@@ -5,8 +5,8 @@ Every cure here answers a fault seen on the real libraries; each has a test of i
 * A function that does not mean by a batch what it means by its samples (`batching`), gradient transforms given batched
   trainable gates (PennyLane issue 4462), `hadamard`, a device that would take a batch apart anyway, PennyLane 0.45 on
   TensorFlow from 8 wires on under backprop: all these run as single circuits, executed together.
-* PennyLane hands TensorFlow float64 gradients for float32 weights, unless it simulates in TensorFlow itself: weights
-  and inputs are made float64 before such a circuit.
+* PennyLane hands back float64 results or gradients for float32 weights, unless it simulates in the framework itself;
+  TensorFlow, and JAX where float64 is switched on, refuse them: weights and inputs are made float64 before.
 * Lightning returns Python floats, which torch and TensorFlow read as float32 (`device`).
 * TensorFlow graphs: batches of unknown size, and what cannot be traced (`tf_graph`).
 * On torch PennyLane starts a simulation with a state in main memory, which meets weights on a GPU and fails: what
@@ -80,7 +80,7 @@ class Executor(OnDevice):
                 "the quantum function makes numbers of its features, so that no layer before it could be trained: "
                 "use qml.math in place of numpy"
             )
-        if self.interface == "tf" and not self.simulated_by_framework:
+        if not self.simulated_by_framework and self._gets_float64_back():
             weights = {name: ops.cast(weight, "float64") for name, weight in weights.items()}
             inputs = inputs if _whole(inputs) else ops.cast(inputs, "float64")
         on_gpu = self.interface == "torch" and inputs.device.type != "cpu"
@@ -175,6 +175,14 @@ class Executor(OnDevice):
         columns = [ops.reshape(column, (rows, -1)) for column in columns]
         stacked = columns[0] if len(columns) == 1 else ops.concatenate(columns, axis=-1)
         return stacked if rows == batch else ops.broadcast_to(stacked, (batch, self.outputs))
+
+    def _gets_float64_back(self) -> bool:
+        """Whether PennyLane hands back float64 for float32, which the framework would not take."""
+        if self.interface == "jax":
+            import jax
+
+            return bool(jax.config.jax_enable_x64)
+        return self.interface == "tf"
 
     def _must_expand(self, inputs: Any) -> bool:
         if self.expanded is not None:

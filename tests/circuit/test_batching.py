@@ -105,6 +105,16 @@ def test_every_library_circuit_runs_as_a_batch(name):
     assert refusal(resolve(CIRCUITS[name]), features=None, shapes=None) is None
 
 
+def test_a_transform_that_takes_a_batch_for_a_sample():
+    def rotations(weights, inputs):
+        qml.RX(inputs[..., 0], wires=0)
+        qml.RY(weights[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    assert refusal(rotations) is None
+    assert "Rot, of a batch" in refusal(qml.transforms.single_qubit_fusion(rotations))
+
+
 def test_bits_are_tried_where_real_numbers_are_refused():
     bound = bind(measured(lambda w, x: qml.BasisState(x, wires=range(2))), 2, 1, {}, SHAPES, 2)
     assert bound.features_are == "bits"
