@@ -29,13 +29,14 @@ from typing import Any
 import numpy as np
 import pennylane as qml
 
+from harness.circuit import points
+from harness.circuit.errors import CircuitError, one_line
+from harness.circuit.measured import of_declared_wires, values_of
+from harness.circuit.transformed import transformed, transforms_of
+
 QuantumFunction = Callable[..., Any]
 Shape = tuple[int, ...]
 MAX_FEATURES = 64
-
-
-class CircuitError(ValueError):
-    """A circuit that cannot work, said in one line."""
 
 
 class ModuleError(CircuitError):
@@ -54,31 +55,57 @@ class SignatureError(CircuitError):
     """The function's signature does not fit the weights and options it is given."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BoundCircuit:
     """A quantum function with its wires, layers and options filled in.
 
     `function(weights, inputs)` takes weight arrays by name, shaped as `weight_shapes`, and inputs
     `(features,)` or `(batch, features)`, queues the gates and returns the list of measurements. `features` is
-    None where neither the function nor the caller says how many: any number, for all that is known.
+    None where neither the function nor the caller says how many: any number, for all that is known. `labels` are
+    the declared wires.
     """
 
     function: Callable[[dict[str, Any], Any], list[Any]]
     weight_shapes: dict[str, Shape]
     features: int | None
     wires: int
+    labels: tuple[Any, ...]
 
-    def example(self) -> tuple[dict[str, Any], Any]:
-        """Weights and one sample of the right shapes, float64, every entry one half."""
-        weights = {name: np.full(shape, 0.5) for name, shape in self.weight_shapes.items()}
-        return weights, np.full(self.features or 1, 0.5)
+    def example(self, number: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Weights and one sample (features,) that the function takes: generic ones, others for another `number`."""
+        return points.weights(self.weight_shapes, number), self.samples(number + 1)[number]
+
+    def samples(self, count: int) -> np.ndarray:
+        """Samples (count, features) that the function takes one at a time."""
+        return points.rows(self.features_are, self.features or 1, count)
+
+    @functools.cached_property
+    def features_are(self) -> str:
+        """The first of `points.KINDS` that the function takes for its features: any real numbers, or only bits, ...
+
+        Raises:
+            Exception: what the function says of real numbers, if it takes none.
+        """
+        weights = points.weights(self.weight_shapes)
+        refusal: Exception | None = None
+        for kind in points.KINDS:
+            try:
+                self.tape(weights, points.rows(kind, self.features or 1, 1)[0])
+            except Exception as error:
+                refusal = refusal or error
+            else:
+                return kind
+        assert refusal is not None
+        raise refusal
 
     def tape(self, weights: dict[str, Any] | None = None, inputs: Any = None) -> qml.tape.QuantumScript:
         """The gates and measurements at these weights and inputs, by default at `example()`."""
-        some_weights, some_inputs = self.example()
-        arguments = (some_weights if weights is None else weights, some_inputs if inputs is None else inputs)
+        if weights is None or inputs is None:
+            some_weights, some_inputs = self.example()
+            weights = some_weights if weights is None else weights
+            inputs = some_inputs if inputs is None else inputs
         with qml.queuing.AnnotatedQueue() as queue:
-            self.function(*arguments)
+            self.function(weights, inputs)
         return qml.tape.QuantumScript.from_queue(queue)
 
 
@@ -136,16 +163,19 @@ def resolve(path: str, search_path: Sequence[str] = ()) -> QuantumFunction:
 
 def bind(
     function: QuantumFunction,
-    wires: int,
+    wires: int | Sequence[Any],
     layers: int,
     options: Mapping[str, Any],
     weight_shapes: Mapping[str, Sequence[int]] | None = None,
     features: int | None = None,
+    input_name: str = "inputs",
 ) -> BoundCircuit:
     """Fill in everything but weights and inputs, and check that the signature fits.
 
-    `weight_shapes` and `features` go before what the function itself says. `wires` and `layers` are passed
-    only if the signature names them.
+    `weight_shapes` and `features` go before what the function itself says. `wires` (a number, or the wires' labels) and
+    `layers` are passed as numbers, and only if the signature names them. `input_name` is the function's name for its
+    features. Of a QNode the function and the transforms are taken. Measurements of no wires in particular become those
+    of the declared ones.
 
     Raises:
         SignatureError: an unknown option, a weight or `inputs` that the function does not take, an argument
@@ -153,6 +183,8 @@ def bind(
         CircuitError: weight shapes that are missing or are not positive integers.
     """
     name = getattr(function, "__name__", type(function).__name__)
+    labels = tuple(range(wires)) if isinstance(wires, int) else tuple(wires)
+    wires = len(labels)
     if weight_shapes is None:
         declared = getattr(function, "weight_shapes", None)
         if declared is None:
@@ -162,23 +194,30 @@ def bind(
         declared = getattr(function, "features", None)
         features = declared(wires) if callable(declared) else declared
     shapes = {weight: _shape(name, weight, shape) for weight, shape in weight_shapes.items()}
-    fixed = _fixed_arguments(function, name, {"wires": wires, "layers": layers}, options, shapes)
-    return BoundCircuit(functools.partial(_call, function, name, fixed), shapes, features, wires)
+    sizes = {"wires": wires, "layers": layers}
+    fixed = _fixed_arguments(function, name, sizes, options, (input_name, *shapes))
+    if isinstance(function, qml.QNode):
+        function = transformed(function.func, transforms_of(function), name)
+    call = functools.partial(_call, function, name, input_name, fixed, labels)
+    return BoundCircuit(call, shapes, features, wires, labels)
 
 
 def smallest(bound: BoundCircuit) -> BoundCircuit:
     """The circuit with the smallest number of features it runs with, where neither it nor the caller says how many.
 
     Raises:
-        CircuitError: it runs with none up to `MAX_FEATURES`.
+        CircuitError: it runs with none up to `MAX_FEATURES`, nor with a power of two that `wires` amplitudes can hold.
     """
     said = ""
-    for features in range(1, MAX_FEATURES + 1):
+    powers = [2**wires for wires in range(bound.wires + 1) if 2**wires > MAX_FEATURES]
+    for features in (*range(1, MAX_FEATURES + 1), *powers):
         candidate = dataclasses.replace(bound, features=features)
         try:
             candidate.tape()
-        except IndexError as error:
-            said = str(error)
+        except CircuitError:
+            raise
+        except Exception as error:
+            said = one_line(error)
             continue
         return candidate
     raise CircuitError(
@@ -187,34 +226,44 @@ def smallest(bound: BoundCircuit) -> BoundCircuit:
     )
 
 
-def output_size(bound: BoundCircuit, shots: int | None = None) -> int:
-    """Number of values measured for a sample: 1 for an expectation value, 2^k for probabilities of k wires.
+def output_size(bound: BoundCircuit, shots: int | None = None, complex_outputs: str | None = None) -> int:
+    """Number of real values measured for a sample: 1 for an expectation value, 2^k for probabilities of k wires.
+
+    Args:
+        bound: the circuit.
+        shots: samples per measurement; None is analytic.
+        complex_outputs: `parts` counts a complex value as two, its real and its imaginary part.
 
     Raises:
-        CircuitError: no measurement, or one that has no fixed size (such as counts).
+        CircuitError: the function fails at every kind of features, or returns no measurement, or one that has no
+            fixed size (such as counts), or one of complex values without `complex_outputs`.
     """
-    measurements = bound.tape().measurements
+    try:
+        measurements = bound.tape().measurements
+    except CircuitError:
+        raise
+    except Exception as error:
+        raise CircuitError(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
     if not measurements:
         raise CircuitError("the quantum function returns no measurement")
-    sizes = []
-    for measurement in measurements:
-        try:
-            shape = measurement.shape(shots=shots, num_device_wires=bound.wires)
-        except Exception as error:
-            raise CircuitError(f"{measurement}: the layer cannot return it ({one_line(error)})") from error
-        sizes.append(int(np.prod(shape)))
-    return sum(sizes)
+    return sum(values_of(measurement, bound.wires, shots, complex_outputs) for measurement in measurements)
 
 
 def _call(
-    function: QuantumFunction, name: str, fixed: Mapping[str, Any], weights: Mapping[str, Any], inputs: Any
+    function: QuantumFunction,
+    name: str,
+    input_name: str,
+    fixed: Mapping[str, Any],
+    wires: Sequence[int],
+    weights: Mapping[str, Any],
+    inputs: Any,
 ) -> list[Any]:
-    result = function(**weights, inputs=inputs, **fixed)
+    result = function(**weights, **{input_name: inputs}, **fixed)
     measurements = list(result) if isinstance(result, list | tuple) else [result]
     for measurement in measurements:
         if not isinstance(measurement, qml.measurements.MeasurementProcess):
             raise CircuitError(f"{name}: expected measurements returned, got {type(measurement).__name__}")
-    return measurements
+    return of_declared_wires(measurements, wires)
 
 
 def _fixed_arguments(
@@ -222,14 +271,13 @@ def _fixed_arguments(
     name: str,
     sizes: Mapping[str, int],
     options: Mapping[str, Any],
-    weights: Mapping[str, Shape],
+    tensors: Sequence[str],
 ) -> dict[str, Any]:
     """The keyword arguments that never change, after checking that every argument finds its place."""
     parameters = inspect.signature(function).parameters.values()
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     names = [p.name for p in named]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    tensors = ("inputs", *weights)
     for tensor in tensors:
         if tensor not in names and not takes_any:
             raise SignatureError(f"{name}: the function takes no {tensor!r}, but {', '.join(names)}")
@@ -251,8 +299,3 @@ def _shape(function: str, weight: str, shape: Any) -> Shape:
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise CircuitError(f"{function}: weight shape {weight} = {shape!r}: expected positive integers")
     return sizes
-
-
-def one_line(error: Exception) -> str:
-    """An exception as one line for a user."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pennylane as qml
 
-from harness.circuit.definition import one_line
+from harness.circuit.errors import one_line
 from harness.oracle.gates import operations
 from harness.oracle.program import NotCovered
 

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from harness.circuit.layer import QKerasLayer, load_circuit
+from harness.circuit.layer import QKerasLayer
+from harness.circuit.saving import load_circuit
 from harness.scenario.schema import Scenario
 
 
@@ -22,11 +23,12 @@ def build_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
     """
     if scenario.model:
         return _user_model(scenario, features, outputs)
+    shapes = scenario.weight_shapes
     layer = QKerasLayer(
         scenario.circuit,
         wires=scenario.wires,
         layers=scenario.layers,
-        weight_shapes={k: tuple(v) for k, v in scenario.weight_shapes.items()} if scenario.weight_shapes else None,
+        weight_shapes=None if shapes is None else {k: tuple(v) for k, v in shapes.items()},
         features=None if hasattr(load_circuit(scenario.circuit), "features") else features,
         device=scenario.device,
         diff_method=scenario.diff_method,

@@ -2,30 +2,35 @@
 
 This is all that the oracle learns about a circuit (format: docs/architecture.md, "Gate program"). PennyLane
 is asked for the list of gates at chosen points and for nothing else; how angles depend on weights and inputs
-is found by probing, and checked at random points. What cannot be said in this form is
-named in `not_covered`, never approximated.
+is found by probing, and checked at random points. No point has a zero in it: there `qml.compile` and its like leave
+gates out. What cannot be said in this form is named in `not_covered`, never approximated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import fsum
 from typing import Any
 
 import numpy as np
 import pennylane as qml
 
-from harness.circuit.definition import BoundCircuit, one_line
+from harness.circuit.definition import BoundCircuit
+from harness.circuit.errors import one_line
 from harness.circuit.expansion import gates, measurements, wire_map
 from harness.oracle.program import NotCovered
 
 SCHEMA = 1
 TOLERANCE = 1e-12
-# At v = HUGE everything of lower order is lost to rounding, so f(v) / HUGE is the exact coefficient of v.
-HUGE = 2.0**100
+# A variable at its huge value, 2^100 and more, loses everything of lower order to rounding, so f(huge) / huge is its
+# exact coefficient. Neighbours have different ones, so that their difference is not zero.
+HUGE, STRIDE, SPREAD = 100, 7, 32
+TINY, ELSEWHERE = 2.0**-200, 0.625
 NEGLIGIBLE = 2.0**-60
 MAX_QUADRATIC = 32
+RETRACED = 8
 
 
 def gate_program(bound: BoundCircuit) -> dict[str, Any]:
@@ -49,7 +54,10 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
     try:
         with np.errstate(all="ignore"):
             probe = _Probe(bound)
-            gates = _gates(probe, _fit(probe))
+            try:
+                gates = _gates(probe, _fit(probe))
+            finally:
+                probe.assert_repeats()
     except NotCovered as reason:
         return program | {"not_covered": str(reason)}
     return program | {"gates": gates, "measurements": probe.measurements}
@@ -65,13 +73,28 @@ class _Probe:
         self.sizes = [int(np.prod(shape)) for shape in self.bound.weight_shapes.values()]
         self.n_weights = sum(self.sizes)
         self.size = self.n_weights + int(self.bound.features or 0)
-        self.base = np.random.default_rng(0).uniform(0.5, 1.5, self.size)
+        self.huge = 2.0 ** (HUGE + np.arange(self.size) * STRIDE % SPREAD)
+        try:
+            weights, inputs = self.bound.example()
+        except Exception as error:
+            raise NotCovered(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
+        self.base = np.concatenate([*(array.ravel() for array in weights.values()), inputs]).astype(np.float64)
         tape = self._tape(self.base)
         self.wire_map = wire_map(tape, self.bound.wires)
         self.structure, self.values = gates(tape, self.wire_map)
         self.measurements = measurements(tape, self.wire_map, self.bound.wires)
         if not self.measurements:
             raise NotCovered("the quantum function returns no measurement")
+
+    def assert_repeats(self) -> None:
+        """Raise NotCovered if the function says something else at a point where it was asked before."""
+        for _ in range(RETRACED):
+            tape = self._tape(self.base)
+            structure, values = gates(tape, self.wire_map)
+            measured = measurements(tape, self.wire_map, self.bound.wires)
+            same = structure == self.structure and np.array_equal(values, self.values, equal_nan=True)
+            if not same or measured != self.measurements:
+                raise NotCovered("the quantum function draws random numbers: two traces at one point differ")
 
     def __call__(self, point: np.ndarray, whole: bool = False) -> np.ndarray:
         """All gate angles (P,) at a point; `whole` compares the measurements too."""
@@ -95,14 +118,30 @@ class _Probe:
 
 def _fit(probe: _Probe) -> list[_Form]:
     """Angles as forms: of first order, and of second only where that fails."""
-    zero = probe(np.zeros(probe.size), whole=True)
-    forms = [_Form(float(constant), linear, {}) for constant, linear in zip(zero, _slopes(probe), strict=True)]
-    memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): zero}
-    for angle, form in enumerate(forms):
-        if not form.agrees(probe.base, probe.values[angle]):
-            forms[angle] = _quadratic(probe, angle, sorted(form.linear), memory)
+    centre = _centre(probe)
+    values = probe(centre, whole=True)
+    slopes = _slopes(probe)
+    forms = [_Form(_constant(v, s, {}, centre), s, {}) for v, s in zip(values, slopes, strict=True)]
+    memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): values}
+    elsewhere = probe.base * ELSEWHERE
+    for angle, (form, there) in enumerate(zip(forms, probe(elsewhere), strict=True)):
+        if not form.agrees(elsewhere, there):
+            forms[angle] = _quadratic(probe, angle, sorted(form.linear), centre, memory)
     _verify(probe, forms)
     return forms
+
+
+def _centre(probe: _Probe) -> np.ndarray:
+    """Where constants are read: so near to zero that all else is lost beside them, or the base point.
+
+    The latter if gates without a constant are left out where they do so little: constants are then what is left when
+    all else is taken off, exact if that is.
+    """
+    try:
+        probe(probe.base * TINY, whole=True)
+    except NotCovered:
+        return probe.base
+    return probe.base * TINY
 
 
 def _slopes(probe: _Probe) -> list[dict[int, float]]:
@@ -113,23 +152,25 @@ def _slopes(probe: _Probe) -> list[dict[int, float]]:
     bits = max(1, (probe.size - 1).bit_length())
     number = np.zeros(len(probe.values), dtype=int)
     alone, together = np.zeros_like(number), np.zeros_like(number)
-    slope = np.zeros_like(probe.values)
+    moved = np.zeros_like(probe.values)
     for bit in range(bits):
         has_bit = (np.arange(probe.size) >> bit & 1).astype(bool)
-        without, with_bit = (probe(np.where(group, HUGE, probe.base)) for group in (~has_bit, has_bit))
+        without, with_bit = (probe(np.where(group, probe.huge, probe.base)) for group in (~has_bit, has_bit))
         changed, changed_by_bit = without != probe.values, with_bit != probe.values
         number += changed_by_bit << bit
         alone += changed ^ changed_by_bit
         together += changed & changed_by_bit
-        slope = np.where(changed_by_bit, with_bit, without) / HUGE
+        moved = np.where(changed_by_bit, with_bit, without)
     single = (alone == bits) & (number < probe.size)
-    slopes = [{int(i): float(a)} if one else {} for i, a, one in zip(number, slope, single, strict=True)]
+    slopes: list[dict[int, float]] = [{} for _ in moved]
+    for angle in np.flatnonzero(single).tolist():
+        slopes[angle] = {int(number[angle]): float(moved[angle] / probe.huge[number[angle]])}
     several = np.flatnonzero(~single & (alone + together > 0)).tolist()
     for variable in range(probe.size) if several else ():
-        moved = probe(_replaced(probe.base, {variable: HUGE}))
+        moved = probe(_replaced(probe.base, {variable: probe.huge[variable]}))
         for angle in several:
             if moved[angle] != probe.values[angle]:
-                slopes[angle][variable] = float(moved[angle] / HUGE)
+                slopes[angle][variable] = float(moved[angle] / probe.huge[variable])
     return slopes
 
 
@@ -150,35 +191,51 @@ class _Form:
         return bool(np.isfinite(scale) and abs(sum(terms) - value) <= TOLERANCE * scale)
 
 
-def _quadratic(probe: _Probe, angle: int, variables: list[int], memory: dict[Any, np.ndarray]) -> _Form:
+def _quadratic(
+    probe: _Probe, angle: int, variables: list[int], centre: np.ndarray, memory: dict[Any, np.ndarray]
+) -> _Form:
     """The quadratic form of an angle: leading coefficients from huge values, the rest from unit shifts."""
     if len(variables) > MAX_QUADRATIC:
         raise NotCovered(f"{_where(probe, angle)} depends on {len(variables)} variables in second order")
+    huge = probe.huge
 
     def value(*moves: tuple[int, float]) -> float:
         if moves not in memory:
-            memory[moves] = probe(_replaced(np.zeros(probe.size), dict(moves)))
+            memory[moves] = probe(_replaced(centre, dict(moves)))
         return float(memory[moves][angle])
 
-    linear, products = {}, {}
-    for i in variables:
-        if square := _coefficient(HUGE**2, value((i, HUGE))):
-            products[i, i] = square
-            linear[i] = (value((i, 1.0)) - value((i, -1.0))) / 2
-        else:
-            linear[i] = _coefficient(HUGE, value((i, HUGE)))
+    products = {(i, i): _coefficient(huge[i] ** 2, value((i, huge[i]))) for i in variables}
     for i, k in combinations(variables, 2):
-        amounts = value((i, HUGE), (k, HUGE)), -value((i, HUGE)), -value((k, HUGE))
-        if product := _coefficient(HUGE**2, *amounts):
-            products[i, k] = product
-    return _Form(value(), linear, products)
+        amounts = value((i, huge[i]), (k, huge[k])), -value((i, huge[i])), -value((k, huge[k]))
+        products[i, k] = _coefficient(huge[i] * huge[k], *amounts)
+    linear = {}
+    for i in variables:
+        slope = value((i, 1.0)) / 2 - value((i, -1.0)) / 2 if products[i, i] else value((i, huge[i])) / huge[i]
+        beside = [c * centre[k if i == j else j] for (j, k), c in products.items() if (i == j) != (i == k)]
+        linear[i] = _rest(slope, beside)
+    products = {pair: c for pair, c in products.items() if c}
+    return _Form(_constant(value(), linear, products, centre), linear, products)
+
+
+def _constant(
+    value: float, linear: Mapping[int, float], products: Mapping[tuple[int, int], float], centre: np.ndarray
+) -> float:
+    """What the form lacks of its value at the centre."""
+    terms = [slope * centre[i] for i, slope in linear.items()]
+    return _rest(float(value), terms + [c * centre[i] * centre[k] for (i, k), c in products.items()])
+
+
+def _rest(total: float, terms: Sequence[float]) -> float:
+    """The total less the terms; 0 where that is negligible or mere rounding."""
+    rest = fsum([total, *(-term for term in terms)])
+    return rest if abs(rest) > max(NEGLIGIBLE, 2.0**-50 * max(map(abs, terms), default=0.0)) else 0.0
 
 
 def _coefficient(power: float, *terms: float) -> float:
-    """The coefficient of that power of HUGE in the sum; 0 where the sum is of lower order, or mere rounding."""
+    """The coefficient of that power of huge values in the sum; 0 where it is of lower order, or mere rounding."""
     rounding = 2.0**-50 * max(map(abs, terms)) if len(terms) > 1 else 0.0
     total = sum(terms)
-    return total / power if abs(total) > max(NEGLIGIBLE * power, rounding) else 0.0
+    return float(total / power) if abs(total) > max(NEGLIGIBLE * power, rounding) else 0.0
 
 
 def _verify(probe: _Probe, forms: list[_Form]) -> None:

@@ -120,7 +120,7 @@ def own_program(outcome: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The circuit of a bare cell as its own worker read the function: nobody else's; None for a user's model."""
     resolved = outcome.get("resolved") or {}
     layers = resolved.get("quantum_layers") or []
-    return layers[0].get("program") if resolved.get("bare") and layers else None
+    return layers[0].get("program") if layers and not outcome["scenario"].get("model") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,7 +300,8 @@ class Cell:
                 {
                     "name": layer.name,
                     "weights": [place[id(w)] for w in layer.weights if id(w) in place],
-                    "dtype": layer.compute_dtype,
+                    "dtype": layer.executor.dtype,
+                    "expanded": layer.executor.expanded,
                     "arrays": [names[id(w)] for w in layer._named_weights.values()],
                     "program": gate_program(layer.function),
                     "drawing": layer.draw(),

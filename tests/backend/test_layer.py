@@ -9,6 +9,7 @@ from keras import ops
 from harness.circuit.definition import CircuitError
 from harness.circuit.execution import UnsupportedError
 from harness.circuit.layer import QKerasLayer
+from harness.circuit.saving import load_circuit
 
 
 def rotations(weights, inputs, wires):
@@ -16,6 +17,12 @@ def rotations(weights, inputs, wires):
         qml.RX(inputs[..., 0], wires=wire)
         qml.RY(weights[wire], wires=wire)
     return [qml.expval(qml.Z(wire)) for wire in range(wires)]
+
+
+@qml.transforms.merge_rotations
+@qml.qnode(qml.device("default.qubit", wires=2))
+def merged(weights, inputs):
+    return rotations(weights, inputs, 2)
 
 
 def two_weights(inputs, first, second):
@@ -88,9 +95,28 @@ def test_float32_policy_is_respected(rng):
     assert layer.weights[0].dtype == "float32"
 
 
-def test_half_precision_is_refused_in_words():
-    with pytest.raises(CircuitError, match="float32 or float64"):
-        QKerasLayer(rotations, weight_shapes={"weights": (1,)}, features=1, dtype="float16")
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+def test_half_precision_rounds_the_outputs_of_a_circuit_in_float32(policy, rng):
+    layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1, dtype=policy)
+    x = rng.uniform(-1, 1, (3, 1)).astype("float16")
+    out = layer(x)
+    assert keras.backend.standardize_dtype(out.dtype) == layer.compute_dtype
+    expected = closed_form(numpy(ops.cast(layer.weights[0], "float32")), x.astype("float64"))
+    np.testing.assert_allclose(numpy(ops.cast(out, "float32")), expected, atol=1e-2)
+    with pytest.raises(CircuitError, match="expected one of float32, float64, float16"):
+        QKerasLayer(rotations, weight_shapes={"weights": (1,)}, features=1, dtype="int32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains(policy, rng):
+    layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1, dtype=policy)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, dtype=policy), layer])
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    before = numpy(layer.weights[0]).copy()
+    model.fit(rng.uniform(-1, 1, (5, 1)), np.ones((5, 2)), batch_size=3, epochs=1, verbose=0)
+    assert layer.weights[0].dtype == "float32"
+    assert np.all(np.isfinite(numpy(layer.weights[0])))
+    assert np.any(numpy(layer.weights[0]) != before)
 
 
 def test_config_round_trip_leaves_the_config_alone():
@@ -253,20 +279,83 @@ def test_from_qnode_takes_the_old_arguments(rng):
         QKerasLayer.from_qnode(qnode, {"weights_0": 3, "weight_1": 1}, output_dim=3)
 
 
-def test_from_qnode_refuses_what_it_would_lose():
+def sample(x, w, bias):
+    """Written for one sample, as the old layer's documentation has it, with a name of its own for the features."""
+    qml.RX(x[0], wires="a")
+    qml.RX(x[1], wires="b")
+    qml.Hadamard("b")
+    qml.Hadamard("b")
+    qml.RY(w[0] + bias, wires="a")
+    qml.CNOT(wires=["a", "b"])
+    return qml.expval(qml.Z("b")), qml.probs()
+
+
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+def test_from_qnode_keeps_what_the_qnode_says(device, rng):
+    device = qml.device(device, wires=["a", "b"])
+    qnode = qml.transforms.cancel_inverses(
+        qml.QNode(sample, device, diff_method="finite-diff", gradient_kwargs={"h": 1e-5})
+    )
+    layer = QKerasLayer.from_qnode(
+        qnode,
+        {"w": (1,), "bias": 1},
+        5,
+        weight_specs={"w": {"initializer": "ones"}, "bias": {"trainable": False, "initializer": "zeros"}},
+    )
+    x = rng.uniform(-1, 1, (2, 2))  # as many samples as features
+    out = numpy(layer(x))
+    plain = qml.QNode(sample, qml.device("default.qubit", wires=["a", "b"]))
+    expected = [np.hstack(plain(row, np.ones(1), 0.0)) for row in x]
+    np.testing.assert_allclose(out, expected, atol=1e-14)
+    assert layer.executor.given_device is device
+    assert layer.diff_options == {"h": 1e-5}
+    assert [w.shape for w in layer.weights] == [(1,), ()]
+    assert [w.name for w in layer.trainable_weights] == ["w"]
+    assert layer.expanded is not None
+    assert "H" not in layer.draw().replace("RX", "")
+
+
+def test_from_qnode_says_what_is_missing():
+    with pytest.raises(CircuitError, match="does not say its wires"):
+        QKerasLayer.from_qnode(qml.QNode(sample, qml.device("default.qubit")), {"w": (1,), "bias": 1})
+    qnode = qml.QNode(sample, qml.device("default.qubit", wires=["a", "b"]))
+    with pytest.raises(CircuitError, match="no weight is called v"):
+        QKerasLayer.from_qnode(qnode, {"w": (1,), "bias": 1}, weight_specs={"v": {}})
+
+
+def test_the_device_of_a_qnode_keeps_its_options_and_shots(rng):
     def circuit(inputs, w):
         qml.RX(inputs[..., 0], wires=0)
         qml.RY(w[0], wires=0)
         return qml.expval(qml.Z(0))
 
-    vector = qml.QNode(circuit, qml.device("default.qubit", wires=1))
-    layer = QKerasLayer.from_qnode(vector, {"w": (1,)})
-    layer.build((None, 1))
-    assert layer.weights[0].shape == (1,)
-    with pytest.raises(CircuitError, match="transforms would be lost"):
-        QKerasLayer.from_qnode(qml.transforms.cancel_inverses(vector), {"w": (1,)})
-    with pytest.raises(CircuitError, match="does not say its wires"):
-        QKerasLayer.from_qnode(qml.QNode(circuit, qml.device("default.qubit")), {"w": (1,)})
+    single = qml.QNode(circuit, qml.device("lightning.qubit", wires=1, c_dtype=np.complex64))
+    layer = QKerasLayer.from_qnode(single, {"w": (1,)})
+    assert layer.get_config()["device_options"] == {"c_dtype": "complex64"}
+    x = rng.uniform(-1, 1, (5, 1))
+    errors = np.abs(numpy(layer(x)) - closed_form(numpy(layer.weights[0]), x))
+    assert 1e-12 < errors.max() < 1e-6  # computed in single precision, as the device was told
+    again = QKerasLayer.from_config(layer.get_config() | {"circuit": circuit})
+    assert again.executor.device.c_dtype is np.complex64
+    shots = qml.set_shots(qml.QNode(circuit, qml.device("default.qubit", wires=1, seed=1)), 10)
+    layer = QKerasLayer.from_qnode(shots, {"w": (1,)})
+    assert layer.shots == 10
+    assert np.all(np.round(numpy(layer(x)) * 5, 9) % 1 == 0)
+
+
+def test_a_qnode_is_taken_as_a_circuit_and_saved_by_its_name():
+    qnode = qml.compile(qml.QNode(rotations, qml.device("lightning.qubit", wires=2)))
+    layer = QKerasLayer(qnode, wires=2, weight_shapes={"weights": (2,)}, features=1)
+    assert layer.device_name == "default.qubit"
+    x = np.ones((2, 1))
+    np.testing.assert_allclose(numpy(layer(x)), closed_form(numpy(layer.weights[0]), x), atol=1e-14)
+    with pytest.raises(CircuitError, match="saved as module:name"):
+        layer.get_config()
+    merged = QKerasLayer(f"{__name__}:merged", wires=2, weight_shapes={"weights": (2,)}, features=1)
+    assert merged.get_config()["circuit"] == f"{__name__}:merged"
+    twin = QKerasLayer(merged_qnode := load_circuit(f"{__name__}:merged"), wires=2, weight_shapes={"weights": (2,)})
+    assert isinstance(merged_qnode, qml.QNode)
+    assert twin.get_config()["circuit"] == f"{__name__}:merged"
 
 
 def test_outputs_may_depend_on_the_features(rng):

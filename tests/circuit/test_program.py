@@ -138,7 +138,46 @@ def trotter(w, inputs):
     return qml.probs()
 
 
-@pytest.mark.parametrize("function", [templates, inverses, every_gate, trotter])
+def merging(w, inputs):
+    qml.RX(w[0], wires=0)
+    qml.RX(-inputs[..., 0], wires=0)
+    qml.RX(0.1, wires=0)
+    qml.RZ(w[1], wires=1)
+    qml.RZ(-w[2], wires=1)
+    qml.RY(0.3, wires=1)
+    qml.Hadamard(2)
+    qml.Hadamard(2)
+    qml.RY(w[1] * inputs[..., 1] - w[0], wires=2)
+    qml.RY(w[1] + 0.25, wires=2)
+    qml.CNOT(wires=[0, 1])
+    qml.CNOT(wires=[1, 2])
+    return [qml.expval(qml.Z(wire)) for wire in range(3)]
+
+
+def controlled(w, inputs):
+    for wire in range(3):
+        qml.RY(0.7 + wire, wires=wire)
+    qml.ctrl(qml.adjoint(qml.Rot), 1)(w[0], inputs[..., 0], w[1], wires=0)
+    qml.ctrl(qml.RY, 2)(w[2], wires=0)
+    return qml.probs()
+
+
+def not_at_zero(w, inputs):
+    """Undefined or left out at zero, as an encoding of 1/x or of a logarithm is; here the angle itself is simple."""
+    if not np.all(np.asarray(inputs)):
+        raise ZeroDivisionError("a feature is 0")
+    qml.RX(w[0] + inputs[..., 0], wires=0)
+    return qml.probs()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [templates, inverses, every_gate, trotter, controlled, not_at_zero]
+    + [
+        transform(merging)
+        for transform in (qml.transforms.merge_rotations, qml.compile, qml.transforms.cancel_inverses)
+    ],
+)
 def test_templates_and_gates_are_expanded_to_what_the_oracle_knows(function):
     bound = bind(function, 3, 1, {}, SHAPES, 2)
     assert_same_circuit(bound, gate_program(bound))
@@ -189,6 +228,20 @@ def test_coefficients_are_exact():
     assert one_angle(lambda w, x: w[0] - w[1])["weights"] == [[0, 1.0], [1, -1.0]]
 
 
+def test_coefficients_are_exact_where_gates_are_left_out_near_zero():
+    program = program_of(qml.compile(merging))
+    assert program["not_covered"] is None
+    found = [parameter for gate in program["gates"] for parameter in gate["params"]]
+    assert {"constant": 0.0, "weights": [[1, 1.0], [2, -1.0]], "inputs": [], "products": []} in found
+    assert {
+        "constant": 0.25,
+        "weights": [[0, -1.0], [1, 1.0]],
+        "inputs": [],
+        "products": [["w", 1, "i", 1, 1.0]],
+    } in found
+    assert {"constant": 0.3, "weights": [], "inputs": [], "products": []} in found
+
+
 COEFFICIENTS = st.integers(-64, 64).map(lambda n: n / 16)
 
 
@@ -198,6 +251,21 @@ def quadratic_forms(draw):
     linear = draw(st.dictionaries(st.integers(0, 4), COEFFICIENTS, max_size=3))
     pairs = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda pair: tuple(sorted(pair)))
     return draw(COEFFICIENTS), linear, draw(st.dictionaries(pairs, COEFFICIENTS, max_size=3))
+
+
+def omitting_what_does_little(function):
+    """As transforms that merge gates do, and so never to be asked at zero."""
+
+    def run(w, inputs):
+        with qml.queuing.AnnotatedQueue() as queue:
+            function(w, inputs)
+        tape = qml.tape.QuantumScript.from_queue(queue)
+        for gate in tape.operations:
+            if abs(gate.data[0]) > 1e-8:
+                qml.apply(gate)
+        return [qml.apply(measurement) for measurement in tape.measurements]
+
+    return run
 
 
 @settings(max_examples=40, deadline=None)
@@ -213,6 +281,9 @@ def test_any_quadratic_forms_are_found_again_exactly(forms):
 
     program = program_of(function)
     assert program["not_covered"] is None
+    nothing = {"constant": 0.0, "weights": [], "inputs": [], "products": []}
+    kept = [gate for gate in program["gates"] if gate["params"] != [nothing]]
+    assert program_of(omitting_what_does_little(function)) == {**program, "gates": kept}
     kinds = [("w", 0), ("w", 1), ("w", 2), ("i", 0), ("i", 1)]
     for gate, (constant, linear, products) in zip(program["gates"], forms, strict=True):
         (found,) = gate["params"]
@@ -254,6 +325,10 @@ def random_angle(w, inputs, generator=np.random.default_rng(0)):  # noqa: B008
     qml.RX(generator.uniform(), wires=0)
 
 
+def random_gate(w, inputs, generator=np.random.default_rng(0)):  # noqa: B008
+    (qml.RX, qml.RY)[generator.integers(2)](w[0], wires=0)
+
+
 NOT_QUADRATIC = "a parameter of gate 2, RY, is not a quadratic form of weights and inputs"
 
 
@@ -269,7 +344,8 @@ NOT_QUADRATIC = "a parameter of gate 2, RY, is not a quadratic form of weights a
         (rotated(lambda w, x: w[0] * w[1] * x[..., 0]), NOT_QUADRATIC),
         (rotated(lambda w, x: w[1] ** 3), NOT_QUADRATIC),
         (rotated(lambda w, x: abs(w[0] * x[..., 1])), NOT_QUADRATIC),
-        (with_gate(random_angle), "a parameter of gate 0, RX, is not a quadratic form of weights and inputs"),
+        (with_gate(random_angle), "the quantum function draws random numbers: two traces at one point differ"),
+        (with_gate(random_gate), "the quantum function draws random numbers: two traces at one point differ"),
         (with_gate(branching), "gate list depends on the values of the weights or inputs"),
         (with_gate(lambda w, x: qml.QubitUnitary(np.eye(2), 0)), "oracle does not cover QubitUnitary"),
         (with_gate(lambda w, x: qml.ctrl(qml.RX, (1, 2))(w[0], 0)), "oracle does not cover QubitUnitary"),

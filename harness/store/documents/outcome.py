@@ -39,6 +39,7 @@ class QuantumLayer(TypedDict, total=False):
     name: Text
     dtype: Name
     weights: list[Count]
+    expanded: Text | None
     arrays: list[Annotated[str, Field(pattern=r"^(weights|state)/(0|[1-9]\d{0,5})$")]]
     program: Program
     drawing: Text | None
