@@ -16,7 +16,7 @@ import pytest
 
 from harness.store import Run, StoreError, atomic, files, traces
 from tests.parity import fake
-from tests.reliability.fuzz import make_run
+from tests.reliability.fuzz_folder import make_run
 
 TORCH, JAX = f"{0:016x}", f"{1:016x}"
 
@@ -141,9 +141,7 @@ def test_an_entry_of_another_type_makes_its_cell_missing(run, place, value):
 def test_no_number_is_read_that_a_float_cannot_hold(run, text):
     name = f"cells/{TORCH}.json"
     content = (run.path / name).read_text().partition("\n")[2]
-    (run.path / name).write_text(
-        '{"memory": {"peak_bytes": ' + text + '},"fit": {"history": [' + text + "]}," + content
-    )
+    (run.path / name).write_text(f'{{"diverged_step": {text}, "fit": {{"history": [{text}]}},{content}')
     assert name in faults(run)
 
 
@@ -212,6 +210,7 @@ def test_no_folder_behind_a_link_is_read_or_written(run, tmp_path, folder):
 def test_a_log_is_no_link_and_is_not_written_through_one(run, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("mine")
+    run.log_path(TORCH).unlink()
     run.log_path(TORCH).symlink_to(secret)
     assert run.log(TORCH) is None
     with pytest.raises(OSError, match="symbolic link"):
