@@ -26,6 +26,7 @@ from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker import audit, faults, timed, training
 from harness.worker.backends.base import Backend
+from harness.worker.errors import one_line
 from harness.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
 from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
@@ -41,6 +42,7 @@ Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 def serve_cell(channel: Channel, backend: Backend) -> None:
     """Answer the parent's requests until it closes the channel."""
+    keras.config.disable_traceback_filtering()  # it makes another error of one that takes more than a message
     cell = Cell(channel, backend)
     handlers: dict[str, Callable[[Message], Answer]] = {
         "prepare": cell.prepare,
@@ -53,8 +55,8 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
     while (request := channel.receive()) is not None and request.kind != "close":
         try:
             body, arrays = handlers[request.kind](request)
-        except Exception as error:
-            with contextlib.suppress(OSError):  # the log may be at its limit, or the disk full
+        except BaseException as error:  # also what the code under test raises to end the program
+            with contextlib.suppress(Exception):  # there may be nowhere left to print to
                 traceback.print_exc()
                 sys.stderr.flush()
             channel.send(
@@ -394,12 +396,13 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
     return None
 
 
-def is_refusal(error: Exception) -> bool:
-    """Whether an error says that this combination cannot run, rather than that something broke."""
-    return isinstance(error, UNSUPPORTED)
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, says that this combination cannot run, not that something broke.
 
-
-def one_line(error: BaseException) -> str:
-    """An error as one readable line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:600]
+    PennyLane's gradients refuse in many words, mostly as ValueError.
+    """
+    if error is None:
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    refused = isinstance(error, UNSUPPORTED) or (frames and "/pennylane/gradients/" in frames[-1].filename)
+    return bool(refused) or is_refusal(error.__cause__)

@@ -163,7 +163,7 @@ def test_text_is_printable_once_it_is_read(run):
     rewrite(run, f"cells/{TORCH}.json", lambda d: d.update(status="failed", reason="a\u202eb\x1b[31m\ud800"))
     rewrite(run, "run.json", lambda d: d.update(command=["\u2067x"]))
     found = Run.load(run.path)
-    assert found.outcome(TORCH)["reason"] == "a\\u202eb\\x1b[31m\\ud800"
+    assert found.outcome(TORCH)["reason"] == "a\\u202eb\\ud800"  # a colour is left out
     assert found.record["command"] == ["\\u2067x"]
 
 
