@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.parity import Judgement, Observation, judge
+from harness.parity import Judgement, Observation, judge, own_program
 from harness.runner.cell import CellEnded, Draft, audit, prepare
 from harness.runner.inputs import make_inputs
 from harness.runner.local import available_cores
@@ -118,7 +118,9 @@ async def run(cells: list[tuple[Scenario, str]]) -> Findings:
             async def one(scenario: Scenario, variant: str) -> None:
                 async with cores:
                     draft = await train(pool, scenario, variant)
-                o = Observation(draft.outcome, draft.trace, draft.outcome.get("expected") or {}, draft.program)
+                o = Observation(
+                    draft.outcome, draft.trace, draft.outcome.get("expected") or {}, own_program(draft.outcome)
+                )
                 found.add(scenario, variant, draft, judge([o]).get(o.cell))
                 if found.cells.total() % 50 == 0:
                     print(f"{found.cells.total()} cells, {len(found.alarms)} alarms", flush=True)

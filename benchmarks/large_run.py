@@ -47,7 +47,6 @@ def write(folder: Path, cells: int) -> Run:
     for i, name in enumerate(names):
         clean = observe(replace(setting, seed=i))
         wrong = observe(replace(setting, seed=i, fault="gradient x2")) if i % 100 == 50 else clean
-        run.write_program(name, dict(clean.program or {}))
         for variant in VARIANTS:
             seen = wrong if variant == "torch" else clean
             missing = i % 10 == 0 and variant == "jax"

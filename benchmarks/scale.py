@@ -72,7 +72,7 @@ def measure(engine: str, cells: int, nodes: int, jobs: int | None, folder: Path)
             sample(number)
 
     print("     cells   own CPU ms a cell   started processes' ms a cell   wall ms a cell")
-    given = Options(jobs=jobs, interpreters={backend: python for backend in VARIANTS.values()})
+    given = Options(jobs=jobs, interpreters=dict.fromkeys((*VARIANTS.values(), "numpy"), python))
     with cluster(nodes) if engine == "dask" else nullcontext(("", [])) as (address, _):
         sample(0)
         on_nodes = partial(on_cluster, scheduler=address, options=given, timing=None) if engine == "dask" else None

@@ -53,7 +53,9 @@ def main() -> None:
         (folder / "soak.toml").write_text(toml(CELLS[options.real], "torch"))
         if options.real:
             (folder / "soak.toml").write_text(REAL)
-        given = Options(interpreters={} if options.real else {"torch": str(interpreter(folder))})
+        given = Options(
+            interpreters={} if options.real else dict.fromkeys(("torch", "numpy"), str(interpreter(folder)))
+        )
         while (minutes := (time.monotonic() - start) / 60) < options.minutes or len(rounds) < 10:
             rounds.append(one_round(folder, given))
             if minutes >= said:

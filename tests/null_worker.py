@@ -3,7 +3,7 @@
 It speaks the real protocol through the real server, which forks a real child for every cell; only the training is the
 small NumPy program of tests/parity/fake.py, so a cell costs milliseconds and passes the judge. What a cell does besides
 is in its `circuit_options`: `how` names a misfortune (while the file QPARITY_TEST_FLAG exists), `seconds` is how
-long its training lasts. Use: `--python torch=<file made by interpreter()>`.
+long its training lasts. Use: `--python torch=<file made by interpreter()> --python numpy=<the same>`.
 """
 
 from __future__ import annotations
@@ -69,9 +69,11 @@ def serve_cell(channel: Any) -> None:
     from tests.parity import fake
 
     while (request := channel.receive()) is not None and request.kind != "close":
-        if request.kind == "prepare":
+        if request.kind == "prepare" and "variant" not in request.body:  # asked in the reference's place
+            channel.send("done", {"programs": [fake.program(null_setting(request.body["scenario"]))]})
+        elif request.kind == "prepare":
             scenario = Scenario.model_validate(request.body["scenario"])
-            setting = fake.Setting(wires=1, layers=1, batch=scenario.training.batch_size)
+            setting = null_setting(request.body["scenario"])
             odd = {"output_shape": [None, 2]} if scenario.circuit_options.get("how") == "odd-answer" else {}
             initial = {f"initial/{k}": np.ones(1) for k in range(2)}
             channel.send("done", prepared(fake.program(setting)) | odd, initial)
@@ -90,6 +92,13 @@ def serve_cell(channel: Any) -> None:
             channel.send("error", {"status": "unsupported", "reason": "the null worker times nothing"})
 
 
+def null_setting(scenario: dict[str, Any]) -> Any:
+    """The circuit that every null cell trains."""
+    from tests.parity import fake
+
+    return fake.Setting(wires=1, layers=1, batch=scenario["training"]["batch_size"])
+
+
 def suffered(options: dict[str, Any]) -> Iterator[int]:
     """Live through what the cell's options ask for, step by step."""
     if os.path.exists(os.environ.get("QPARITY_TEST_FLAG", "")):
@@ -105,6 +114,12 @@ def misfortune(how: str) -> None:
     if how == "kill-server":
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
+    if how == "cache":  # what a compiler leaves on disk
+        cache = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        cache.mkdir(parents=True)
+        with (cache / "header").open("wb") as file:  # torch's precompiled header has 154 MB
+            file.write(bytes(100 * 2**20))
+        print("cache", cache)
     if how == "hang":
         threading.Event().wait()
     if how == "orphan":  # started in the child's own group, and deaf to SIGTERM
@@ -117,12 +132,19 @@ def misfortune(how: str) -> None:
 def prepared(program: dict[str, Any]) -> dict[str, Any]:
     """The answer to `prepare`."""
     weights = [
-        {"path": w["name"], "shape": w["shape"], "dtype": "float64", "device": "cpu", "layer": "quantum"}
+        {
+            "path": w["name"],
+            "shape": w["shape"],
+            "dtype": "float64",
+            "device": "cpu",
+            "layer": "quantum",
+            "random": True,
+        }
         for w in program["weights"]
     ]
     layers = [{"name": "quantum", "weights": [0, 1], "program": program, "drawing": ""}]
     resolved = {"interface": "null", "device": "null", "diff_method": "backprop", "dtype": "float64", "mode": "eager"}
-    resolved |= {"bare": True, "weights": weights, "quantum_layers": layers}
+    resolved |= {"bare": True, "weights": weights, "state": [], "quantum_layers": layers}
     return {"resolved": resolved, "output_shape": [1], "build_s": 0.0}
 
 

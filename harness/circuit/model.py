@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from harness.circuit.layer import QKerasLayer
 from harness.circuit.saving import load_circuit
@@ -65,11 +66,15 @@ def _user_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
         **scenario.circuit_options,
     }
     parameters = inspect.signature(build).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return build(**offered)
-    model = build(**{k: v for k, v in offered.items() if k in parameters})
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    model = build(**{k: v for k, v in offered.items() if takes_any or k in parameters})
     if not isinstance(model, keras.Model):
         raise ValueError(f"model = {scenario.model!r} returned a {type(model).__name__}: expected a keras.Model")
-    if not model.built:
-        model.build((None, features))
+    if not model.built or not all(layer.built for layer in model._flatten_layers()):
+        model(example_batch(features, scenario.dtype))  # a subclassed model makes its weights when it is called
     return model
+
+
+def example_batch(features: int, dtype: str) -> Any:
+    """A batch of two samples, (2, features), to build a model with."""
+    return keras.ops.convert_to_tensor(np.full((2, features), 0.5), dtype=dtype)

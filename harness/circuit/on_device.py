@@ -14,6 +14,7 @@ from harness.circuit.device import make_device, with_a_free_wire, with_float64_r
 from harness.circuit.errors import CircuitError, UnsupportedError
 from harness.circuit.tensors import lost_gradients, refusal
 from harness.circuit.trial import TRANSFORMS, can_be_tried, try_gradient, try_one_sample
+from harness.scenario.refusal import no_backprop
 from harness.scenario.registry import GPU_DEVICES
 
 INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax", "numpy": "numpy"}
@@ -53,9 +54,7 @@ class OnDevice:
             return
         assert isinstance(self.loses_inputs, bool)
         if self.device_name.startswith("lightning") and self.diff_method == "backprop":
-            raise UnsupportedError(
-                f"{self.device_name} cannot do backprop: use adjoint, parameter-shift or finite-diff"
-            )
+            raise UnsupportedError(no_backprop(self.device_name))
         try:
             method = self.resolved_diff_method()
         except CircuitError:

@@ -16,6 +16,7 @@ from harness.cli.runs import (
     benchmarks,
     judged,
     loaded,
+    say,
     show_end,
     show_view,
     view_json,
@@ -61,6 +62,13 @@ Pythons = Annotated[
     typer.Option(
         "--python", metavar="BACKEND=PATH", help="Interpreter of a backend: jax=.venv-jax/bin/python (repeatable)."
     ),
+]
+
+Expectations = Annotated[
+    Path | None, typer.Option("--expectations", metavar="FILE", help="Known faults with reason and expiry (TOML).")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Modules that the run names may be imported, from the folders it names.")
 ]
 
 RESULTS = Path("results")
@@ -142,13 +150,14 @@ def run(
     show_end(view)
     if not complete:
         again = command([*without_option(sys.argv, "--resume"), "--resume", started.id])
-        typer.echo(f"{f'qparity: {halted}' if halted else 'interrupted'}; go on with: {again}", err=True)
+        hint = f"; go on with: {again}" if started.path.exists() else ""
+        say(f"{f'qparity: {halted}' if halted else 'interrupted'}{hint}", err=True)
     if report:
-        typer.echo(f"report: {write_report(view)}")
+        say(f"report: {write_report(view)}")
     else:
         elsewhere = [] if results == RESULTS else ["--results", str(results)]
-        typer.echo(f"the HTML report: {command(['qparity', 'report', started.id, *elsewhere])}")
-    typer.echo(started.id)
+        say(f"the HTML report: {command(['qparity', 'report', started.id, *elsewhere])}")
+    say(started.id)
     if halted:
         raise typer.Exit(3)
     raise typer.Exit(INTERRUPTED if not complete else view.exit_code if check else view.exit_code_of_run)
@@ -158,13 +167,18 @@ def run(
 def check(
     run: RunArgument = "latest",
     results: Results = RESULTS,
-    expectations: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Known faults with reason and expiry (TOML).")
-    ] = None,
+    expectations: Expectations = None,
     min_compared: Annotated[
         str | None,
         typer.Option(metavar="N", help="Fail unless so many cells were compared: a number (12) or a share (0.8)."),
     ] = None,
+    min_judged: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Fail if less than this share (0.5) of a cell's numbers was judged."),
+    ] = None,
+    require_judge: Annotated[
+        bool, typer.Option("--require-judge", help="PEERS-AGREE (nobody independent judged it) is no pass.")
+    ] = False,
     max_slowdown: Annotated[
         float | None, typer.Option(metavar="X", help="Fail if a variant is surely more than X times as slow.")
     ] = None,
@@ -173,6 +187,10 @@ def check(
     ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="RUN", help="As slow as in this run, on the same machine.")
+    ] = None,
+    judge_within: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Do not judge a cell that takes the oracle longer. Default: 300."),
     ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
@@ -187,7 +205,7 @@ def check(
     from harness.summary import junit as junit_xml
     from harness.summary import markdown as markdown_text
 
-    asked = gate(expectations, min_compared)
+    asked = gate(expectations, min_compared, min_judged, require_judge, judge_within)
     if max_slowdown is not None:
         asked = with_slowdown(asked, results, max_slowdown, reference, base)
     elif reference or base:
@@ -198,11 +216,11 @@ def check(
     if markdown:
         write(markdown, markdown_text.render(view))
     if json:
-        typer.echo(view_json(view))
+        say(view_json(view))
     else:
         show_view(view)
         if os.environ.get("GITHUB_ACTIONS") == "true" if annotations is None else annotations:
-            typer.echo("\n".join(annotation_lines.lines(view, line_in_file)))
+            say("\n".join(annotation_lines.lines(view, line_in_file)))
     raise typer.Exit(view.exit_code)
 
 
@@ -213,6 +231,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: reports/RUN.html.")
     ] = None,
+    expectations: Expectations = None,
     figures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write figures for papers instead: SVG, PNG, PDF.")
     ] = None,
@@ -222,14 +241,14 @@ def report(
 ) -> None:
     """Write the HTML report of a run: one file that opens offline."""
     if index:
-        typer.echo(str(write_index(results, output.parent if output else REPORTS)))
+        say(str(write_index(results, output.parent if output else REPORTS)))
         return
-    view = judged(results, run)
+    view = judged(results, run, gate(expectations))
     if figures:
         for path in write_figures(view, figures):
-            typer.echo(str(path))
+            say(str(path))
     else:
-        typer.echo(str(write_report(view, output)))
+        say(str(write_report(view, output)))
 
 
 @app.command()
@@ -237,7 +256,7 @@ def show(run: RunArgument = "latest", results: Results = RESULTS, json: Json = F
     """Print verdicts and step times of a run."""
     view = judged(results, run)
     if json:
-        typer.echo(view_json(view))
+        say(view_json(view))
     else:
         show_view(view)
 
@@ -254,11 +273,11 @@ def list_cells(scenarios: Scenarios, variant: Variants = None, k: Keep = None, j
             {"scenario": c.scenario.name, "variant": str(c.variant), "id": c.id, "steps": c.scenario.steps}
             for c in cells
         ]
-        typer.echo(as_json({"cells": rows}))
+        say(as_json({"cells": rows}))
         return
     for cell in cells:
-        typer.echo(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
-    typer.echo(f"scenarios: {len({c.scenario.name for c in cells})}, cells: {len(cells)}")
+        say(f"{cell.scenario.name}  {cell.variant}  {cell.id}  {cell.scenario.steps} steps")
+    say(f"scenarios: {len({c.scenario.name for c in cells})}, cells: {len(cells)}")
 
 
 @app.command()
@@ -278,10 +297,10 @@ def doctor(
 
     if matrix:
         found = probe.matrix(interpreters(python), variant, wires, batch_size)
-        typer.echo(as_json(found) if json else words.matrix_text(found))
+        say(as_json(found) if json else words.matrix_text(found))
     else:
         about = probe.backends(interpreters(python))
-        typer.echo(as_json(about) if json else words.backends_text(about))
+        say(as_json(about) if json else words.backends_text(about))
 
 
 @app.command()
@@ -310,7 +329,7 @@ def export(
     if output:
         write(output, text)
     else:
-        typer.echo(text, nl=False)
+        say(text.removesuffix("\n"))
 
 
 @app.command()
@@ -331,7 +350,7 @@ def compare(
     if html:
         write_report(view, html, compared)
     text = as_json(compared.document()) if json else "\n".join(compared.lines())
-    typer.echo(text)
+    say(text)
     raise typer.Exit(compared.exit_code)
 
 
@@ -348,8 +367,8 @@ def merge(
 
     merged = joined([loaded(results, reference) for reference in runs], output)
     for note in merged.record["merged"]["notes"]:
-        typer.echo(f"qparity: {note}", err=True)
-    typer.echo(merged.id)
+        say(f"qparity: {note}", err=True)
+    say(merged.id)
 
 
 @app.command()
@@ -357,6 +376,7 @@ def diagnose(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, a path, or `latest`.")],
     cell: Annotated[str, typer.Argument(metavar="CELL", help="A cell's id, or scenario/variant.")],
     results: Results = RESULTS,
+    trust: Trust = False,
     python: Pythons = None,
     json: Json = False,
 ) -> None:
@@ -365,8 +385,8 @@ def diagnose(
     from harness.diagnose import find
 
     source = loaded(results, run)
-    found = found_out(source, find(source, cell), interpreters(python))
-    typer.echo(as_json(found) if json else "\n".join(found["story"]))
+    found = found_out(source, find(source, cell, trust), interpreters(python))
+    say(as_json(found) if json else "\n".join(found["story"]))
 
 
 @app.command()
@@ -378,6 +398,7 @@ def reproduce(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: repro-SCENARIO-VARIANT.py.")
     ] = None,
     smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
+    trust: Trust = False,
     python: Pythons = None,
 ) -> None:
     """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
@@ -385,14 +406,15 @@ def reproduce(
     from harness.diagnose import reproduce as script_of
 
     source = loaded(results, run)
-    subject = find(source, cell)
+    subject = find(source, cell, trust)
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
-    write(output, script_of(source, shrink(source, subject, interpreters(python)) if smaller else subject))
-    if subject.judgement.verdict == "ROUNDING":
-        typer.echo(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
+    given = interpreters(python)
+    write(output, script_of(source, shrink(source, subject, given) if smaller else subject, given))
+    if subject.judgement.verdict in ("ROUNDING", "PEERS-AGREE"):
+        say(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
     elif fault := subject.observation.outcome.get("fault"):
-        typer.echo(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)
-    typer.echo(f"{output}   # exits with 1 if the divergence shows")
+        say(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)
+    say(f"{output}   # exits with 1 if the divergence shows")
 
 
 @app.command()
@@ -406,7 +428,7 @@ def cluster(
     from harness.runner.cluster import cluster as running
 
     with running(nodes, host, port) as (address, processes):
-        typer.echo(f"qparity run SCENARIO... --engine dask --scheduler {address}")
+        say(f"qparity run SCENARIO... --engine dask --scheduler {address}")
         for process in processes:
             process.wait()
     raise UsageProblem("qparity cluster: its nodes have ended")
@@ -420,7 +442,7 @@ def init(path: Annotated[Path, typer.Argument(help="The scenario file to write."
     if path.exists():
         raise UsageProblem(f"{path}: exists already")
     write(path, STARTER)
-    typer.echo(f"{path}   # qparity run {path}")
+    say(f"{path}   # qparity run {path}")
 
 
 @app.command()
@@ -428,4 +450,4 @@ def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from harness.scenario.json_schema import file_schema
 
-    typer.echo(as_json(file_schema()))
+    say(as_json(file_schema()))

@@ -16,7 +16,7 @@ def main() -> None:
     """Run the command line; bad input is one line and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

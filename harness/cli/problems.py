@@ -17,7 +17,8 @@ class UsageProblem(Exception):
 def problem(error: Exception) -> str | None:
     """The line for an error that means bad input; None for any other. Asked only once something has been raised."""
     from harness.diagnose import DiagnosisError
-    from harness.scenario.errors import ScenarioError, printable
+    from harness.scenario.errors import ScenarioError
+    from harness.scenario.text import printable
     from harness.store import StoreError
 
     if isinstance(error, USAGE_ERROR):

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from harness.summary.gate import Gate
 
 REPORTS = Path("reports")
+MOST_LINES = 20
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print text of which some may come from a run folder: nothing in it steers the terminal."""
+    from harness.scenario.text import printable_lines
+
+    typer.echo(printable_lines(text), err=err)
 
 
 def loaded(results: Path, reference: str) -> Run:
@@ -26,8 +34,10 @@ def loaded(results: Path, reference: str) -> Run:
     from harness.store import Run, resolve
 
     found: Run = Run.load(resolve(results, reference))
-    for file, fault in found.damaged:
-        typer.echo(f"qparity: {found.path / file}: {fault}; treated as missing", err=True)
+    for file, fault in found.damaged[:MOST_LINES]:
+        say(f"qparity: {found.path / file}: {fault}; treated as missing", err=True)
+    if len(found.damaged) > MOST_LINES:
+        say(f"qparity: and {len(found.damaged) - MOST_LINES} more files; treated as missing", err=True)
     return found
 
 
@@ -43,7 +53,7 @@ def show_end(view: RunView) -> None:
     if sys.stdout.isatty():
         show_view(view)
     else:
-        typer.echo(view.sentence)
+        say(view.sentence)
 
 
 def show_view(view: RunView) -> None:

@@ -28,14 +28,18 @@ def without_option(words: list[str], option: str) -> list[str]:
     return kept
 
 
+INTERPRETED = ("tensorflow", "torch", "jax", "numpy")
+"""What an interpreter can be given for: the backends, and the reference (Keras on NumPy)."""
+
+
 def interpreters(pairs: list[str] | None) -> dict[str, str]:
     """`backend=path` and `backend@accelerator=path` as a dict."""
     found = {}
     for pair in pairs or []:
         name, equals, path = pair.partition("=")
         backend, _, accelerator = name.partition("@")
-        if not equals or backend not in ("tensorflow", "torch", "jax") or accelerator not in ("", "cpu", "gpu"):
-            raise UsageProblem(f"--python = {pair!r}: expected BACKEND=PATH, BACKEND one of tensorflow, torch, jax")
+        if not equals or backend not in INTERPRETED or accelerator not in ("", "cpu", "gpu"):
+            raise UsageProblem(f"--python = {pair!r}: expected BACKEND=PATH, BACKEND one of {', '.join(INTERPRETED)}")
         if not Path(path).is_file():
             raise UsageProblem(f"--python = {pair!r}: expected the path of a Python interpreter")
         found[name] = path
@@ -73,7 +77,13 @@ def need_dask(what: str) -> None:
         raise UsageProblem(f"{what}: expected the package distributed (pip install '.[dask]' in a clone of qparity)")
 
 
-def gate(expectations: Path | None, min_compared: str | None) -> Gate:
+def gate(
+    expectations: Path | None,
+    min_compared: str | None = None,
+    min_judged: float | None = None,
+    require_judge: bool = False,
+    within_s: float | None = None,
+) -> Gate:
     """What `check` holds against a run beside the scenarios' own expectations."""
     from harness.parity.expectation import load_expectations
     from harness.summary.gate import Floor, Gate
@@ -82,7 +92,11 @@ def gate(expectations: Path | None, min_compared: str | None) -> Gate:
         floor = None if min_compared is None else Floor.parse(min_compared)
     except ValueError:
         raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
-    return Gate(load_expectations(expectations) if expectations else (), floor)
+    if min_judged is not None and not 0 <= min_judged <= 1:
+        raise UsageProblem(f"--min-judged = {min_judged}: expected a share between 0 and 1")
+    known = load_expectations(expectations) if expectations else ()
+    found = Gate(known, floor, min_judged, require_judge)
+    return found if within_s is None else replace(found, within_s=within_s)
 
 
 def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:

@@ -54,7 +54,7 @@ async def bisect(child: Child, subject: Subject, comparison: Comparison) -> Gate
     gates = len(GateProgram.from_dict(program).gates)
     stages = {"forward"} if comparison.stage == "forward" else {"forward", "gradient"}
     inputs, _ = subject.layer_arrays(number)
-    weights = {f"weights/{i}": subject.weights()[k] for i, k in enumerate(layer["weights"])}
+    weights = {f"weights/{i}": w for i, w in enumerate(subject.layer_weights(number))}
     words = pauli_words(int(program["wires"]))
 
     async def worst(count: int | None, measured: list[Word] | None) -> tuple[float, str]:

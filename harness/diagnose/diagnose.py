@@ -15,10 +15,11 @@ from typing import Any
 
 from harness.diagnose.bisect import GateFinding, bisect
 from harness.diagnose.escalate import escalate
-from harness.diagnose.replay import Replay, changed, judged, logs_of, replay, session, swaps
+from harness.diagnose.replay import Replay, changed, judged, replay, session, swaps
 from harness.diagnose.subject import Subject
+from harness.diagnose.walk import LayerFinding, walk
 from harness.oracle import NotCovered
-from harness.parity import Stage, Verdict
+from harness.parity import PASSES, Stage
 from harness.parity.envelope import Envelope, envelope
 from harness.parity.setup import setup_faults
 from harness.parity.transplant import Transplant, transplant
@@ -26,7 +27,8 @@ from harness.runner.cell import CellEnded
 from harness.runner.local import available_cores
 from harness.runner.pool import Pool, Unavailable
 from harness.runner.process import ChildDied
-from harness.store import Run, atomic, differences, fingerprint
+from harness.runner.reference import References, Refused
+from harness.store import Run, differences, fingerprint
 
 SCHEMA = 1
 CIRCUIT_STAGES = (Stage.FORWARD, Stage.GRADIENT)
@@ -49,6 +51,7 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
         "replays": [],
         "blame": None,
         "gates": None,
+        "layer": None,
         "escalation": None,
         "envelope": None,
         "transplant": None,
@@ -57,7 +60,7 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
     if o.scenario.get("shots"):
         found["escalation"] = asyncio.run(escalate(run, subject, interpreters or {}))
         story.append(found["escalation"]["reason"])
-    if judgement.verdict == Verdict.ROUNDING:
+    if judgement.verdict in PASSES:
         around = _envelope(subject)
         found["envelope"] = None if around is None else around.to_dict()
         story += ["no step is at fault", *(around.annotations() if around else ())]
@@ -65,16 +68,18 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
     else:
         changes = differences(run.record["environment"], fingerprint())
         story += [f"this is another environment than the run's: {'; '.join(changes[:3])}"] if changes else []
-        replays, gates = asyncio.run(_run_again(run, subject, interpreters or {}))
+        replays, gates, layer = asyncio.run(_run_again(run, subject, interpreters or {}))
         found["replays"] = [r.to_dict() for r in replays]
         found["gates"] = None if gates is None else gates.to_dict()
+        found["layer"] = None if layer is None else layer.to_dict()
         found["blame"] = blame(subject, replays)
         story += [*_replay_story(subject, replays), f"so: {found['blame']}"]
+        story += [f"layers: {layer.reason}"] if layer else []
         story += [f"gates of {gates.layer}: {gates.reason}"] if gates else []
         moved = _transplant(subject)
     found["transplant"] = None if moved is None else moved.to_dict()
     found["story"] = [*story, *([moved.line()] if moved else [])]
-    atomic.write_json(run.path / "diagnosis" / f"{o.cell}.json", found)
+    run.write_diagnosis(o.cell, found)
     return found
 
 
@@ -104,25 +109,35 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
 
 async def _run_again(
     run: Run, subject: Subject, interpreters: dict[str, str]
-) -> tuple[list[Replay], GateFinding | None]:
+) -> tuple[list[Replay], GateFinding | None, LayerFinding | None]:
     o, stage = subject.observation, subject.judgement.stage
     cores = asyncio.Semaphore(len(available_cores()))
 
     async def one(variant: str, changes: dict[str, str]) -> Replay:
         async with cores:
-            return await replay(pool, subject, variant, changes)
+            return await replay(pool, subject, variant, changes, references)
 
-    async with Pool(logs_of(run.path), 1, interpreters) as pool:
+    async with Pool(run.logs(), 1, interpreters) as pool:
+        references = References(pool, run.logs())
         variants = [o.variant, *(c["variant"] for c in subject.block["cells"] if c["variant"] != o.variant)]
         replays = judged(list(await asyncio.gather(*(one(v, {}) for v in variants))))
         if stage not in CIRCUIT_STAGES or not replays[0].wrong:
-            return replays, None
+            return replays, None, None
+        if subject.around_the_circuits:
+            return replays, None, await _layer(pool, run, subject)
         resolved = o.outcome["resolved"]
         if resolved.get("device"):
             asked = swaps(str(resolved["device"]), str(resolved["diff_method"]))
             for swapped in await asyncio.gather(*(one(o.variant, changes) for changes in asked)):
                 replays += judged([swapped])
-        return replays, await _gates(pool, subject)
+        return replays, await _gates(pool, subject), None
+
+
+async def _layer(pool: Pool, run: Run, subject: Subject) -> LayerFinding | None:
+    try:
+        return await walk(pool, run, subject)
+    except (CellEnded, ChildDied, Unavailable, Refused, TimeoutError) as error:
+        return LayerFinding(f"the model could not be walked: {error}")
 
 
 async def _gates(pool: Pool, subject: Subject) -> GateFinding | None:

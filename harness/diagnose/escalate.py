@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.diagnose.replay import logs_of, replay
+from harness.diagnose.replay import replay
 from harness.diagnose.subject import Subject
 from harness.parity import Observation, Stage
 from harness.parity.audit import audit
@@ -27,7 +27,7 @@ async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> 
     scenario = subject.observation.scenario
     shots, seed = int(scenario["shots"]), (int(scenario["seed"]) + SEED_STEP) % 2**32
     changes = {"shots": TIMES * shots, "seed": seed}
-    async with Pool(logs_of(run.path), 1, interpreters) as pool:
+    async with Pool(run.logs(), 1, interpreters) as pool:
         again = await replay(pool, subject, subject.observation.variant, changes)
     if again.observation is None:
         return _answer(shots, None, None, f"the step could not be sampled again: {again.status}: {again.reason}")

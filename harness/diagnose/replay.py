@@ -11,16 +11,17 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.diagnose.subject import Subject
-from harness.parity import Judgement, Observation, judge
+from harness.parity import PASSES, Judgement, Observation, Verdict, judge, own_program
 from harness.runner.cell import CellEnded, checked
+from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool, Unavailable
 from harness.runner.process import Child, ChildDied
+from harness.runner.reference import References, wanted
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker.protocol import Message, ProtocolError
@@ -43,12 +44,12 @@ class Replay:
     @property
     def wrong(self) -> bool:
         """Whether the judge found a fault."""
-        return self.judgement is not None and self.judgement.verdict not in ("ROUNDING", "NOT-COMPARED")
+        return self.judgement is not None and self.judgement.verdict not in (*PASSES, Verdict.NOT_COMPARED)
 
     @property
     def right(self) -> bool:
         """Whether the judge passed it."""
-        return self.judgement is not None and self.judgement.verdict == "ROUNDING"
+        return self.judgement is not None and self.judgement.verdict in PASSES
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -58,8 +59,17 @@ class Replay:
         return about | {key: judged.get(key) for key in keys} | {"reason": judged.get("reason") or self.reason}
 
 
-async def replay(pool: Pool, subject: Subject, variant: str, changes: Mapping[str, Any] | None = None) -> Replay:
-    """Run the subject's step on a variant, with fields of the scenario changed. Never raises for what a child does."""
+async def replay(
+    pool: Pool,
+    subject: Subject,
+    variant: str,
+    changes: Mapping[str, Any] | None = None,
+    references: References | None = None,
+) -> Replay:
+    """Run the subject's step on a variant, with fields of the scenario changed. Never raises for what a child does.
+
+    With `references` the reference is asked too, where the oracle cannot judge all of it.
+    """
     scenario = changed(subject, changes or {})
     place = (variant, scenario.device, scenario.diff_method)
     try:
@@ -74,8 +84,16 @@ async def replay(pool: Pool, subject: Subject, variant: str, changes: Mapping[st
     resolved = prepared.body["resolved"] | {"flags": answer.body["flags"]}
     outcome = {"id": "/".join(place), "scenario": scenario.model_dump(mode="json"), "variant": variant, "status": "ok"}
     outcome |= {"resolved": resolved, "audit": answer.body["audit"]}
-    program = resolved["quantum_layers"][0]["program"] if resolved["bare"] else None
-    return Replay(*place, observation=Observation(outcome, answer.arrays, {}, program))
+    arrays = answer.arrays
+    if references is not None and wanted(outcome):
+        cell = Cell(subject.observation.cell, scenario, Variant.parse(variant))
+        block = Block(scenario, (), tuple(subject.search_path()), "")
+        shape = arrays["x"].shape[1], arrays["y"].shape[1] if arrays["y"].ndim > 1 else 1
+        said = await references.about(block, cell, shape)
+        more, told = await references.judge(block, cell, shape, arrays, 0.0)
+        outcome["reference"] = said | more
+        arrays = arrays | told
+    return Replay(*place, observation=Observation(outcome, arrays, {}, own_program(outcome)))
 
 
 def judged(replays: list[Replay]) -> list[Replay]:
@@ -98,7 +116,7 @@ async def session(
     body: dict[str, Any] = {
         "scenario": scenario.model_dump(mode="json"),
         "variant": variant,
-        "search_path": list(subject.block.get("search_path") or []),
+        "search_path": subject.search_path(),
         "features": x.shape[1],
         "outputs": y.shape[1] if y.ndim > 1 else 1,
     }
@@ -131,13 +149,6 @@ def swaps(device: str, method: str) -> list[dict[str, str]]:
     return [{"device": other, "diff_method": kept}, {"device": device, "diff_method": another}]
 
 
-def logs_of(run: Path) -> Path:
-    """Where the frameworks' output goes."""
-    folder = run / "logs"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
 def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The step's batch and weights; a scenario cut down (shrink.py) takes the corner of each array that it needs."""
     trace = subject.trace
@@ -145,7 +156,8 @@ def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.nda
     pairs = zip(subject.weights(), [tuple(w["shape"]) for w in prepared["resolved"]["weights"]], strict=True)
     weights = {f"weights/{k}": _corner(w, shape) for k, (w, shape) in enumerate(pairs)}
     y = _corner(trace["y"][index], (len(index), *prepared["output_shape"]))
-    return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights}
+    still = {name: a[subject.step if len(a) > 1 else 0] for name, a in trace.items() if name.startswith("state/")}
+    return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
 
 
 def _corner(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

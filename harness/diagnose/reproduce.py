@@ -8,12 +8,15 @@ script shows the fault of the libraries that the cell showed, and no other; a us
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from harness.diagnose import script
+from harness.diagnose.layerscript import layer_body
 from harness.diagnose.subject import DiagnosisError, Subject, stage_of
 from harness.diagnose.templates import (
     CALL_BATCH,
@@ -31,9 +34,14 @@ from harness.diagnose.templates import (
     WRAP,
 )
 from harness.diagnose.usermodel import expected_by_others, model_lines
+from harness.diagnose.walk import LayerFinding, walk
 from harness.oracle import GateProgram, NotCovered
 from harness.parity import Stage
-from harness.parity.comparison import Comparison
+from harness.parity.comparison import REFERENCE, Comparison
+from harness.runner.cell import CellEnded
+from harness.runner.pool import Pool, Unavailable
+from harness.runner.process import ChildDied
+from harness.runner.reference import Refused
 from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
 from harness.store import Run
@@ -44,8 +52,10 @@ TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
 TF_BATCHED_WIRES = 8
 
 
-def reproduce(run: Run, subject: Subject) -> str:
+def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> str:
     """The script's source. Run, it exits with 1 if the divergence shows and 0 if it does not.
+
+    A fault of a user's model outside its quantum layers is traced to its layer first, which runs that step again.
 
     Raises:
         DiagnosisError: the fault is not one of a computation that can stand alone, or the oracle does not cover it.
@@ -55,8 +65,11 @@ def reproduce(run: Run, subject: Subject) -> str:
         body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
     else:
         comparison, what = subject.comparison(), f"{subject.judgement.tensor} of step {subject.step}"
-        if comparison is None:
-            body = _user_model(run, subject, variant)
+        layer = faulty_layer(run, subject, interpreters or {}) if subject.around_the_circuits else None
+        if layer is not None and layer.config is not None:
+            body, what = layer_body(subject, layer, variant), f"{layer.tensor} of {layer.layer} ({layer.type})"
+        elif comparison is None or comparison.by == REFERENCE:
+            body = _user_model(run, subject, variant, comparison)
         else:
             rows, what = _rows(subject, comparison), f"{comparison.tensor} of step {subject.step}"
             write = {Stage.LOSS: _loss, Stage.UPDATE: _update}.get(stage, _circuit)
@@ -65,11 +78,9 @@ def reproduce(run: Run, subject: Subject) -> str:
     versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     head = HEAD.format(
-        name=subject.name,
+        what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
+        source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
         size=_size(subject),
-        reason=subject.judgement.reason.replace("\\", "/").replace('"""', "'''"),
-        run=run.id,
-        versions=shown or "unknown versions",
         backend=variant.backend,
         hide=""
         if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
@@ -108,20 +119,43 @@ def _rows(subject: Subject, comparison: Comparison) -> slice:
     return slice(worst, worst + 1)
 
 
+def _step_rows(subject: Subject, comparison: Comparison) -> slice:
+    """All rows of the subject's step."""
+    at = int(np.flatnonzero(comparison.steps == subject.step)[0])
+    return slice(int(comparison.offsets[at]), int(comparison.offsets[at + 1]))
+
+
 def _expected(expected: np.ndarray, tolerance: np.ndarray) -> str:
     parts = {"expected": expected, "tolerance": tolerance}
     return "\n".join(f"{name} = {script.literal(array.reshape(-1))}" for name, array in parts.items())
 
 
-def _user_model(run: Run, subject: Subject, variant: Variant) -> str:
-    """A model of a user's own without an oracle: its source, and what the other variants say."""
-    expected, trace = _expected(*expected_by_others(run, subject)), subject.trace
+def faulty_layer(run: Run, subject: Subject, interpreters: dict[str, str]) -> LayerFinding | None:
+    """The layer that is wrong by itself, if there is one and both sides can be walked."""
+
+    async def found() -> LayerFinding:
+        async with Pool(run.logs(), 1, interpreters) as pool:
+            return await walk(pool, run, subject)
+
+    with contextlib.suppress(CellEnded, ChildDied, Unavailable, Refused, TimeoutError):
+        return asyncio.run(found())
+    return None
+
+
+def _user_model(run: Run, subject: Subject, variant: Variant, comparison: Comparison | None) -> str:
+    """The whole model: its source, and what the reference says of it, or else the other variants."""
+    if comparison is not None and comparison.stage == Stage.FORWARD:
+        here = _step_rows(subject, comparison)
+        expected = _expected(comparison.expected[here].astype(np.float64), comparison.tolerance[here])
+    else:
+        expected = _expected(*expected_by_others(run, subject))
+    trace = subject.trace
     rows = trace["batch_index"][subject.rows]
     body = model_lines(subject, trace["x"][rows])
     if subject.judgement.stage == Stage.FORWARD:
         return body + _forward(variant, True) + expected
     body += f"y = {script.literal(trace['y'][rows])}\n\n{_loss_function(subject)}\n"
-    k = int(str(subject.judgement.tensor).partition("/")[2])
+    k = subject.weight_of(str(subject.judgement.tensor))
     return body + GRADIENT[variant.backend].format(wrapped=_wrapped("gradients_of", variant, True), k=k) + expected
 
 
@@ -144,7 +178,7 @@ def _loss(subject: Subject, comparison: Comparison, variant: Variant, rows: slic
 
 
 def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
-    k = int(comparison.tensor.partition("/")[2])
+    k = subject.weight_of(comparison.tensor)
     weights, gradients = subject.weights(), subject.weights("gradients")
     body = f"weights = [{', '.join(script.literal(w) for w in weights)}]\n"
     body += f"gradients = [{', '.join(script.literal(g) for g in gradients)}]\n"
@@ -173,7 +207,6 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     except NotCovered as error:
         raise DiagnosisError(f"{subject.name}: nothing to reproduce it with: {error}") from None
     inputs, cotangents = subject.layer_arrays(number)
-    every = subject.weights()
     trained_inputs = comparison.tensor.endswith("/input_gradients")
     if comparison.stage == Stage.FORWARD:
         first = int(comparison.offsets[np.flatnonzero(comparison.steps == subject.step)[0]])
@@ -181,7 +214,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     traceable, expand = _manner(subject, program, variant, trained_inputs)
     qnode, device = _qnode(subject, program, variant)
     body = f"x = {script.literal(inputs)}\n"
-    body += f"weights = [{', '.join(script.literal(every[k]) for k in layer['weights'])}]\n"
+    body += f"weights = [{', '.join(map(script.literal, subject.layer_weights(number)))}]\n"
     lightning = str(subject.observation.outcome["resolved"]["device"]).startswith("lightning")
     body += CIRCUIT.format(
         circuit=script.circuit(program),
@@ -201,7 +234,9 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     else:
         body += f"y = {script.literal(cotangents)}\n\ndef loss_of(cotangents, predictions):\n"
         body += "    return ops.sum(cotangents * predictions)\n"
-    place = len(layer["weights"]) if trained_inputs else layer["weights"].index(int(comparison.tensor.split("/")[1]))
+    names = list(layer.get("arrays") or (f"weights/{k}" for k in layer["weights"]))
+    weight = subject.weight_of(comparison.tensor)
+    place = len(names) if trained_inputs else names.index(f"weights/{weight}")
     wrapped = _wrapped("gradients_of", variant, traceable)
     return body + GRADIENT[variant.backend].format(wrapped=wrapped, k=place)
 
@@ -235,7 +270,9 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
     if options:
         settings["gradient_kwargs"] = repr(options)
     wires = program.wires + (method == "hadamard")
-    return script.call("qml.QNode", settings, "circuit", "device"), f'qml.device("{resolved["device"]}", wires={wires})'
+    return script.call(
+        "qml.QNode", settings, "circuit", "device"
+    ), f"qml.device({str(resolved['device'])!r}, wires={wires})"
 
 
 def _loss_function(subject: Subject) -> str:

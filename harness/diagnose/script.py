@@ -10,6 +10,12 @@ import numpy as np
 
 from harness.oracle import GateProgram
 from harness.oracle.program import Expval, Gate, Parameter, Probs
+from harness.scenario.text import printable
+
+
+def comment(text: str) -> str:
+    """Any text as one line that Python passes over."""
+    return f"# {printable(text)}"
 
 
 def literal(array: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from harness.diagnose.replay import judged, logs_of, replay
+from harness.diagnose.replay import judged, replay
 from harness.diagnose.subject import Subject
 from harness.parity import Stage
 from harness.parity.audit import audit
@@ -28,7 +28,7 @@ def shrink(run: Run, subject: Subject, interpreters: dict[str, str] | None = Non
 async def _shrink(run: Run, subject: Subject, interpreters: dict[str, str]) -> Subject:
     kept, scenario, rows = subject, subject.observation.scenario, subject.rows
     sizes = {"layers": scenario["layers"], "wires": scenario["wires"], "samples": rows.stop - rows.start}
-    async with Pool(logs_of(run.path), 1, interpreters) as pool:
+    async with Pool(run.logs(), 1, interpreters) as pool:
         for key, full in sizes.items():
             for size in [2**k for k in range(full.bit_length()) if 2**k < full]:
                 found = await _tried(pool, subject, sizes | {key: size})
@@ -56,4 +56,5 @@ async def _tried(pool: Pool, subject: Subject, sizes: dict[str, int]) -> Subject
         return None
     outcome = dict(again.observation.outcome) | {"worker": subject.observation.outcome.get("worker")}
     observation = replace(again.observation, outcome=outcome)
-    return Subject(subject.block | {"scenario": outcome["scenario"]}, observation, again.judgement, audit(observation))
+    block = subject.block | {"scenario": outcome["scenario"]}
+    return replace(subject, block=block, observation=observation, judgement=again.judgement, found=audit(observation))

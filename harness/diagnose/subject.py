@@ -9,7 +9,10 @@ import numpy as np
 
 from harness.parity import Judgement, Observation, Stage
 from harness.parity.audit import Audit, audit
-from harness.parity.comparison import Comparison
+from harness.parity.boundary import values_at
+from harness.parity.comparison import REFERENCE, Comparison
+from harness.parity.names import weight_name
+from harness.scenario.registry import CIRCUITS
 from harness.store import Run, StoreError
 from harness.summary.judging import judge_block, observations_of
 
@@ -20,12 +23,16 @@ class DiagnosisError(ValueError):
 
 @dataclass(frozen=True)
 class Subject:
-    """A judged cell. `block` is {scenario, cells, search_path} of the plan; `found` is what the oracle saw."""
+    """A judged cell. `block` is {scenario, cells, search_path} of the plan; `found` is what the oracle saw.
+
+    `trusted` says that modules may be imported which the run names: without it nothing is run but qparity's own.
+    """
 
     block: dict[str, Any]
     observation: Observation
     judgement: Judgement
     found: Audit
+    trusted: bool = False
 
     @property
     def name(self) -> str:
@@ -53,6 +60,28 @@ class Subject:
         """The quantum layers as recorded: {name, weights, program}."""
         return list(self.observation.outcome["resolved"].get("quantum_layers") or [])
 
+    @property
+    def around_the_circuits(self) -> bool:
+        """Whether the fault was found in the model as a whole, not at the boundary of a quantum layer."""
+        comparison = self.comparison()
+        return self.observation.whole_model and (comparison is None or comparison.by == REFERENCE)
+
+    def search_path(self) -> list[str]:
+        """Where modules that the scenario names are looked for, as the run has it; nowhere for a shipped circuit.
+
+        Raises:
+            DiagnosisError: they would have to be imported, and the run is not trusted.
+        """
+        scenario = self.block["scenario"]
+        source = scenario.get("model") or CIRCUITS.get(scenario["circuit"], scenario["circuit"])
+        if source.startswith("harness."):
+            return []
+        folders = list(self.block.get("search_path") or [])
+        if not self.trusted:
+            module, places = source.partition(":")[0], " or ".join(folders) or "wherever Python finds it"
+            raise DiagnosisError(f"{self.name}: this would import {module} from {places}: if you trust that, --trust")
+        return folders
+
     def comparison(self) -> Comparison | None:
         """The tensor that the judgement points at, else the worst one of its stage; None where the oracle has none."""
         mine = [c for c in self.found.comparisons if c.stage == self.judgement.stage and self.step in c.steps]
@@ -61,17 +90,28 @@ class Subject:
 
     def layer(self, comparison: Comparison) -> int:
         """The number of the quantum layer that a tensor of stage forward or gradient belongs to."""
-        label, _, kind = comparison.tensor.partition("/")
+        label = comparison.tensor.partition("/")[0]
         for number, layer in enumerate(self.layers):
-            if layer["name"] == label or (label == "gradients" and int(kind) in layer["weights"]):
+            if layer["name"] == label or (
+                label == "gradients" and self.weight_of(comparison.tensor) in layer["weights"]
+            ):
                 return number
         return 0
+
+    def weight_of(self, tensor: str) -> int | None:
+        """The place of the weight behind `gradients/<name>` or `weights/<name>`; None for another tensor."""
+        kind, _, name = tensor.partition("/")
+        count = len(self.observation.outcome["resolved"]["weights"])
+        named = (k for k in range(count) if weight_name(self.observation, k) == name)
+        return next(named, None) if kind in ("gradients", "weights") else None
 
     def layer_arrays(self, number: int) -> tuple[np.ndarray, np.ndarray | None]:
         """A quantum layer's inputs (rows, features) in the step; its cotangents (rows, outputs) in a user's model."""
         trace, rows = self.trace, self.rows
         if f"layer_inputs/{number}" not in trace:
             return _flat(trace["x"])[trace["batch_index"][rows]], None
+        if (offsets := trace.get(f"layer_offsets/{number}")) is not None:
+            rows = slice(int(offsets[self.step]), int(offsets[self.step + 1]))
         return _flat(trace[f"layer_inputs/{number}"])[rows], _flat(trace[f"layer_cotangents/{number}"])[rows]
 
     def weights(self, kind: str = "weights") -> list[np.ndarray]:
@@ -79,9 +119,15 @@ class Subject:
         count = len(self.observation.outcome["resolved"]["weights"])
         return [self.trace[f"{kind}/{k}"][self.step] for k in range(count)]
 
+    def layer_weights(self, number: int) -> list[np.ndarray]:
+        """The arrays that a quantum layer's circuit reads at the step, trained or frozen, in the program's order."""
+        layer = self.layers[number]
+        names = layer.get("arrays") or [f"weights/{k}" for k in layer["weights"]]
+        return [values_at(self.observation, name, np.array([self.step]))[0] for name in names]
 
-def find(run: Run, reference: str) -> Subject:
-    """The cell meant by an id, or by `scenario/variant`.
+
+def find(run: Run, reference: str, trust: bool = False) -> Subject:
+    """The cell meant by an id, or by `scenario/variant`; with `trust` modules that the run names may be imported.
 
     Raises:
         StoreError: there is no such cell. DiagnosisError: it has no judgement.
@@ -90,12 +136,12 @@ def find(run: Run, reference: str) -> Subject:
         for cell in block["cells"]:
             name = f"{block['scenario']['name']}/{cell['variant']}"
             if reference in (cell["id"], name):
-                return _subject(run, block, cell["id"], name)
+                return _subject(run, block, cell["id"], name, trust)
     some = ", ".join(f"{s['name']}/{v}" for s, _, v in run.planned()[:4])
     raise StoreError(f"{reference}: no such cell in {run.id} (expected an id or scenario/variant, such as {some})")
 
 
-def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str) -> Subject:
+def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str, trust: bool) -> Subject:
     outcome, trace = run.outcome(cell_id), run.trace(cell_id)
     if outcome is None or outcome["status"] != "ok" or trace is None:
         status = "missing" if outcome is None else outcome["status"]
@@ -105,7 +151,7 @@ def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str) -> Subjec
     judgement = judge_block(run, block)[cell_id]
     if judgement.stage is None:
         raise DiagnosisError(f"{name}: {judgement.reason}")
-    return Subject(block, observation, judgement, audit(observation))
+    return Subject(block, observation, judgement, audit(observation), trust)
 
 
 def stage_of(judgement: Judgement) -> Stage:

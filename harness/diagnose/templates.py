@@ -1,12 +1,15 @@
-"""The text of a reproducer, in the order it is put together. Plain code that an upstream maintainer can read."""
+"""The text of a reproducer, in the order it is put together. Plain code that an upstream maintainer can read.
+
+Whatever text of a run enters it does so as `repr` writes it, or as a comment that `script.comment` makes: a run folder
+may come from anywhere, and a script is run.
+"""
 
 from __future__ import annotations
 
-HEAD = '''"""{name}: {reason}
-
-Written by qparity from run {run}, recorded with {versions}. One step: {size}.
-Needs only keras, pennylane, numpy and the framework. Exit code 1: the divergence shows; 0: it does not.
-"""
+HEAD = """{what}
+{source}
+# One step: {size}.
+# Needs only keras, pennylane, numpy and the framework. Exit code 1: the divergence shows; 0: it does not.
 
 import inspect
 import os
@@ -21,14 +24,14 @@ from keras import ops
 
 {imports}
 nan, inf = np.nan, np.inf
-dtype = "{dtype}"
+dtype = {dtype!r}
 keras.config.set_floatx(dtype)
 {settings}
 
 def to_numpy(value):
     return np.array(ops.convert_to_numpy(value))
 
-'''
+"""
 
 IMPORTS = {
     "tensorflow": "import tensorflow as tf\n\ntensor = tf.constant",
@@ -100,6 +103,58 @@ model = {build}(**{{key: value for key, value in offered.items() if key in taken
 for variable, value in zip(model.trainable_weights, weights):
     variable.assign(value)
 
+"""
+
+LAYER = """
+import json
+
+layer = keras.saving.deserialize_keras_object(json.loads({config!r}))
+inputs = [{inputs}]
+weights = [{weights}]
+
+
+def outputs_of(tensors):
+    return [out for out in keras.tree.flatten({call}) if "float" in keras.backend.standardize_dtype(out.dtype)]
+
+
+outputs_of([tensor(array) for array in inputs])
+for variable, value in zip(layer.trainable_variables, weights):
+    variable.assign(value)
+"""
+
+LAYER_FORWARD = """got = to_numpy(outputs_of([tensor(array) for array in inputs])[{number}])
+"""
+
+LAYER_BACKWARD = {
+    "tensorflow": """
+tensors = [tensor(array) for array in inputs]
+with tf.GradientTape() as tape:
+    tape.watch(tensors)
+    total = tf.add_n([tf.reduce_sum(tf.cast(c, o.dtype) * o) for c, o in zip(cotangents, outputs_of(tensors))])
+gradient = tf.convert_to_tensor(tape.gradient(total, {source}))
+""",
+    "torch": """
+tensors = [tensor(array).requires_grad_(True) for array in inputs]
+pairs = zip(cotangents, outputs_of(tensors))
+total = sum((torch.as_tensor(c, dtype=o.dtype, device=o.device) * o).sum() for c, o in pairs)
+(gradient,) = torch.autograd.grad(total, [{source}])
+""",
+    "jax": """
+tensors = [tensor(array) for array in inputs]
+variables = layer.trainable_variables
+
+
+def total(tensors, weights):
+    with keras.StatelessScope(state_mapping=list(zip(variables, weights))):
+        return sum((c.astype(o.dtype) * o).sum() for c, o in zip(cotangents, outputs_of(tensors)))
+
+
+gradients = jax.grad(total, argnums=(0, 1))(tensors, [v.value for v in variables])
+gradient = gradients[{argument}][{number}]
+""",
+}
+
+LAYER_SLOPE = """got = np.array([np.sum(to_numpy(gradient).astype("float64") * towards)]).astype(dtype)
 """
 
 TRAINED_INPUTS = """        self.x = self.add_weight(shape=x.shape, initializer="zeros", name="x", dtype=dtype)
@@ -201,7 +256,7 @@ with np.errstate(divide="ignore", invalid="ignore"):
 r = np.where(np.isnan(r), np.inf, r)
 worst = int(np.argmax(r))
 shows = bool(r[worst] > 1) or str(got.dtype) != dtype or count != len(expected)
-print("{what}")
+print({what!r})
 if count != len(expected):
     print(f"{{count}} values where {{len(expected)}} are expected")
 print(f"got        {{float(got[worst])!r}} ({{got.dtype}}, declared {{dtype}})")

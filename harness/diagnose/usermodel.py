@@ -15,7 +15,7 @@ import numpy as np
 from harness.diagnose import script
 from harness.diagnose.subject import DiagnosisError, Subject, stage_of
 from harness.diagnose.templates import USER_MODEL
-from harness.parity import Observation, Stage, Verdict
+from harness.parity import PASSES, Observation, Stage
 from harness.parity.peers import pair_series
 from harness.scenario.identity import find_module, search_path
 from harness.store import Run
@@ -26,7 +26,9 @@ def model_lines(subject: Subject, inputs: np.ndarray) -> str:
     """The model, built from its own source, with the recorded weights."""
     scenario = subject.observation.scenario
     module, _, build = str(scenario["model"]).partition(":")
-    folders = [*map(Path, subject.block.get("search_path") or []), *search_path(Path())]
+    folders = [*map(Path, subject.search_path()), *search_path(Path())]
+    if not build.isidentifier():
+        raise DiagnosisError(f"{subject.name}: {build!r} is no name of a function")
     source = find_module(module, folders).read_text(encoding="utf-8")
     if "harness" in _imported(source):
         raise DiagnosisError(f"{subject.name}: {module} imports harness: nothing to reproduce it with but qparity")
@@ -59,7 +61,7 @@ def expected_by_others(run: Run, subject: Subject) -> tuple[np.ndarray, np.ndarr
         )
     peer = others[0]
     assert peer.trace is not None
-    tensor = str(subject.judgement.tensor)
+    tensor = f"gradients/{subject.weight_of(str(subject.judgement.tensor))}"
     values = peer.trace["predictions"][subject.rows] if stage == Stage.FORWARD else peer.trace[tensor][step]
     pairs = [s for s in pair_series(peer, others[-1]) if s.stage == stage]
     flat = values.reshape(-1).astype(np.float64)
@@ -67,7 +69,7 @@ def expected_by_others(run: Run, subject: Subject) -> tuple[np.ndarray, np.ndarr
 
 
 def _right(o: Observation, judged: dict[str, Any]) -> bool:
-    return o.cell in judged and judged[o.cell].verdict == Verdict.ROUNDING
+    return o.cell in judged and judged[o.cell].verdict in PASSES
 
 
 def _imported(source: str) -> set[str]:

@@ -4,6 +4,7 @@ It judges the backends, so it shares no code with them and imports none, and com
 """
 
 from harness.oracle.adjoint import predict, reference_dtype, vjp
+from harness.oracle.constraints import constrained
 from harness.oracle.losses import evaluate as evaluate_loss
 from harness.oracle.optimizers import declared_hyperparameters, quantise, reference_optimizer
 from harness.oracle.program import GateProgram, NotCovered, flatten_weights
@@ -13,6 +14,7 @@ __all__ = [
     "GateProgram",
     "NotCovered",
     "chain_factors",
+    "constrained",
     "declared_hyperparameters",
     "evaluate_loss",
     "flatten_weights",

@@ -2,6 +2,7 @@
 
 from harness.parity.expectation import as_expected, expected_verdict
 from harness.parity.types import (
+    PASSES,
     STAGES,
     Judgement,
     Observation,
@@ -9,10 +10,12 @@ from harness.parity.types import (
     Stage,
     StageSeries,
     Verdict,
+    own_program,
 )
 from harness.parity.verdict import UNREADABLE, judge, unreadable
 
 __all__ = [
+    "PASSES",
     "STAGES",
     "UNREADABLE",
     "Judgement",
@@ -24,5 +27,6 @@ __all__ = [
     "as_expected",
     "expected_verdict",
     "judge",
+    "own_program",
     "unreadable",
 ]

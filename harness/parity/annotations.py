@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.parity import statistical
 from harness.parity.audit import Audit
+from harness.parity.names import weight_name
 from harness.parity.setup import weight_arrays
 from harness.parity.types import Judgement, Observation, Stage, Verdict
 
@@ -106,8 +107,21 @@ def _wide(found: Audit) -> Iterator[str]:
 def _coverage(o: Observation, found: Audit) -> Iterator[str]:
     if found.not_covered:
         yield f"not covered by the oracle: {found.not_covered}"
-    elif o.scenario.get("model"):
+    elif o.whole_model:
         yield "judged at the quantum layers' boundaries"
+    said = o.outcome.get("reference") or {}
+    if "steps" in said:
+        yield f"whole model judged by the reference (Keras on NumPy) at {said['steps']} of {said['of']} steps"
+    elif said.get("reason"):
+        yield f"no reference: {said['reason']}"
+    for warning in o.outcome.get("audit", {}).get("warnings") or ():
+        yield f"PennyLane warned: {warning}"
+    if own := (o.outcome.get("resolved") or {}).get("own"):
+        yield f"the model has its own {', '.join(own)}"
+    if still := o.outcome.get("audit", {}).get("without_gradient"):
+        yield f"no gradient reaches {', '.join(weight_name(o, int(k)) for k in still)}: not trained"
+    if o.precision not in ("float64", o.dtype):
+        yield f"parts of the model compute in {o.precision}"
 
 
 def _sampling(o: Observation, found: Audit) -> Iterator[str]:

@@ -15,7 +15,7 @@ from harness.oracle.losses import Loss
 from harness.parity import statistical
 from harness.parity import tolerances as tol
 from harness.parity.comparison import Comparison, compare
-from harness.parity.setup import weight_arrays
+from harness.parity.names import weight_name
 from harness.parity.types import Observation, Stage
 
 SAMPLED_METHODS = ("spsa",)
@@ -30,49 +30,80 @@ class Boundary:
 
     label: str
     program: oracle.GateProgram
-    weights: tuple[int, ...]
+    arrays: tuple[str, ...]
+    """The trace's names of its weights: `weights/<k>`, or `state/<j>` where they are frozen."""
+    offsets: np.ndarray
+    """(steps + 1,): which rows are a step's; a layer that is called several times has those of all calls."""
     inputs: np.ndarray
     outputs: np.ndarray
     cotangents: np.ndarray
     input_gradients: np.ndarray | None
 
 
-def boundaries(o: Observation, loss: Loss) -> Iterator[Boundary]:
-    """The places where the oracle can stand; raises ValueError where there is none."""
+def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.NotCovered]:
+    """The places where the oracle can stand, and for each where it cannot the reason.
+
+    `loss` is that of the recorded predictions: a bare circuit's cotangents are its derivatives.
+    """
     assert o.trace is not None
-    t, index = o.trace, o.trace["batch_index"]
-    if "layer_outputs/0" not in t:
-        if o.scenario.get("model"):
-            raise oracle.NotCovered("no quantum layer of the model was recorded")
-        if o.program is None:
-            raise oracle.NotCovered("no gate program was recorded")
-        program = oracle.GateProgram.from_dict(o.program)
-        weights = tuple(range(len(program.weight_shapes)))
-        yield Boundary("", program, weights, rows(t["x"])[index], rows(t["predictions"]), loss.cotangents, None)
+    t = o.trace
+    layers = (o.outcome.get("resolved") or {}).get("quantum_layers") or []
+    if not o.whole_model:
+        yield _bare(o, loss)
         return
-    layers = o.outcome.get("resolved", {}).get("quantum_layers") or []
     for j, layer in enumerate(layers):
-        program = oracle.GateProgram.from_dict(layer["program"])
-        if len(t[f"layer_outputs/{j}"]) != len(index):
-            raise oracle.NotCovered(f"{layer['name']} is called with other rows than the model's samples")
+        if f"layer_outputs/{j}" not in t:
+            told = o.outcome.get("audit", {}).get("boundaries")
+            yield oracle.NotCovered(f"the boundary of {layer['name']} was not recorded: {told}")
+            continue
+        try:
+            program = oracle.GateProgram.from_dict(layer["program"])
+        except oracle.NotCovered as reason:
+            yield reason
+            continue
         inputs, outputs, bars = (rows(t[f"layer_{kind}/{j}"]) for kind in ("inputs", "outputs", "cotangents"))
-        gradients = t.get(f"layer_input_gradients/{j}")
-        back = None if gradients is None else rows(gradients)
-        ids = tuple(int(k) for k in layer["weights"])
-        yield Boundary(f"{layer['name']}/", program, ids, inputs, outputs, bars, back)
+        back = t.get(f"layer_input_gradients/{j}")
+        names = tuple(layer.get("arrays") or (f"weights/{int(k)}" for k in layer["weights"]))
+        offsets = np.asarray(t.get(f"layer_offsets/{j}", t["offsets"]))
+        back = None if back is None else rows(back)
+        yield Boundary(f"{layer['name']}/", program, names, offsets, inputs, outputs, bars, back)
 
 
-def boundary_comparisons(o: Observation, b: Boundary, offsets: np.ndarray, steps: np.ndarray) -> Iterator[Comparison]:
+def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
+    assert o.trace is not None
+    t = o.trace
+    if o.program is None:
+        return oracle.NotCovered("no gate program was recorded")
+    try:
+        program = oracle.GateProgram.from_dict(o.program)
+    except oracle.NotCovered as reason:
+        return reason
+    if loss is None:
+        return oracle.NotCovered("the loss has no reference")
+    names = tuple(f"weights/{k}" for k in range(len(program.weight_shapes)))
+    inputs, offsets = rows(t["x"])[t["batch_index"]], np.asarray(t["offsets"])
+    return Boundary("", program, names, offsets, inputs, rows(t["predictions"]), loss.cotangents, None)
+
+
+def values_at(o: Observation, name: str, steps: np.ndarray) -> np.ndarray:
+    """`weights/<k>` or `state/<j>` of a trace before the given steps, (steps, ...)."""
+    assert o.trace is not None
+    array = np.asarray(o.trace[name])
+    still = name.startswith("state/") and len(array) == 1
+    return array[np.zeros_like(steps) if still else steps]
+
+
+def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iterator[Comparison]:
     """Predictions and gradients at the given steps; what cannot be compared raises NotCovered after what can."""
+    assert o.trace is not None
+    offsets = b.offsets
     kept = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
     stops = np.cumsum([0, *np.diff(offsets)[steps]])
-    every = [np.asarray(w)[steps] for w in weight_arrays(o, "weights")]
-    gradients = [np.asarray(g)[steps] for g in weight_arrays(o, "gradients")]
-    weights = [every[k] for k in b.weights]
+    weights = [values_at(o, name, steps) for name in b.arrays]
     kind, real = oracle.reference_dtype(o.dtype)
     inputs, cotangents, got = b.inputs[kept], b.cotangents[kept].astype(real), b.outputs[kept]
     if b.outputs.shape[1] != b.program.outputs:
-        raise ValueError(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
+        raise oracle.NotCovered(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
     norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
@@ -86,14 +117,26 @@ def boundary_comparisons(o: Observation, b: Boundary, offsets: np.ndarray, steps
         raise oracle.NotCovered(refusal)
     scales, bounds = np.add.reduceat(by_row, stops[:-1]), allowed.by_step(by_row, stops)
     start = 0
-    for k, want in zip(b.weights, by_weight, strict=True):
+    for array, want in zip(b.arrays, by_weight, strict=True):
         size = int(np.prod(want.shape[1:]))
         factor = chain["w"][start : start + size].reshape(want.shape[1:])
         start += size
+        group, _, number = array.partition("/")
+        if group != "weights":
+            continue  # a frozen weight has no gradient
         scale, *pair = (None if a is None else a.reshape(-1, *[1] * factor.ndim) * factor for a in (scales, *bounds))
         assert scale is not None
         assert pair[0] is not None
-        yield compare(Stage.GRADIENT, f"gradients/{k}", gradients[k], want, (pair[0], pair[1]), scale, steps)
+        got = np.asarray(o.trace[f"gradients/{number}"])[steps]
+        if (extra := o.trace.get(f"extra_gradients/{number}")) is not None:
+            want = want + extra[steps]
+            more = tol.added(np.abs(extra[steps]) + np.abs(got))
+            assert pair[0] is not None
+            high, low = units(o)
+            pair = [pair[0] + high * more, None if pair[1] is None or low is None else pair[1] + low * more]
+        name = f"gradients/{weight_name(o, int(number))}"
+        assert pair[0] is not None
+        yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
     if b.input_gradients is not None:
         scale = by_row[:, None] * chain["i"]
         back = allowed.by_row(scale)

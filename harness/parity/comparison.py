@@ -14,6 +14,8 @@ import numpy as np
 
 from harness.parity.types import Stage, StageSeries
 
+ORACLE, REFERENCE = "oracle", "reference"
+"""Who says what is right: our own simulator and optimizers, or Keras and PennyLane on NumPy."""
 BITS_SEEN = 64.0
 """Effective bits are cut off here: the oracle itself has no more."""
 
@@ -24,7 +26,7 @@ class Comparison:
 
     `lower` is the tolerance one precision class below (infinitely strict, zero, where there is none);
     `scale` is what effective bits and ULPs are counted at; `steps` (audited,) are the numbers of the steps
-    that `offsets` (audited + 1,) delimits; `shape` is that of one row.
+    that `offsets` (audited + 1,) delimits; `shape` is that of one row; `by` is who expects it.
     """
 
     stage: Stage
@@ -37,6 +39,7 @@ class Comparison:
     steps: np.ndarray
     offsets: np.ndarray
     shape: tuple[int, ...]
+    by: str = ORACLE
 
     @property
     def residual(self) -> np.ndarray:
@@ -78,6 +81,7 @@ def compare(
     scale: np.ndarray | float,
     steps: np.ndarray,
     offsets: np.ndarray | None = None,
+    by: str = ORACLE,
 ) -> Comparison:
     """A comparison of arrays (rows, ...); tolerances are (declared class, class below or None)."""
     rows, shape = len(got), got.shape[1:]
@@ -98,6 +102,7 @@ def compare(
         steps,
         np.arange(rows + 1) if offsets is None else offsets,
         shape,
+        by,
     )
 
 

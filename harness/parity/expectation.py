@@ -1,18 +1,7 @@
-"""Which verdict is expected of a cell: what its scenario says, or an entry of an expectations file.
+"""What is expected of a cell: what its scenario says, or an entry of an expectations file (docs/expectations.md).
 
-    [[expectations]]
-    scenario = "leaks-*"                 # glob
-    variant = "torch"                    # glob; all where left out
-    verdict = "PRECISION-LEAK"
-    stage = "forward"                    # where it must sit; anywhere where left out
-    largest_r = 1e8                      # no worse than this residual over tolerance
-    versions = ["pennylane<0.47"]        # of the worker; elsewhere the entry says nothing
-    reason = "lightning.qubit returns a Python float, which torch reads as float32"
-    link = "https://github.com/..."
-    expires = 2027-06-30                 # the last day it holds
-
-An entry stands for a fault that is known and still there. One that has expired, fits no cell, is exceeded, or whose
-fault has gone makes the gate fail: the file cannot rot.
+An entry stands for a fault that is known and still there: a verdict, or how a cell ends that does not finish. One that
+has expired, fits no cell, is exceeded, or whose fault has gone makes the gate fail: the file cannot rot.
 """
 
 from __future__ import annotations
@@ -31,25 +20,36 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from harness.parity.types import STAGES, Judgement, Verdict
-from harness.scenario.errors import ScenarioError, printable
+from harness.parity.types import PASSES, STAGES, Judgement, Verdict
+from harness.scenario.errors import ScenarioError
 from harness.scenario.suggest import one_of
+from harness.scenario.text import decoded, printable
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One entry of an expectations file; `place` says which, for messages."""
+    """One entry of an expectations file; `place` says which, for messages.
+
+    It has a `verdict`, or a `status` and a part of the `message` that the cell ends with.
+    """
 
     scenario: str
-    verdict: Verdict
     reason: str
     expires: datetime.date
+    verdict: Verdict | None = None
+    status: str | None = None
+    message: str | None = None
     variant: str = "*"
     stage: str | None = None
     largest_r: float | None = None
     link: str | None = None
     versions: tuple[Requirement, ...] = ()
     place: str = ""
+
+    @property
+    def expected(self) -> str:
+        """The verdict or the status."""
+        return str(self.verdict or self.status)
 
     def selects(self, scenario: str, variant: str) -> bool:
         """Whether a cell of this name is meant, whatever versions it ran on."""
@@ -69,10 +69,17 @@ class Expectation:
         except (KeyError, InvalidVersion):
             return False
 
-    def objection(self, judgement: Judgement) -> str | None:
-        """Why a judgement is not what the entry allows, in a few words; None if it is."""
+    def objection(self, status: str, message: str | None, judgement: Judgement | None) -> str | None:
+        """Why a cell is not what the entry allows, in a few words; None if it is, or has no judgement to object to."""
+        if self.status is not None:
+            if status == self.status and str(self.message) in (message or ""):
+                return None
+            gone = "the fault has gone, remove the expectation: " if status == "ok" else ""
+            return f"{gone}expected {self.status} with {self.message!r}"
+        if judgement is None:
+            return None
         if judgement.verdict != self.verdict:
-            gone = "the fault has gone, remove the expectation: " if judgement.verdict == Verdict.ROUNDING else ""
+            gone = "the fault has gone, remove the expectation: " if judgement.verdict in PASSES else ""
             return f"{gone}expected {self.verdict}"
         if self.stage is not None and judgement.stage != self.stage:
             return f"expected at stage {self.stage}"
@@ -87,7 +94,7 @@ class Expectation:
         return max([*found, inf if judgement.r is None or isnan(judgement.r) else judgement.r])
 
     def __str__(self) -> str:
-        return printable(f"{self.place} ({self.scenario} on {self.variant}: {self.verdict})")
+        return printable(f"{self.place} ({self.scenario} on {self.variant}: {self.expected})")
 
 
 def expected_verdict(expect: str | Mapping[str, str] | None, variant: str) -> Verdict:
@@ -100,17 +107,22 @@ def expected_verdict(expect: str | Mapping[str, str] | None, variant: str) -> Ve
 
 
 def as_expected(judgement: Judgement, expect: str | Mapping[str, str] | None, variant: str) -> bool:
-    """Whether the judgement carries the expected verdict."""
-    return judgement.verdict == expected_verdict(expect, variant)
+    """Whether the judgement carries the expected verdict; where a pass is expected, either is one."""
+    expected = expected_verdict(expect, variant)
+    return judgement.verdict in PASSES if expected in PASSES else judgement.verdict == expected
 
 
 def load_expectations(path: Path) -> tuple[Expectation, ...]:
     """The entries of an expectations file; ScenarioError, one line with file, key and value, if anything is wrong."""
     try:
-        raw = tomllib.loads(path.read_bytes().decode())
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise ScenarioError(f"an expectations file: {error.strerror}", file=path) from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, numbers of thousands of digits
+    except ValueError as error:
+        raise ScenarioError(str(error), file=path) from None
+    try:
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # not TOML, numbers of thousands of digits
         raise ScenarioError(f"TOML: {error}", file=path) from None
     entries = raw.pop("expectations", [])
     if raw:
@@ -131,9 +143,16 @@ def _entry(raw: dict[str, Any], place: str, path: Path) -> Expectation:
             fields[key] = read(value)
         except (TypeError, ValueError, InvalidRequirement):
             raise ScenarioError(words, file=path, key=f"{place}.{key}", value=value) from None
-    for key in ("scenario", "verdict", "reason", "expires"):
+    for key in ("scenario", "reason", "expires"):
         if key not in fields:
             raise ScenarioError(f"the key {key}", file=path, key=place)
+    if ("verdict" in fields) == ("status" in fields):
+        raise ScenarioError("the key verdict, or status and message", file=path, key=place)
+    if ("status" in fields) != ("message" in fields):
+        raise ScenarioError("both status and message, or neither", file=path, key=place)
+    for key in ("stage", "largest_r"):
+        if key in fields and "status" in fields:
+            raise ScenarioError(f"no {key} beside status: it is of a verdict", file=path, key=f"{place}.{key}")
     return Expectation(**fields, place=f"{path}: {place}")
 
 
@@ -144,9 +163,13 @@ def _text(value: Any) -> str:
 
 
 def _verdict(value: Any) -> Verdict:
-    if value == Verdict.ROUNDING:
+    if value in PASSES:
         raise ValueError  # that is what is expected anyhow
     return Verdict(value)
+
+
+def _status(value: Any) -> str:
+    return _text(value) if value in STATUSES else _text(None)
 
 
 def _stage(value: Any) -> str:
@@ -174,13 +197,16 @@ def _requirements(value: Any) -> tuple[Requirement, ...]:
     return found
 
 
-_VERDICTS = ", ".join(verdict for verdict in Verdict if verdict != Verdict.ROUNDING)
+STATUSES = ("failed", "timeout", "crashed", "unsupported", "diverged")
+_VERDICTS = ", ".join(verdict for verdict in Verdict if verdict not in PASSES)
 
 # key -> what it must be, in words, and how it is read
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "scenario": ("a glob of scenario names", _text),
     "variant": ("a glob of variants", _text),
-    "verdict": (f"one of {_VERDICTS}", _verdict),
+    "verdict": (f"one of {_VERDICTS} (how a cell ends that does not finish is its status)", _verdict),
+    "status": (f"one of {', '.join(STATUSES)}", _status),
+    "message": ("a part of the cell's reason", _text),
     "stage": (f"one of {', '.join(STAGES)}", _stage),
     "largest_r": ("a finite number > 0", _positive),
     "versions": ('a version range such as "keras<3.17", or a list of such', _requirements),

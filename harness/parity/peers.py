@@ -1,12 +1,10 @@
-"""Variants against each other: always as information, sometimes as the judge.
+"""Variants against each other: always as information, and as the last resort for what nobody independent judged.
 
-They judge forward and gradient where the oracle does not cover a program.
-
-At step 0 all variants hold the same weights, so they must agree to rounding. Later their weights may differ
-(with Adam by far more than rounding), so the tolerance of step t grows with the observed distance d_t = sum
-|w_a - w_b|: a circuit's outputs change by at most ||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||,
-and its gradients accordingly. Nothing of the kind is known of classical layers, so models of a user's own
-are compared at step 0 only.
+Variants of one backend share its code and are one witness: a majority is one of backends. At step 0 all variants hold
+the same weights, so they must agree to rounding. Later their weights may differ (with Adam by far more than rounding),
+so the tolerance of step t grows with the observed distance d_t = sum |w_a - w_b|: a circuit's outputs change by at most
+||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||, and its gradients accordingly. Nothing of the kind is known of
+classical layers, so models of a user's own are compared at step 0 only.
 """
 
 from __future__ import annotations
@@ -19,12 +17,13 @@ import numpy as np
 
 from harness import oracle
 from harness.parity import tolerances as tol
+from harness.parity.audit import Tensor
+from harness.parity.names import weight_name
 from harness.parity.setup import weight_arrays
 from harness.parity.types import Judgement, Observation, PairDifference, Stage, Verdict
 
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
-ENOUGH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Blame:
     tensor: str | None = None
     residual: float | None = None
     tolerance: float | None = None
+    by_design: bool = False
 
     def judgement(self) -> Judgement:
         """As a judgement; there is no expected value, only the others'."""
@@ -63,6 +63,7 @@ class Blame:
             tolerance=self.tolerance,
             r=r,
             smallest_tolerance=self.residual,
+            by_design=self.by_design,
         )
 
 
@@ -84,32 +85,60 @@ def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDiffere
     return result
 
 
-def blame_by_majority(
-    cells: Sequence[Observation], not_covered: Mapping[str, str | None], guilty: Collection[str] = ()
+def blame_by_peers(
+    cells: Sequence[Observation], unjudged: Mapping[str, Collection[Tensor]], why: Mapping[str, str]
 ) -> dict[str, Blame]:
-    """Judge forward and gradient by majority.
+    """What the other backends say of the tensors that nobody else judged.
 
-    Cells that the oracle does not cover get a verdict: ROUNDING with the majority, LOCAL-FAULT (or
-    PRECISION-LEAK) against it from the first step and stage on that they leave it, NOT-COMPARED where fewer
-    than three variants ran or none has a majority. Cells of a user's own model that it does cover at the
-    layer's boundary get faults, and NOT-COMPARED where they disagree without a majority (sampled ones always do);
-    those that the oracle has found `guilty` are not asked.
+    Args:
+        cells: those that may be asked: of one scenario, with whole traces, nothing certain against them.
+        unjudged: of each cell (by id) the tensors that no independent reference judged; cells without any are witnesses
+            alone.
+        why: of each cell, why not.
+
+    Returns:
+        For each cell with such tensors: PEERS-AGREE with other backends; LOCAL-FAULT or PRECISION-LEAK against a
+        majority of backends, from the first step and stage on; NOT-COMPARED where there is none, or no other backend.
     """
-    innocent = {o.cell for o in cells if o.scenario.get("model") and o.cell not in guilty}
-    judged = [o for o in cells if not_covered[o.cell] is not None or o.cell in innocent]
-    found = _rounds(judged) if len(judged) > 1 else {}
-    for o in judged:
-        reason = not_covered[o.cell]
-        if reason is None:
-            if o.scenario.get("shots") and o.cell in found and found[o.cell].verdict == Verdict.NOT_COMPARED:
-                del found[o.cell]
-        elif len(judged) < ENOUGH:
-            few = f"not compared: {reason}, and {len(judged)} variants are too few for a majority"
-            found[o.cell] = Blame(Verdict.NOT_COMPARED, few)
-        elif o.cell not in found:
-            where = " at step 0, the only one compared," if o.scenario.get("model") else ""
-            found[o.cell] = Blame(Verdict.ROUNDING, f"agrees with the majority of variants{where} ({reason})")
-    return found
+    asked = [o for o in cells if unjudged.get(o.cell)]
+    if not asked:
+        return {}
+    if any(o.draws for o in cells):
+        why_not = "the model draws random numbers (dropout, noise), which are other ones on every backend"
+        return {
+            o.cell: Blame(Verdict.NOT_COMPARED, f"not compared: {_listed(unjudged[o.cell])}: {why_not}", by_design=True)
+            for o in asked
+        }
+    wanted = {tensor for o in asked for tensor in unjudged[o.cell] if tensor[0] in COMPARED}
+    found = _rounds(cells, wanted)
+    result: dict[str, Blame] = {}
+    for o in asked:
+        if o.cell in found:
+            result[o.cell] = found[o.cell]
+            continue
+        others = [p.variant for p in cells if p.backend != o.backend and p.cell not in found]
+        missing = _listed(unjudged[o.cell])
+        compared = [tensor for tensor in unjudged[o.cell] if tensor[0] in COMPARED]
+        if not others or len(compared) < len(unjudged[o.cell]):
+            left = missing if not others else _listed([t for t in unjudged[o.cell] if t not in compared])
+            reason = (
+                f"not compared: nothing independent judged {left} ({why[o.cell]}), and no other backend can stand in"
+            )
+            result[o.cell] = Blame(Verdict.NOT_COMPARED, reason)
+        else:
+            when = "at step 0 alone" if o.whole_model else "at every step"
+            reason = f"{missing} agree with {', '.join(others)} {when}; nobody independent judged that ({why[o.cell]})"
+            result[o.cell] = Blame(Verdict.PEERS_AGREE, reason)
+    return result
+
+
+COMPARED = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT)
+
+
+def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
+    """Such as `predictions, gradients of dense/kernel, dense/bias`."""
+    words = [name if stage in (Stage.FORWARD, Stage.LOSS) else f"{name} ({stage})" for stage, name in tensors]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
 def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
@@ -129,6 +158,7 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     if a.loss == "mse" and a.targets.shape != predictions[0].shape:
         return []
     drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
+    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
     flags = [o.outcome.get("resolved", {}).get("flags") or {} for o in (a, b)]
     low = tol.lower_unit(a.dtype, {"tf32": any(each.get("tf32") for each in flags)}) or tol.unit(a.dtype)
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
@@ -137,7 +167,8 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
         _series(Stage.LOSS, "loss", _rowmax(a.trace["loss"], b.trace["loss"]), bounds),
     ]
     for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
-        series += [_series(stage, f"{kind}/{k}", _rowmax(x, y), bounds) for k, (x, y) in enumerate(pairs[kind])]
+        named = [f"{kind}/{weight_name(a, k)}" for k in range(len(pairs[kind]))]
+        series += [_series(stage, n, _rowmax(x, y), bounds) for n, (x, y) in zip(named, pairs[kind], strict=True)]
     return series
 
 
@@ -171,35 +202,78 @@ def _bounds(
     }
 
 
-def _rounds(cells: Sequence[Observation]) -> dict[str, Blame]:
-    """Walk through steps and stages; whoever leaves the majority is blamed there and then left out."""
-    first_only = bool(cells[0].scenario.get("model"))
+def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
+    """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
+    first_only = cells[0].whole_model
     sampled = bool(cells[0].scenario.get("shots")) or cells[0].scenario.get("diff_method") == "spsa"
     pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
-    names = {o.cell: o.variant for o in cells}
-    alive, found = list(names), dict[str, Blame]()
+    by_cell = {o.cell: o for o in cells}
+    alive, found = list(by_cell), dict[str, Blame]()
     if not all(pairs.values()):
-        return {c: Blame(Verdict.NOT_COMPARED, "not compared: the variants' traces differ in shape") for c in names}
+        return {c: Blame(Verdict.NOT_COMPARED, "not compared: the variants' traces differ in shape") for c in by_cell}
     steps = 1 if first_only else len(cells[0].trace["offsets"]) - 1 if cells[0].trace is not None else 0
     for t in range(steps):
-        for stage in (Stage.FORWARD, Stage.GRADIENT):
-            apart = {pair for pair, all_of in pairs.items() if pair <= set(alive) and _over(all_of, stage, t)}
+        for stage in COMPARED:
+            names = {name for each, name in wanted if each == stage}
+            series = {
+                pair: [s for s in all_of if s.stage == stage and s.tensor in names] for pair, all_of in pairs.items()
+            }
+            apart = {pair for pair, mine in series.items() if pair <= set(alive) and _over(mine, t)}
             if not apart:
                 continue
-            majority = max(_clusters(alive, apart), key=len)
-            if sampled or 2 * len(majority) <= len(alive):
-                why = "sampled results differ" if sampled else "the variants disagree without a majority"
-                reason = f"not compared: {why} from step {t} {stage} on"
+            majority = _majority([by_cell[c] for c in alive], apart)
+            if sampled or majority is None:
+                why = "sampled results differ" if sampled else "the variants disagree without a majority of backends"
+                reason = f"not compared: {why} {_furthest(series, apart, by_cell, stage, t)}"
+                return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t, by_design=sampled) for c in alive}
+            out = [c for c in alive if c not in majority]
+            blames = {
+                c: _blame(series[frozenset((c, majority[0]))], stage, t, [by_cell[m].variant for m in majority])
+                for c in out
+            }
+            leaks = [c for c, blame in blames.items() if blame.verdict == Verdict.PRECISION_LEAK]
+            if leaks and not all(_coarse(by_cell[c], blames[c]) for c in leaks):
+                where = _furthest(series, apart, by_cell, stage, t)
+                why = "which is what the next lower precision makes; nothing independent says which side computes in it"
+                reason = f"not compared: {where}, {why}"
                 return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t) for c in alive}
-            for cell in [c for c in alive if c not in majority]:
-                found[cell] = _blame(pairs[frozenset((cell, majority[0]))], stage, t, [names[c] for c in majority])
+            found |= blames
             alive = majority
     return found
 
 
+def _coarse(o: Observation, blame: Blame) -> bool:
+    """Whether every number of the blamed tensor is one that float32 has: a mark of having been computed there."""
+    assert o.trace is not None
+    kind, _, name = str(blame.tensor).partition("/")
+    numbers = [str(k) for k in range(len(weight_arrays(o, "weights"))) if weight_name(o, k) == name]
+    array = o.trace.get(f"{kind}/{numbers[0]}" if numbers else kind)
+    if array is None or not array.size:
+        return False
+    first = array[0] if kind != "predictions" else array[: int(o.trace["offsets"][1])]
+    return bool(np.array_equal(first.astype(np.float32).astype(first.dtype), first))
+
+
+def _furthest(
+    series: Mapping[frozenset[str], Sequence[PairSeries]],
+    apart: Collection[frozenset[str]],
+    by_cell: Mapping[str, Observation],
+    stage: Stage,
+    step: int,
+) -> str:
+    """Which two lie furthest apart, in what, by how much."""
+
+    def share(each: tuple[frozenset[str], PairSeries]) -> float:
+        return float(_ratio(each[1].difference, each[1].tolerance)[step])
+
+    pair, s = max(((pair, s) for pair in apart for s in series[pair]), key=share)
+    a, b = (o.variant for c, o in by_cell.items() if c in pair)
+    sizes = f"{s.difference[step]:.2g} apart in {s.tensor} (tolerance {s.tolerance[step]:.2g})"
+    return f"at step {step} {stage}: {a} and {b} are {sizes}"
+
+
 def _blame(series: Sequence[PairSeries], stage: Stage, step: int, majority: Sequence[str]) -> Blame:
-    mine = [s for s in series if s.stage == stage]
-    worst = max(mine, key=lambda s: float(_ratio(s.difference, s.tolerance)[step]))
+    worst = max(series, key=lambda s: float(_ratio(s.difference, s.tolerance)[step]))
     difference, tolerance = float(worst.difference[step]), float(worst.tolerance[step])
     leak = worst.lower[step] > tolerance and difference <= worst.lower[step]
     verdict = Verdict.PRECISION_LEAK if leak else Verdict.LOCAL_FAULT
@@ -210,20 +284,26 @@ def _blame(series: Sequence[PairSeries], stage: Stage, step: int, majority: Sequ
     return Blame(verdict, reason, stage, step, worst.tensor, difference, tolerance)
 
 
-def _clusters(cells: Sequence[str], apart: set[frozenset[str]]) -> list[list[str]]:
-    """For each cell, it and all that agree with it and with each other (greedy, in the given order)."""
-    result: list[list[str]] = []
+def _majority(cells: Sequence[Observation], apart: set[frozenset[str]]) -> list[str] | None:
+    """The largest group that agrees with each other and has more than half of all backends, at least two; or None.
+
+    A backend counts for a group only if none of its variants stands outside.
+    """
+    backends = {o.backend for o in cells}
+    best: list[str] | None = None
     for seed in cells:
-        group = [seed]
-        for c in cells:
-            if c != seed and all(frozenset((c, g)) not in apart for g in group):
-                group.append(c)
-        result.append([c for c in cells if c in group])
-    return result
+        group = [seed.cell]
+        for o in cells:
+            if o is not seed and all(frozenset((o.cell, g)) not in apart for g in group):
+                group.append(o.cell)
+        whole = [b for b in backends if all(o.cell in group for o in cells if o.backend == b)]
+        if len(whole) >= 2 and 2 * len(whole) > len(backends) and (best is None or len(group) > len(best)):
+            best = [o.cell for o in cells if o.cell in group]
+    return best
 
 
-def _over(series: Sequence[PairSeries], stage: Stage, step: int) -> bool:
-    return any(s.difference[step] > s.tolerance[step] for s in series if s.stage == stage)
+def _over(series: Sequence[PairSeries], step: int) -> bool:
+    return any(s.difference[step] > s.tolerance[step] for s in series)
 
 
 def _series(

@@ -36,6 +36,35 @@ def setup_faults(observation: Observation) -> list[ExactFault]:
     return [fault for check in checks for fault in check(observation)]
 
 
+def start_faults(block: Sequence[Observation]) -> dict[str, ExactFault]:
+    """Cells whose training starts from other numbers than that of a majority of backends; of all where there is none.
+
+    Whatever was sent, variants that start apart cannot be compared, and say nothing for each other.
+    """
+    mine: dict[str, list[str]] = {}
+    for o in block:
+        assert o.trace is not None
+        names = [n for n in sorted(o.trace) if n.startswith(("weights/", "state/"))]
+        mine[o.cell] = [f"{name}:{sha256(o.trace[name][0].astype(np.float64))}" for name in names if len(o.trace[name])]
+    votes: dict[tuple[str, ...], set[str]] = {}
+    for o in block:
+        votes.setdefault(tuple(mine[o.cell]), set()).add(o.backend)
+    if len(votes) < 2:
+        return {}
+    most = max(votes, key=lambda key: len(votes[key]))
+    majority = 2 * len(votes[most]) > len({o.backend for o in block})
+    found = {}
+    for o in block:
+        if majority and tuple(mine[o.cell]) == most:
+            continue
+        other = most if tuple(mine[o.cell]) != most else next(key for key in votes if key != most)
+        first = next((a.partition(":")[0] for a, b in zip(mine[o.cell], other, strict=False) if a != b), "weights")
+        who = ", ".join(sorted(votes[other]))
+        reason = f"the training starts from another {first} than on {who}"
+        found[o.cell] = _fault(first, "other values", f"those of {who}", reason, 0)
+    return found
+
+
 def sha256(array: np.ndarray) -> str:
     """SHA-256 of the raw little-endian bytes, in C order."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
@@ -59,11 +88,16 @@ def _shapes(o: Observation) -> Iterator[ExactFault]:
 
 
 def _weights(o: Observation) -> Iterator[ExactFault]:
-    sent = o.expected.get("hashes", {}).get("weights")
+    yield from _sent(o, "weights", "starting weight")
+    yield from _sent(o, "state", "starting value of the untrained variable")
+
+
+def _sent(o: Observation, kind: str, words: str) -> Iterator[ExactFault]:
+    sent = o.expected.get("hashes", {}).get(kind)
     if sent is None:
         return
-    told = o.outcome.get("audit", {}).get("hashes", {}).get("weights")
-    first = [_hashes(w[0]) for w in weight_arrays(o, "weights") if len(w)]
+    told = o.outcome.get("audit", {}).get("hashes", {}).get(kind)
+    first = [_hashes(w[0]) for w in weight_arrays(o, kind) if len(w)]
     for k, digest in enumerate(sent):
         wrong_told = told is not None and (k >= len(told) or told[k] != digest)
         wrong_trace = k >= len(first) or digest not in first[k]
@@ -71,7 +105,7 @@ def _weights(o: Observation) -> Iterator[ExactFault]:
             twin = next((j for j, other in enumerate(sent) if j != k and k < len(first) and other in first[k]), None)
             why = "is not what was sent" if twin is None else f"holds what was sent as weight {twin}"
             got = told[k] if wrong_told and told and k < len(told) else "other values in the trace"
-            yield _fault(f"weights/{k}", got, digest, f"the starting weight {k} {why}", 0)
+            yield _fault(f"{kind}/{k}", got, digest, f"the {words} {k} {why}", 0)
 
 
 def _data(o: Observation) -> Iterator[ExactFault]:
@@ -174,6 +208,8 @@ def _expected_order(o: Observation) -> tuple[np.ndarray, list[int]] | None:
 
 def _hashes(array: np.ndarray) -> set[str]:
     """Hashes of the same numbers in both dtypes (starting values are representable in float32)."""
+    if array.dtype.kind != "f":
+        return {sha256(array)}
     return {sha256(array), sha256(array.astype(np.float64)), sha256(array.astype(np.float32))}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11}
+UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 CIRCUIT = 6
 """Constant of forward and gradient. Measured on correct single-wire re-uploading circuits of 1 to 32 layers, written as
@@ -40,7 +40,7 @@ def lower_unit(dtype: str, flags: Mapping[str, Any]) -> float | None:
     """
     if dtype == "float64":
         return UNITS["float32"]
-    return UNITS["tf32"] if flags.get("tf32") else None
+    return UNITS["tf32"] if dtype == "float32" and flags.get("tf32") else None
 
 
 def forward(u: float, gates: Numbers, norm: Numbers) -> Numbers:
@@ -56,6 +56,11 @@ def loss(u: float, terms: Numbers, magnitude: Numbers) -> Numbers:
     sample.
     """
     return 4 * u * np.maximum(np.log2(terms), 1) * magnitude
+
+
+def added(scale: Numbers) -> Numbers:
+    """What a term that Keras adds to loss or gradient may round, in units of u: its own sum, and adding it."""
+    return 4 * scale
 
 
 def gradient(
@@ -100,3 +105,18 @@ def adam(
     b1, b2 = beta_1**step, beta_2**step
     corrections = b2 / (1 - b2) + b1 / (1 - b1)
     return 2 * np.abs(weight) + 4 * size + momentum + square * size + 2 * size * corrections
+
+
+MODEL = 24
+"""Constant of a whole model's predictions, loss and slopes, in units of what one rounding of everything moves them."""
+
+
+def model(u: float, condition: Numbers, error: Numbers = 0.0) -> Numbers:
+    """|f - reference| <= 24 u condition + error: a whole model's numbers, whatever its layers do.
+
+    `condition` is measured: how far a disturbance of every weight, input and layer output by a relative 1 would move
+    the number, from a few random disturbances of size 2^-22 (worker/reference). A layer rounds more than once inside,
+    its backward pass rounds too, and the largest of three random moves may be well below the largest there is: hence
+    24 (docs/clean-models.md has what correct models use of it). `error` is that of the reference's differences.
+    """
+    return MODEL * u * condition + error

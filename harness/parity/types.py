@@ -10,15 +10,22 @@ from typing import Any
 
 import numpy as np
 
+from harness.scenario.variant import MODES
+
 
 class Verdict(StrEnum):
     """What is said of a cell that ran."""
 
     ROUNDING = "ROUNDING"
+    PEERS_AGREE = "PEERS-AGREE"
     LOCAL_FAULT = "LOCAL-FAULT"
     PRECISION_LEAK = "PRECISION-LEAK"
     SETUP_FAULT = "SETUP-FAULT"
     NOT_COMPARED = "NOT-COMPARED"
+
+
+PASSES = (Verdict.ROUNDING, Verdict.PEERS_AGREE)
+"""The verdicts that find nothing wrong: judged by an independent reference, or by other backends alone."""
 
 
 class Stage(StrEnum):
@@ -39,8 +46,9 @@ class Observation:
     """A cell as the judge sees it: all of it comes from the run folder.
 
     `outcome`, `trace`, `expected` and `program` are the formats of docs/architecture.md; `trace` is None
-    where the cell recorded none, `program` is None where the worker could not make one. `family` is how many cells
-    of the run are judged by statistical tests, which share one error probability.
+    where the cell recorded none. `program` is the circuit of a bare cell as the cell's own worker reads the function,
+    None where there is none. `family` is how many cells of the run are judged by statistical tests, which share one
+    error probability.
     """
 
     outcome: Mapping[str, Any]
@@ -60,6 +68,12 @@ class Observation:
         return str(self.outcome["variant"])
 
     @property
+    def backend(self) -> str:
+        """The framework behind the variant: variants of one backend share code, and are one witness."""
+        name = self.variant.partition("@")[0]
+        return MODES[name][0] if name in MODES else name
+
+    @property
     def scenario(self) -> Mapping[str, Any]:
         """The scenario, as the outcome holds it."""
         return dict(self.outcome["scenario"])
@@ -68,6 +82,23 @@ class Observation:
     def dtype(self) -> str:
         """The declared dtype."""
         return str(self.scenario.get("dtype", "float64"))
+
+    @property
+    def precision(self) -> str:
+        """The coarsest type that the model computes in: what its predictions can be right to."""
+        return str((self.outcome.get("resolved") or {}).get("precision") or self.dtype)
+
+    @property
+    def whole_model(self) -> bool:
+        """Whether it is a model of a user's own, with more around its quantum layers than an input."""
+        return bool(self.scenario.get("model"))
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step of the model draws random numbers (dropout, noise): a generator's state has moved."""
+        state = (self.outcome.get("resolved") or {}).get("state") or []
+        seeds = [j for j, about in enumerate(state) if str(about.get("path", "")).endswith("seed_generator_state")]
+        return any(len((self.trace or {}).get(f"state/{j}", ())) > 1 for j in seeds)
 
     @property
     def loss(self) -> str:
@@ -83,6 +114,13 @@ class Observation:
             return np.zeros((len(index), 1))
         y = self.trace["y"]
         return np.asarray(y.reshape(len(y), -1)[index])
+
+
+def own_program(outcome: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The circuit of a bare cell as its own worker read the function: nobody else's; None for a user's model."""
+    resolved = outcome.get("resolved") or {}
+    layers = resolved.get("quantum_layers") or []
+    return layers[0].get("program") if layers and not outcome["scenario"].get("model") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +192,9 @@ class Judgement:
     stages: Mapping[Stage, StageSeries] = field(default_factory=dict)
     annotations: tuple[str, ...] = ()
     pairs: tuple[PairDifference, ...] = ()
+    judged: int = 0
+    judgeable: int = 0
+    by_design: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON (series and pairs excluded: ask them for theirs)."""
@@ -176,6 +217,8 @@ class Judgement:
             **{name: _plain(getattr(self, name)) for name in plain},
             "reason": self.reason,
             "annotations": list(self.annotations),
+            "judged": self.judged,
+            "judgeable": self.judgeable,
         }
 
 

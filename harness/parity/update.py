@@ -7,15 +7,18 @@ of Numerical Algorithms, chapter 3), so it fits any momentum, any beta, any numb
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from harness import oracle
+from harness.oracle.constraints import KNOWN, rounding
 from harness.oracle.optimizers import Adam, Optimizer
 from harness.parity import tolerances as tol
 from harness.parity.comparison import Comparison, compare
+from harness.parity.names import weight_name
 from harness.parity.setup import weight_arrays
 from harness.parity.types import Observation, Stage
 
@@ -36,6 +39,8 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     state = optimizer.start([w[0] for w in weights])
     carried = [Carried.start(w.shape[1:]) for w in weights]
     steps = len(weights[0]) if weights else 0
+    constraints = constraints_of(o)
+    still = {int(k) for k in o.outcome.get("audit", {}).get("without_gradient") or ()}
     for t in range(steps):
         before, now = [w[t] for w in weights], [g[t] for g in gradients]
         state, after = optimizer.step(state, before, now)
@@ -44,10 +49,31 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
             carried[k] = carried[k].after(optimizer, clipped)
             weight, move = before[k].astype(np.float64), (new - before[k]).astype(np.float64)
             bounds[k][t] = carried[k].bound(optimizer, t + 1, weight, move)
+            if k in constraints:
+                expected[k][t] = oracle.constrained(new, constraints[k], o.dtype)
+                bounds[k][t] = rounding(bounds[k][t], expected[k][t].astype(np.float64))
     for k, (w, new) in enumerate(zip(weights, weight_arrays(o, "new_weights"), strict=True)):
         scale = (np.abs(w) + np.abs(expected[k] - w)).astype(np.float64)
         pair = units[0] * bounds[k], None if units[1] is None else units[1] * bounds[k]
-        yield compare(Stage.UPDATE, f"weights/{k}", new, expected[k], pair, scale, np.arange(steps))
+        name = f"weights/{weight_name(o, k)}"
+        if k in still:  # Keras leaves out of an update what has no gradient
+            yield compare(Stage.UPDATE, name, new, w, (np.zeros_like(scale), None), scale, np.arange(steps))
+            continue
+        yield compare(Stage.UPDATE, name, new, expected[k], pair, scale, np.arange(steps))
+
+
+def constraints_of(o: Observation) -> dict[int, Mapping[str, Any]]:
+    """Place of a weight -> what Keras does to it after each update; not those that have no reference."""
+    weights = (o.outcome.get("resolved") or {}).get("weights") or []
+    found = {k: about["constraint"] for k, about in enumerate(weights) if about.get("constraint")}
+    return {k: constraint for k, constraint in found.items() if constraint.get("name") in KNOWN}
+
+
+def without_reference(o: Observation) -> list[int]:
+    """The weights whose updates cannot be judged: they are constrained by something that is not Keras'."""
+    weights = (o.outcome.get("resolved") or {}).get("weights") or []
+    known = constraints_of(o)
+    return [k for k, about in enumerate(weights) if about.get("constraint") and k not in known]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,29 +4,35 @@ The first line that applies:
 LOCAL-FAULT     a residual is over its tolerance, and would be one precision class below too, at a stage that no
                 setup fault explains: a hyper-parameter that is not as declared explains a wrong update, not a wrong
                 gradient.
-SETUP-FAULT     a setup entry differs (said even where nothing else can be compared).
-LOCAL-FAULT     as above, at any stage. Local faults stand before the rest so that no expected fault hides one.
-NOT-COMPARED    the oracle does not cover the program, and the variants have no majority or are fewer
-                than three.
+SETUP-FAULT     a setup entry differs: data, weights, hyper-parameters, the circuit that the function gives on this
+                backend, `fit` training something else than what was recorded (said even where nothing else can be
+                compared).
+LOCAL-FAULT     as above, at any stage; then against a majority of backends, in what nothing else judged. Local faults
+                stand before the rest so that no expected fault hides one.
+NOT-COMPARED    nobody can say which circuit is meant; or some tensor was judged at no step by anything independent, and
+                no other backend agrees or a majority is lacking.
 PRECISION-LEAK  a residual is over its tolerance but would pass one class below, or a recorded dtype is
                 below the declared one.
-NOT-COMPARED    the variants of a user's model disagree without a majority in what the oracle does not cover of it, or
-                no gradient could have failed, because the method's own error exceeds every one.
-ROUNDING        everything is within its tolerance at every audited step (with shots: of what is sampled, chance's).
+NOT-COMPARED    no gradient could have failed, because the method's own error exceeds every one.
+PEERS-AGREE     everything that something independent judged is within its tolerance; of the rest it is known only that
+                other backends agree.
+ROUNDING        everything is within its tolerance at every judged step (with shots: of what is sampled, chance's).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
 from harness.parity.annotations import annotate
-from harness.parity.audit import Audit, audit
-from harness.parity.comparison import Comparison, effective_bits, series
-from harness.parity.peers import Blame, blame_by_majority, pair_differences
-from harness.parity.setup import ExactFault, weight_arrays
+from harness.parity.audit import Audit, audit, without
+from harness.parity.circuits import circuit_faults
+from harness.parity.comparison import REFERENCE, Comparison, effective_bits, series
+from harness.parity.peers import Blame, blame_by_peers, pair_differences, pair_series
+from harness.parity.setup import ExactFault, start_faults
 from harness.parity.tolerances import UNITS
 from harness.parity.types import STAGES, Judgement, Observation, Stage, Verdict
 
@@ -55,21 +61,65 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
             result[o.cell] = unreadable(error)
     traced = [o for o in traced if o.cell in audits]
     pairs = pair_differences(traced)
-    whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
+    circuits = circuit_faults(traced)
+    starts = start_faults(traced)
+    for o in traced:
+        more = [f for f in (circuits.get(o.cell), starts.get(o.cell)) if isinstance(f, ExactFault)]
+        audits[o.cell] = replace(audits[o.cell], faults=(*more, *audits[o.cell].faults))
+    if contradicted(traced, audits):
+        note = "the reference was not believed: all backends agree on another forward pass than NumPy's"
+        audits = {cell: without(found, REFERENCE, note) for cell, found in audits.items()}
     seen = {cell: signs(found) for cell, found in audits.items()}
-    guilty = {cell for cell, mine in seen.items() if any(s.hard for s in mine)}
-    peers = blame_by_majority(whole, {o.cell: audits[o.cell].not_covered for o in whole}, guilty)
+    whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
+    innocent = [o for o in whole if not any(s.hard for s in seen[o.cell]) and o.cell not in circuits]
+    why = {o.cell: _why_unjudged(o, audits[o.cell]) for o in innocent}
+    peers = blame_by_peers(innocent, {o.cell: audits[o.cell].unjudged for o in innocent}, why)
     for o in cells:
         if o.cell not in audits and o.cell not in result:
-            why = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
-            result[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: the cell {why}")
+            why_not = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
+            result[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: the cell {why_not}")
     for o in traced:
-        judged = decide(o, audits[o.cell], seen[o.cell], peers.get(o.cell))
-        if judged.verdict == Verdict.ROUNDING:
-            judged = replace(judged, reason=judged.reason + _classical(o, whole))
+        undecided = circuits.get(o.cell)
+        unknown = undecided if isinstance(undecided, str) else None
+        judged = decide(o, audits[o.cell], seen[o.cell], peers.get(o.cell), unknown)
         notes = annotate(o, audits[o.cell], traced, judged)
+        found = audits[o.cell]
+        judged = replace(judged, judged=found.judged, judgeable=found.judgeable)
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
+
+
+def contradicted(block: Sequence[Observation], audits: Mapping[str, Audit]) -> bool:
+    """Whether every one of several backends has another forward pass than the reference, and all have the same.
+
+    Then it is the reference that stands alone: a user's layer may be another one on NumPy. A difference that lower
+    precision explains is none: the reference computes in float64 whatever it is given.
+    """
+    against = [o for o in block if any(_forward_fault(c) for c in audits[o.cell].comparisons)]
+    told = [o for o in block if any(c.by == REFERENCE for c in audits[o.cell].comparisons)]
+    if len(against) < len(told) or len({o.backend for o in against}) < 2:
+        return False
+    return all(
+        s.difference[0] <= s.tolerance[0]
+        for a, b in combinations(against, 2)
+        for s in pair_series(a, b)
+        if s.stage in (Stage.FORWARD, Stage.LOSS)
+    )
+
+
+def _forward_fault(c: Comparison) -> bool:
+    """Whether the reference found more than lower precision explains, at the first step it looked at."""
+    forward = c.by == REFERENCE and c.stage in (Stage.FORWARD, Stage.LOSS) and len(c.steps)
+    return bool(forward and c.worst(lenient=True)[1][0] > 1)
+
+
+def _why_unjudged(o: Observation, found: Audit) -> str:
+    said = o.outcome.get("reference") or {}
+    reasons = [found.not_covered, said.get("reason")]
+    if not said:
+        reasons.append("no reference was asked")
+    notes = [note for note in found.annotations if note.startswith("the reference was not believed")]
+    return "; ".join(str(reason) for reason in [*reasons, *notes] if reason) or "the reference says nothing of it"
 
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -82,17 +132,6 @@ def unreadable(error: Exception) -> Judgement:
     return Judgement(Verdict.NOT_COMPARED, why)
 
 
-def _classical(o: Observation, block: Sequence[Observation]) -> str:
-    """What is known of the gradients that no oracle judges: those of a user's model outside its quantum layers."""
-    layers = o.outcome.get("resolved", {}).get("quantum_layers") or []
-    quantum = {int(k) for layer in layers for k in layer.get("weights", ())}
-    if not o.scenario.get("model") or len(weight_arrays(o, "weights")) <= len(quantum):
-        return ""
-    others = [other.variant for other in block if other.cell != o.cell]
-    beside = f"at step 0 with {', '.join(others)}" if others else "with nothing"
-    return f"; gradients of classical layers compared {beside}"
-
-
 def missing_arrays(o: Observation) -> list[str]:
     """What a trace must have to be judged at all, and has not (or not one step of it)."""
     assert o.trace is not None
@@ -101,8 +140,10 @@ def missing_arrays(o: Observation) -> list[str]:
     return [name for name in needed if name not in o.trace or (name == "offsets" and len(o.trace[name]) < 2)]
 
 
-def decide(o: Observation, found: Audit, first: Sequence[_Sign], peers: Blame | None) -> Judgement:
-    """The table, for one cell, whose signs are `first`."""
+def decide(
+    o: Observation, found: Audit, first: Sequence[_Sign], peers: Blame | None, unknown: str | None = None
+) -> Judgement:
+    """The table, for one cell, whose signs are `first`; `unknown` is why nobody can say which circuit is meant."""
     stages = {
         stage: series(group, found.steps)
         for stage in STAGES
@@ -112,21 +153,30 @@ def decide(o: Observation, found: Audit, first: Sequence[_Sign], peers: Blame | 
     hard = [s for s in first if s.hard]
     soft = [s for s in first if not s.hard] + [_exact(f, hard=False) for f in found.leaks]
     apart = [s for s in hard if not any(s.stage in f.explains for f in setup)]
-    if apart:
+    if unknown and not setup:
+        judged = Judgement(Verdict.NOT_COMPARED, f"not compared: {unknown}", stage=Stage.SETUP)
+    elif apart:
         judged = _located(min(apart, key=_when), Verdict.LOCAL_FAULT, o)
     elif setup:
         judged = _exactly(setup[0], Verdict.SETUP_FAULT)
     elif hard:
         judged = _located(min(hard, key=_when), Verdict.LOCAL_FAULT, o)
-    elif peers is not None and (peers.verdict == Verdict.LOCAL_FAULT or (found.not_covered and _nothing(peers))):
+    elif peers is not None and peers.verdict in (Verdict.LOCAL_FAULT, Verdict.NOT_COMPARED):
         judged = peers.judgement()
     elif soft:
         judged = _located(min(soft, key=_when), Verdict.PRECISION_LEAK, o)
-    elif peers is not None:
+    elif peers is not None and peers.verdict == Verdict.PRECISION_LEAK:
         judged = peers.judgement()
+    elif found.unjudged and peers is None:
+        why = "not compared: nothing judged its predictions and gradients"
+        judged = Judgement(Verdict.NOT_COMPARED, why)
     elif vacuous(found):
         why = "not compared: the differentiation method's own error exceeds every gradient there can be"
         judged = Judgement(Verdict.NOT_COMPARED, why, stage=Stage.GRADIENT)
+    elif peers is not None:
+        passed = _passed(found, o)
+        reason = f"{peers.reason}; {passed.reason}" if passed.verdict == Verdict.ROUNDING else peers.reason
+        judged = replace(passed, verdict=Verdict.PEERS_AGREE, reason=reason)
     else:
         judged = _passed(found, o)
     return replace(judged, stages=stages)
@@ -144,10 +194,6 @@ def vacuous(found: Audit) -> bool:
     """Whether gradients were compared only where the tolerance allows any gradient that the circuit can have."""
     compared = [c for c in found.comparisons if c.stage == Stage.GRADIENT and c.got.size]
     return bool(compared) and all(bool((c.tolerance > c.scale).all()) for c in compared)
-
-
-def _nothing(peers: Blame) -> bool:
-    return peers.verdict == Verdict.NOT_COMPARED
 
 
 @dataclass(frozen=True)
@@ -223,7 +269,23 @@ def _passed(found: Audit, o: Observation) -> Judgement:
     r, c, position, step = worst
     judged = _figures(c, position, step, Verdict.ROUNDING, o)
     within = "sampling error and rounding" if o.scenario.get("shots") else "rounding"
-    return replace(judged, reason=f"within {within} at every step: largest r = {r:.2g} ({c.stage}, step {step})")
+    reason = f"within {within} {_where(found)}: largest r = {r:.2g} ({c.stage}, step {step})"
+    return replace(judged, reason=reason)
+
+
+def _where(found: Audit) -> str:
+    """At which steps: every one, or so many of each stage."""
+    counts: dict[Stage, list[int]] = {}
+    for tensor in found.required:
+        if steps := found.judged_steps.get(tensor):
+            counts.setdefault(tensor[0], []).append(len(steps))
+    if all(least == found.steps for each in counts.values() for least in each):
+        return "at every step" if len(counts) == len(_STAGES_OF_A_STEP) else f"at every step ({', '.join(counts)})"
+    told = [f"{stage} {min(n)}" + (f" to {max(n)}" if max(n) > min(n) else "") for stage, n in counts.items()]
+    return f"at the judged ones of {found.steps} steps ({', '.join(told)})"
+
+
+_STAGES_OF_A_STEP = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT, Stage.UPDATE)
 
 
 def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Observation) -> Judgement:

@@ -12,6 +12,7 @@ from harness.summary import CellView, RunView, Series
 MOST_STEPS = 150  # a chart is some 500 pixels wide
 MOST_SAMPLES = 200
 MOST_CURVES = 2400  # cells with curves in one file: some 8 MB
+RARE = ("known", "link", "gpu_peak_bytes")  # left out of the page where they are null
 MOST_ROWS = 1000  # of a table that lists every cell
 PHASES = {
     "import_s": "import of the frameworks, once a worker",
@@ -71,11 +72,12 @@ def phases(view: RunView) -> PhaseTable:
 
 
 def rounded(document: Any, digits: int = 6) -> Any:
-    """A JSON document with no more digits than anyone reads: a quarter of its size."""
+    """A JSON document with no more digits than anyone reads, and without what is known of no fault: a quarter of it."""
     if isinstance(document, float):
         return float(f"{document:.{digits}g}")
     if isinstance(document, dict):
-        return {key: rounded(value, digits) for key, value in document.items()}
+        kept = {key: value for key, value in document.items() if value is not None or key not in RARE}
+        return {key: rounded(value, digits) for key, value in kept.items()}
     return [rounded(value, digits) for value in document] if isinstance(document, list) else document
 
 

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.report import charts, circuit, data, palette
+from harness.scenario.text import printable_lines
 from harness.summary import CellView, RunView, csv
 from harness.summary import json as summary_json
 from harness.summary.compare import Comparison, said
@@ -99,9 +100,11 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,  # markup is no plain text
     )
     found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
     found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
     found.filters |= {
         "ratio": _ratio,
         "interval": _interval,
@@ -135,11 +138,16 @@ def _policy(scripts: Any) -> str:
 
 
 def _embedded(document: Any) -> Markup:
-    """JSON for a `<script type="application/json">`: no `<` is left that could close or open an element."""
+    """JSON for a `<script type="application/json">`, of printable text.
+
+    No `<` is left that could close or open an element.
+    """
     text = json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
+    if printable_lines(text) != text:  # an escape of an escape: the page is to show it
+        text = "".join(each if each == (shown := printable_lines(each)) else f"\\{shown}" for each in text)
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text.encode("utf-8", "replace").decode())
+    return Markup(text)
 
 
 def _unclosable(script: str) -> str:
@@ -153,7 +161,7 @@ def _machine(environment: Mapping[str, Any]) -> list[str]:
     lines += [gpu.get("name") for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []
     if isinstance(packages, dict):
         lines.append(" · ".join(f"{name} {packages[name]}" for name in ("keras", "pennylane") if name in packages))
-    return [str(line) for line in lines if line] or ["not recorded"]
+    return [printable_lines(str(line)) for line in lines if line] or ["not recorded"]
 
 
 def _depth(cell: CellView) -> str:
@@ -163,8 +171,10 @@ def _depth(cell: CellView) -> str:
 
 def _label(cell: CellView) -> str:
     words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    if cell.status != "ok":
+        words["expected"] = cell.status
     if cell.judged_by == "variants":
-        return "variants"
+        return "peers"
     return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
 
 

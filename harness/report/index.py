@@ -99,9 +99,19 @@ def read(report: str) -> dict[str, Any] | None:
     start = report.find(_DATA)
     try:
         found = json.loads(report[start + len(_DATA) : report.index("</script>", start)]) if start >= 0 else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("cells"), list) else None
+    cells = found.get("cells") if isinstance(found, dict) else None
+    return found if isinstance(cells, list) and all(map(_is_cell, cells)) else None
+
+
+def _is_cell(cell: Any) -> bool:
+    """Whether a cell of a report has what is shown of it here: the report may not be ours."""
+    if not isinstance(cell, dict) or not all(isinstance(cell.get(key), str) for key in ("scenario", "variant", "line")):
+        return False
+    timing = cell.get("timing")
+    ratio = timing.get("ratio") if isinstance(timing, dict) else timing
+    return cell.get("mark") in tuple(SYMBOLS) and (ratio is None or (isinstance(ratio, int | float) and ratio > 0))
 
 
 def _ratio(cell: dict[str, Any] | None) -> float | None:

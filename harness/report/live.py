@@ -26,6 +26,7 @@ from harness.runner.events import (
     WorkerStarted,
 )
 from harness.runner.plan import Block, Cell
+from harness.scenario.text import printable
 from harness.store import Run
 from harness.summary.judging import judge_block
 from harness.summary.speeds import phrase, with_timing
@@ -98,7 +99,7 @@ class Board:
             case WorkerStarted(key, "ready", about):
                 self.note = f"{key}: imported in {seconds(about['import_s'])}"
             case WorkerStarted(key, state, about):
-                self.note = f"{key}: {about.get('reason', state)}"
+                self.note = printable(f"{key}: {about.get('reason', state)}")
             case CellProgress(cell, phase, step, steps):
                 began = self.running[cell.id][4] if cell.id in self.running else time.monotonic()
                 if phase == "timing":  # one at a time: the others of the block wait
@@ -158,7 +159,7 @@ class Board:
         if hidden:
             lines.append(Text(f"and {hidden} more scenarios", "dim"))
         lines.append(self.progress())
-        lines += [Text(f"{v.symbol} {v.name}: {v.line}", STYLES[v.mark]) for v in self.divergences[-5:]]
+        lines += [Text(printable(f"{v.symbol} {v.name}: {v.line}"), STYLES[v.mark]) for v in self.divergences[-5:]]
         return Group(*lines)
 
     def shown(self) -> list[Block]:

@@ -37,10 +37,15 @@ def begin(
     if resume is None:
         return Run.create(results, to_record(blocks), environment, command), blocks
     run = Run.load(resolve(results, resume))
-    planned = {cell_id for _, cell_id, _ in run.planned()}
-    wanted = {cell.id for block in blocks for cell in block.cells}
-    if not wanted <= planned:
-        raise StoreError(f"{run.id}: cannot resume: {len(wanted - planned)} of these cells are not in its plan")
+    planned = {cell_id: scenario for scenario, cell_id, _ in run.planned()}
+    wanted = {cell.id: block.scenario.model_dump(mode="json") for block in blocks for cell in block.cells}
+    if missing := wanted.keys() - planned.keys():
+        raise StoreError(f"{run.id}: cannot resume: {len(missing)} of these cells are not in its plan")
+    for cell_id, scenario in wanted.items():
+        for key in ("name", "expect"):  # the rest is in the id
+            if planned[cell_id][key] != scenario[key]:
+                told = f"{key} is {planned[cell_id][key]!r} in its plan, {scenario[key]!r} here"
+                raise StoreError(f"{run.id}: cannot resume {scenario['name']}: {told}")
     changed = differences(run.record["environment"], environment)
     if changed and not force:
         raise StoreError(f"{run.id}: cannot resume in another environment ({'; '.join(changed[:3])}); --force does")

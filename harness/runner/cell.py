@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from harness.runner import memory
-from harness.runner.inputs import Inputs, expected, starting_weights
+from harness.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, expected, starting_values
 from harness.runner.patience import Patience
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool, Server, Unavailable
 from harness.runner.process import Child, ChildDied, ServerDied
+from harness.runner.reference import References, wanted
+from harness.scenario.refusal import refusal
 from harness.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
@@ -31,11 +33,10 @@ IMPORT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """An outcome as docs/architecture.md states it, the trace arrays, and the gate program."""
+    """An outcome as docs/architecture.md states it, and the trace arrays."""
 
     outcome: dict[str, Any]
     trace: dict[str, np.ndarray] | None
-    program: dict[str, Any] | None
 
 
 class CellEnded(Exception):
@@ -52,7 +53,7 @@ class Draft:
 
     outcome: dict[str, Any]
     trace: dict[str, np.ndarray] | None = None
-    program: dict[str, Any] | None = None
+    start: dict[str, np.ndarray] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
 
 
@@ -66,6 +67,7 @@ async def run_cell(
     timeout: float,
     tell: Progress,
     memory_bytes: int | None = None,
+    references: References | None = None,
 ) -> CellResult:
     """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too.
 
@@ -77,7 +79,7 @@ async def run_cell(
         draft = Draft(started(cell, str(key), pool.isolation(key)))
         patience = None
         try:
-            refuse_what_cannot_fit(cell, memory_bytes)
+            refuse_what_cannot_run(cell, memory_bytes)
             tell("starting", 0)
             async with asyncio.timeout(max(timeout, IMPORT_S)):  # a cell does not pay for what it shares with others
                 server = await pool.server(cell.variant, cell.scenario.device)
@@ -89,6 +91,11 @@ async def run_cell(
                     tell(phase, step)
 
                 await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
+            if references and draft.outcome["status"] == "ok":
+                tell("reference", 0)
+                begun = time.perf_counter()
+                await consult(references, block, cell, inputs, draft)
+                draft.phases["reference_s"] = time.perf_counter() - begun
         except TimeoutError:
             end(draft, "timeout", patience.reason if patience else "its worker server did not start in time")
         except ServerDied as error:
@@ -105,7 +112,7 @@ async def run_cell(
             end(draft, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
         break
     draft.outcome["phases"] = draft.phases
-    return CellResult(draft.outcome, draft.trace, draft.program)
+    return CellResult(draft.outcome, draft.trace)
 
 
 def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
@@ -123,8 +130,13 @@ def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, 
     }
 
 
-def refuse_what_cannot_fit(cell: Cell, memory_bytes: int | None) -> None:
-    """Raise CellEnded where the states of one step alone are more than the memory allowed."""
+def refuse_what_cannot_run(cell: Cell, memory_bytes: int | None) -> None:
+    """Raise CellEnded for what is known to fail before anything is imported for it.
+
+    No backend runs it, or the states of one step alone are more than the memory allowed.
+    """
+    if why := refusal(cell.scenario, cell.variant):
+        raise CellEnded("unsupported", why)
     least = memory.least_bytes(cell.scenario)
     if memory_bytes is not None and least > memory_bytes and not cell.on_gpu:
         needed, allowed = memory.words(least), memory.words(memory_bytes)
@@ -176,26 +188,24 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
     answer = checked(await child.request("prepare", body), "prepare")
     draft.outcome["resolved"] = answer.body["resolved"]
     draft.phases["build_s"] = answer.body["build_s"]
-    weights = answer.body["resolved"]["weights"]
-    initial = [answer.arrays[f"initial/{k}"] for k in range(len(weights))]
-    start = starting_weights(weights, initial, scenario)
-    y = shaped_targets(inputs.y, tuple(answer.body["output_shape"]))
-    sent = Inputs(inputs.x, y, inputs.order)
-    draft.outcome["expected"] = expected(scenario, sent, start)
-    layers = answer.body["resolved"]["quantum_layers"]
-    if answer.body["resolved"]["bare"]:
-        draft.program = layers[0]["program"]
-        draft.outcome["program"] = f"programs/{scenario.name}.json"
-    arrays = {"x": sent.x, "y": sent.y, "order": sent.order}
-    draft.trace = {**arrays, **{f"weights/{k}": w for k, w in enumerate(start)}}
+    resolved = answer.body["resolved"]
+    draft.start = {}
+    for kind, stream in (("weights", WEIGHT_STREAM), ("state", STATE_STREAM)):
+        name = {"weights": "initial", "state": "initial_state"}[kind]
+        initial = [answer.arrays[f"{name}/{k}"] for k in range(len(resolved[kind]))]
+        values = starting_values(resolved[kind], initial, scenario, stream)
+        draft.start |= {f"{kind}/{k}": value for k, value in enumerate(values)}
+    sent = Inputs(inputs.x, shaped_targets(inputs.y, tuple(answer.body["output_shape"])), inputs.order)
+    kinds = ([v for k, v in draft.start.items() if k.startswith(kind)] for kind in ("weights", "state"))
+    draft.outcome["expected"] = expected(scenario, sent, *kinds)
+    draft.start |= {"x": sent.x, "y": sent.y, "order": sent.order}
 
 
 async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
     """The recorded training."""
-    shipped, draft.trace = draft.trace, None
     tell("audit", 0)
     twice = {"repeat": cell.on_gpu}  # there the order of additions may differ from run to run
-    told = await child.request("audit", twice, shipped, lambda said: tell(said["phase"], said["step"]))
+    told = await child.request("audit", twice, draft.start, lambda said: tell(said["phase"], said["step"]))
     answer = checked(told, "audit")
     draft.trace = answer.arrays
     draft.outcome["audit"] = answer.body["audit"]
@@ -210,11 +220,22 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     draft.phases |= {name: answer.body[name] for name in ("repeat_s", "transfer_s") if name in answer.body}
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
-    finite = np.isfinite(answer.arrays["loss"])
-    if not finite.all():
-        step = int(np.argmin(finite))
-        draft.outcome["diverged_step"] = step
-        end(draft, "diverged", f"loss is {answer.arrays['loss'][step]} at step {step}")
+    if found := first_not_finite(answer.arrays, draft.outcome["resolved"]):
+        draft.outcome["diverged_step"], what = found
+        end(draft, "diverged", f"{what} at step {found[0]}")
+
+
+def first_not_finite(arrays: dict[str, np.ndarray], resolved: dict[str, Any]) -> tuple[int, str] | None:
+    """The first step whose loss or a gradient is not finite, and which; None where all are."""
+    named = {"loss": "loss"} | {f"gradients/{k}": f"gradient of {w['path']}" for k, w in enumerate(resolved["weights"])}
+    found = []
+    for place, (name, words) in enumerate(named.items()):
+        flat = arrays[name].reshape(len(arrays[name]), -1)
+        bad = ~np.isfinite(flat)
+        if bad.any():
+            step = int(np.argmax(bad.any(axis=1)))
+            found.append((step, place, f"{words} is {flat[step][bad[step]][0]}"))
+    return (min(found)[0], min(found)[2]) if found else None
 
 
 async def fit(child: Child, tell: Progress, draft: Draft) -> None:
@@ -235,12 +256,24 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     gaps = [
         np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][-1])).max(initial=0.0)
         for name, w in answer.arrays.items()
+        if name.startswith("final_weights/")
     ]
     draft.outcome["fit"] = {
         "history": answer.body["history"],
         "equals_audit": not any(gaps),
         "max_weight_difference": float(max(gaps, default=0.0)),
     }
+
+
+async def consult(references: References, block: Block, cell: Cell, inputs: Inputs, draft: Draft) -> None:
+    """What the reference says: of the circuit for every cell, of the steps where the oracle cannot."""
+    assert draft.trace is not None
+    shape = inputs.x.shape[1], inputs.y.shape[1]
+    draft.outcome["reference"] = about = dict(await references.about(block, cell, shape))
+    if wanted(draft.outcome) and "reason" not in about:
+        said, arrays = await references.judge(block, cell, shape, draft.trace, draft.phases["audit_s"])
+        about |= said
+        draft.trace |= arrays
 
 
 def injected_fault(cell: Cell) -> dict[str, Any] | None:
@@ -288,4 +321,5 @@ def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:
         return np.ascontiguousarray(
             np.broadcast_to(y.reshape(len(y), *[1] * len(output_shape)), (len(y), *output_shape))
         )
-    raise CellEnded("failed", f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets")
+    sizes = f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets"
+    raise CellEnded("failed", f"{sizes}: expected the same number (data.outputs, where the data set has that key)")

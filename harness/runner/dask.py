@@ -203,7 +203,7 @@ def give_up(task: Task, ledger: Ledger) -> None:
     """Store that a block's nodes have died under it."""
     for cell in task.left:
         outcome = started(cell, "cluster") | {"status": "crashed", "reason": f"its node died {ATTEMPTS} times"}
-        ledger.store(cell, CellResult(outcome, None, None))
+        ledger.store(cell, CellResult(outcome, None))
     if task.left:
         ledger.finished(task.block)
 

@@ -17,6 +17,7 @@ from harness.runner.events import CellProgress, Listener, WorkerStarted
 from harness.runner.inputs import make_inputs
 from harness.runner.plan import Block, Cell
 from harness.runner.pool import Pool
+from harness.runner.reference import References
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ async def run_blocks(
     told = options.threads, options.interpreters
     own = Pool(logs, *told, lambda *said: listen(WorkerStarted(*said)), options.isolation)
     async with contextlib.nullcontext(standing) if standing else own as pool:
+        references = References(pool, logs)
         async with asyncio.TaskGroup() as tasks:
             for block in blocks:
                 await cores.free()
-                tasks.create_task(run_block(pool, block, cores, logs, options, store, listen, finished))
+                tasks.create_task(run_block(pool, block, cores, logs, options, store, listen, finished, references))
         async with cores.take() as cpus:
             await afterwards(pool, cpus)
 
@@ -81,6 +83,7 @@ async def run_block(
     store: Store,
     listen: Listener,
     finished: Callable[[Block], None],
+    references: References,
 ) -> None:
     """All cells of one block, as cores come free."""
     inputs = functools.cache(lambda: make_inputs(block.scenario))  # made when the first cell has its cores
@@ -98,6 +101,7 @@ async def run_block(
                 options.timeout,
                 lambda phase, step: listen(CellProgress(cell, phase, step, cell.scenario.steps)),
                 cores.memory_bytes,
+                references,
             )
             store(cell, result)
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import harness.worker
+from harness.runner.log import Log
 from harness.runner.process import GRACE_S, Child, ServerDied, kill_group
 from harness.scenario.registry import GPU_DEVICES
 from harness.scenario.variant import Variant
+from harness.store import files
 
 WORKER = Path(harness.worker.__file__).parent / "__main__.py"
 MAX_STARTS = 3
@@ -76,6 +80,7 @@ class Server:
 
     key: ServerKey
     log: Path
+    caches: Path
     isolation: str
     about: dict[str, Any] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
@@ -97,7 +102,7 @@ class Server:
         command += ["--accelerator", self.key.accelerator, "--threads", str(self.key.threads)]
         command += ["--simulator", self.key.simulator] if self.key.simulator else []
         command += ["--isolation", self.isolation, "--parent", str(os.getpid()), "--fd", str(theirs.fileno())]
-        with self.log.open("ab") as log:
+        with os.fdopen(files.appended(self.log), "ab") as log:
             try:
                 self.process = subprocess.Popen(
                     command,
@@ -134,16 +139,18 @@ class Server:
         Raises:
             ServerDied: before the process was there.
         """
+        output = Log(log)
         ours, theirs = socket.socketpair()
-        child = Child(ours, cell)
+        child = Child(ours, cell, output, self.caches / secrets.token_hex(8))
         self.children[cell] = child
+        about = {"cell": cell, "cache": str(child.cache), "cpus": cpus, "memory_bytes": memory_bytes}
         try:
-            request = json.dumps({"cell": cell, "log": str(log), "cpus": cpus, "memory_bytes": memory_bytes}).encode()
-            socket.send_fds(self.control, [request], [theirs.fileno()])
+            socket.send_fds(self.control, [json.dumps(about).encode()], [theirs.fileno(), output.inlet])
         except OSError:
             self._lost(cell)
         finally:
             theirs.close()
+            os.close(output.inlet)
         await child.open()
         return child
 
@@ -160,6 +167,8 @@ class Server:
             await asyncio.to_thread(self.process.wait)
         for pid in pids:
             kill_group(pid)
+        for child in self.children.values():
+            child.ended(None)
 
     async def _packet(self) -> dict[str, Any] | None:
         try:
@@ -176,14 +185,12 @@ class Server:
             if packet["kind"] == "started" and not child.started.done():
                 child.started.set_result(packet["pid"])
             if packet["kind"] == "exited":
-                if not child.exited.done():
-                    child.exited.set_result(packet["status"])
+                child.ended(packet["status"])
                 del self.children[packet["cell"]]
         if self.isolation == "spawn":  # its death is that of its one child
             status = await asyncio.to_thread(self.process.wait)
             for child in self.children.values():
-                if not child.exited.done():
-                    child.exited.set_result(status)
+                child.ended(status)
         for cell in list(self.children):
             self._lost(cell)
 
@@ -193,8 +200,7 @@ class Server:
             kill_group(child.pid)
         if not child.started.done():
             child.started.set_exception(ServerDied())
-        if not child.exited.done():
-            child.exited.set_result(None)
+        child.ended(None)
 
 
 class Pool:
@@ -210,6 +216,7 @@ class Pool:
     ) -> None:
         self.logs, self.threads, self.interpreters, self.on_start = logs, threads, interpreters, on_start
         self._isolation = isolation
+        self._caches = tempfile.TemporaryDirectory(prefix="qparity-caches-", ignore_cleanup_errors=True)
         self._servers: dict[ServerKey, asyncio.Task[Server]] = {}
         self._spawned: set[Server] = set()
         self._starts: dict[ServerKey, int] = {}
@@ -226,6 +233,7 @@ class Pool:
                 servers.append(task.result())
             task.cancel()
         await asyncio.gather(*(server.stop() for server in servers), return_exceptions=True)
+        self._caches.cleanup()
 
     def key(self, variant: Variant, device: str = "") -> ServerKey:
         """The server a variant runs in, with a PennyLane device."""
@@ -238,6 +246,11 @@ class Pool:
         """How children of a server are kept apart: as its platform and accelerator need, else as this pool was told."""
         return key.isolation if key.isolation == "spawn" else self._isolation or "fork"
 
+    async def reference(self) -> Server:
+        """The server of the reference: Keras on NumPy, with no framework; raises as `server` does."""
+        interpreter = self.interpreters.get("numpy") or sys.executable
+        return await self._serving(ServerKey(interpreter, "numpy", "cpu", 1))
+
     async def server(self, variant: Variant, device: str = "") -> Server:
         """The running server of a variant, started on first use and again after a death.
 
@@ -248,7 +261,9 @@ class Pool:
             Unavailable: this backend cannot run here.
             ServerDied: it was killed while it started; the next call starts another, a few times.
         """
-        key = self.key(variant, device)
+        return await self._serving(self.key(variant, device))
+
+    async def _serving(self, key: ServerKey) -> Server:
         if self.isolation(key) == "spawn":
             return await self._spawn(key)
         task = self._servers.get(key)
@@ -283,7 +298,7 @@ class Pool:
         if before is not None and before.exception() is None:
             await before.result().stop()
         self._starts[key] = self._starts.get(key, 0) + 1
-        server = Server(key, self.logs / f"server-{key}.log", self.isolation(key))
+        server = Server(key, self.logs / f"server-{key}.log", Path(self._caches.name), self.isolation(key))
         self.on_start(str(key), "starting", {})
         try:
             await server.start()

@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from harness.parity import Observation, judge
+from harness.parity import Observation, judge, own_program
 from harness.runner.cell import CellResult
 from harness.runner.local import Options, available_cores, run_blocks
 from harness.runner.plan import Block, Cell
@@ -98,7 +98,7 @@ def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> 
             "resolved": outcome.get("resolved", {}).get("diff_method"),
         }
         if outcome["status"] == "ok":
-            seen = Observation(outcome, result.trace, outcome.get("expected") or {}, result.program)
+            seen = Observation(outcome, result.trace, outcome.get("expected") or {}, own_program(outcome))
             judged = judge([seen])[cell.id]
             found[cell.id] |= {"verdict": str(judged.verdict), "reason": judged.reason}
 

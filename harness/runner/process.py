@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness.runner.log import Log
 from harness.worker.protocol import LENGTH, Message, decode_header, encode, header_length, to_array
 
 GRACE_S = 2.0
@@ -29,10 +32,10 @@ class ServerDied(ChildDied):
 
 
 class Child:
-    """A cell's process: requests and answers, one at a time."""
+    """A cell's process: requests and answers, one at a time; what it prints, and its compilers' caches."""
 
-    def __init__(self, sock: socket.socket, cell: str) -> None:
-        self.sock, self.cell = sock, cell
+    def __init__(self, sock: socket.socket, cell: str, log: Log, cache: Path) -> None:
+        self.sock, self.cell, self.log, self.cache = sock, cell, log, cache
         self.started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
@@ -83,6 +86,14 @@ class Child:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self.exited), GRACE_S)
                 return
+
+    def ended(self, status: int | None) -> None:
+        """The process is gone; None where its server went first. What it leaves is put away."""
+        self.log.close()
+        if self.cache.exists():
+            shutil.rmtree(self.cache, ignore_errors=True)
+        if not self.exited.done():
+            self.exited.set_result(status)
 
     async def _receive(self) -> Message:
         head = await self.reader.readexactly(LENGTH.size)

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from harness.runner.cell import CellResult
@@ -47,8 +48,6 @@ class Ledger:
     def store(self, cell: Cell, result: CellResult) -> None:
         """A cell has ended."""
         with self._writing():
-            if result.program is not None:
-                self.run.write_program(cell.scenario.name, result.program)
             self.run.write_outcome(result.outcome, result.trace)
         self.listen(CellFinished(cell, result.outcome))
 
@@ -63,10 +62,15 @@ class Ledger:
         with self._writing():
             self.run.update(**fields)
 
+    def logs(self) -> Path:
+        """The folder that cells print to."""
+        with self._writing():
+            return self.run.logs()
+
     def store_log(self, cell: Cell, content: bytes) -> None:
         """What a cell printed, where it was not written to its log directly."""
         with self._writing():
-            self.run.log_path(cell.id).write_bytes(content)
+            self.run.write_log(cell.id, content)
 
     def finished(self, block: Block) -> None:
         """All cells of a block have ended; `block` may hold those alone that were missing."""
@@ -87,7 +91,7 @@ class Ledger:
         try:
             yield
         except OSError as error:
-            raise Halted(f"{error.filename or self.run.path}: {error.strerror or error}") from None
+            raise _halted(error, self.run) from None
 
 
 Engine = Callable[[Ledger], Coroutine[Any, Any, None]]
@@ -133,9 +137,22 @@ def sweep(
                 run.finish("interrupted")
             if halted := _first(error, Halted):
                 raise halted from None
+            lost = _first(error, OSError)
+            if isinstance(lost, OSError) and not isinstance(
+                lost, BrokenPipeError
+            ):  # that is the reader of what we print
+                raise _halted(lost, run) from None
             raise
-        run.finish("finished")
+        try:
+            run.finish("finished")
+        except OSError as error:
+            raise _halted(error, run) from None
         return True
+
+
+def _halted(error: OSError, run: Run) -> Halted:
+    """Files of the run, or those of the workers, that cannot be used any more, in one line."""
+    return Halted(f"{error.filename or run.path}: {error.strerror or error}")
 
 
 async def _terminable(engine: Coroutine[Any, Any, None]) -> None:
@@ -158,6 +175,8 @@ async def _terminable(engine: Coroutine[Any, Any, None]) -> None:
 async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOptions | None) -> None:
     """The engine of this machine: all cells side by side, then the timing of one block after the other."""
 
+    logs = ledger.logs()
+
     async def time_all(pool: Pool, cpus: list[int]) -> None:
         machine = None
         for block in ledger.untimed() if timing else ():
@@ -168,10 +187,9 @@ async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOption
                 def tell(cell: Cell, done: int, most: int) -> None:
                     ledger.listen(CellProgress(cell, "timing", done, most))
 
-                found = await time_block(pool, block, lanes, ledger.run.path / "logs", cpus, timing, tell)
+                found = await time_block(pool, block, lanes, logs, cpus, timing, tell)
                 ledger.store_timing(block, {**found, "machine": machine})
 
-    logs = ledger.run.path / "logs"
     await run_blocks(ledger.left, logs, options, ledger.store, ledger.hear, ledger.finished, time_all)
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Self
 
+from harness.scenario.text import printable
+
 _NOTHING = object()
 _LONGEST = 80
 
@@ -64,10 +66,3 @@ def show(value: object, depth: int = 3) -> str:
 def shorten(text: str, longest: int = _LONGEST) -> str:
     """At most `longest` characters, the cut marked."""
     return text if len(text) <= longest else text[: longest - 3] + "..."
-
-
-def printable(text: str) -> str:
-    """Control characters, newlines, lone surrogates as escapes, so that a message is one line."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -25,6 +25,7 @@ from harness.scenario.registry import CIRCUITS, DEVICES
 from harness.scenario.schema import NAME, Scenario
 from harness.scenario.select import selector
 from harness.scenario.suggest import did_you_mean, one_of
+from harness.scenario.text import decoded
 from harness.scenario.validate import field_error, validate
 from harness.scenario.variant import DEFAULT_VARIANTS, Variant
 
@@ -105,9 +106,11 @@ def _toml(content: bytes) -> dict[str, Any]:
     if len(content) > MAX_BYTES:
         raise ScenarioError(f"at most {MAX_BYTES} bytes")
     try:
-        raw = tomllib.loads(content.decode())
-    except UnicodeDecodeError as error:
-        raise ScenarioError(f"UTF-8 text, got byte 0x{content[error.start]:02x} at offset {error.start}") from None
+        text = decoded(content)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    try:
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"TOML: {error}") from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets

@@ -34,6 +34,6 @@ def line_of(text: str, scenario: str) -> int:
 def line_in_file(file: str, scenario: str) -> int | None:
     """The same for a file; None where it cannot be read (a run may be judged on another machine)."""
     try:
-        return line_of(Path(file).read_text(encoding="utf-8"), scenario)
+        return line_of(Path(file).read_text(encoding="utf-8-sig"), scenario)
     except (OSError, ValueError):
         return None

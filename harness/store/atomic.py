@@ -15,12 +15,11 @@ from typing import Any
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` atomically and durably; its folder is made if need be.
+    """Replace `path` by `content` atomically and durably; its folder must be there.
 
     The temporary file lies in the same folder, because a rename is atomic only inside one file system. Its
     name starts with a dot and ends with `.tmp`, so that readers of the folder pass over a leftover.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.store.trust import StoreError
+from harness.store import files
+from harness.store.errors import StoreError
 
 LOCK = ".lock"
 
@@ -24,7 +25,10 @@ def claimed(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows has no such lock
         yield
         return
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = files.appended(folder / LOCK)
+    except OSError as error:
+        raise StoreError(f"{folder / LOCK}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,8 +36,9 @@ def claimed(folder: Path) -> Iterator[None]:
             raise StoreError(f"{folder}: another process is writing this run") from None
         except OSError:  # a network file system without locks
             pass
-        for leftover in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
-            leftover.unlink(missing_ok=True)
+        for inner in (folder, *(each for each in folder.iterdir() if each.is_dir() and not each.is_symlink())):
+            for leftover in inner.glob(".*.tmp"):
+                leftover.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)

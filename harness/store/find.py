@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.store import schema, trust
-from harness.store.trust import StoreError
+from harness.store.errors import StoreError
 
 
 def list_runs(results_dir: Path | str) -> list[tuple[str, Path]]:
@@ -11,7 +11,7 @@ def list_runs(results_dir: Path | str) -> list[tuple[str, Path]]:
     found = []
     for file in Path(results_dir).glob("*/run.json"):
         try:
-            record = schema.upgrade(trust.read_json(file), "run")
+            record = schema.upgrade(trust.read_json(file.parent, "run.json"), "run")
         except (ValueError, OSError, RecursionError):
             continue
         found.append((str(record.get("created") or ""), file.parent))

@@ -7,16 +7,15 @@ where its environment differs, so that each cell still names the versions it ran
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness.store.errors import StoreError
 from harness.store.fingerprint import differences
 from harness.store.run import Run
-from harness.store.trust import StoreError
 
 Place = tuple[str, str]
 
@@ -51,8 +50,8 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
         if outcome is not None:
             worker = names.get((run.id, outcome.get("worker")), outcome.get("worker"))
             merged.write_outcome(outcome | {"worker": worker, "run": run.id}, run.trace(cell_id))
-        if run.log_path(cell_id).is_file():
-            shutil.copyfile(run.log_path(cell_id), merged.log_path(cell_id))
+        if (log := run.log(cell_id)) is not None:
+            merged.write_log(cell_id, log)
     told = [each for run in ordered for each in (run.record.get("merged") or {}).get("runs") or ()]
     told += [
         {key: run.record.get(key) for key in ("id", "created", "command", "environment", "nodes")} for run in ordered
@@ -111,7 +110,7 @@ def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[d
 
 
 def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], merged: Run, notes: list[str]) -> None:
-    """Gate programs and timings of every scenario; timings of two runs are never mixed.
+    """Timings of every scenario; those of two runs are never mixed.
 
     A timing gets `run`, where it was measured. A variant whose outcome is another one, from another run, has no time in
     it: what was judged and what was timed would be two programs.
@@ -120,9 +119,7 @@ def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], 
     for run in runs:
         for block in run.record["plan"]["blocks"]:
             name = block["scenario"]["name"]
-            program, timing = run.program(name), run.timing(name)
-            if program is not None:
-                merged.write_program(name, program)
+            timing = run.timing(name)
             if timing is not None:
                 if name in timed:
                     notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")

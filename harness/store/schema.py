@@ -7,8 +7,8 @@ SCHEMA = 1
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-# version -> the step from that version to the next, per kind of document ("run", "cell", "program")
-MIGRATIONS: dict[str, dict[int, Migration]] = {"run": {}, "cell": {}, "program": {}, "timing": {}}
+# version -> the step from that version to the next, per kind of document ("run", "cell", "timing")
+MIGRATIONS: dict[str, dict[int, Migration]] = {"run": {}, "cell": {}, "timing": {}}
 
 
 class SchemaError(ValueError):

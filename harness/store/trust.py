@@ -1,25 +1,23 @@
-"""What must hold of a run folder's content before it is used; nothing read becomes a path unchecked."""
+"""What must hold of a run folder's documents before they are used; nothing read becomes a path unchecked."""
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.store import atomic
+from harness.scenario.text import printable, printable_lines, uncoloured
+from harness.store import atomic, documents, files, plan
+from harness.store.errors import StoreError
 
-CELL_ID = re.compile(r"[0-9a-f]{16}")
 SCENARIO_NAME = re.compile(r"[A-Za-z0-9._-]+")
 STATUSES = ("ok", "failed", "timeout", "crashed", "unsupported", "diverged")
-
-
-class StoreError(ValueError):
-    """A run that cannot be found or read: one line for the user."""
+MOST_JSON = 1 << 28
+"""Bytes of a document: a plan of a hundred thousand cells has a tenth of that."""
 
 
 def cell_id(value: Any) -> str:
     """The value, if it is a cell id: 16 hex digits."""
-    return _checked(CELL_ID, value, "cell id")
+    return _checked(plan.CELL_ID, value, "cell id")
 
 
 def scenario_name(value: Any) -> str:
@@ -27,104 +25,104 @@ def scenario_name(value: Any) -> str:
     return _checked(SCENARIO_NAME, value, "scenario name")
 
 
-def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A `run.json` with only those blocks and cells that can be used, and what was wrong with the others."""
-    found = record.get("plan")
-    plan: dict[str, Any] = found if isinstance(found, dict) else {}
-    blocks = plan.get("blocks")
-    clean, faults = [], []
-    for block in blocks if isinstance(blocks, list) else []:
-        scenario = block.get("scenario") if isinstance(block, dict) else None
-        name = scenario.get("name") if isinstance(scenario, dict) else None
-        if not _matches(SCENARIO_NAME, name):
-            faults.append(f"scenario name {name!r:.80} is not letters, digits, '._-'")
-            continue
-        if not _trains(scenario):
-            faults.append(f"scenario {name}: training is not a table with a table optimizer")
-            continue
-        listed = block.get("cells")
-        cells = [cell for cell in listed if _is_cell(cell)] if isinstance(listed, list) else []
-        if not isinstance(listed, list) or len(cells) < len(listed):
-            faults.append(f"scenario {name}: a cell is not {{id: 16 hex digits, variant}}")
-        clean.append({**block, "cells": cells})
-    tables = {key: _table(record.get(key)) for key in ("environment", "workers", "expected", "nodes")}
-    merged = {"merged": _merged(record["merged"])} if "merged" in record else {}
-    return {**record, **tables, **merged, "plan": {**plan, "blocks": clean}}, faults
+def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """A `run.json` of which all can be used; what was wrong with its plan; and with the rest, which was left out."""
+    blocks, faults = plan.read(record.get("plan"))
+    rest, others = {key: value for key, value in record.items() if key != "plan"}, []
+    while found := documents.fault(rest, documents.Record):
+        del rest[str(found[0][0])]
+        others.append(found[1])
+    tables = {key: rest.get(key) or {} for key in ("environment", "workers", "nodes")}
+    merged = {"merged": _merged(rest["merged"])} if "merged" in rest else {}
+    return {**rest, **tables, **merged, "plan": blocks}, faults, others
 
 
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _merged(value: dict[str, Any]) -> dict[str, Any]:
+    """What a run was merged from, with every entry there."""
+    told = [{"id": "", **each} for each in value.get("runs") or ()]
+    told = [{**each, **{key: each.get(key) or {} for key in ("environment", "nodes")}} for each in told]
+    return {"runs": told, "notes": value.get("notes") or []}
 
 
-def _merged(value: Any) -> dict[str, Any]:
-    """What a run was merged from, as far as it can be used."""
-    runs, notes = (_table(value).get(key) for key in ("runs", "notes"))
-    told = [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []
-    told = [{**each, "id": str(each.get("id")), "environment": _table(each.get("environment"))} for each in told]
-    told = [{**each, "nodes": _table(each.get("nodes"))} for each in told]
-    return {"runs": told, "notes": [str(note) for note in notes] if isinstance(notes, list) else []}
-
-
-def planned(plan: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Every cell of a clean plan as (scenario, cell id, variant)."""
-    for block in plan["blocks"]:
-        for cell in block["cells"]:
-            yield block["scenario"], cell["id"], cell["variant"]
-
-
-def check_outcome(document: dict[str, Any], cell_id: str) -> None:
-    """Raise `ValueError` where a cell's JSON is not that cell's outcome."""
-    if document.get("id") != cell_id:
+def check_outcome(document: dict[str, Any], place: plan.Place) -> None:
+    """Raise `ValueError` where a cell's JSON is not the outcome that the plan has at this place."""
+    if document.get("id") != place.cell_id:
         raise ValueError(f"is the outcome of another cell ({document.get('id')!r:.40})")
+    if document.get("variant") != place.variant:
+        raise ValueError(f"is the outcome of another variant ({document.get('variant')!r:.40})")
+    if document.get("scenario") != place.scenario and plan.normal(document.get("scenario")) != place.scenario:
+        raise ValueError("is the outcome of another scenario than the one in the plan")
     if document.get("status") not in STATUSES:
         raise ValueError(f"status {document.get('status')!r:.40} is none of {', '.join(STATUSES)}")
-    for key in ("scenario", "resolved", "audit", "phases", "memory", "fit"):
-        if not isinstance(document.get(key) or {}, dict):
-            raise ValueError(f"{key} is not an object")
+    check(document, documents.Outcome)
+    if document["status"] != "ok" and not document.get("reason"):
+        raise ValueError(f"is {document['status']} without a reason")
 
 
-def check_timing(document: dict[str, Any]) -> None:
-    """Raise `ValueError` where a JSON object is not the timed rounds of a scenario."""
-    lanes, rounds, left_out = (document.get(key) for key in ("lanes", "rounds", "left_out"))
-    if not (isinstance(lanes, dict) and isinstance(rounds, list) and isinstance(left_out, dict)):
+def check_timing(document: dict[str, Any], scenario: str, ids: set[str]) -> None:
+    """Raise `ValueError` where a JSON object is not the timed rounds of this scenario, whose cells are `ids`."""
+    check(document, documents.Timing)
+    if not {"lanes", "rounds", "left_out"} <= document.keys():
         raise ValueError("has no lanes, rounds and left_out")
-    if not all(isinstance(each, dict) and isinstance(each.get("samples"), dict) for each in rounds):
+    if not all("samples" in each for each in document["rounds"]):
         raise ValueError("has rounds without samples")
-    if not all(isinstance(each, dict) for each in lanes.values()):
-        raise ValueError("has a lane that is not an object")
+    if document.get("scenario", scenario) != scenario:
+        raise ValueError(f"is of another scenario ({document['scenario']})")
+    if strange := {lane["id"] for lane in document["lanes"].values() if "id" in lane} - ids:
+        raise ValueError(f"is of other cells ({min(strange):.40})")
 
 
-def _trains(scenario: Any) -> bool:
-    """Whether `training` and its optimizer are objects, where they stand at all."""
-    training = scenario.get("training") or {}
-    return isinstance(training, dict) and isinstance(training.get("optimizer") or {}, dict)
+def check(document: dict[str, Any], kind: Any) -> None:
+    """Raise `ValueError` where an entry of a document is not of its type (`documents.py`)."""
+    if found := documents.fault(document, kind):
+        raise ValueError(found[1])
 
 
-def _is_cell(cell: Any) -> bool:
-    return isinstance(cell, dict) and _matches(CELL_ID, cell.get("id")) and isinstance(cell.get("variant"), str)
+def read_json(root: Path, name: str) -> Any:
+    """The JSON value of a file in a run folder, see `parse`. Raises `OSError` where it cannot be read."""
+    return parse(files.read(root, name, MOST_JSON))
 
 
-def _matches(pattern: re.Pattern[str], value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+def parse(content: bytes) -> Any:
+    """A file's JSON value, without its seal; all text in it can be printed.
 
-
-def read_json(path: Path) -> Any:
-    """A file's JSON value, without its seal. Raises `OSError`, or `ValueError` with one line."""
-    content = path.read_bytes()
+    Raises:
+        ValueError: it is no such value; one line.
+    """
     if not atomic.unbroken(content):
         raise ValueError("is truncated or changed (not the hash in its first line)")
     try:
-        found = json.loads(content.decode("utf-8"))
-        return {key: value for key, value in found.items() if key != "sha256"} if isinstance(found, dict) else found
+        text = content.decode("utf-8-sig")
+        found = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not whole JSON (line {error.lineno}: {error.msg})") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
+    if "\\u" in text or not text.replace("\n", "").isprintable():
+        found = _printable(found)
+    return {key: value for key, value in found.items() if key != "sha256"} if isinstance(found, dict) else found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"has {name} where JSON has numbers")
+
+
+def _printable(value: Any) -> Any:
+    """A JSON value with escapes for what cannot be printed, and without colours."""
+    if isinstance(value, dict):
+        return {printable_lines(key): _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return printable_lines(uncoloured(value)) if isinstance(value, str) else value
 
 
 def one_line(error: BaseException) -> str:
     """An error's message, short and without line breaks."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return printable(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
+def _matches(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 def _checked(pattern: re.Pattern[str], value: Any, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from harness.scenario.text import printable_lines
 from harness.summary.view import CellView, RunView
 
 KINDS = {"fail": "error", "error": "error", "uncompared": "warning"}
@@ -28,7 +29,7 @@ def _place(cell: CellView, line_of: Callable[[str, str], int | None]) -> str:
 
 
 def _message(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable_lines(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

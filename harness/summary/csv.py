@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from harness.scenario.text import printable_lines
 from harness.summary import json
 from harness.summary.view import RunView
 
@@ -42,7 +43,8 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _harmless(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula is quoted."""
+    """Text is printable, and quoted where a spreadsheet would run it as a formula."""
+    value = printable_lines(value) if isinstance(value, str) else value
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
     return value

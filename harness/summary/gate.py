@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.summary.judging import WITHIN_S
 from harness.summary.speeds import ratio_phrase, relative_speeds
 from harness.summary.view import CellView, RunView
 
@@ -41,17 +42,24 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The expectations of a file, judged on a day, the floor, and the largest slowdown that passes.
+    """The expectations of a file, judged on a day, the floors, and the largest slowdown that passes.
+
+    `least_judged` is the share (0 to 1) of each cell's tensors of all steps that something independent must have
+    judged; with `require_judge` a cell that is PEERS-AGREE counts as not compared.
 
     `max_slowdown` is of a variant against `reference`, or, where there is a `base` run, against itself in that run.
+    `within_s` is how long the oracle may take for one cell.
     """
 
     expectations: tuple[Expectation, ...] = ()
     floor: Floor | None = None
+    least_judged: float | None = None
+    require_judge: bool = False
     today: datetime.date = field(default_factory=datetime.date.today)
     max_slowdown: float | None = None
     reference: str | None = None
     base: RunView | None = None
+    within_s: float = WITHIN_S
 
     def of(self, scenario: str, variant: str, versions: Mapping[str, str]) -> Expectation | None:
         """The first entry that speaks of a cell and has not expired."""
@@ -73,6 +81,15 @@ class Gate:
         if compared >= self.floor.of(len(cells)):
             return ()
         return (f"Coverage: {compared} of {len(cells)} cells were compared, --min-compared asks for {self.floor}.",)
+
+    def unjudged(self, cells: Sequence[CellView]) -> tuple[str, ...]:
+        """A line for each cell of which too little was judged."""
+        if self.least_judged is None:
+            return ()
+        ran = [cell for cell in cells if cell.status == "ok"]
+        few = [cell for cell in ran if cell.judged < self.least_judged * max(cell.judgeable, 1)]
+        asked = f"--min-judged asks for {self.least_judged:.0%}"
+        return tuple(f"Judged: {c.judged} of {c.judgeable} tensors of all steps of {c.name}, {asked}." for c in few)
 
     def slowdown(self, cells: Sequence[CellView]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """A line for each cell that is certainly slower than allowed; a line for each that lost its place, or one if

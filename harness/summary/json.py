@@ -62,7 +62,10 @@ def cell(view: CellView) -> dict[str, Any]:
     `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
     seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at
     least, `untimed` why it was left out of the rounds; `mark` is what the cell looks like in the tables,
-    `judged_by` (of a pass) what it agrees with: the oracle, or the majority of variants.
+    `judged_by` (of a pass) who says so: `oracle` (something independent, for all of it) or `variants` (PEERS-AGREE: in
+    part other backends alone); `judged` of `judgeable` tensors of all steps were judged by something independent;
+    `by_design`: it was not compared because it cannot be; `known` is why an entry of the expectations file speaks of
+    it, `link` where that is told.
     """
     return {
         "id": view.id,
@@ -72,6 +75,8 @@ def cell(view: CellView) -> dict[str, Any]:
         "verdict": view.verdict,
         "expected": view.expected,
         "as_expected": view.as_expected,
+        "known": view.known,
+        "link": view.link,
         "mark": view.mark,
         "judged_by": view.judged_by,
         "stage": view.stage,
@@ -81,6 +86,9 @@ def cell(view: CellView) -> dict[str, Any]:
         "r": _finite(view.r),
         "effective_bits": _finite(view.effective_bits),
         "smallest_tolerance": _finite(view.smallest_tolerance),
+        "judged": view.judged,
+        "judgeable": view.judgeable,
+        "by_design": view.by_design,
         "reason": view.reason,
         "line": view.line,
         "annotations": list(view.annotations),

@@ -1,8 +1,9 @@
-"""JUnit XML: a test suite a scenario, a test case a cell."""
+"""JUnit XML: a test suite a scenario, a test case a cell; what is known of one stands in its output."""
 
 import re
 from xml.etree import ElementTree
 
+from harness.scenario.text import printable_lines
 from harness.summary.view import CellView, RunView
 
 # XML 1.0 has no way at all to write these characters
@@ -37,6 +38,9 @@ def _case(suite: ElementTree.Element, cell: CellView) -> None:
         if kind != "skipped":
             entry.set("type", _legal(cell.verdict or cell.status))
             entry.text = _legal("\n".join(line for line in (cell.line, cell.where, cell.reproduce, cell.log) if line))
+    if cell.known:
+        known = (cell.line, f"known: {cell.known}", cell.link)
+        ElementTree.SubElement(case, "system-out").text = _legal("\n".join(line for line in known if line))
 
 
 def _tally(cells: tuple[CellView, ...], problems: tuple[str, ...] = ()) -> dict[str, str]:
@@ -50,4 +54,4 @@ def _tally(cells: tuple[CellView, ...], problems: tuple[str, ...] = ()) -> dict[
 
 
 def _legal(text: str) -> str:
-    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", printable_lines(text))

@@ -2,6 +2,7 @@
 
 import re
 
+from harness.scenario.text import printable
 from harness.summary.recommend import recommend
 from harness.summary.view import CellView, RunView
 from harness.summary.words import number, seconds
@@ -13,6 +14,8 @@ LEGEND = (
     "the time that of one training step (* of a fault that is expected, ~~struck through~~: of a wrong result), "
     "with --no-timing from the recorded training, unpaired."
 )
+
+_WEB = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'*+,;=%-]+")
 
 
 def render(view: RunView, limit: int = LIMIT) -> str:
@@ -40,16 +43,21 @@ def render(view: RunView, limit: int = LIMIT) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown and HTML leave alone, on one line."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = printable(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", plain)
 
 
 def _problems(view: RunView, most: int = 50) -> list[str]:
-    """A list of the cells that are against expectation, then of the reasons why others have no verdict."""
+    """The cells that are against expectation, those whose fault is known, the reasons why others have no verdict."""
     failing = [cell for cell in view.cells if cell.mark == "fail"]
     lines = [f"- ✗ **{escape(cell.name)}** {escape(_short(cell.line))}" for cell in failing[:most]]
     if len(failing) > most:
         lines.append(f"- and {len(failing) - most} more")
+    known = [cell for cell in view.cells if cell.mark == "expected" and cell.known]
+    for cell in known[:most]:
+        lines.append(f"- ≈ **{escape(cell.name)}** {escape(_short(cell.line))} — known: {_known(cell)}")
+    if len(known) > most:
+        lines.append(f"- and {len(known) - most} more that are known")
     for group in view.groups[:most]:
         names = ", ".join(f"{cell.scenario}/{cell.variant}" for cell in group.cells[:5])
         more = f" and {len(group.cells) - 5} more" if len(group.cells) > 5 else ""
@@ -74,6 +82,14 @@ def _entry(cell: CellView | None) -> str:
         time = seconds(cell.step_s)
         parts.append({"plain": time, "noted": f"{time}*", "struck": f"~~{time}~~"}[cell.speed])
     return " ".join(parts)
+
+
+def _known(cell: CellView) -> str:
+    """Why an expectation speaks of a cell; its link is one only where it is of the web, and nothing else."""
+    link = cell.link or ""
+    return escape(_short(cell.known or "")) + (
+        f" <{link}>" if _WEB.fullmatch(link) else f" {escape(link)}" if link else ""
+    )
 
 
 def _short(text: str, most: int = 300) -> str:

@@ -11,7 +11,7 @@ from harness.store import Run
 from harness.summary import judging, words
 from harness.summary.gate import Gate, versions_of
 from harness.summary.speeds import growth, with_timing
-from harness.summary.view import CellView, Fit, Group, Mark, Pair, RunView, Series
+from harness.summary.view import PASSES, PEERS_AGREE, CellView, Fit, Group, Mark, Pair, RunView, Series
 
 if TYPE_CHECKING:
     from harness.parity import Judgement
@@ -32,7 +32,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     """
     gate = gate or Gate()
     if judgements is None:
-        judgements = judging.judgements(run)
+        judgements = judging.judgements(run, gate.within_s)
     sources = tuple(map(str, run.record["plan"].get("sources") or ()))
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
@@ -44,7 +44,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         known = gate.of(scenario["name"], variant, versions_of(run, cell_id)) if gate.expectations else None
         source = files.get(scenario["name"])
         mine = (str(source),) if source else sources
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, known))
+        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, known, gate.require_judge))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(scenario["name"], drawing)
         if found := _programs(cells[-1].resolved):
@@ -52,8 +52,14 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
-    surprises = sum(cell.mark == "uncompared" and cell.expected != NOT_COMPARED for cell in cells)
-    unmet, short = gate.unmet(run), gate.shortfall(cells)
+    ended = sum(cell.mark == "expected" and cell.status != "ok" for cell in cells)
+    compared: dict[Mark, int] = counts | {"expected": counts["expected"] - ended}
+    surprises = sum(
+        cell.mark == "uncompared" and not cell.by_design and cell.expected != NOT_COMPARED for cell in cells
+    )
+    among_variants = sum(cell.judged_by == "variants" for cell in cells)
+    broken = tuple(f"Plan: {fault}." for fault in run.plan_faults)
+    unmet, short = gate.unmet(run), (*broken, *gate.shortfall(cells), *gate.unjudged(cells))
     slow, untimed = gate.slowdown(cells)
     record = run.record
     return RunView(
@@ -62,9 +68,9 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         created=str(record.get("created")),
         finished=record.get("finished"),
         command=words.command(record.get("command")),
-        agreement=words.agreement(counts, sum(cell.judged_by == "variants" for cell in cells)),
-        rest=words.rest(counts),
-        exit_code=exit_code(counts, surprises, bool(unmet or slow), bool(short or untimed)),
+        agreement=words.agreement(compared, among_variants),
+        rest=" ".join(part for part in (words.rest(counts), f"{ended} ended as expected." if ended else "") if part),
+        exit_code=exit_code(compared, surprises, bool(unmet or slow), bool(short or untimed)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -80,6 +86,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         problems=(*unmet, *slow, *short, *untimed),
         notes=tuple(map(str, (record.get("merged") or {}).get("notes") or ())),
         growths=growth(run, cells),
+        peers=words.peers(among_variants, len(cells)),
     )
 
 
@@ -91,12 +98,13 @@ def view_of(
     judgement: "Judgement | None",
     sources: tuple[str, ...] = (),
     expectation: "Expectation | None" = None,
+    require_judge: bool = False,
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
+    trace = run.trace(cell_id, SHOWN)  # first: an odd trace makes its cell missing
     outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
-    trace = run.trace(cell_id, SHOWN) if outcome.get("trace") else None
     judgement = judgement if outcome["status"] == "ok" else None
-    return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation)
+    return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation, require_judge)
 
 
 def exit_code(counts: Mapping[Mark, int], surprises: int, unmet: bool = False, short: bool = False) -> int:
@@ -123,12 +131,17 @@ def _cell(
     trace: Mapping[str, np.ndarray],
     sources: tuple[str, ...],
     expectation: "Expectation | None",
+    require_judge: bool,
 ) -> CellView:
     status = outcome["status"]
     verdict = _text(judgement, "verdict")
-    expected = str(expectation.verdict) if expectation else _expected(scenario, variant)
-    objection = expectation.objection(judgement) if expectation and judgement else None
-    mark = "fail" if objection else _mark(status, verdict, expected)
+    expected = expectation.expected if expectation else _expected(scenario, variant)
+    objection = expectation.objection(status, outcome.get("reason"), judgement) if expectation else None
+    mark = _mark(status, verdict, expected, require_judge)
+    if objection and status == "ok":
+        mark = "fail"
+    elif expectation and expectation.status and not objection and status != "unsupported":
+        mark = "expected"
     memory = outcome.get("memory") or {}
     reason = _text(judgement, "reason") if status == "ok" else outcome.get("reason")
     if fault := outcome.get("fault"):
@@ -144,6 +157,9 @@ def _cell(
         "r": _number(judgement, "r"),
         "effective_bits": _number(judgement, "effective_bits"),
         "smallest_tolerance": _number(judgement, "smallest_tolerance"),
+        "judged": _whole(judgement, "judged") or 0,
+        "judgeable": _whole(judgement, "judgeable") or 0,
+        "by_design": bool(_get(judgement, "by_design", False)),
         "reason": words.plain(str(reason)) if reason else None,
     }
     return CellView(
@@ -151,7 +167,7 @@ def _cell(
         scenario=scenario["name"],
         variant=variant,
         mark=mark,
-        line=words.cell_line(mark, objection=objection, **fields),
+        line=_line(mark, objection, fields),
         **fields,
         annotations=tuple(map(str, _get(judgement, "annotations", ()))),
         phases=_numbers(outcome.get("phases")),
@@ -166,7 +182,18 @@ def _cell(
         fit=_fit(trace),
         settings=scenario,
         source=sources[0] if len(sources) == 1 else None,
+        known=expectation.reason if expectation else None,
+        link=expectation.link if expectation else None,
     )
+
+
+def _line(mark: Mark, objection: str | None, fields: dict[str, Any]) -> str:
+    """One line on a cell; one that did not finish says how it ended, also where that is as expected, or is not."""
+    if fields["status"] == "ok":
+        return words.cell_line(mark, objection=objection, **fields)
+    said = words.cell_line("error", objection=None, **fields)
+    known = mark == "expected" or (fields["status"] == fields["expected"] and not objection)
+    return said + (f" ({objection})" if objection else " (as expected)" if known else "")
 
 
 def _expected(scenario: Mapping[str, Any], variant: str) -> str:
@@ -180,15 +207,15 @@ def _expected(scenario: Mapping[str, Any], variant: str) -> str:
         return str(expect)
 
 
-def _mark(status: str, verdict: str | None, expected: str) -> Mark:
+def _mark(status: str, verdict: str | None, expected: str, require_judge: bool) -> Mark:
     if status == "unsupported":
         return "unsupported"
     if status != "ok":
         return "error"
-    if verdict in (None, NOT_COMPARED):
+    if verdict in (None, NOT_COMPARED) or (verdict == PEERS_AGREE and require_judge):
         return "uncompared"
-    if verdict == expected:
-        return "pass" if verdict == "ROUNDING" else "expected"
+    if verdict == expected or (verdict in PASSES and expected in PASSES):
+        return "pass" if verdict in PASSES else "expected"
     return "fail"
 
 

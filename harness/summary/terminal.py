@@ -6,6 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.scenario.text import printable
 from harness.summary.speeds import overall, phrase
 from harness.summary.view import CellView, Mark, RunView
 from harness.summary.words import number, seconds
@@ -15,12 +16,11 @@ STYLES: dict[Mark, str] = {
     "uncompared": "magenta", "unsupported": "dim",
 }  # fmt: skip
 _MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
-_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160))}
 
 
 NAME_WIDTH = 28
 LEGEND = (
-    "largest residual over tolerance (variants: agrees with them, not with the oracle); time of a step "
+    "largest residual over tolerance (peers: in part agreed with other backends alone); time of a step "
     "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong)"
 )
 
@@ -28,6 +28,8 @@ LEGEND = (
 def show(view: RunView, console: Console) -> None:
     """Print the run: the matrix on a terminal; one line a cell, and no markup, anywhere else."""
     if console.is_terminal:
+        if view.peers:
+            console.print(Text(_safe(view.peers), style="yellow"))
         console.print(matrix(view), *details(view), sep="\n")
         for line in speed_lines(view):
             console.print(line, markup=False, highlight=False)
@@ -57,7 +59,8 @@ def entry(cell: CellView | None) -> Text:
         return Text("·", style="dim")
     text = Text(cell.symbol, style=STYLES[cell.mark])
     label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
-    label = "variants" if cell.judged_by == "variants" else label
+    label = cell.status if cell.mark == "expected" and cell.status != "ok" else label
+    label = "peers" if cell.judged_by == "variants" else label
     if label or cell.r is not None:
         text.append(f" {label or number(cell.r)}")
     if cell.step_s is not None:
@@ -78,16 +81,36 @@ def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
             f"{cell.symbol} {_safe(cell.name)}: {_safe(cell.line)}",
             STYLES[cell.mark],
         )
+        yield from (Text(f"  {note}", "dim") for note in notes(cell))
     if len(failing) > most:
         yield Text(f"and {len(failing) - most} more", "dim")
     for group in view.groups[:most]:
         yield Text(f"{len(group.cells)} {group.status}: {_safe(group.reason)}", STYLES[group.cells[0].mark])
 
 
+def notes(cell: CellView, most: int = 4) -> list[str]:
+    """The annotations of a cell that are no matter of course."""
+    found = [_safe(note) for note in cell.annotations if not note.startswith(ROUTINE)]
+    return found[:most] + ([f"and {len(found) - most} more notes"] if len(found) > most else [])
+
+
+ROUTINE = (
+    "bitwise equal to",
+    "fit ended with bitwise",
+    "judged at the quantum",
+    "whole model judged by",
+    "run twice: bit",
+)
+"""What is said of most cells, and reads as a comfort."""
+
+
 def lines(view: RunView) -> Iterator[str]:
     """One plain line a cell, speed over all, then the verdict."""
+    if view.peers:
+        yield _safe(view.peers)
     for cell in view.cells:
         yield cell_line(cell)
+        yield from (f"  {note}" for note in notes(cell))
     yield from speed_lines(view)
     yield _safe(view.sentence)
 
@@ -123,5 +146,5 @@ def cell_line(cell: CellView) -> str:
 
 
 def _safe(text: str) -> str:
-    """No control characters: a reason comes from anywhere and must not move the cursor."""
-    return " ".join(text.split()).translate(_CONTROL)
+    """One line: a reason comes from anywhere and must not move the cursor."""
+    return printable(" ".join(text.split()))

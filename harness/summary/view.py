@@ -16,6 +16,8 @@ finish, was not compared, cannot run. Only `pass` and `expected` are good; `unsu
 SYMBOLS: dict[Mark, str] = {
     "pass": "✓", "expected": "≈", "fail": "✗", "error": "!", "uncompared": "?", "unsupported": "–",
 }  # fmt: skip
+PEERS_AGREE = "PEERS-AGREE"
+PASSES = ("ROUNDING", PEERS_AGREE)
 STAGES = ("setup", "forward", "loss", "gradient", "update")
 
 
@@ -64,9 +66,13 @@ class Pair:
 class CellView:
     """One scenario on one variant. `step` counts from 0; phases are in seconds, memory in bytes.
 
+    `judged` of `judgeable` tensors of all steps were judged by something independent; `by_design` says that a cell that
+    was not compared could not be (it draws random numbers), so that nobody need be alarmed.
+
     `timed_on` is the machine of its timed rounds, `untimed` why it
     has no place in those of its scenario, `limit_s` the least time that this machine needs for a step's arithmetic and
-    memory traffic, `settings` the scenario as it was run, `source` the file that describes it.
+    memory traffic, `settings` the scenario as it was run, `source` the file that describes it. `known` is why an entry
+    of an expectations file speaks of it, `link` where that is told.
     """
 
     id: str
@@ -84,6 +90,9 @@ class CellView:
     r: float | None = None
     effective_bits: float | None = None
     smallest_tolerance: float | None = None
+    judged: int = 0
+    judgeable: int = 0
+    by_design: bool = False
     reason: str | None = None
     annotations: tuple[str, ...] = ()
     phases: Mapping[str, float] = field(default_factory=dict)
@@ -102,6 +111,8 @@ class CellView:
     limit_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
+    known: str | None = None
+    link: str | None = None
 
     @property
     def name(self) -> str:
@@ -115,8 +126,8 @@ class CellView:
 
     @property
     def judged_by(self) -> Literal["oracle", "variants"] | None:
-        """Of a pass, with what it agrees; the majority of variants has no residual over tolerance."""
-        return None if self.mark != "pass" else "variants" if self.r is None else "oracle"
+        """Of a pass, who says so: an independent reference of everything, or in part other backends alone."""
+        return None if self.mark != "pass" else "variants" if self.verdict == PEERS_AGREE else "oracle"
 
     @property
     def symbol(self) -> str:
@@ -161,7 +172,8 @@ class RunView:
 
     `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage,
     a slowdown; `notes` what merging found different between the runs that it is made of. `growths` are step times over
-    wires, layers or batch size, with fitted exponents.
+    wires, layers or batch size, with fitted exponents. `peers` is a line on the passes that nobody independent
+    judged in part; empty where there are none.
     """
 
     id: str
@@ -187,6 +199,7 @@ class RunView:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     growths: tuple[Growth, ...] = ()
+    peers: str = ""
 
     @cached_property
     def _by_place(self) -> dict[tuple[str, str], CellView]:
@@ -216,7 +229,12 @@ class RunView:
     @property
     def compared(self) -> int:
         """How many cells were judged against something."""
-        return self.counts["pass"] + self.counts["expected"] + self.counts["fail"]
+        return self.counts["pass"] + self.counts["expected"] + self.counts["fail"] - self.ended_as_expected
+
+    @property
+    def ended_as_expected(self) -> int:
+        """How many cells did not finish, as an expectations file says they do."""
+        return sum(cell.mark == "expected" and cell.status != "ok" for cell in self.cells)
 
     @property
     def first(self) -> CellView | None:

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from harness.summary.view import Mark
+from harness.summary.view import PASSES, PEERS_AGREE, Mark
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 MARKS: tuple[Mark, ...] = ("pass", "expected", "fail", "error", "uncompared", "unsupported")
 
 
 def agreement(counts: Mapping[Mark, int], among_variants: int = 0) -> str:
-    """How many of the compared cells agree; `among_variants` of them with the other variants, not with the oracle."""
+    """How many of the compared cells agree; `among_variants` of them with other backends alone (PEERS-AGREE)."""
     good, expected, bad = counts["pass"], counts["expected"], counts["fail"]
     compared = good + expected + bad
     cells = f"{compared} compared {_plural(compared, 'cell')}"
-    peers = f" ({among_variants} of them with the other variants, not with the oracle)" if among_variants else ""
+    peers = f" ({among_variants} of them with other backends alone: {PEERS_AGREE})" if among_variants else ""
     aside = f"; {expected} {_plural(expected, 'shows', 'show')} the fault that is expected" if expected else ""
     if not compared:
         return "Nothing was compared."
@@ -27,6 +27,15 @@ def agreement(counts: Mapping[Mark, int], among_variants: int = 0) -> str:
     if good < compared:
         return f"{good} of {cells} {_plural(good, 'agrees', 'agree')} within rounding{peers}{aside}."
     return f"{'All' if good > 1 else 'The'} {cells} {_plural(good, 'agrees', 'agree')} within rounding{peers}."
+
+
+def peers(among_variants: int, cells: int) -> str:
+    """A line on the passes that nobody independent judged; empty where there are none."""
+    if not among_variants:
+        return ""
+    are = "is" if among_variants == 1 else "are"
+    said = "in part nothing independent judged them, and other backends agree there"
+    return f"{among_variants} of {cells} {_plural(cells, 'cell')} {are} {PEERS_AGREE}: {said}."
 
 
 def rest(counts: Mapping[Mark, int]) -> str:
@@ -49,7 +58,7 @@ def cell_line(mark: Mark, **cell: Any) -> str:
         return f"{reason} ({cell['objection']})"
     if mark == "expected" or (mark == "uncompared" and cell["expected"] == "NOT-COMPARED"):
         return f"{reason} (as expected)"
-    return reason if cell["expected"] == "ROUNDING" else f"{reason} (expected {cell['expected']})"
+    return reason if cell["expected"] in PASSES else f"{reason} (expected {cell['expected']})"
 
 
 def command(words: Any) -> str:

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-BACKENDS = ("tensorflow", "torch", "jax")
+BACKENDS = ("tensorflow", "torch", "jax", "numpy")
 
 
 def main() -> None:
@@ -33,6 +33,9 @@ def main() -> None:
 
     control.die_with(options.parent)
     parent = socket.socket(fileno=options.fd)
+    if options.backend == "numpy":
+        serve_reference(parent, options.isolation)
+        return
     if missing := backends.missing(options.backend, options.accelerator, options.simulator):
         control.tell(parent, "unavailable", reason=missing)
         return
@@ -58,6 +61,31 @@ def main() -> None:
     control.tell(parent, "ready", import_s=import_s, **backends.description(backend))
     serve = server.serve if options.isolation == "fork" else server.serve_one
     serve(parent, lambda channel: serve_cell(channel, backend))
+
+
+def serve_reference(parent: socket.socket, isolation: str) -> None:
+    """The reference in place of a backend: Keras on NumPy."""
+    from harness.worker import backends, control
+
+    if missing := backends.missing("numpy", "cpu"):
+        control.tell(parent, "unavailable", reason=missing)
+        return
+    start = time.perf_counter()
+    try:
+        from harness.worker.reference import keras_on_numpy
+
+        keras_on_numpy.load()
+        from harness.worker import server
+        from harness.worker.reference import serve
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        reason = f"the reference did not start: {type(error).__name__}: {' '.join(str(error).split())}"
+        control.tell(parent, "broken", reason=reason[:600])
+        return
+    control.tell(parent, "ready", import_s=time.perf_counter() - start, **backends.about_packages(1))
+    (server.serve if isolation == "fork" else server.serve_one)(parent, serve.serve_reference)
 
 
 def load_own_package() -> None:

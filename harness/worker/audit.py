@@ -13,7 +13,7 @@ from keras import ops
 
 from harness.circuit.model import quantum_layers
 from harness.scenario.schema import Scenario
-from harness.worker.backends.base import Backend, Step
+from harness.worker.backends.base import Backend, Step, plain
 from harness.worker.boundary import Boundaries
 from harness.worker.protocol import digest
 from harness.worker.training import SAMPLE_LOSSES, hyperparameters_as_read
@@ -36,35 +36,39 @@ def record(
     """
     weights = model.trainable_weights
     recorder = Recorder(model)
-    boundaries = Boundaries(model, backend, mode, quantum_layers(model) if scenario.model else [])
+    boundaries = Boundaries(model, backend, mode, quantum_layers(model)) if scenario.model else None
     seconds = []
-    batches = [
-        epoch[i : i + scenario.training.batch_size]
-        for epoch in order
-        for i in range(0, len(epoch), scenario.training.batch_size)
-    ]
-    whole = len({len(batch) for batch in batches}) == 1
+    batches, whole = batches_of(order, scenario.training.batch_size)
     step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss], whole)
     start_hashes = [digest(read(w)) for w in weights]
+    state_hashes = [digest(read(v)) for v in model.non_trainable_variables]
     for number, rows in enumerate(batches):
         progress(number, "compiling" if number == 0 and mode != "eager" else "audit")
         recorder.before(rows)
-        boundaries.before(x[rows], y[rows])
+        if boundaries:
+            boundaries.before(x[rows], y[rows])
         start = time.perf_counter()
         taken = step(x[rows], y[rows])
         backend.sync()
         seconds.append(time.perf_counter() - start)
         assert_placed(taken.devices, backend.accelerator, f"step {number}: ")
         recorder.after(taken)
-        boundaries.after(taken.predictions)
-        if not np.isfinite(taken.loss):
+        if boundaries:
+            boundaries.after(taken.predictions)
+        if not all(np.isfinite(array).all() for array in (taken.loss, *taken.gradients)):
             break
     kept = {w.path: w.value for w in (*weights, *slot_variables(model.optimizer))}
     places = {path: backend.device_of(value) for path, value in kept.items()}
     assert_placed(places, backend.accelerator, "after training: ")
-    arrays = {**recorder.arrays(), **boundaries.arrays(), "x": x, "y": y}
+    arrays = {**recorder.arrays(), **(boundaries.arrays() if boundaries else {}), "x": x, "y": y}
     about = {
-        "hashes": {"x": digest(x), "y": digest(y), "weights": start_hashes, "order": digest(arrays["batch_index"])},
+        "hashes": {
+            "x": digest(x),
+            "y": digest(y),
+            "weights": start_hashes,
+            "state": state_hashes,
+            "order": digest(arrays["batch_index"]),
+        },
         "hyperparameters": hyperparameters_as_read(model.optimizer, scenario.training, scenario.dtype),
         "dtypes": {
             "weights": [read(w).dtype.name for w in weights],
@@ -73,15 +77,40 @@ def record(
         },
         "devices": {"weights": [places[w.path] for w in weights], **taken.devices},
         "nonfinite": {key: count for key, a in arrays.items() if (count := int(a.size - np.isfinite(a).sum()))},
-        "beyond": {
-            "losses": len(model.losses),
-            "regularized": [k for k, w in enumerate(weights) if w.regularizer is not None],
-            "constrained": [k for k, w in enumerate(weights) if w.constraint is not None],
-        },
+        "without_gradient": list(taken.without_gradient),
         "compiled": mode != "eager",
-        "boundaries": boundaries.reason or "recorded",
+        "boundaries": (boundaries.reason or "recorded") if boundaries else "the whole model is one quantum layer",
     }
     return about, arrays, seconds
+
+
+def batches_of(order: np.ndarray, size: int) -> tuple[list[np.ndarray], bool]:
+    """The rows of every step of `order` (epochs, samples), and whether all have one size."""
+    batches = [epoch[i : i + size] for epoch in order for i in range(0, len(epoch), size)]
+    return batches, len({len(batch) for batch in batches}) == 1
+
+
+def disturbed_end(
+    model: Any,
+    backend: Backend,
+    mode: str,
+    scenario: Scenario,
+    x: np.ndarray,
+    y: np.ndarray,
+    order: np.ndarray,
+    seed: int,
+) -> list[np.ndarray]:
+    """The weights after the same training, each weight being off by one rounding, up or down, before each step."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    batches, whole = batches_of(order, scenario.training.batch_size)
+    step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss], whole)
+    for rows in batches:
+        for weight in model.trainable_weights:
+            value = read(weight)
+            unit = np.finfo(value.dtype).eps / 2
+            weight.assign((value * (1 + 2 * unit * rng.choice([-1.0, 1.0], value.shape))).astype(value.dtype))
+        step(x[rows], y[rows])
+    return [read(w) for w in model.trainable_weights]
 
 
 def assert_placed(devices: Mapping[str, str], accelerator: str, when: str = "") -> None:
@@ -116,6 +145,7 @@ class Recorder:
         self.model = model
         self.columns: dict[str, list[np.ndarray]] = defaultdict(list)
         self.rows: dict[str, list[np.ndarray]] = defaultdict(list)
+        self.state = [[read(v)] for v in model.non_trainable_variables]
 
     def before(self, rows: np.ndarray) -> None:
         """What stands before a step: batch, weights, learning rate, counter."""
@@ -136,11 +166,17 @@ class Recorder:
             self.columns[f"new_weights/{k}"].append(read(weight))
             for slot, value in slots_of(self.model.optimizer, k).items():
                 self.columns[f"slots/{k}/{slot}"].append(value)
+        for values, variable in zip(self.state, self.model.non_trainable_variables, strict=True):
+            value = read(variable)
+            values.append(values[-1] if np.array_equal(value, values[-1], equal_nan=True) else value)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Steps stacked, batches concatenated."""
         counts = [len(rows) for rows in self.rows["batch_index"]]
         stacked = {name: np.stack(values) for name, values in self.columns.items()}
+        for j, values in enumerate(self.state):
+            still = all(value is values[0] for value in values)
+            stacked[f"state/{j}"] = np.stack(values[:1] if still else values)
         joined = {name: np.concatenate(values) for name, values in self.rows.items()}
         return {"offsets": np.cumsum([0, *counts]).astype(np.int64), **joined, **stacked}
 
@@ -161,4 +197,4 @@ def slot_variables(optimizer: Any) -> list[Any]:
 
 def read(value: Any) -> np.ndarray:
     """A backend variable or tensor as a NumPy array of its own dtype, copied."""
-    return np.array(ops.convert_to_numpy(value))
+    return plain(np.array(ops.convert_to_numpy(value)))

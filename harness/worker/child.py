@@ -21,13 +21,18 @@ from pennylane.exceptions import DeviceError, QuantumFunctionError
 from harness.circuit.execution import UnsupportedError
 from harness.circuit.model import build_model, quantum_layers
 from harness.circuit.program import gate_program
+from harness.scenario.refusal import XLA_ONLY
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
 from harness.worker import audit, faults, timed, training
 from harness.worker.backends.base import Backend
+from harness.worker.errors import one_line
+from harness.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
 from harness.worker.memory import peak_bytes, resident_bytes
 from harness.worker.prefix import prefix_model
 from harness.worker.protocol import Channel, Message
+from harness.worker.walk import walk
+from harness.worker.warned import pennylane_warnings
 
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
 TRANSFERS = 9
@@ -37,6 +42,7 @@ Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 def serve_cell(channel: Channel, backend: Backend) -> None:
     """Answer the parent's requests until it closes the channel."""
+    keras.config.disable_traceback_filtering()  # it makes another error of one that takes more than a message
     cell = Cell(channel, backend)
     handlers: dict[str, Callable[[Message], Answer]] = {
         "prepare": cell.prepare,
@@ -44,12 +50,13 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         "fit": cell.fit,
         "time": cell.time,
         "evaluate": cell.evaluate,
+        "walk": cell.walk,
     }
     while (request := channel.receive()) is not None and request.kind != "close":
         try:
             body, arrays = handlers[request.kind](request)
-        except Exception as error:
-            with contextlib.suppress(OSError):  # the log may be at its limit, or the disk full
+        except BaseException as error:  # also what the code under test raises to end the program
+            with contextlib.suppress(Exception):  # there may be nowhere left to print to
                 traceback.print_exc()
                 sys.stderr.flush()
             channel.send(
@@ -65,6 +72,7 @@ class Cell:
     def __init__(self, channel: Channel, backend: Backend) -> None:
         self.channel, self.backend = channel, backend
         self.baseline = resident_bytes()
+        self.first_model: keras.Model | None = None
 
     def prepare(self, request: Message) -> Answer:
         """Build the model; check that what was resolved is what was requested."""
@@ -79,27 +87,32 @@ class Cell:
         self.fault = faults.Fault.parse(body.get("fault"))
         keras.config.set_floatx(self.scenario.dtype)
         self.backend.start(self.scenario.dtype, self.scenario.training.numerics == "stock")
-        model = self.new_model()
+        model = self.first_model = self.new_model()
+        if model.compiled:
+            raise UnsupportedError(
+                f"{self.scenario.model} returns a compiled model: loss and optimizer are those of the scenario's "
+                "[training] table, so return it uncompiled and name them there"
+            )
         layers = quantum_layers(model)
         if self.mode == "xla" and not all(layer.executor.traceable for layer in layers):
-            raise UnsupportedError(
-                "XLA compiles only default.qubit with backprop: the rest runs as Python inside the graph"
-            )
+            raise UnsupportedError(XLA_ONLY)
         if self.backend.accelerator == "gpu" and (refused := refusal_on_gpu(layers)):
             raise UnsupportedError(refused)
         resolved = self.resolved(model, layers)
         self.assert_as_requested(resolved)
-        return {
-            "resolved": resolved,
-            "output_shape": sample_shape(model.output_shape),
-            "build_s": time.perf_counter() - start,
-        }, {f"initial/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
+        body = {"resolved": resolved, "output_shape": sample_shape(model, self.features)}
+        initial = {f"initial/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
+        initial |= {f"initial_state/{j}": audit.read(v) for j, v in enumerate(model.non_trainable_variables)}
+        return body | {"build_s": time.perf_counter() - start}, initial
 
     def audit(self, request: Message) -> Answer:
         """The recorded training from the given weights over the given batches."""
         start = time.perf_counter()
         self.take_data(request)
-        about, arrays, seconds = self.record()
+        with pennylane_warnings() as warned:
+            about, arrays, seconds = self.record()
+        about["warnings"] = warned
+        self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(len(about["hashes"]["weights"]))]
         body = {
             "audit": about,
             "step_seconds": seconds,
@@ -131,10 +144,13 @@ class Cell:
         body = {
             "fit_s": time.perf_counter() - start,
             "epoch_seconds": epochs.seconds,
-            "history": [float(v) for v in history.history["loss"]],
-            "memory": self.memory(),
+            "history": [float(v) for v in history.history.get("loss", ())],
         }
-        return body, {f"final_weights/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
+        final = [audit.read(w) for w in model.trainable_weights]
+        arrays = {f"final_weights/{k}": w for k, w in enumerate(final)}
+        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(final, self.audited, strict=True)):
+            arrays |= self.fit_spread()
+        return body | {"memory": self.memory()}, arrays
 
     def time(self, request: Message) -> Answer:
         """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
@@ -180,6 +196,12 @@ class Cell:
         about, arrays, _ = audit.record(model, self.backend, self.mode, scenario, x, y, order, self.progress)
         return {"audit": about}, arrays
 
+    def walk(self, request: Message) -> Answer:
+        """The model layer by layer, at given weights, state and rows: see walk.py."""
+        self.start = {k: v for k, v in request.arrays.items() if k.startswith(("weights/", "state/"))}
+        calls, arrays = walk(self.started_model(), self.backend, keras.ops.convert_to_tensor(request.arrays["x"]))
+        return {"calls": calls}, arrays
+
     # Helpers
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray], list[float]]:
@@ -187,6 +209,19 @@ class Cell:
         model = self.started_model()
         backend, order = faults.inject(self.fault, self.backend, self.order, self.scenario.training.batch_size)
         return audit.record(model, backend, self.mode, self.scenario, self.x, self.y, order, self.progress)
+
+    def fit_spread(self) -> dict[str, np.ndarray]:
+        """How far a rounding more in every step moves the trained weights, from two trainings: `fit_spread/<k>`."""
+        data = self.scenario, self.x, self.y, self.order
+        ends = []
+        for seed in (1, 2):
+            ends.append(audit.disturbed_end(self.started_model(), self.backend, self.mode, *data, seed))
+            self.progress(0, "fit")
+        pairs = (
+            [np.abs(end - audited) for end in each]
+            for each, audited in zip(zip(*ends, strict=True), self.audited, strict=True)
+        )
+        return {f"fit_spread/{k}": np.max(list(moved), axis=0) for k, moved in enumerate(pairs)}
 
     def transfer_s(self) -> float:
         """Seconds that a batch takes to the device and its predictions take back: the median of several times."""
@@ -205,8 +240,8 @@ class Cell:
         return build_model(self.scenario, self.features, self.outputs)
 
     def started_model(self) -> keras.Model:
-        """A fresh, compiled model at the shipped starting weights."""
-        model = self.new_model()
+        """A compiled model that was never run, at the shipped starting weights and state."""
+        model, self.first_model = self.first_model or self.new_model(), None
         self.compile(model)
         set_weights(model, self.start)
         return model
@@ -224,7 +259,7 @@ class Cell:
         """Keep the data, batch order and starting weights the parent ships."""
         if "x" in request.arrays:
             self.x, self.y, self.order = (request.arrays[k] for k in ("x", "y", "order"))
-            self.start = {k: v for k, v in request.arrays.items() if k.startswith("weights/")}
+            self.start = {k: v for k, v in request.arrays.items() if k.startswith(("weights/", "state/"))}
 
     def fit_data(self) -> tuple[Any, ...]:
         """Plain arrays where the order is the data's own, else a data set that yields the shipped order."""
@@ -237,7 +272,20 @@ class Cell:
         """What stands behind the model: interface, device, method, dtype of everything, gate programs, drawings."""
         owner = {id(w): layer.name for layer in layers for w in layer.weights}
         place = {id(w): k for k, w in enumerate(model.trainable_weights)}
-        bare = len(layers) == 1 and len(model.trainable_weights) == len(layers[0].weights) and not self.scenario.model
+        names = {id(w): f"weights/{k}" for k, w in enumerate(model.trainable_weights)}
+        names |= {id(v): f"state/{j}" for j, v in enumerate(model.non_trainable_variables)}
+        drawn = drawn_at_random(model, self.new_model) if self.scenario.model else set(names.values())
+
+        def about(variable: Any) -> dict[str, Any]:
+            return {
+                "path": variable.path.removeprefix(f"{model.name}/"),
+                "shape": list(variable.shape),
+                "dtype": keras.backend.standardize_dtype(variable.dtype),
+                "layer": owner.get(id(variable)),
+                "random": names[id(variable)] in drawn,
+                "constraint": constraint_of(variable),
+            }
+
         return {
             "interface": layers[0].executor.interface if layers else None,
             "device": layers[0].device_name if layers else None,
@@ -245,21 +293,18 @@ class Cell:
             "simulated_on": [layer.executor.simulated_on for layer in layers],
             "dtype": model.trainable_weights[0].dtype if model.trainable_weights else None,
             "mode": self.mode,
-            "bare": bare,
-            "weights": [
-                {
-                    "path": w.path,
-                    "shape": list(w.shape),
-                    "dtype": w.dtype,
-                    "device": self.backend.device_of(w.value),
-                    "layer": owner.get(id(w)),
-                }
-                for w in model.trainable_weights
-            ],
+            "bare": not self.scenario.model,
+            "precision": lowest_precision(model),
+            "own": overridden(model),
+            "weights": [about(w) | {"device": self.backend.device_of(w.value)} for w in model.trainable_weights],
+            "state": [about(v) for v in model.non_trainable_variables],
             "quantum_layers": [
                 {
                     "name": layer.name,
                     "weights": [place[id(w)] for w in layer.weights if id(w) in place],
+                    "dtype": layer.executor.dtype,
+                    "expanded": layer.executor.expanded,
+                    "arrays": [names[id(w)] for w in layer._named_weights.values()],
                     "program": gate_program(layer.function),
                     "drawing": layer.draw(),
                 }
@@ -333,16 +378,11 @@ class OrderedBatches(keras.utils.PyDataset):
 
 
 def set_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Assign `weights/<k>` to the k-th trainable weight."""
-    for k, weight in enumerate(model.trainable_weights):
-        weight.assign(arrays[f"weights/{k}"])
-
-
-def sample_shape(output_shape: Any) -> list[int]:
-    """What a model returns for one sample, from Keras' `output_shape`; ValueError unless it is one whole shape."""
-    if not isinstance(output_shape, tuple) or not all(isinstance(size, int) for size in output_shape[1:]):
-        raise ValueError(f"the model returns {output_shape}: expected one output of known shape")
-    return list(output_shape[1:])
+    """Assign `weights/<k>` to the k-th trainable weight, `state/<j>` to the j-th variable that is not trained."""
+    for kind, variables in (("weights", model.trainable_weights), ("state", model.non_trainable_variables)):
+        for number, variable in enumerate(variables):
+            if (value := arrays.get(f"{kind}/{number}")) is not None:
+                variable.assign(value)
 
 
 def refusal_on_gpu(layers: list[Any]) -> str | None:
@@ -356,12 +396,13 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
     return None
 
 
-def is_refusal(error: Exception) -> bool:
-    """Whether an error says that this combination cannot run, rather than that something broke."""
-    return isinstance(error, UNSUPPORTED)
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, says that this combination cannot run, not that something broke.
 
-
-def one_line(error: BaseException) -> str:
-    """An error as one readable line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:600]
+    PennyLane's gradients refuse in many words, mostly as ValueError.
+    """
+    if error is None:
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    refused = isinstance(error, UNSUPPORTED) or (frames and "/pennylane/gradients/" in frames[-1].filename)
+    return bool(refused) or is_refusal(error.__cause__)

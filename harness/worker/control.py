@@ -22,10 +22,10 @@ def tell(control: socket.socket, kind: str, **body: object) -> None:
         control.send(json.dumps({"kind": kind, **body}).encode())
 
 
-def receive_request(control: socket.socket) -> tuple[dict[str, Any] | None, int]:
-    """One request with the descriptor of the cell's socket, or None at EOF."""
-    data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 1)
-    return (json.loads(data), descriptors[0]) if data else (None, -1)
+def receive_request(control: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """One request with the descriptors of the cell's socket and of what it prints to, or None at EOF."""
+    data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
+    return (json.loads(data), descriptors) if data else (None, [])
 
 
 def die_with(parent: int) -> None:

@@ -8,12 +8,13 @@ which therefore imports nothing but NumPy.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import os
 import socket
 import struct
 import time
 from dataclasses import dataclass, field
+from json import dumps, loads
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
     """The message as buffers to write one after another."""
     arrays = {name: np.asarray(a, order="C") for name, a in message.arrays.items()}
     listing = [[name, a.dtype.str, list(a.shape)] for name, a in arrays.items()]
-    header = json.dumps({"kind": message.kind, "body": message.body, "arrays": listing}).encode()
+    header = dumps({"kind": message.kind, "body": message.body, "arrays": listing}).encode()
     return [LENGTH.pack(len(header)), header, *(a.reshape(-1).view(np.uint8).data for a in arrays.values() if a.size)]
 
 
@@ -51,7 +52,7 @@ def decode_header(data: bytes) -> tuple[str, dict[str, Any], list[tuple[str, np.
         ProtocolError: on anything that is not a header of ours.
     """
     try:
-        header = json.loads(data)
+        header = loads(data)
         listing = []
         for name, code, shape in header["arrays"]:
             dtype = np.dtype(code)
@@ -86,24 +87,34 @@ def digest(array: np.ndarray) -> str:
 
 
 class Channel:
-    """Blocking messages over a socket; the worker's side. EOF is `None`. `waited_s` is spent in `receive` so far."""
+    """Blocking messages over a socket; the worker's side. EOF is `None`. `waited_s` is spent in `receive` so far.
+
+    It is that of one process: a copy that the code under test has forked ends where it would speak or listen.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.waited_s = 0.0
+        self._owner = os.getpid()
 
     def send(self, kind: str, body: dict[str, Any] | None = None, arrays: dict[str, np.ndarray] | None = None) -> None:
         """Write one message."""
+        self._end_a_copy()
         for buffer in encode(Message(kind, body or {}, arrays or {})):
             self.sock.sendall(buffer)
 
     def receive(self) -> Message | None:
         """The next message, or None when the peer has closed."""
+        self._end_a_copy()
         start = time.perf_counter()
         try:
             return self._receive()
         finally:
             self.waited_s += time.perf_counter() - start
+
+    def _end_a_copy(self) -> None:
+        if os.getpid() != self._owner:
+            os._exit(1)
 
     def _receive(self) -> Message | None:
         head = self._read(LENGTH.size)

@@ -13,6 +13,7 @@ import gc
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -23,8 +24,9 @@ from typing import Any
 from harness.worker.control import die_with, outlive_parent, receive_request, tell
 from harness.worker.protocol import Channel
 
-# A cell that prints without end must not fill the disk: no file of a child grows beyond this.
-MOST_FILE_BYTES = 64 * 2**20
+# Where compilers keep what they have made on disk: no other cell, and no earlier run, may help one start, or have left
+# something broken.
+CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
@@ -32,7 +34,7 @@ def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
     outlive_parent()
     gc.collect()
     gc.freeze()  # else a child's first full collection touches, and so copies, every object of the imports
-    children: dict[int, str] = {}
+    children: dict[int, dict[str, Any]] = {}
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -42,36 +44,38 @@ def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
         if wake_read in readable:
             os.read(wake_read, 4096)
             for pid, status in reap(children):
-                tell(control, "exited", cell=children.pop(pid), status=status)
+                tell(control, "exited", cell=children.pop(pid)["cell"], status=status)
         if control.fileno() in readable:
-            request, descriptor = receive_request(control)
+            request, descriptors = receive_request(control)
             if request is None:
                 break
-            pid = fork_child(request, descriptor, control, run_cell)
-            children[pid] = request["cell"]
+            pid = fork_child(request, descriptors, control, run_cell)
+            children[pid] = request
             tell(control, "started", cell=request["cell"], pid=pid)
-    for pid in children:
+    for pid, request in children.items():
         kill_group(pid)
+        shutil.rmtree(request["cache"], ignore_errors=True)  # the parent may be dead
 
 
 def serve_one(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
     """Serve the one cell this fresh interpreter was started for."""
-    request, descriptor = receive_request(control)
+    request, descriptors = receive_request(control)
     if request is not None:
         tell(control, "started", cell=request["cell"], pid=os.getpid())
-        confine(request)
-        run_cell(Channel(socket.socket(fileno=descriptor)))
+        confine(request, descriptors[1])
+        run_cell(Channel(socket.socket(fileno=descriptors[0])))
         tell(control, "exited", cell=request["cell"], status=0)
 
 
 def fork_child(
-    request: dict[str, Any], descriptor: int, control: socket.socket, run_cell: Callable[[Channel], None]
+    request: dict[str, Any], descriptors: list[int], control: socket.socket, run_cell: Callable[[Channel], None]
 ) -> int:
     """Fork; the child serves its cell and never returns."""
     server = os.getpid()
     pid = os.fork()
     if pid:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
         return pid
     status = 1
     try:
@@ -80,8 +84,8 @@ def fork_child(
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()
-        confine(request)
-        run_cell(Channel(socket.socket(fileno=descriptor)))
+        confine(request, descriptors[1])
+        run_cell(Channel(socket.socket(fileno=descriptors[0])))
         status = 0
     except BaseException:  # the child must not fall back into the server's loop, whatever happened
         import traceback
@@ -95,7 +99,7 @@ def fork_child(
         os._exit(status)
 
 
-def reap(children: dict[int, str]) -> list[tuple[int, int]]:
+def reap(children: dict[int, dict[str, Any]]) -> list[tuple[int, int]]:
     """(pid, exit code) of the children that have ended; what they started ends with them."""
     ended = []
     for pid in list(children):
@@ -106,11 +110,11 @@ def reap(children: dict[int, str]) -> list[tuple[int, int]]:
     return ended
 
 
-def confine(request: dict[str, Any]) -> None:
-    """Bind this process to what its cell may use: a log, cores, bytes of memory and of any one file."""
-    redirect_output(request["log"])
+def confine(request: dict[str, Any], output: int) -> None:
+    """Bind this process to what its cell may use: a log, compilers' caches of its own, cores, bytes of memory."""
+    redirect_output(output)
+    os.environ.update(dict.fromkeys(CACHES, request["cache"]))
     pin(request.get("cpus"))
-    _limit(resource.RLIMIT_FSIZE, MOST_FILE_BYTES)
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # if memory runs out all the same, the kernel takes this one, not the parent
             Path("/proc/self/oom_score_adj").write_text("1000")
@@ -126,9 +130,8 @@ def _limit(what: int, most: int) -> None:
     resource.setrlimit(what, (min(known), hard))
 
 
-def redirect_output(log: str) -> None:
+def redirect_output(descriptor: int) -> None:
     """Send everything the frameworks print to the cell's log, C level included."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

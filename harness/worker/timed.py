@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +136,8 @@ def train(
     executions = PILOT_EXECUTIONS.get(mode, COMPILED_EXECUTIONS) + 1
     pilot = Pilot(backend, steps_per_execution)
     options = {"batch_size": batch_size, "shuffle": False, "verbose": 0}
-    with fresh_caches():
-        start = time.perf_counter()
-        model.fit(*batches(executions * steps_per_execution), callbacks=[pilot], **options)
+    start = time.perf_counter()
+    model.fit(*batches(executions * steps_per_execution), callbacks=[pilot], **options)
     if steps is None:
         wanted = min(stretch_s / max(pilot.step_s, 1e-9), MOST_STEPS)
         least = 2 if mode == "eager" else 1
@@ -198,12 +196,3 @@ def repeated_rows(order: np.ndarray, batch_size: int, count: int) -> np.ndarray:
     full = max(1, len(order) // batch_size)
     rows = np.asarray(order[: full * batch_size])
     return np.resize(rows, count * min(batch_size, len(order)))
-
-
-@contextlib.contextmanager
-def fresh_caches() -> Iterator[None]:
-    """Compilers' caches on disk in a folder of this child's own: no earlier run may help it start."""
-    names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ.update(dict.fromkeys(names, folder))
-        yield

@@ -65,7 +65,7 @@ pytestmark = pytest.mark.backend("torch", "jax")
 
 
 def diagnosed(folder, qparity, cell):
-    done = qparity("diagnose", "latest", cell, "--json", cwd=folder)
+    done = qparity("diagnose", "latest", cell, "--json", "--trust", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     kept = next((folder / "results").glob(f"*/diagnosis/{found['cell']}.json"))
@@ -99,6 +99,15 @@ def test_a_clean_cell_gets_its_envelope(folder, qparity):
     assert found["envelope"]["outside"] == {}
     assert "no step is at fault" in found["story"]
     assert found["setup"] == []
+
+
+@pytest.mark.parametrize("command", ["diagnose", "reproduce"])
+def test_what_a_run_names_is_imported_only_where_it_is_trusted(folder, qparity, command):
+    done = qparity(command, "latest", "odd-angle/torch", cwd=folder)
+    assert done.returncode == 2
+    assert f"odd-angle/torch: this would import odd from {folder}" in done.stderr
+    assert done.stderr.strip().endswith("--trust")
+    assert done.stderr.count("\n") == 1
 
 
 def test_bad_input_is_one_line(folder, qparity):

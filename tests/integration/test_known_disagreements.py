@@ -48,7 +48,7 @@ def test_every_verdict_is_the_expected_one(tmp_path, qparity):
 def reproduced(qparity, results, cell):
     """Run the reproducer of a user's own layer as its reader would: alone, in a fresh interpreter."""
     script = results / "repro.py"
-    written = qparity("reproduce", "latest", cell, "--results", results, "-o", script)
+    written = qparity("reproduce", "latest", cell, "--trust", "--results", results, "-o", script)
     assert written.returncode == 0, written.stderr
     assert "class NaiveLayer" in script.read_text()
     assert "harness" not in script.read_text()

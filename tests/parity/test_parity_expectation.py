@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from harness.parity import Judgement, Stage, Verdict
 from harness.parity.expectation import load_expectations
 from harness.parity.types import StageSeries
+from harness.report import html
 from harness.scenario.errors import ScenarioError
 from harness.store import Run
-from harness.summary import annotations, junit, summarise
+from harness.summary import annotations, junit, markdown, summarise
 from harness.summary import json as json_view
 from harness.summary.gate import Floor, Gate
 from tests.report.run_builder import build_run
@@ -46,6 +48,10 @@ def leak(**changes):
     return Judgement(fields.pop("verdict", Verdict.PRECISION_LEAK), "reason", **fields)
 
 
+def said(e, judgement):
+    return e.objection("ok", None, judgement)
+
+
 def test_an_entry_is_read_whole(tmp_path):
     (e,) = load(tmp_path, GOOD)
     assert (e.verdict, e.stage, e.largest_r, e.expires) == (
@@ -70,12 +76,12 @@ def test_versions_are_those_of_the_worker(tmp_path):
 
 def test_objections(tmp_path):
     (e,) = load(tmp_path, GOOD)
-    assert e.objection(leak()) is None
-    assert "gone" in e.objection(leak(verdict=Verdict.ROUNDING))
-    assert e.objection(leak(verdict=Verdict.LOCAL_FAULT)) == "expected PRECISION-LEAK"
-    assert e.objection(leak(stage=Stage.LOSS)) == "expected at stage forward"
+    assert said(e, leak()) is None
+    assert "gone" in said(e, leak(verdict=Verdict.ROUNDING))
+    assert said(e, leak(verdict=Verdict.LOCAL_FAULT)) == "expected PRECISION-LEAK"
+    assert said(e, leak(stage=Stage.LOSS)) == "expected at stage forward"
     for r in (1.1e8, float("inf"), float("nan"), None):
-        assert e.objection(leak(r=r)) == "expected r of at most 1e+08"
+        assert said(e, leak(r=r)) == "expected r of at most 1e+08"
 
 
 def test_the_largest_r_is_that_of_all_steps(tmp_path):
@@ -83,8 +89,8 @@ def test_the_largest_r_is_that_of_all_steps(tmp_path):
     (e,) = load(tmp_path, GOOD)
     ones = np.ones(3)
     worse = StageSeries(ones, ones, np.array([2.0, 1.1e8, np.nan]), ones, 1)
-    assert e.objection(leak(stages={Stage.GRADIENT: worse})) is None
-    assert e.objection(leak(stages={Stage.FORWARD: worse})) == "expected r of at most 1e+08"
+    assert said(e, leak(stages={Stage.GRADIENT: worse})) is None
+    assert said(e, leak(stages={Stage.FORWARD: worse})) == "expected r of at most 1e+08"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,11 @@ def test_the_largest_r_is_that_of_all_steps(tmp_path):
     [
         ('verdict = "PASS"', 'expectations.0.verdict = "PASS": expected one of LOCAL-FAULT, PRECISION-LEAK'),
         ('verdict = "ROUNDING"', "expected one of LOCAL-FAULT"),
+        ('verdict = "crashed"', "how a cell ends that does not finish is its status"),
+        ('status = "dead"', "expected one of failed, timeout, crashed, unsupported, diverged"),
+        ('status = "ok"', "expected one of failed"),
+        ('status = "failed"', "expected the key verdict, or status and message"),
+        ('message = "boom"', "expected both status and message, or neither"),
         ('stage = "backward"', "expected one of setup, forward, loss, gradient, update"),
         ("largest_r = -1", "expected a finite number > 0"),
         ("largest_r = true", "expected a finite number > 0"),
@@ -117,7 +128,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, line, said):
 @pytest.mark.parametrize("key", ["scenario", "verdict", "reason", "expires"])
 def test_what_an_entry_must_have(tmp_path, key):
     kept = [row for row in GOOD.splitlines() if not row.startswith(f"{key} =")]
-    with pytest.raises(ScenarioError, match=f"expected the key {key}"):
+    with pytest.raises(ScenarioError, match=f"expected the key {key}(, or status and message)?$"):
         load(tmp_path, "\n".join(kept))
 
 
@@ -130,9 +141,17 @@ def test_files_that_are_none(tmp_path, text):
 def test_a_missing_file_and_bytes(tmp_path):
     with pytest.raises(ScenarioError, match="No such file"):
         load_expectations(tmp_path / "none.toml")
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ScenarioError, match="TOML"):
+    (tmp_path / "bytes.toml").write_bytes(b"\xff")
+    with pytest.raises(ScenarioError, match="expected UTF-8 text, got byte 0xff"):
         load_expectations(tmp_path / "bytes.toml")
+
+
+def test_a_byte_order_mark_is_passed_over_and_utf_16_says_so(tmp_path):
+    (tmp_path / "bom.toml").write_bytes(GOOD.encode("utf-8-sig"))
+    assert len(load_expectations(tmp_path / "bom.toml")) == 1
+    (tmp_path / "bom.toml").write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(ScenarioError, match="expected UTF-8 text, got UTF-16"):
+        load_expectations(tmp_path / "bom.toml")
 
 
 VALUES = st.recursive(
@@ -156,6 +175,35 @@ def test_no_entry_gives_a_traceback(table):
     assert "\n" not in said
 
 
+CRASH = """
+[[expectations]]
+scenario = "a"
+variant = "torch"
+status = "{}"
+message = "{}"
+reason = "torch has no such gate"
+link = "https://example.org/issues/1"
+expires = 2026-06-01
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("message =", "expected both status and message, or neither"),
+        ("status =", "expected the key verdict, or status and message"),
+        ('stage = "loss"', "expectations.0.stage: expected no stage beside status"),
+        ("largest_r = 2.0", "expected no largest_r beside status"),
+    ],
+)
+def test_a_status_needs_its_message_and_nothing_of_a_verdict(tmp_path, line, said):
+    text = CRASH.format("failed", "reshape")
+    kept = [row for row in text.splitlines() if not row.startswith(line)]
+    more = [] if len(kept) < len(text.splitlines()) else [line]
+    with pytest.raises(ScenarioError, match=said):
+        load(tmp_path, "\n".join([*kept, *more]))
+
+
 # The gate
 
 
@@ -164,7 +212,7 @@ def view_with(tmp_path, entries, floor=None, faults=None, versions=VERSIONS):
     run.update(workers={"server": {"versions": versions}})
     for cell in (tmp_path / run.id / "cells").glob("*.json"):
         cell.write_text(json.dumps(json.loads(cell.read_text()) | {"worker": "server"}))
-    gate = Gate(load(tmp_path, "".join(entries)), floor, TODAY)
+    gate = Gate(load(tmp_path, "".join(entries)), floor, today=TODAY)
     return summarise(Run.load(run.path), judgements, gate)
 
 
@@ -230,6 +278,86 @@ def test_a_cell_that_did_not_run_decides_nothing(tmp_path):
     assert view_with(tmp_path, [entry()], faults={(0, "torch"): "failed"}).exit_code == 3
 
 
+@pytest.mark.parametrize("status", ["failed", "timeout", "diverged"])
+def test_an_end_that_is_known_is_as_expected_and_compared_with_nothing(tmp_path, status):
+    message = {"failed": "Input to reshape", "timeout": "600 s", "diverged": "NaN"}[status]
+    view = view_with(tmp_path, [CRASH.format(status, message)], Floor.parse("4"), faults={(0, "torch"): status})
+    cell = view.cell("a", "torch")
+    assert (cell.mark, cell.expected, cell.as_expected) == ("expected", status, True)
+    assert cell.line.startswith(f"{status}: ")
+    assert cell.line.endswith("(as expected)")
+    assert view.compared == 3
+    assert view.sentence == (
+        "All 3 compared cells agree within rounding. 1 ended as expected. "
+        "Coverage: 3 of 4 cells were compared, --min-compared asks for 4."
+    )
+    assert view_with(tmp_path, [CRASH.format(status, message)], faults={(0, "torch"): status}).exit_code == 0
+
+
+def test_another_end_or_another_message_is_not_as_expected(tmp_path):
+    for status, message in (("crashed", "reshape"), ("failed", "Reshape")):
+        view = view_with(tmp_path, [CRASH.format(status, message)], faults={(0, "torch"): "failed"})
+        cell = view.cell("a", "torch")
+        assert (view.exit_code, cell.mark) == (3, "error")
+        assert cell.line.endswith(f"(expected {status} with '{message}')")
+
+
+def test_a_crash_that_has_gone_fails(tmp_path):
+    view = view_with(tmp_path, [CRASH.format("failed", "reshape")])
+    assert (view.exit_code, view.cell("a", "torch").mark) == (1, "fail")
+    assert "the fault has gone, remove the expectation: expected failed" in view.cell("a", "torch").line
+
+
+def test_a_crash_whose_excuse_has_expired_is_one(tmp_path):
+    text = CRASH.format("failed", "reshape").replace("2026-06-01", "2026-05-31")
+    view = view_with(tmp_path, [text], faults={(0, "torch"): "failed"})
+    assert (view.exit_code, view.cell("a", "torch").mark) == (1, "error")
+
+
+def test_what_is_unsupported_stays_so_and_says_when_it_no_longer_is(tmp_path):
+    text = CRASH.format("unsupported", "not installed")
+    view = view_with(tmp_path, [text], faults={(0, "torch"): "unsupported"})
+    assert (view.exit_code, view.cell("a", "torch").mark) == (0, "unsupported")
+    assert view.cell("a", "torch").line.endswith("(as expected)")
+    assert view_with(tmp_path, [text]).exit_code == 1
+
+
+def test_a_run_of_known_crashes_alone_has_shown_nothing(tmp_path):
+    text = CRASH.format("failed", "reshape").replace('"a"', '"*"').replace('"torch"', '"*"')
+    faults = {(i, v): "failed" for i in (0, 1) for v in ("tf", "torch")}
+    view = view_with(tmp_path, [text], faults=faults)
+    assert (view.exit_code, view.sentence) == (3, "Nothing was compared. 4 ended as expected.")
+
+
+@pytest.mark.parametrize("fault", ["failed", "leak"])
+def test_reason_and_link_reach_every_output(tmp_path, fault):
+    link = 'link = "https://example.org/issues/1"'
+    entries = [CRASH.format("failed", "reshape") if fault == "failed" else entry(more=link)]
+    view = view_with(tmp_path, entries, faults={(0, "torch"): fault})
+    known = "torch has no such gate" if fault == "failed" else "known"
+    cell = view.cell("a", "torch")
+    assert (cell.known, cell.link) == (known, "https://example.org/issues/1")
+    case = ElementTree.fromstring(junit.render(view).split("?>", 1)[1]).find(".//testcase[@name='torch']")
+    assert f"known: {known}\nhttps://example.org/issues/1" in case.find("system-out").text
+    assert case.find("failure") is case.find("error") is None
+    (line,) = [line for line in markdown.render(view).splitlines() if line.startswith("- ≈")]
+    assert line.endswith(f"known: {known} <https://example.org/issues/1>")
+    page = html.render(view)
+    assert known in page
+    assert '<a href="https://example.org/issues/1" rel="noopener noreferrer">' in page
+    found = next(c for c in json_view.document(view)["cells"] if c["variant"] == "torch" and c["scenario"] == "a")
+    assert (found["known"], found["link"]) == (known, "https://example.org/issues/1")
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "https://x/) [a](b", 'https://x/"onclick="y', "see issue 5"])
+def test_a_link_that_is_none_stays_text(tmp_path, link):
+    view = view_with(tmp_path, [entry(more=f"link = '{link}'")], faults=LEAKING)
+    assert f"<{link}>" not in markdown.render(view)
+    page = html.render(view)
+    assert 'href="javascript' not in page
+    assert f'href="{link}"' not in page or '"' not in link
+
+
 @pytest.mark.parametrize(
     ("floor", "short"), [("4", True), ("3", False), ("0.75", False), ("0.8", True), ("1.0", True), ("0", False)]
 )
@@ -270,3 +398,9 @@ def test_the_command_says_what_is_wrong(tmp_path, qparity):
     done = qparity("check", run.id, "--results", tmp_path / "results", "--min-compared", "1")
     assert done.returncode == 3
     assert "Coverage: 0 of 1 cells were compared" in done.stdout
+    (tmp_path / "known.toml").write_text(CRASH.format("unsupported", "not installed"))
+    report = tmp_path / "report.html"
+    arguments = ("--results", tmp_path / "results", "--expectations", tmp_path / "known.toml", "-o", report)
+    done = qparity("report", run.id, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "expired on 2026-06-01" in report.read_text()

@@ -1,5 +1,6 @@
 """A quantum layer inside a user's model is judged at its boundary, and the optimizer for all weights."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -63,11 +64,20 @@ def hybrid(spoil: str = "") -> Observation:
     return Observation(outcome, arrays | keep | {"x": x, "y": y}, {}, None)
 
 
-def test_clean_hybrid_is_rounding_and_says_what_was_compared():
+def test_a_hybrid_alone_is_not_compared_as_a_whole_and_says_what_was():
     judged = judge([hybrid()])["m"]
-    assert judged.verdict == Verdict.ROUNDING, judged.reason
+    assert judged.verdict == Verdict.NOT_COMPARED, judged.reason
     assert any("boundaries" in note for note in judged.annotations)
-    assert judged.reason.endswith("gradients of classical layers compared with nothing")
+    assert "predictions, gradients/0 (gradient)" in judged.reason
+    assert 0 < judged.judged < judged.judgeable
+
+
+def test_backends_that_agree_at_step_0_are_peers_and_it_is_said():
+    whole = hybrid()
+    judged = judge([whole, another(whole, "torch")])
+    assert {j.verdict for j in judged.values()} == {Verdict.PEERS_AGREE}
+    assert "agree with torch at step 0 alone" in judged["m"].reason
+    assert "within rounding" in judged["m"].reason
 
 
 def another(whole: Observation, variant: str, **arrays: np.ndarray) -> Observation:
@@ -81,25 +91,47 @@ def test_classical_gradients_are_compared_between_variants():
     assert {j.verdict for j in two.values()} == {Verdict.NOT_COMPARED}
     three = judge([whole, wrong, another(whole, "tf")])
     assert (three["torch"].verdict, three["torch"].tensor) == (Verdict.LOCAL_FAULT, "gradients/0")
-    assert three["m"].verdict == Verdict.ROUNDING
-    assert three["m"].reason.endswith("compared at step 0 with torch, tf")
+    assert three["m"].verdict == Verdict.PEERS_AGREE
+    assert "agree with tf at step 0 alone" in three["m"].reason
 
 
 def test_a_variant_that_the_oracle_has_found_guilty_makes_no_other_suspect():
     judged = judge([hybrid(), another(hybrid("outputs"), "torch")])
-    assert (judged["torch"].verdict, judged["m"].verdict) == (Verdict.LOCAL_FAULT, Verdict.ROUNDING)
+    assert (judged["torch"].verdict, judged["m"].verdict) == (Verdict.LOCAL_FAULT, Verdict.NOT_COMPARED)
 
 
-def test_what_keras_adds_to_loss_gradient_and_update_is_left_alone():
-    """A correct model with a regularizer and a constraint must not be accused."""
+def penalized(spoil: bool = False) -> Observation:
+    """The hybrid with a term of 1e-3 in its loss, whose gradient for weight 1 is 1e-3 too, as recorded apart."""
     whole = hybrid()
-    changed = {"loss": whole.trace["loss"] + 1e-3, "gradients/1": whole.trace["gradients/1"] + 1e-3}
-    o = another(whole, "jax", **changed)
-    beyond = {"losses": 1, "regularized": [1], "constrained": [1]}
-    assert judge([o])["jax"].verdict == Verdict.LOCAL_FAULT
-    judged = judge([replace(o, outcome=dict(o.outcome) | {"audit": {"beyond": beyond}})])["jax"]
-    assert judged.verdict == Verdict.ROUNDING, judged.reason
-    assert "loss not compared, nor gradients/1: the model adds 1 terms" in " ".join(judged.annotations)
+    steps = len(whole.trace["loss"])
+    gradient = whole.trace["gradients/1"] * (0 if spoil else 1) + 1e-3
+    changed = {"loss": whole.trace["loss"] + 1e-3, "gradients/1": gradient}
+    extra = {"extra_loss": np.full(steps, 1e-3), "extra_gradients/1": np.full_like(gradient, 1e-3)}
+    o = another(whole, "jax", **changed, **extra)
+    weights = [{"constraint": {"name": "mine"}}] * 3  # what the optimizer makes of that gradient is not the point here
+    return replace(o, outcome=dict(o.outcome) | {"resolved": dict(o.outcome["resolved"]) | {"weights": weights}})
+
+
+def test_what_keras_adds_is_taken_off_and_the_rest_is_judged():
+    judged = judge([penalized()])["jax"]
+    assert judged.stages[Stage.LOSS].r.max() < 1
+    assert judged.stages[Stage.GRADIENT].r.max() < 1
+    cut = judge([penalized(spoil=True)])["jax"]
+    assert (cut.verdict, cut.stage, cut.tensor) == (Verdict.LOCAL_FAULT, Stage.GRADIENT, "gradients/1")
+
+
+def test_a_layer_called_twice_has_the_rows_of_both_calls():
+    """Each step's rows are those of all calls, so a weight's gradient is the sum over calls."""
+    whole = hybrid()
+    trace, offsets = dict(whole.trace), whole.trace["offsets"]
+    for name in [n for n in trace if n.startswith("layer_")]:
+        parts = [trace[name][a:b] for a, b in itertools.pairwise(offsets)]
+        trace[name] = np.concatenate([np.concatenate([part, part]) for part in parts])
+    trace["layer_offsets/0"] = offsets * 2
+    trace |= {f"gradients/{k}": 2 * trace[f"gradients/{k}"] for k in (1, 2)}
+    judged = judge([replace(whole, trace=trace)])["m"]
+    assert judged.stages[Stage.FORWARD].r.max() < 1
+    assert judged.stages[Stage.GRADIENT].r.max() < 1
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from harness.oracle.probes import sampled_steps
 from harness.parity import Judgement, Verdict, as_expected, expected_verdict
 from harness.parity import tolerances as tol
-from harness.parity.audit import audited_steps
 
 U = 2.0**-24
 
@@ -41,10 +41,14 @@ def test_updates():
     assert tol.adam(w, dw, 0.7, 9.0, t, b1, b2) == pytest.approx(expected)
 
 
-def test_audited_steps():
-    assert audited_steps(8, 30).tolist() == list(range(30))
-    assert len(audited_steps(9, 30)) <= 8
-    assert audited_steps(9, 90)[[0, -1]].tolist() == [0, 89]
+def test_steps_of_wide_circuits_are_chosen_at_random_with_every_batch_size():
+    sizes = [4, 4, 2] * 10
+    assert sampled_steps(sizes, 30, 0).tolist() == list(range(30))
+    chosen = [sampled_steps(sizes, 8, seed) for seed in range(40)]
+    assert all(len(steps) == 8 and {0, 29} <= set(steps) for steps in chosen)
+    assert all({sizes[t] for t in steps} == {4, 2} for steps in chosen)
+    assert set(np.concatenate(chosen)) == set(range(30))  # no step is safe from being looked at
+    assert sampled_steps(sizes, 8, 7).tolist() == sampled_steps(sizes, 8, 7).tolist()
 
 
 def test_expectations():

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,18 +123,20 @@ def check_expectations(value: Any, folder: Path) -> None:
 # Run folders
 
 
-def make_run(folder: Path) -> Run:
+def make_run(folder: Path, variants: Sequence[str] = ("torch", "jax")) -> Run:
     """A small run that is judged as a pass, to be mangled."""
     seen = fake.observe(fake.Setting(wires=1, layers=1))
-    cells = [{"id": f"{number:016x}", "variant": variant} for number, variant in enumerate(("torch", "jax"))]
+    cells = [{"id": f"{number:016x}", "variant": variant} for number, variant in enumerate(variants)]
     scenario = {**seen.outcome["scenario"], "name": "fake"}
     run = Run.create(folder, {"blocks": [{"scenario": scenario, "cells": cells}], "sources": []}, {}, ["test"])
     for cell in cells:
-        run.write_outcome({**seen.outcome, **cell, "expected": seen.expected, "phases": {}}, seen.trace)
-    run.write_program("fake", seen.program)
+        layers = [{"name": "quantum", "weights": [0, 1], "program": seen.program}]
+        resolved = {**seen.outcome["resolved"], "bare": True, "quantum_layers": layers}
+        more = {"expected": seen.expected, "phases": {}, "resolved": resolved}
+        run.write_outcome({**seen.outcome, **cell, **more}, seen.trace)
     timing = document(torch=1.0, jax=1.2)
     for cell in cells:
-        timing["lanes"][cell["variant"]]["id"] = cell["id"]
+        timing["lanes"].get(cell["variant"], {})["id"] = cell["id"]
     machine = {"flops": {"float64": 1e9, "float32": 1e9}, "copy": {"1000": 1e9}}
     run.write_timing("fake", timing | {"left_out": {}, "run": "there", "node": "a", "machine": machine})
     told = {"id": "there", "environment": {"cpu": {"model": "x"}}, "nodes": {"a": {"cpu": {"model": "y"}}}}
@@ -142,7 +144,7 @@ def make_run(folder: Path) -> Run:
     return run
 
 
-FILES = ["run.json", "cells/{0}.json", "traces/{0}.npz", "programs/fake.json", "timings/fake.json"]
+FILES = ["run.json", "cells/{0}.json", "traces/{0}.npz", "timings/fake.json"]
 JSON = scenarios.NONSENSE | st.sampled_from(
     [None, [], {}, "../../x", "<script>", "\u202e", 1e400, -1, [[]], {"a": None}]
 )

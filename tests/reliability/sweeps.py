@@ -43,7 +43,7 @@ class Sweeps:
 
     def arguments(self, *more: object) -> list[str]:
         """The command line of a sweep; `--timing` takes the `--no-timing` away."""
-        pythons = [word for name in VARIANTS for word in ("--python", f"{name}={self.python}")]
+        pythons = [word for name in (*VARIANTS, "numpy") for word in ("--python", f"{name}={self.python}")]
         timing = [] if "--timing" in more else ["--no-timing"]
         words = [str(word) for word in more if word != "--timing"]
         return ["run", str(self.file), "--results", str(self.results), *timing, *pythons, *words]
@@ -58,7 +58,9 @@ class Sweeps:
     def sweep(self, resume: str | None = None, retry: bool = False, results: Path | None = None, **options: Any) -> Run:
         """A sweep in this process, of real worker processes."""
         run, blocks = begin(load_files([self.file]), results or self.results, resume, None, ["test"], False)
-        assert sweep(run, blocks, Options(interpreters=dict.fromkeys(VARIANTS, self.python), **options), retry=retry)
+        assert sweep(
+            run, blocks, Options(interpreters=dict.fromkeys((*VARIANTS, "numpy"), self.python), **options), retry=retry
+        )
         return Run.load(run.path)
 
     def processes(self) -> list[psutil.Process]:

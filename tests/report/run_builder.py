@@ -115,11 +115,12 @@ def hostile_view(folder: Path) -> RunView:
     """Hostile strings wherever a view holds strings."""
     view = build_view(
         folder,
-        variants=("torch", HOSTILE),
+        variants=("torch", "jax"),
         faults={(0, "torch"): "failed", (1, "torch"): "fault", (2, "torch"): "unsupported"},
         reasons=dict.fromkeys(("failed", "unsupported"), HOSTILE),
         command=("qparity", HOSTILE),
     )
+    view = renamed(view, "jax", HOSTILE)
     cells = tuple(replace(cell, scenario=cell.scenario + HOSTILE) for cell in view.cells)
     return replace(
         view,
@@ -132,6 +133,12 @@ def hostile_view(folder: Path) -> RunView:
         damaged=((HOSTILE, HOSTILE),),
         sources=(HOSTILE,),
     )
+
+
+def renamed(view: RunView, variant: str, name: str) -> RunView:
+    """A view in which a variant has another name, such as no run folder can give it."""
+    cells = tuple(replace(cell, variant=name) if cell.variant == variant else cell for cell in view.cells)
+    return replace(view, cells=cells, variants=tuple(name if v == variant else v for v in view.variants))
 
 
 def cell_id(scenario: str, variant: str) -> str:

@@ -131,4 +131,20 @@ def test_the_index_of_hostile_and_missing_runs_stays_text(tmp_path):
     assert "<script" not in page
     assert "<img" not in page
     assert page.count("<polyline") == 1
+    assert "\u202e" not in page
     assert json.dumps(HOSTILE)  # the builder's own string, so that this cannot pass by being empty
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        5, {"a": 1}, [5], [{}], [{"scenario": "a", "variant": "b", "line": "c", "mark": "great"}],
+        [{"scenario": "a", "variant": "b", "line": "c", "mark": ["pass"]}],
+        [{"scenario": "a", "variant": "b", "line": "c", "mark": "pass", "timing": []}],
+        [{"scenario": "a", "variant": "b", "line": "c", "mark": "pass", "timing": {"ratio": "fast"}}],
+        [{"scenario": "a", "variant": "b", "line": "c", "mark": "pass", "timing": {"ratio": -1}}],
+    ],
+)  # fmt: skip
+def test_a_report_that_is_not_ours_is_not_believed(cells):
+    data = json.dumps({"cells": cells})
+    assert index.read(f'<script type="application/json" id="run-data">{data}</script>') is None

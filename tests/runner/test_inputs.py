@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.runner.cell import CellEnded, shaped_targets
-from harness.runner.inputs import expected, make_inputs, starting_weights
+from harness.runner.inputs import STATE_STREAM, WEIGHT_STREAM, expected, make_inputs, starting_values, to_bfloat16
 from harness.scenario.schema import Scenario
 
 
@@ -16,11 +16,17 @@ def scenario(**changes):
 
 
 WEIGHTS = [
-    {"path": "q/weights", "shape": [2, 3], "dtype": "float64", "layer": "q"},
-    {"path": "dense/kernel", "shape": [4, 2], "dtype": "float64", "layer": None},
-    {"path": "dense/bias", "shape": [2], "dtype": "float64", "layer": None},
+    {"path": "q/weights", "shape": [2, 3], "dtype": "float64", "layer": "q", "random": True},
+    {"path": "dense/kernel", "shape": [4, 2], "dtype": "float64", "layer": None, "random": True},
+    {"path": "dense/bias", "shape": [2], "dtype": "float64", "layer": None, "random": False},
+    {"path": "head/kernel", "shape": [1, 1], "dtype": "float64", "layer": None, "random": True},
+    {"path": "pretrained/kernel", "shape": [2, 2], "dtype": "float64", "layer": None, "random": False},
 ]
-INITIAL = [np.ones((2, 3)), np.arange(8.0).reshape(4, 2), np.full(2, 7.0)]
+INITIAL = [np.ones((2, 3)), np.arange(8.0).reshape(4, 2), np.full(2, 7.0), np.ones((1, 1)), np.eye(2) / 3]
+
+
+def starting_weights(weights, initial, of):
+    return starting_values(weights, initial, of, WEIGHT_STREAM)
 
 
 def test_both_precisions_start_from_the_same_numbers():
@@ -29,20 +35,46 @@ def test_both_precisions_start_from_the_same_numbers():
     assert double.x.dtype == np.float64
     assert np.array_equal(single.x, double.x)
     assert np.array_equal(single.y, double.y)
-    for k in range(3):
-        narrow = [{**w, "dtype": "float32"} for w in WEIGHTS]
-        assert np.array_equal(
-            starting_weights(narrow, INITIAL, scenario())[k], starting_weights(WEIGHTS, INITIAL, scenario())[k]
-        )
+    narrow = [array.astype(np.float32) for array in INITIAL]
+    both = starting_weights(WEIGHTS, narrow, scenario()), starting_weights(WEIGHTS, INITIAL, scenario())
+    for single_weight, double_weight in zip(*both, strict=True):
+        assert (single_weight.dtype, double_weight.dtype) == (np.float32, np.float64)
+        assert np.array_equal(single_weight, double_weight)
 
 
-def test_quantum_weights_are_angles_biases_stay_kernels_are_drawn():
-    angles, kernel, bias = starting_weights(WEIGHTS, INITIAL, scenario())
+def test_what_is_drawn_is_drawn_here_and_what_is_set_stays():
+    angles, kernel, bias, one, pretrained = starting_weights(WEIGHTS, INITIAL, scenario())
     assert np.all((angles >= 0) & (angles < 2 * np.pi + 1e-6))
     assert np.ptp(angles) > 1
     assert np.array_equal(bias, np.full(2, 7.0))
     assert np.all(np.abs(kernel) <= 1.0)
     assert not np.array_equal(kernel, INITIAL[1])
+    assert one != INITIAL[3]  # one element is "all equal" whatever a backend drew
+    assert np.array_equal(pretrained, INITIAL[4].astype(np.float32))
+
+
+def test_weights_of_16_bits_start_at_numbers_that_they_can_hold():
+    assert np.array_equal(to_bfloat16(np.array([1.0, 1 + 2**-8, 1 + 3 * 2**-8, -0.1], np.float32)),
+                          np.array([1.0, 1.0, 1 + 2**-6, -0.10009765625], np.float32))  # fmt: skip
+    half = {**WEIGHTS[1], "dtype": "bfloat16"}
+    (drawn,) = starting_weights([half], [INITIAL[1].astype(np.float32)], scenario())
+    assert np.array_equal(drawn, to_bfloat16(drawn))
+
+
+def test_variables_that_are_not_trained_are_shipped_too():
+    state = [
+        {"path": "bn/moving_mean", "shape": [2], "dtype": "float64", "layer": None, "random": False},
+        {"path": "frozen/kernel", "shape": [2, 2], "dtype": "float64", "layer": None, "random": True},
+        {"path": "dropout/seed_generator_state", "shape": [2], "dtype": "uint32", "layer": None, "random": True},
+        {"path": "noise/seed_generator_state", "shape": [2], "dtype": "uint32", "layer": None, "random": False},
+    ]
+    built = [np.zeros(2), np.ones((2, 2)), np.array([5, 0], np.uint32), np.array([7, 0], np.uint32)]
+    mean, frozen, drawn, kept = starting_values(state, built, scenario(), STATE_STREAM)
+    assert np.array_equal(mean, built[0])
+    assert not np.array_equal(frozen, starting_values(state, built, scenario(), WEIGHT_STREAM)[1])
+    assert drawn.dtype == np.uint32
+    assert not np.array_equal(drawn, built[2])
+    assert np.array_equal(kept, built[3])
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
@@ -64,9 +96,9 @@ def test_another_seed_gives_other_weights():
 def test_expected_says_what_was_sent():
     sent = scenario()
     inputs = make_inputs(sent)
-    said = expected(sent, inputs, starting_weights(WEIGHTS, INITIAL, sent))
+    said = expected(sent, inputs, starting_weights(WEIGHTS, INITIAL, sent), [np.zeros(3)])
     assert said["hyperparameters"]["beta_1"] == 0.9
-    assert len(said["hashes"]["weights"]) == 3
+    assert [len(said["hashes"][kind]) for kind in ("weights", "state")] == [5, 1]
     assert said["hashes"]["x"] != said["hashes"]["y"]
 
 

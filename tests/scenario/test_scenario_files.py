@@ -239,7 +239,9 @@ def test_entries_inherit_and_are_multiplied() -> None:
         (".".join("a" * 3000) + " = 1", "expected tables nested at most 12 deep"),
         (f'[matrix]\n"{".".join("a" * 3000)}" = [1]', "expected at most 16 keys deep"),
         ("layers = 1\nlayers = 2", "expected TOML: Cannot overwrite a value"),
-        (b"\xff\xfe", "expected UTF-8 text, got byte 0xff at offset 0"),
+        (b"\xff", "expected UTF-8 text, got byte 0xff at offset 0"),
+        ("layers = 2".encode("utf-16"), "expected UTF-8 text, got UTF-16"),
+        ("layers = 2".encode("utf-16-be"), "expected UTF-8 text, got UTF-16 or UTF-32"),
         (b"#" * 1_000_001, "expected at most 1000000 bytes"),
         ("description = 3 #\n'\\u2028' = 1\n'\u2028' = 2", "description = 3"),
         ("'a\u2028b' = 1", r"a\u2028b = 1: expected a key"),
@@ -247,6 +249,11 @@ def test_entries_inherit_and_are_multiplied() -> None:
 )
 def test_wrong_file(text: str | bytes, message: str) -> None:
     assert message in refuse(text)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    (scenario,) = parse("\ufefflayers = 2".encode(), Path("x.toml")).scenarios
+    assert scenario.layers == 2
 
 
 def test_expansion_is_capped_before_it_starts() -> None:

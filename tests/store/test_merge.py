@@ -32,11 +32,11 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
             "id": cell_id(s + v),
             "variant": v,
             "status": status,
-            "scenario": {"name": s},
+            "scenario": {"name": s, "wires": wires},
             "worker": "torch@cpu-1t",
+            "reason": None if status == "ok" else "why",
         }
         run.write_outcome(outcome, {"loss": np.array([loss])} if status == "ok" else None)
-        run.write_program(s, {"wires": wires})
         run.write_timing(s, TIMING | {"scenario": s, "run": run.id})
         run.log_path(cell_id(s + v)).write_text(f"log of {run.id}")
     run.finish()
@@ -81,7 +81,6 @@ def test_shards_become_one_run(tmp_path):
     assert [r["id"] for r in merged.record["merged"]["runs"]] == [p.id for p in parts]
     assert merged.outcome(cell_id("btf"))["run"] == parts[1].id
     np.testing.assert_array_equal(merged.trace(cell_id("btf"))["loss"], [1.0])
-    assert merged.program("b") == {"schema": 1, "wires": 1}
     assert merged.log_path(cell_id("atf")).read_text() == f"log of {parts[0].id}"
     assert [merged.timing(s)["run"] for s in "ab"] == [p.id for p in parts]
     assert merged.damaged == []

@@ -1,5 +1,6 @@
 """DataFrames and the environment fingerprint."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.store import Run, differences, fingerprint
+from harness.store import Run, atomic, differences, fingerprint
 from tests.report.run_builder import build_run
 
 from .test_store_run import cell, outcome, plan, trace
@@ -111,11 +112,12 @@ def test_reading_a_run_imports_no_framework_and_no_pandas():
 
 
 def test_scenarios_that_are_none_are_named_and_left_out(tmp_path):
-    run, _ = build_run(tmp_path, scenarios=("a", "b"), variants=("torch",), settings={
-        "a": {"training": "<script>"}, "b": {"training": {"optimizer": "<script>"}},
-    })  # fmt: skip
+    run, _ = build_run(tmp_path, scenarios=("a", "b", "c"), variants=("torch",))
+    record = json.loads((run.path / "run.json").read_text())
+    record["plan"]["blocks"][0]["scenario"]["training"] = "<script>"
+    record["plan"]["blocks"][1]["scenario"]["training"]["optimizer"] = "<script>"
+    atomic.write_json(run.path / "run.json", record)
     read = Run.load(run.path)
-    assert len(read.cells()) == 0
-    faults = dict(read.damaged)["run.json"]
-    assert "scenario a: training is not a table" in faults
-    assert "scenario b: training is not a table" in faults
+    assert list(read.cells().scenario) == ["c"]
+    assert dict(read.damaged)["run.json"] == "; ".join(read.plan_faults)
+    assert [fault.partition(": ")[0] for fault in read.plan_faults] == ["scenario 'a'", "scenario 'b'"]

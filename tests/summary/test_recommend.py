@@ -67,7 +67,7 @@ def test_other_devices_get_answers_of_their_own(tmp_path, monkeypatch):
     rounds = run_builder._rounds
     slow = iter((SPEEDS, {"torch": 1.0, "tf": 3.0, "jax-jit": 5.0}, {"torch": 1.0, "tf": 1.0, "jax-jit": 5.0}))
     monkeypatch.setattr(run_builder, "_rounds", lambda _: rounds(next(slow)))
-    settings = {"b": {"device": "lightning.qubit"}, "c": {"device": "default.mixed"}}
+    settings = {"b": {"device": "lightning.qubit", "diff_method": "best"}, "c": {"device": "default.mixed"}}
     found = advise(tmp_path, settings=settings)
     assert [(a.variant, a.where) for a in found.advice] == [
         ("jax-jit", "with default.qubit"), ("torch", "with lightning.qubit"),

@@ -3,6 +3,7 @@
 import io
 import json as stdlib_json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.summary import annotations, json, junit, markdown, terminal
+from harness.scenario.text import printable_lines
+from harness.summary import annotations, csv, json, junit, markdown, terminal
 from harness.summary.words import command
-from tests.report.run_builder import REASONS, VARIANTS, build_view
+from tests.report.run_builder import REASONS, VARIANTS, build_view, renamed
 
 HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared",
@@ -27,13 +29,14 @@ def view(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
-    return build_view(
+    view = build_view(
         tmp_path_factory.mktemp("hostile"),
-        variants=("torch", HOSTILE),
+        variants=("torch", "jax"),
         faults={(0, "torch"): "failed", (1, "torch"): "unsupported", (2, "torch"): "fault"},
         reasons=dict.fromkeys(REASONS, HOSTILE),
         command=("qparity", HOSTILE),
     )
+    return renamed(view, "jax", HOSTILE)
 
 
 def test_the_json_object_has_its_documented_keys_and_strict_numbers(view):
@@ -123,6 +126,20 @@ def test_without_a_terminal_there_is_one_plain_line_a_cell(view, hostile):
     terminal.show(view, Console(file=out, width=80))
     assert "✗ fourier-l1 tf: LOCAL-FAULT" in out.getvalue()
     assert "[12 ms a step]" not in out.getvalue().splitlines()[0]
+
+
+def test_nothing_that_steers_a_terminal_or_turns_a_line_is_in_any_output(hostile):
+    """Not even where a view was not read from a folder, which is where such text is first made printable."""
+    cells = tuple(replace(cell, line=HOSTILE, reason=HOSTILE, untimed=HOSTILE) for cell in hostile.cells)
+    view = replace(hostile, id=HOSTILE, command=HOSTILE, agreement=HOSTILE, problems=(HOSTILE,), cells=cells)
+    plain, matrix = io.StringIO(), io.StringIO()
+    terminal.show(view, Console(file=plain, width=80))
+    terminal.show(view, Console(file=matrix, width=80, force_terminal=True, color_system=None))
+    texts = [plain.getvalue(), matrix.getvalue(), markdown.render(view), junit.render(view), csv.render(view)]
+    texts += [*annotations.lines(view, lambda file, scenario: 1), stdlib_json.dumps(json.document(view))]
+    for text in texts:
+        assert printable_lines(text) == text
+    assert "\\u202e" in plain.getvalue()
 
 
 def test_on_a_terminal_there_is_a_matrix_and_struck_speeds(view):

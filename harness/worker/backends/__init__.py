@@ -27,10 +27,11 @@ PACKAGES = (
 
 def missing(name: str, accelerator: str, simulator: str = "") -> str | None:
     """Why this backend cannot run here: a package that is not installed, all the GPU lacks; None if nothing is."""
-    for package in (REGISTRY[name][0], "keras", "pennylane", "numpy", "pydantic", "psutil"):
+    own = [REGISTRY[name][0]] if name in REGISTRY else []
+    for package in (*own, "keras", "pennylane", "numpy", "pydantic", "psutil"):
         if importlib.util.find_spec(package) is None:
             return f"{package} is not installed in {sys.executable} (pip install '.[{name}]' in a clone of qparity)"
-    return "; ".join(gpu.missing(name, accelerator, simulator)) or None
+    return "; ".join(gpu.missing(name, accelerator, simulator)) or None if own else None
 
 
 def backend_class(name: str) -> type[Backend]:
@@ -81,17 +82,17 @@ def blind(backend: Backend, simulator: str = "") -> str | None:
 
 def description(backend: Backend) -> dict[str, Any]:
     """Versions, flags and interpreter of this server, for the run's record."""
+    gpus = {"gpus": backend.gpus()} if backend.accelerator == "gpu" else {}
+    return {**about_packages(backend.threads), "accelerator": backend.accelerator, **gpus}
+
+
+def about_packages(threads: int) -> dict[str, Any]:
+    """Versions and interpreter of this process."""
     versions = {}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {
-        "versions": versions,
-        "python": sys.version.split()[0],
-        "interpreter": sys.executable,
-        "threads": backend.threads,
-        "accelerator": backend.accelerator,
-        **({"gpus": backend.gpus()} if backend.accelerator == "gpu" else {}),
-    }
+    python = sys.version.split()[0]
+    return {"versions": versions, "python": python, "interpreter": sys.executable, "threads": threads}

@@ -21,6 +21,8 @@ class Step:
 
     `loss` is (), `predictions` (batch, outputs...), `sample_loss` (batch,), `gradients` one array a trainable weight,
     all in the backend's own dtype. `devices` says where each of them lay, by name: `gradients/0` is `cpu` or `gpu`.
+    `without_gradient` are the weights that the loss does not depend on, as far as the framework knows: their gradient
+    is given as zero here, and the optimizer leaves them out.
     """
 
     loss: np.ndarray
@@ -28,6 +30,7 @@ class Step:
     sample_loss: np.ndarray
     gradients: list[np.ndarray]
     devices: dict[str, str]
+    without_gradient: tuple[int, ...] = ()
 
 
 class Backend(ABC):
@@ -69,6 +72,20 @@ class Backend(ABC):
         """What crosses the quantum layers' boundaries: `(x, y) -> Pass`, computed as a step is, updating nothing."""
 
     @abstractmethod
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """Gradients of `sum(cotangent * output)` of one call of a layer, uncompiled: of its inputs, of its weights.
+
+        Inputs are the floating-point tensors among `arguments` and `options`, weights the layer's trainable variables.
+        """
+
+    @abstractmethod
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`, where the tensor lies."""
 
@@ -99,3 +116,55 @@ class Backend(ABC):
 
     def sync(self) -> None:  # noqa: B027 (a synchronous backend has nothing to wait for)
         """Wait until everything dispatched has been computed."""
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """As it is, but for bfloat16, of which NumPy itself knows nothing: float32 holds the same numbers."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def added_to_loss(model: Any) -> Any:
+    """The sum of what regularizers, activity regularizers and `add_loss` add to the loss; None where nothing does.
+
+    To be asked where the loss is computed: on JAX a model knows its losses only there.
+    """
+    losses = model.losses
+    return sum(model._aggregate_additional_loss(loss) for loss in losses) if losses else None
+
+
+def weight_places(model: Any, layers: Sequence[Any]) -> dict[int, tuple[int, str]]:
+    """The quantum layers' trainable weights: place among the model's -> (number of the layer, name in the layer)."""
+    place = {id(w): k for k, w in enumerate(model.trainable_weights)}
+    named = [(j, name, weight) for j, layer in enumerate(layers) for name, weight in layer._named_weights.items()]
+    return {place[id(weight)]: (j, name) for j, name, weight in named if id(weight) in place}
+
+
+def split(
+    arguments: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[list[Any], Callable[[Callable[..., Any], Sequence[Any]], list[Any]]]:
+    """A call's floating-point tensors, and how to call with others in their place.
+
+    Returns:
+        the tensors, and a function of (call, tensors) that returns the floating-point tensors of the outputs.
+    """
+    import keras
+
+    leaves = keras.tree.flatten((arguments, options))
+    places = [k for k, leaf in enumerate(leaves) if is_number(leaf)]
+
+    def call_with(call: Callable[..., Any], tensors: Sequence[Any]) -> list[Any]:
+        filled = list(leaves)
+        for k, tensor in zip(places, tensors, strict=True):
+            filled[k] = tensor
+        given, named = keras.tree.pack_sequence_as((arguments, options), filled)
+        return [leaf for leaf in keras.tree.flatten(call(*given, **named)) if is_number(leaf)]
+
+    return [leaves[k] for k in places], call_with
+
+
+def is_number(tensor: Any) -> bool:
+    """Whether it is a tensor of floating-point numbers."""
+    import keras
+
+    tensors = hasattr(tensor, "dtype") and hasattr(tensor, "shape")
+    return tensors and "float" in keras.backend.standardize_dtype(tensor.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,73 +14,97 @@ import numpy as np
 class Crossing:
     """One quantum layer's boundary in a step: inputs (rows, features), outputs (rows, outputs), and their gradients.
 
-    `cotangents` is the loss's gradient with respect to the outputs. `input_gradients` is None where no trainable
-    weight stands before the layer, so that training never asks for it.
+    The rows are those of all the layer's calls in the step, one call after the other. `cotangents` is the loss's
+    gradient with respect to the outputs. `input_gradients` is what comes back through the layer alone, whoever else
+    reads the same tensor; None where no trainable weight stands before the layer, so that training never asks for it.
     """
 
     inputs: np.ndarray
     outputs: np.ndarray
     cotangents: np.ndarray
     input_gradients: np.ndarray | None
+    calls: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What Keras adds to a model's loss: regularizers, activity regularizers, `add_loss`.
+
+    `loss` is their sum; `gradients` (place among the trainable weights -> array) is what they add to the gradients of
+    the quantum layers' weights directly, not through a circuit.
+    """
+
+    loss: np.ndarray
+    gradients: dict[int, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A boundary pass: the model's predictions, and one crossing a quantum layer."""
+    """A boundary pass: the model's predictions, one crossing a quantum layer, and what Keras adds to the loss."""
 
     predictions: np.ndarray
     crossings: list[Crossing]
+    extra: Extra | None = None
 
 
 class NotTapped(Exception):
-    """A layer that is not called exactly once a step with the model's rows has no one boundary."""
+    """A layer that is not called in a step has no boundary."""
 
 
+@dataclass(slots=True)
+class Call:
+    """One call of a tapped layer, in the backend's tensors: its own copies of inputs and weights, and its outputs."""
+
+    inputs: Any
+    weights: dict[str, Any]
+    outputs: Any
+
+
+@dataclass
 class Tap:
-    """Stands in for a layer's executor and keeps what passes, in the backend's tensors.
+    """Stands in for a layer's executor and keeps what passes.
 
-    It sits inside the layer, so that a subclass that scales its inputs first is tapped where the circuit begins.
-    Autodiff that needs an argument to differentiate puts it in by `enter` and `leave`.
+    It sits inside the layer, so that a subclass that scales its inputs first is tapped where the circuit begins. What
+    enters is a copy of the layer's own (`copy`): the gradient of the tensor itself holds what comes back through every
+    other layer that reads it.
     """
 
-    def __init__(self, executor: Any, rows: int) -> None:
-        self.executor, self.rows = executor, rows
-        self.enter: Callable[[Any], Any] = _unchanged
-        self.leave: Callable[[Any], Any] = _unchanged
-        self.calls: list[int | None] = []
+    executor: Any
+    copy: Callable[[Any], Any]
+    calls: list[Call] = field(default_factory=list)
 
-    def __call__(self, weights: Any, inputs: Any) -> Any:
+    def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
         """Run the circuit."""
-        self.calls.append(inputs.shape[0])
-        whole = inputs.shape[0] in (self.rows, None)
-        self.inputs = self.enter(inputs) if whole else inputs
-        self.outputs = self.executor(weights, self.inputs)
-        return self.leave(self.outputs) if whole else self.outputs
+        call = Call(self.copy(inputs), {name: self.copy(w) for name, w in weights.items()}, None)
+        call.outputs = self.executor(call.weights, call.inputs)
+        self.calls.append(call)
+        return call.outputs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.executor, name)
 
 
 @contextmanager
-def tapped(layers: Sequence[Any], rows: int) -> Iterator[list[Tap]]:
-    """The layers with a tap each, which is taken away again; `rows` is the number of samples.
+def tapped(layers: Sequence[Any], tap: Callable[[Any], Tap]) -> Iterator[list[Any]]:
+    """The layers with a tap each (made from the layer's executor), which is taken away again.
 
     Raises:
-        NotTapped: on leaving, if a layer was not called exactly once with as many rows.
+        NotTapped: on leaving, if a layer was not called.
     """
-    taps = [Tap(layer.executor, rows) for layer in layers]
+    before = [layer.executor for layer in layers]
+    taps = [tap(executor) for executor in before]
     try:
-        for layer, tap in zip(layers, taps, strict=True):
-            layer._executor = tap
+        for layer, each in zip(layers, taps, strict=True):
+            layer._executor = each
         yield taps
     finally:
-        for layer, tap in zip(layers, taps, strict=True):
-            layer._executor = tap.executor
-    for layer, tap in zip(layers, taps, strict=True):
-        if tap.calls not in ([rows], [None]):
-            sizes = ", ".join(map(str, tap.calls)) or "no"
-            raise NotTapped(f"{layer.name} is called with {sizes} rows in a step of {rows}: it has no one boundary")
+        for layer, executor in zip(layers, before, strict=True):
+            layer._executor = executor
+    for layer, each in zip(layers, taps, strict=True):
+        if not each.calls:
+            raise NotTapped(f"{layer.name} is not called in a step")
 
 
-def _unchanged(tensor: Any) -> Any:
-    return tensor
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The rows of all calls, one call after the other."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.worker.backends.base import Backend, Step
-from harness.worker.backends.taps import Crossing, Pass, tapped
+import numpy as np
+
+from harness.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
+from harness.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 STEPS_PER_EXECUTION = 20
 
@@ -53,6 +56,7 @@ class TensorFlow(Backend):
         """One function over (x, y); in the graph modes with an unknown batch size where `fit` would have one."""
         tf = self.tf
         weights = model.trainable_weights
+        without: list[int] = []
 
         def train(x: Any, y: Any) -> tuple[Any, Any, Any, list[Any]]:
             with tf.GradientTape() as tape:
@@ -60,7 +64,9 @@ class TensorFlow(Backend):
                 loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
             gradients = tape.gradient(loss, weights)
             model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-            return loss, predictions, sample_loss(y, predictions), [tf.convert_to_tensor(g) for g in gradients]
+            without[:] = [k for k, g in enumerate(gradients) if g is None]
+            kept = [tf.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
+            return loss, predictions, sample_loss(y, predictions), [tf.convert_to_tensor(g) for g in kept]
 
         @functools.cache
         def compiled(*batches: tuple[tuple[int, ...], Any]) -> Any:
@@ -73,7 +79,8 @@ class TensorFlow(Backend):
             run = train if mode == "eager" else compiled((x.shape[1:], x.dtype), (y.shape[1:], y.dtype))
             loss, predictions, each, gradients = run(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
             devices = self.devices_of(loss, predictions, each, gradients)
-            return Step(loss.numpy(), predictions.numpy(), each.numpy(), [g.numpy() for g in gradients], devices)
+            loss, predictions, each, *kept = (plain(t.numpy()) for t in (loss, predictions, each, *gradients))
+            return Step(loss, predictions, each, kept, devices, tuple(without))
 
         if mode != "eager":
             model.optimizer.build(weights)
@@ -82,26 +89,65 @@ class TensorFlow(Backend):
     def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
         """One tape over the tapped model, in the mode of the step."""
         tf = self.tf
+        places = weight_places(model, layers)
+        calls = [0] * len(layers)
 
         def differentiate(x: Any, y: Any) -> tuple[Any, ...]:
-            with tf.GradientTape() as tape:
-                with tapped(layers, x.shape[0]) as taps:
+            with tf.GradientTape(persistent=True) as tape:
+                with tapped(layers, lambda executor: Tap(executor, tf.identity)) as taps:
                     predictions = model(x, training=True)
                 loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
-            inputs, outputs = [tap.inputs for tap in taps], [tap.outputs for tap in taps]
+                extra = added_to_loss(model)
+            calls[:] = [len(tap.calls) for tap in taps]
+            every = [call for tap in taps for call in tap.calls]
+            inputs, outputs = [call.inputs for call in every], [call.outputs for call in every]
             back = tape.gradient(loss, outputs + inputs)
             cotangents = [tf.zeros_like(o) if g is None else g for o, g in zip(outputs, back, strict=False)]
-            return predictions, inputs, outputs, cotangents, back[len(taps) :]
+            direct: list[Any] = []
+            if extra is not None:
+                copies = [[call.weights[name] for call in taps[j].calls] for j, name in places.values()]
+                sources = [model.trainable_weights[k].value for k in places], copies
+                whole, parts = tape.gradient(extra, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                direct = [tf.convert_to_tensor(w) - sum(p) for w, p in zip(whole, parts, strict=True)]
+            return predictions, inputs, outputs, cotangents, back[len(every) :], extra, direct
 
         compiled = tf.function(differentiate, jit_compile=mode == "xla", autograph=False)
         differentiated = differentiate if mode == "eager" else compiled
 
         def run(x: Any, y: Any) -> Pass:
-            predictions, *crossed = differentiated(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
-            arrays = ([None if each is None else each.numpy() for each in kind] for kind in crossed)
-            return Pass(predictions.numpy(), [Crossing(*each) for each in zip(*arrays, strict=True)])
+            predictions, *crossed, extra, direct = differentiated(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+            inputs, outputs, cotangents = ([tensor.numpy() for tensor in kind] for kind in crossed[:3])
+            back = [None if tensor is None else tensor.numpy() for tensor in crossed[3]]
+            crossings, ends = [], np.cumsum([0, *calls])
+            for start, end in itertools.pairwise(ends):
+                seen, given, bars = (joined(kind[start:end]) for kind in (inputs, outputs, cotangents))
+                returned = [each for each in back[start:end] if each is not None]
+                into = joined(returned) if len(returned) == end - start else None
+                crossings.append(Crossing(seen, given, bars, into, int(end - start)))
+            gradients = {k: g.numpy() for k, g in zip(places, direct, strict=False)}
+            return Pass(predictions.numpy(), crossings, None if extra is None else Extra(extra.numpy(), gradients))
 
         return run
+
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """One tape over the call."""
+        tf = self.tf
+        inputs, call_with = split(arguments, options)
+        weights = [variable.value for variable in layer.trainable_variables]
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = call_with(call, inputs)
+            total = tf.add_n([tf.reduce_sum(tf.cast(c, o.dtype) * o) for c, o in zip(cotangents, outputs, strict=True)])
+        found = tape.gradient(total, [*inputs, *weights])
+        arrays = [None if g is None else tf.convert_to_tensor(g).numpy() for g in found]
+        return arrays[: len(inputs)], arrays[len(inputs) :]
 
     def device_of(self, tensor: Any) -> str:
         """`cpu` or `gpu`."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.worker.backends.base import Backend, Step
-from harness.worker.backends.taps import Crossing, Pass, tapped
+from harness.worker.backends.base import Backend, Step, added_to_loss, split, weight_places
+from harness.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 
 class Torch(Backend):
@@ -25,9 +25,14 @@ class Torch(Backend):
 
     @staticmethod
     def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork."""
+        """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork.
+
+        Inductor's precompiled headers (150 MB) lie in one place for all, whatever cache it is given; a compiler that is
+        killed there leaves one that breaks every later cell.
+        """
         cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "", "KERAS_TORCH_DEVICE": "cpu"}
-        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCHINDUCTOR_COMPILE_THREADS": str(threads), **cuda}
+        inductor = {"TORCHINDUCTOR_COMPILE_THREADS": str(threads), "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}
+        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **inductor, **cuda}
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """Thread count, and full float32 products (which for matrices is torch's own default too)."""
@@ -55,39 +60,83 @@ class Torch(Backend):
             loss.backward()
             weights = model.trainable_weights[:]
             gradients = [w.value.grad for w in weights]
-            kept = [g.detach().cpu().numpy().copy() for g in gradients]
+            filled = [torch.zeros_like(w.value) if g is None else g for w, g in zip(weights, gradients, strict=True)]
+            kept = [_numpy(g) for g in filled]  # before the update, which may change them in place
             with torch.no_grad():
                 model.optimizer.apply(gradients, weights)
                 each = sample_loss(y, predictions)
-            devices = self.devices_of(loss, predictions, each, gradients)
-            return Step(_numpy(loss), _numpy(predictions), _numpy(each), kept, devices)
+            devices = self.devices_of(loss, predictions, each, filled)
+            without = tuple(k for k, g in enumerate(gradients) if g is None)
+            return Step(_numpy(loss), _numpy(predictions), _numpy(each), kept, devices, without)
 
         return step
 
     def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
         """Uncompiled in every mode: the quantum layers are never part of a compiled graph."""
         torch = self.torch
+        places = weight_places(model, layers)
+
+        def gradients(of: Any, sources: list[Any]) -> list[Any]:
+            """One for each source; None where it is not reached."""
+            asked = [s for s in sources if s.requires_grad]
+            found = iter(torch.autograd.grad(of, asked, allow_unused=True, retain_graph=True) if asked else ())
+            return [next(found) if s.requires_grad else None for s in sources]
 
         def run(x: Any, y: Any) -> Pass:
             x, y = torch.as_tensor(x, device=self.target), torch.as_tensor(y, device=self.target)
-            with tapped(layers, len(x)) as taps:
+            with tapped(layers, lambda executor: Tap(executor, torch.clone)) as taps:
                 predictions = model(x, training=True)
             loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
-            trained = [tap.inputs for tap in taps if tap.inputs.requires_grad]
-            back = torch.autograd.grad(loss, [tap.outputs for tap in taps] + trained, allow_unused=True)
-            cotangents, gradients = back[: len(taps)], iter(back[len(taps) :])
-            crossings = [
-                Crossing(
-                    _numpy(tap.inputs),
-                    _numpy(tap.outputs),
-                    _numpy(torch.zeros_like(tap.outputs) if cotangent is None else cotangent),
-                    _numpy(next(gradients)) if tap.inputs.requires_grad else None,
-                )
-                for tap, cotangent in zip(taps, cotangents, strict=True)
-            ]
-            return Pass(_numpy(predictions), crossings)
+            crossings = []
+            for tap in taps:
+                back = gradients(loss, [c.outputs for c in tap.calls] + [c.inputs for c in tap.calls])
+                cotangents, returned = back[: len(tap.calls)], back[len(tap.calls) :]
+                outputs = [call.outputs for call in tap.calls]
+                bars = [torch.zeros_like(o) if g is None else g for o, g in zip(outputs, cotangents, strict=True)]
+                reached = all(call.inputs.requires_grad for call in tap.calls)
+                if reached:
+                    pairs = zip(tap.calls, returned, strict=True)
+                    returned = [torch.zeros_like(call.inputs) if g is None else g for call, g in pairs]
+                kinds = ([call.inputs for call in tap.calls], outputs, bars)
+                seen, given, bars_back = (joined([_numpy(each) for each in kind]) for kind in kinds)
+                into = joined([_numpy(each) for each in returned]) if reached else None
+                crossings.append(Crossing(seen, given, bars_back, into, len(tap.calls)))
+            return Pass(_numpy(predictions), crossings, extra(model, taps))
+
+        def extra(model: Any, taps: list[Any]) -> Extra | None:
+            added = added_to_loss(model)
+            if added is None:
+                return None
+            direct = {}
+            for k, (j, name) in places.items():
+                weight = model.trainable_weights[k].value
+                found = [weight, *(call.weights[name] for call in taps[j].calls)]
+                whole, *parts = gradients(added, found) if added.requires_grad else [None]
+                whole = torch.zeros_like(weight) if whole is None else whole
+                direct[k] = _numpy(whole - sum(part for part in parts if part is not None))
+            return Extra(_numpy(added), direct)
 
         return run
+
+    def layer_slopes(
+        self,
+        layer: Any,
+        call: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        cotangents: list[np.ndarray],
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+        """`autograd.grad` of the call on copies of its inputs."""
+        torch = self.torch
+        inputs, call_with = split(arguments, options)
+        inputs = [tensor.detach().clone().requires_grad_(True) for tensor in inputs]
+        outputs = call_with(call, inputs)
+        pairs = zip(cotangents, outputs, strict=True)
+        total = sum((torch.as_tensor(c, dtype=o.dtype, device=o.device) * o).sum() for c, o in pairs)
+        sources = [*inputs, *(variable.value for variable in layer.trainable_variables)]
+        found = torch.autograd.grad(total, sources, allow_unused=True)
+        arrays = [None if g is None else _numpy(g) for g in found]
+        return arrays[: len(inputs)], arrays[len(inputs) :]
 
     @property
     def target(self) -> str:
@@ -129,4 +178,5 @@ class Torch(Backend):
 
 
 def _numpy(tensor: Any) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy().copy()  # NumPy has no bfloat16

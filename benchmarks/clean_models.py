@@ -1,0 +1,144 @@
+"""Does the judge ever accuse a correct model? Random hybrid models on the real backends: false accusations must be 0.
+
+    python benchmarks/clean_models.py --models 300 [--first 0] [--variants tf torch jax-jit] [--write]
+
+Models of benchmarks/random_model.py: skip connections, two heads, shared and frozen quantum layers, patches,
+normalisation, convolution, pooling, attention, LSTM, activity penalties, regularizers, losses of their own. In float32
+every verdict that finds something is a false accusation. In float64 Keras itself computes parts in float32 (means and
+products on torch, means and tanh on JAX, Python floats such as a regularizer's on TensorFlow): a PRECISION-LEAK by
+far is right there, a narrow one is a false accusation. Prints what was judged by what, and how much of the reference's
+tolerance correct models use; exit code 1 on any false accusation. `--write` makes docs/clean-models.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from harness.parity import Observation
+from harness.parity.audit import audit
+from harness.parity.comparison import REFERENCE
+from harness.runner.begin import begin
+from harness.runner.events import CellFinished
+from harness.runner.local import Options
+from harness.runner.sweep import sweep
+from harness.scenario.load import load_files
+from harness.store import Run
+from harness.summary.judging import judge_block, observations_of
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "clean-models.md"
+TOML = """
+model = "random_model:build"
+variants = {variants}
+data = {{ name = "random", features = 4, samples = 7 }}
+training = {{ batch_size = 3, epochs = 1, optimizer = {{ name = "{optimizer}", learning_rate = 0.05 }} }}
+[matrix]
+circuit_options = [{numbers}]
+dtype = ["float32", "float64"]
+"""
+CLEARLY = 100
+"""Times its tolerance that a number computed in float32 is off at the least: float32 is 29 bits coarser."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--variants", nargs="+", default=["tf", "torch", "jax-jit"])
+    parser.add_argument("--keep", type=Path, help="keep the run folder here")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="qparity-models-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "random_model.py", folder)
+    numbers = range(options.first, options.first + options.models)
+    files = []
+    for optimizer in ("adam", "sgd"):
+        mine = [n for n in numbers if (n % 2 == 0) == (optimizer == "adam")]
+        if mine:
+            files.append(folder / f"{optimizer}.toml")
+            listed = ", ".join(f"{{ number = {n} }}" for n in mine)
+            files[-1].write_text(TOML.format(variants=options.variants, optimizer=optimizer, numbers=listed))
+    run, blocks = begin(load_files(files), folder / "results", None, None, sys.argv, False)
+    done = 0
+
+    def listen(event: object) -> None:
+        nonlocal done
+        if isinstance(event, CellFinished):
+            done += 1
+            if done % 50 == 0:
+                print(f"{done} cells", file=sys.stderr, flush=True)
+
+    sweep(run, blocks, Options(), listen)
+    text, bad = report(Run.load(run.path))
+    print(text)
+    if options.write:
+        PAGE.write_text(f"# Correct models\n\n`{' '.join(['python', *sys.argv])}`\n\n{text}\n")
+    if options.keep is None:
+        shutil.rmtree(folder)
+    sys.exit(bool(bad))
+
+
+def report(run: Run) -> tuple[str, list[str]]:
+    """The findings as Markdown, and the false accusations, a line each."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    used: dict[tuple[str, str], list[float]] = defaultdict(list)
+    bad, other = [], Counter[str]()
+    steps = judged = judgeable = 0
+    for block in run.record["plan"]["blocks"]:
+        judgements = judge_block(run, block)
+        seen = {o.cell: o for o in observations_of(run, block)}
+        for cell in block["cells"]:
+            o, judgement = seen.get(cell["id"]), judgements.get(cell["id"])
+            name = f"{block['scenario']['name']}/{cell['variant']}"
+            if o is None or judgement is None:
+                status = "missing" if o is None else str(o.outcome["status"])
+                counts[cell["variant"], block["scenario"]["dtype"], status] += 1
+                other[f"{status}: {'' if o is None else o.outcome.get('reason')}"] += 1
+                continue
+            counts[o.variant, o.dtype, str(judgement.verdict)] += 1
+            steps, judged, judgeable = steps + _use(o, used), judged + judgement.judged, judgeable + judgement.judgeable
+            leak = judgement.verdict == "PRECISION-LEAK" and o.dtype == "float64" and (judgement.r or 0) > CLEARLY
+            if judgement.verdict in ("LOCAL-FAULT", "SETUP-FAULT", "PRECISION-LEAK") and not leak:
+                bad.append(f"{name}: {judgement.reason}")
+            elif judgement.verdict in ("NOT-COMPARED", "PEERS-AGREE"):
+                other[f"{judgement.verdict}: {judgement.reason[:160]}"] += 1
+    verdicts = sorted({verdict for *_, verdict in counts})
+    lines = [
+        f"{sum(counts.values())} cells, {steps} steps, {judged} of {judgeable} tensors of all steps judged by something"
+    ]
+    lines[0] += f" independent. False accusations: {len(bad)}."
+    lines += ["", f"| variant, dtype | {' | '.join(verdicts)} |", "|---" * (len(verdicts) + 1) + "|"]
+    for variant, dtype in sorted({(v, d) for v, d, _ in counts}):
+        lines.append(f"| {variant}, {dtype} | {' | '.join(str(counts[variant, dtype, v]) for v in verdicts)} |")
+    lines += [
+        "",
+        "What cells that passed use of the reference's tolerance:",
+        "",
+        "| stage, dtype | median r | 99% | largest |",
+    ]
+    lines.append("|---|---|---|---|")
+    for (stage, dtype), values in sorted(used.items()):
+        low, high = np.quantile(values, [0.5, 0.99])
+        lines.append(f"| {stage}, {dtype} | {low:.2g} | {high:.2g} | {max(values):.2g} |")
+    lines += ["", *(f"- FALSE: {line}" for line in bad), *(f"- {n} x {reason}" for reason, n in other.most_common(20))]
+    return "\n".join(lines), bad
+
+
+def _use(o: Observation, used: dict[tuple[str, str], list[float]]) -> int:
+    found = audit(o)
+    for c in found.comparisons:
+        if c.by == REFERENCE and c.r.size and c.r.max() <= 1:
+            used[str(c.stage), o.dtype].append(float(c.r.max()))
+    return found.steps
+
+
+if __name__ == "__main__":
+    main()

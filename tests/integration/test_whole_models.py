@@ -1,0 +1,133 @@
+"""Ordinary models are judged as wholes: no sound backend is accused, and no pass is a matter of company."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.store import Run, resolve
+from tests.conftest import variants
+
+SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16"]
+KINDS = [*SOUND, "ownstep", "compiled", "dropout", "pool"]
+FILE = f"""
+model = "models:build"
+wires = 2
+dtype = "float32"
+data = {{ name = "random", features = 3, samples = 4 }}
+training = {{ batch_size = 2, epochs = 1 }}
+[matrix]
+circuit_options = [{", ".join(f'{{ kind = "{kind}" }}' for kind in KINDS)}]
+"""
+LEAKS = """
+model = "models:build"
+wires = 2
+dtype = "float64"
+circuit_options = { kind = "mean" }
+data = { name = "random", features = 3, samples = 4 }
+training = { batch_size = 2, epochs = 1 }
+"""
+HOW = [("angle", "torch"), ("noise", "torch"), ("cast", "torch"), ("wires", "jax"), ("sign", "tensorflow")]
+TRACED = f"""
+circuit = "models:read"
+wires = 2
+weight_shapes = {{ weights = [2] }}
+data = {{ name = "random", features = 2, outputs = 2, samples = 4 }}
+training = {{ batch_size = 2, epochs = 1 }}
+[matrix]
+circuit_options = [{", ".join(f'{{ how = "{how}", where = "{where}" }}' for how, where in HOW)}]
+"""
+CHOSEN = [variant for variant in ("tf-graph", "torch", "jax-jit") if variant in variants()]
+BACKEND = {"tf-graph": "tensorflow", "torch": "torch", "jax-jit": "jax"}
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory, qparity):
+    """The cells of one sweep of everything, by (kind or how-where, variant); and where the run is."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copy(Path(__file__).parent / "models.py", folder)
+    for name, text in (("kinds", FILE), ("leaks", LEAKS), ("traced", TRACED)):
+        (folder / f"{name}.toml").write_text(text)
+    only = [option for variant in CHOSEN for option in ("-v", variant)]
+    files = [folder / f"{name}.toml" for name in ("kinds", "leaks", "traced")]
+    ran = qparity("run", *files, "--no-timing", *only, cwd=folder, timeout=1200)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads(qparity("check", "--json", cwd=folder).stdout)["cells"]
+    assert {cell["variant"] for cell in found} == set(CHOSEN)
+    return {(cell["scenario"], cell["variant"]): cell for cell in found}, folder
+
+
+def cells(checked, scenario):
+    found = {variant: cell for (name, variant), cell in checked[0].items() if name == scenario}
+    assert set(found) == set(CHOSEN), (scenario, sorted({name for name, _ in checked[0]}))
+    return found
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_a_sound_model_passes_and_is_judged_as_a_whole(checked, kind):
+    for variant, cell in cells(checked, f"kinds-{kind}").items():
+        assert cell["verdict"] == "ROUNDING", (variant, cell["reason"])
+        assert cell["judged"] > 0.5 * cell["judgeable"]
+        assert any("judged by the reference" in note for note in cell["annotations"])
+
+
+def test_a_leak_is_on_the_less_precise_side_whoever_is_the_majority(checked):
+    """A float64 mean is computed in float32 on torch and JAX, and in float64 on TensorFlow."""
+    for variant, cell in cells(checked, "leaks").items():
+        assert cell["verdict"] == ("ROUNDING" if variant == "tf-graph" else "PRECISION-LEAK"), cell["reason"]
+
+
+def test_a_train_step_of_ones_own_is_noticed(checked):
+    for cell in cells(checked, "kinds-ownstep").values():
+        assert cell["verdict"] == "SETUP-FAULT"
+        assert "the model's own train_step" in cell["reason"]
+
+
+def test_a_compiled_model_is_refused_in_a_line(checked):
+    for cell in cells(checked, "kinds-compiled").values():
+        assert cell["status"] == "unsupported"
+        assert "returns a compiled model" in cell["reason"]
+
+
+def test_random_draws_are_not_compared_by_design(checked):
+    for cell in cells(checked, "kinds-dropout").values():
+        assert (cell["verdict"], cell["by_design"]) == ("NOT-COMPARED", True)
+        assert "draws random numbers" in cell["reason"]
+        assert cell["judged"] > 0
+
+
+def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qparity):
+    """AveragePooling with padding "same" on torch: Keras pads there with copies of the edge."""
+    found = cells(checked, "kinds-pool")
+    for variant, cell in found.items():
+        assert cell["verdict"] == ("LOCAL-FAULT" if variant == "torch" else "ROUNDING"), cell["reason"]
+    if "torch" not in found:
+        pytest.skip("needs torch")
+    folder = checked[1]
+    told = qparity("diagnose", "latest", "kinds-pool/torch", "--trust", cwd=folder)
+    assert "average_pooling1d (AveragePooling1D), forward: by itself" in told.stdout, told.stdout + told.stderr
+    written = Run.load(resolve(folder / "results", "latest")).path / "diagnosis" / f"{found['torch']['id']}.json"
+    assert '"layer": "average_pooling1d"' in written.read_text()
+    qparity("reproduce", "latest", "kinds-pool/torch", "--trust", "-o", folder / "repro.py", cwd=folder)
+    shown = subprocess.run(
+        [sys.executable, folder / "repro.py"], capture_output=True, text=True, cwd=folder, timeout=300
+    )
+    assert shown.returncode == 1, shown.stdout + shown.stderr
+    assert "output 0 of average_pooling1d" in shown.stdout
+    source = (folder / "repro.py").read_text()
+    assert "harness" not in source
+    assert "pennylane as qml" not in source.partition("import json")[2]
+
+
+@pytest.mark.parametrize(("how", "where"), HOW)
+def test_a_function_that_is_another_one_on_one_backend_accuses_no_other(checked, how, where):
+    for variant, cell in cells(checked, f"traced-{how}-{where}").items():
+        guilty = BACKEND[variant] == where
+        if len(CHOSEN) == 3:
+            assert (cell["verdict"] != "ROUNDING") == guilty, (variant, cell["reason"])
+        assert cell["verdict"] in (
+            ("SETUP-FAULT", "LOCAL-FAULT", "NOT-COMPARED") if guilty else ("ROUNDING", "NOT-COMPARED")
+        )

@@ -1,0 +1,63 @@
+"""Setup across variants: all must start from the same numbers, and `fit` must train what was recorded."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from harness.parity import Stage, Verdict, judge
+
+from .fake import Setting, observe, variants
+
+NAMES = ("tf", "torch", "jax")
+
+
+def started_elsewhere(variant: str):
+    """A correct training from other weights than were sent to the others, of which nothing was sent to it."""
+    return replace(observe(Setting(variant=variant, fault="swapped weights")), expected={})
+
+
+def test_who_starts_from_other_weights_is_named_by_a_majority_of_backends():
+    block = [replace(o, expected={}) for o in variants(Setting(), *NAMES)]
+    block[1] = started_elsewhere("torch")
+    judged = judge(block)
+    assert (judged["torch"].verdict, judged["torch"].tensor) == (Verdict.SETUP_FAULT, "weights/0")
+    assert "starts from another weights/0 than on jax, tensorflow" in judged["torch"].reason
+    assert {judged[name].verdict for name in ("tf", "jax")} == {Verdict.ROUNDING}
+
+
+def test_of_two_backends_that_start_apart_neither_is_a_pass():
+    judged = judge([replace(observe(Setting(variant="tf")), expected={}), started_elsewhere("jax")])
+    assert {j.verdict for j in judged.values()} == {Verdict.SETUP_FAULT}
+
+
+def test_untrained_variables_are_part_of_the_start():
+    block = variants(Setting(), *NAMES)
+    state = np.arange(3.0)[None]
+    block = [replace(o, trace=dict(o.trace) | {"state/0": state + (o.variant == "jax")}) for o in block]
+    judged = judge(block)
+    assert (judged["jax"].verdict, judged["jax"].tensor) == (Verdict.SETUP_FAULT, "state/0")
+    assert judged["tf"].verdict == Verdict.ROUNDING
+
+
+def fitted(distance: float, spread: float | None, own: tuple[str, ...] = ()):
+    """A correct cell whose `fit` ended `distance` away, where rounding moves the end by `spread`."""
+    o = observe(Setting())
+    final = {f"final_weights/{k}": o.trace[f"new_weights/{k}"][-1] + distance for k in (0, 1)}
+    moved = (
+        {} if spread is None else {f"fit_spread/{k}": np.full(final["final_weights/0"].shape, spread) for k in (0, 1)}
+    )
+    resolved = dict(o.outcome["resolved"]) | {"own": list(own)}
+    return replace(o, trace=dict(o.trace) | final | moved, outcome=dict(o.outcome) | {"resolved": resolved})
+
+
+def test_a_fit_that_trains_something_else_is_a_setup_fault():
+    judged = judge([fitted(0.118, 1e-12)])["torch"]
+    assert (judged.verdict, judged.stage) == (Verdict.SETUP_FAULT, Stage.SETUP)
+    assert "not what fit trains" in judged.reason
+    own = judge([fitted(0.118, 1e-12, ("train_step",))])["torch"]
+    assert "the model's own train_step" in own.reason
+
+
+def test_a_fit_that_rounds_otherwise_is_none():
+    for distance, spread in ((0.0, None), (0.0, 0.0), (1e-5, 2e-6), (1e-16, 0.0)):
+        assert judge([fitted(distance, spread)])["torch"].verdict == Verdict.ROUNDING

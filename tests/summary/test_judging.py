@@ -1,0 +1,158 @@
+"""What is judged of a run folder: whole cells of a size that can be judged, each for itself."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import harness.parity
+from harness.parity import Observation
+from harness.store import Run
+from harness.summary import cost, judging, summarise
+from harness.summary.gate import Gate
+from tests.parity import fake
+from tests.reliability.fuzz import make_run
+
+TORCH, JAX = f"{0:016x}", f"{1:016x}"
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return make_run(tmp_path)
+
+
+def rewrite(run: Run, name: str, change) -> Run:
+    document = json.loads((run.path / name).read_bytes())
+    document.pop("sha256", None)
+    change(document)
+    (run.path / name).write_text(json.dumps(document))
+    return Run.load(run.path)
+
+
+def test_a_whole_run_passes(run):
+    assert [cell.mark for cell in summarise(run).cells] == ["pass", "pass"]
+
+
+def test_a_cell_at_which_the_judge_fails_is_not_compared_and_its_siblings_are(run, monkeypatch):
+    judge = harness.parity.judge
+
+    def fail(observations):
+        if any(o.variant == "torch" for o in observations):
+            raise ValueError("operands could not be broadcast")
+        return judge(observations)
+
+    monkeypatch.setattr("harness.parity.judge", fail)
+    view = summarise(run)
+    assert [cell.mark for cell in view.cells] == ["uncompared", "pass"]
+    assert "could not be broadcast" in view.cells[0].line
+    assert view.exit_code == 3
+
+
+def test_cells_that_only_together_cannot_be_judged_are_judged_alone(run, monkeypatch):
+    judge = harness.parity.judge
+
+    def fail(observations):
+        if len(observations) > 1:
+            raise IndexError("no pair")
+        return judge(observations)
+
+    monkeypatch.setattr("harness.parity.judge", fail)
+    assert [cell.mark for cell in summarise(run).cells] == ["pass", "pass"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.pop("expected"), "expected.hashes"),
+        (lambda d: d["expected"]["hashes"].pop("order"), "expected.hashes.order"),
+        (lambda d: d["audit"].pop("hashes"), "audit.hashes"),
+        (lambda d: d["audit"]["hashes"].pop("weights"), "audit.hashes.weights"),
+        (lambda d: d["audit"]["hyperparameters"].pop("beta_1"), "hyper-parameters"),
+        (lambda d: d["expected"].update(hyperparameters={}), "hyper-parameters"),
+        (lambda d: d["resolved"].update(own=["train_step"]), "a training of its own"),
+        (lambda d: d["resolved"].update(diff_method="finite-diff"), "finite-diff"),
+    ],
+)
+def test_an_outcome_with_less_in_it_does_not_pass_more(run, change, said):
+    found = rewrite(run, f"cells/{TORCH}.json", change)
+    torch, jax = summarise(found).cells
+    assert (torch.mark, jax.mark) == ("uncompared", "pass")
+    assert said in torch.line
+
+
+@pytest.mark.parametrize("name", ["sample_loss", "learning_rate", "iterations", "predictions", "new_weights/1"])
+def test_a_trace_with_less_in_it_does_not_pass_more(run, name):
+    outcome, trace = run.outcome(TORCH), run.trace(TORCH)
+    del trace[name]
+    run.write_outcome(outcome, trace)
+    assert summarise(Run.load(run.path)).cells[0].mark != "pass"
+
+
+@pytest.mark.parametrize("change", [{"bare": False}, {"quantum_layers": []}, {"quantum_layers": [{"name": "q"}]}])
+def test_without_its_gate_program_a_circuit_is_not_judged_by_majority(tmp_path, change):
+    """Three variants that agree on a fault would be a majority."""
+    run = make_run(tmp_path, variants=("torch", "jax", "tf"))
+    for _, cell, _ in run.planned():
+        run = rewrite(run, f"cells/{cell}.json", lambda d: d["resolved"].update(change))
+    view = summarise(run)
+    assert {cell.mark for cell in view.cells} == {"uncompared"}
+    assert "no gate program" in view.cells[0].line
+
+
+def test_an_odd_trace_makes_its_cell_missing_and_no_other(run):
+    arrays = run.trace(TORCH)
+    run.write_outcome(run.outcome(TORCH), arrays | {"loss": arrays["loss"][:-1]})
+    torch, jax = summarise(Run.load(run.path)).cells
+    assert (torch.status, jax.mark) == ("missing", "pass")
+    assert "loss has not a row a step" in torch.line
+
+
+# A budget
+
+
+def test_what_is_too_large_is_not_compared_and_says_what_would_do(run):
+    huge = [{"name": "RX", "wires": [k % 16], "params": [{"weights": [[0, 1.0]]}]} for k in range(2000)]
+
+    def grow(outcome):
+        outcome["resolved"]["quantum_layers"][0]["program"].update(wires=16, gates=huge)
+
+    view = summarise(rewrite(run, f"cells/{TORCH}.json", grow))
+    assert [cell.mark for cell in view.cells] == ["uncompared", "pass"]
+    assert view.cells[0].line.startswith("not compared: too large to judge within 300 s (about ")
+    assert view.exit_code == 3
+
+
+def test_the_budget_can_be_set(run):
+    (cell, _) = summarise(run, gate=Gate(within_s=1e-9)).cells
+    assert "too large to judge within 1e-09 s" in cell.line
+
+
+def test_what_the_oracle_refuses_costs_nothing():
+    """17 wires are not covered, whatever they would take: variants are compared with each other."""
+    seen = fake.observe(fake.Setting())
+    assert cost.seconds(replace(seen, program=None)) == 0
+    assert cost.seconds(replace(seen, program={"not_covered": "why"})) == 0
+    assert cost.seconds(replace(seen, program=dict(seen.program or {}) | {"wires": 17})) == 0
+
+
+def test_a_larger_circuit_costs_more():
+    def seconds(**changes) -> float:
+        return cost.seconds(fake.observe(fake.Setting(**changes)))
+
+    small = seconds()
+    assert seconds(layers=4) == pytest.approx(2 * small, rel=0.2)
+    assert seconds(wires=3) > 1.9 * small
+    assert seconds(epochs=6) == 2 * small
+    seen = fake.observe(fake.Setting())
+    model = dict(seen.outcome) | {"scenario": dict(seen.scenario) | {"model": "a:b"}}
+    model["resolved"] = {"quantum_layers": [{"program": seen.program}] * 3}
+    assert cost.seconds(Observation(model, seen.trace)) == pytest.approx(3 * small)
+
+
+def test_a_run_too_small_for_forks_is_judged_as_one_with_them(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+    alone = judging.judgements(run)
+    monkeypatch.setattr(judging, "MANY", 0)
+    forked = judging.judgements(run, within_s=np.inf)
+    assert {cell: j.verdict for cell, j in forked.items()} == {cell: j.verdict for cell, j in alone.items()}

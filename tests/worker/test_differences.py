@@ -1,0 +1,45 @@
+"""Slopes from values alone, and how far they may be off."""
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.worker.reference.differences import slope
+
+
+@pytest.mark.parametrize(
+    ("function", "exact"),
+    [
+        (math.sin, 1.0),
+        (lambda t: math.exp(3 * t), 3.0),
+        (lambda t: 1e6 + t, 1.0),
+        (lambda t: 5.0, 0.0),
+        (lambda t: math.cos(t + 1) ** 2, -math.sin(2)),
+    ],
+)
+def test_smooth_functions_are_exact_to_the_error_that_is_told(function, exact):
+    found = slope(function)
+    assert abs(found.value - exact) <= found.error
+    assert found.error <= 1e-11 * max(1.0, abs(function(0.0)))
+
+
+@pytest.mark.parametrize("kink", [1e-3, 3e-4, 2e-5])
+def test_a_kink_nearby_is_passed_by_or_told(kink):
+    found = slope(lambda t: max(t - kink, 0.0) + 0.5 * t)
+    assert abs(found.value - 0.5) <= found.error
+    assert found.error < 1e-8
+
+
+def test_at_a_kink_the_error_says_that_nothing_is_known():
+    assert slope(abs).error < 1e-12  # by symmetry the mean of both sides
+    assert slope(lambda t: max(t, 0.0)).value == pytest.approx(0.5)
+    assert slope(lambda t: max(t, 0.0) + max(-t, 0.0) ** 3 * 7 + t**2 * np.sign(t)).error > 1e-9
+
+
+def test_noise_is_counted():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        found = slope(lambda t: math.sin(t) + 1e-9 * rng.uniform(-1, 1), noise=1e-9)
+        assert abs(found.value - 1) <= found.error
+        assert found.error < 1e-5
