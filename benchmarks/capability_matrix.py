@@ -1,8 +1,8 @@
-"""What runs here: every variant x device x diff method x {1, 3} wires x batches of {1, 5}, trained and judged.
+"""What runs here: every variant x device x diff method, in both precisions, bare and behind a Dense layer, judged.
 
     python benchmarks/capability_matrix.py [-v torch ...] [--update docs/capabilities.md]
 
-Each of the 784 cells is a process of its own (the 112 of tf-xla that cannot run are refused before they start).
+Each of the 980 cells is a process of its own (those that cannot run are refused before they start).
 """
 
 from __future__ import annotations
@@ -22,16 +22,24 @@ from harness.runner.probe import DEVICES, METHODS, Combination, probe
 from harness.scenario.variant import MODES
 from harness.summary.doctor import mark, reasons
 
-WIRES, BATCHES = (1, 3), (1, 5)
+# dtype, behind a trainable layer, wires, batch size
+TRAININGS = (
+    ("float64", False, 1, 1),
+    ("float64", False, 3, 5),
+    ("float64", True, 3, 5),
+    ("float32", False, 3, 5),
+    ("float32", True, 3, 5),
+)
 PACKAGES = ("keras", "pennylane", "pennylane-lightning", "tensorflow-cpu", "tensorflow", "torch", "jax", "numpy")
 HEAD = """# What runs
 
 Made by `python benchmarks/capability_matrix.py --update docs/capabilities.md`. On yours: `qparity doctor --matrix`.
 
-Each sign stands for four trainings of the data re-uploading circuit in float64, on {wires} wires with batches of
-{batches} (and a last batch of one), each in a process of its own and judged at every step. ✓: all four are within
-rounding of the oracle (`spsa` samples its gradient, which is then not judged). –: all are refused, as said below.
-✗: all break or are wrong. Anything else is a count.
+Each sign stands for five trainings of the data re-uploading circuit: in float64 on 1 wire with batches of 1, in float64
+and in float32 on 3 wires with batches of 5 (and a last batch of one), and these two behind a trainable Dense layer.
+Each is a process of its own and judged at every step. ✓: all five are within rounding of the oracle (`spsa` samples its
+gradient, and finite differences in float32 have no digits left: these are then not judged). –: all are refused, as said
+below. ✗: all break or are wrong. Anything else is a count, and said below.
 """
 
 
@@ -43,7 +51,12 @@ def main() -> int:
     options = parser.parse_args()
     variants = options.variant or list(MODES)
     start = time.perf_counter()
-    cells = probe([Combination(*each) for each in product(DEVICES, METHODS, variants, WIRES, BATCHES)], {})
+    combinations = [
+        Combination(*place, wires, batch_size, dtype, behind)
+        for place in product(DEVICES, METHODS, variants)
+        for dtype, behind, wires, batch_size in TRAININGS
+    ]
+    cells = probe(combinations, {})
     text = page(cells, variants)
     if options.update:
         options.update.write_text(text, encoding="utf-8")
@@ -55,8 +68,7 @@ def main() -> int:
 
 def page(cells: list[dict[str, Any]], variants: list[str]) -> str:
     """The Markdown page."""
-    lines = [HEAD.format(wires=" and ".join(map(str, WIRES)), batches=" and ".join(map(str, BATCHES)))]
-    lines += ["Versions: " + ", ".join(versions()) + ".", ""]
+    lines = [HEAD, "Versions: " + ", ".join(versions()) + ".", ""]
     marks: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for cell in cells:
         marks[cell["device"], cell["diff_method"], cell["variant"]].append(mark(cell))
@@ -74,8 +86,16 @@ def page(cells: list[dict[str, Any]], variants: list[str]) -> str:
             lines.append(f"| {method}{means} | {' | '.join(signs)} |")
         lines.append("")
     lines += ["## Why not", ""]
-    lines += [f"- {said}: {', '.join(f'`{name}`' for name in dict.fromkeys(names))}" for said, names in reasons(cells)]
+    named = [cell | {"variant": f"{cell['variant']}{kind(cell, marks)}"} for cell in cells]
+    lines += [f"- {said}: {', '.join(f'`{name}`' for name in dict.fromkeys(names))}" for said, names in reasons(named)]
     return "\n".join(lines) + "\n"
+
+
+def kind(cell: dict[str, Any], marks: dict[tuple[str, str, str], list[str]]) -> str:
+    """Which of the trainings a cell is, where they do not all have the same sign."""
+    if len(set(marks[cell["device"], cell["diff_method"], cell["variant"]])) == 1:
+        return ""
+    return f" {cell['dtype']}{' behind Dense' if cell['behind'] else ''}, {cell['wires']} wires"
 
 
 def sign(marks: list[str]) -> str:

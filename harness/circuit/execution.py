@@ -40,6 +40,11 @@ class Executor(OnDevice):
 
     def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
         """Measurements (batch, outputs) for inputs (batch, features)."""
+        if self.loses_inputs and qml.math.requires_grad(inputs):
+            raise UnsupportedError(
+                "the quantum function makes numbers of its features, so that no layer before it could be trained: "
+                "use qml.math in place of numpy"
+            )
         if self.interface == "tf":
             return _in_tensorflow(self._run, self._in_tf_graph)(weights, inputs)
         if self.interface == "torch":
@@ -75,11 +80,6 @@ class Executor(OnDevice):
         return can_be_traced(self.function, self.device_name)
 
     def _run(self, weights: dict[str, Any], inputs: Any) -> Any:
-        if self.loses_inputs and qml.math.requires_grad(inputs):
-            raise UnsupportedError(
-                "the quantum function makes numbers of its features, so that no layer before it could be trained: "
-                "use qml.math in place of numpy"
-            )
         if not self.simulated_by_framework and self._gets_float64_back():
             weights = {name: ops.cast(weight, "float64") for name, weight in weights.items()}
             inputs = inputs if _whole(inputs) else ops.cast(inputs, "float64")

@@ -95,7 +95,13 @@ class Observation:
 
     @property
     def draws(self) -> bool:
-        """Whether a step of the model draws random numbers (dropout, noise): a generator's state has moved."""
+        """Whether a step of the model draws random numbers that are other ones on every backend (dropout, noise).
+
+        A generator's state has moved, and the numbers were not the shared ones.
+        """
+        shared = self.scenario.get("training", {}).get("draws") == "shared"
+        if shared and not (self.outcome.get("audit") or {}).get("own_draws"):
+            return False
         state = (self.outcome.get("resolved") or {}).get("state") or []
         seeds = [j for j, about in enumerate(state) if str(about.get("path", "")).endswith("seed_generator_state")]
         return any(len((self.trace or {}).get(f"state/{j}", ())) > 1 for j in seeds)

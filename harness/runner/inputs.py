@@ -67,8 +67,16 @@ def starting_values(
         else:
             limit = np.sqrt(6.0 / (shape[0] + shape[-1])) if shape else 1.0
             values = rng.uniform(-limit, limit, shape)
-        arrays.append(np.asarray(values, dtype=np.float32).astype(built.dtype))
+        single = np.asarray(values, dtype=np.float32)
+        arrays.append((to_bfloat16(single) if about["dtype"] == "bfloat16" else single).astype(built.dtype))
     return arrays
+
+
+def to_bfloat16(array: np.ndarray) -> np.ndarray:
+    """float32 numbers rounded to those that bfloat16 has too: the upper half of their bits, to nearest even."""
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (rounded & np.uint32(0xFFFF0000)).view(np.float32).reshape(array.shape)
 
 
 def expected(scenario: Scenario, inputs: Inputs, weights: list[np.ndarray], state: list[np.ndarray]) -> dict[str, Any]:

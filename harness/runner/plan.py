@@ -35,6 +35,8 @@ class Block:
     cells: tuple[Cell, ...]
     search_path: tuple[str, ...]
     source: str
+    source_sha256: str = ""
+    """Of the file that the circuit or model is in: what is trained is the scenario and this."""
 
 
 def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
@@ -44,7 +46,7 @@ def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
         folders = search_path(each.file.parent)
         source_hash = source_hash_of(each.scenario.source, folders)
         cells = tuple(Cell(cell_id(each.scenario, v, source_hash), each.scenario, v) for v in each.variants)
-        blocks.append(Block(each.scenario, cells, tuple(map(str, folders[:2])), str(each.file)))
+        blocks.append(Block(each.scenario, cells, tuple(map(str, folders[:2])), str(each.file), source_hash))
     return blocks
 
 
@@ -55,6 +57,7 @@ def to_record(blocks: Sequence[Block]) -> dict[str, Any]:
             {
                 "scenario": block.scenario.model_dump(mode="json"),
                 "source": block.source,
+                "source_sha256": block.source_sha256,
                 "search_path": list(block.search_path),
                 "cells": [{"id": cell.id, "variant": str(cell.variant)} for cell in block.cells],
             }

@@ -56,13 +56,15 @@ def backends(interpreters: dict[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """A tiny training: two batches of the re-uploading circuit and one sample more."""
+    """A tiny training: two batches of the re-uploading circuit, bare or `behind` a Dense layer, and one sample more."""
 
     device: str
     diff_method: str
     variant: str
     wires: int = 1
     batch_size: int = 5
+    dtype: str = "float64"
+    behind: bool = False
 
 
 def matrix(interpreters: dict[str, str], variants: Sequence[str] | None, wires: int, batch_size: int) -> dict[str, Any]:
@@ -76,8 +78,8 @@ def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> 
     """Train every combination in a process of its own, and judge it.
 
     Returns:
-        In the given order `{device, diff_method, variant, wires, batch_size, status, reason, resolved, verdict}`:
-        `resolved` is the method that PennyLane chose, `verdict` None unless the status is ok.
+        In the given order the combination, and `{status, reason, resolved, verdict}`: `resolved` is the method that
+        PennyLane chose, `verdict` None unless the status is ok.
     """
     found: dict[str, dict[str, Any]] = {}
     blocks = []
@@ -118,6 +120,8 @@ def _block(name: str, each: Combination) -> Block:
             "diff_method": each.diff_method,
             "data": {"name": "fourier", "samples": 2 * each.batch_size + 1},
             "training": {"batch_size": each.batch_size, "epochs": 1},
+            "dtype": each.dtype,
+            **({"model": "harness.circuit.behind_dense:build"} if each.behind else {}),
         }
     )
     return Block(scenario, (Cell(name, scenario, Variant.parse(each.variant)),), (), "probe")

@@ -180,6 +180,10 @@ class Training(_Strict):
         description="`exact`: everything in the declared dtype. `stock`: what a plain `model.fit` computes.",
     )
     shuffle: bool = Field(default=False, description="A new seeded order each epoch.")
+    draws: Literal["shared", "backend"] = Field(
+        default="shared",
+        description="Random numbers of layers (dropout, noise): the same on every backend, or each backend's own.",
+    )
     optimizer: Optimizer = Field(default_factory=Optimizer, description="Optimizer table.")
 
 

@@ -34,7 +34,7 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
     ordered = sorted(runs, key=lambda run: str(run.record.get("created")))
     notes: list[str] = []
     chosen = _chosen(ordered, notes)
-    blocks = _blocks(ordered, chosen)
+    blocks = _blocks(ordered, chosen, notes)
     sources = sorted({str(s) for run in ordered for s in run.record["plan"].get("sources") or ()})
     first = ordered[0].record["environment"]
     for run in ordered[1:]:
@@ -95,8 +95,8 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[dict[str, Any]]:
-    """One block a scenario, with the variants of all runs."""
+def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]], notes: list[str]) -> list[dict[str, Any]]:
+    """One block a scenario, with the variants of all runs; a note where their circuits or models are not one file."""
     blocks: dict[str, dict[str, Any]] = {}
     for run in runs:
         for block in run.record["plan"]["blocks"]:
@@ -104,6 +104,9 @@ def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]]) -> list[d
             known = blocks.setdefault(name, {**block, "cells": []})
             if known["scenario"] != block["scenario"]:
                 raise StoreError(f"merge: scenario {name} of {run.id} is another one than in the runs before it")
+            digests = {each.get("source_sha256") for each in (known, block)} - {None, ""}
+            if len(digests) > 1:
+                notes.append(f"{name}: {run.id} ran another source of its circuit or model than the runs before it")
     for (name, variant), (cell_id, _) in chosen.items():
         blocks[name]["cells"].append({"id": cell_id, "variant": variant})
     return list(blocks.values())

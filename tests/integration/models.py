@@ -73,27 +73,20 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
     x = keras.Input((features,), **made)
     if kind == "subclassed":
         return Subclassed([dense(2, activation="tanh"), quantum("q"), dense(outputs)])
-    activity = keras.regularizers.L2(0.1) if kind == "activity" else None
+    activity = keras.regularizers.L2(0.1) if kind == "added" else None
     h = dense(2, activation="tanh", activity_regularizer=activity)(x)
-    if kind == "skip":
-        h = layers.Add(**made)([h, quantum("q")(h)])
-    elif kind == "heads":
-        h = layers.Concatenate(**made)([quantum("q1")(h), quantum("q2")(h)])
-    elif kind == "shared":
-        q = quantum("q")
-        h = q(dense(2)(q(h)))
-    elif kind == "frozen":
+    if kind == "skip":  # one tensor is read by two circuits and by neither
+        h = layers.Concatenate(**made)([h, quantum("q1")(h), quantum("q2")(h)])
+    elif kind == "shared":  # a frozen layer with a backend's own seeded draws, a frozen circuit, and one called twice
         fixed = dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=7))
-        first = quantum("first")
+        first, q = quantum("first"), quantum("q")
         fixed.trainable = first.trainable = False
-        h = quantum("second")(first(fixed(h)))
+        h = q(dense(2)(q(first(fixed(h)))))
     elif kind == "patches":
-        stacked = layers.Reshape((3, 2), **made)(dense(6)(h))
+        stacked = layers.Reshape((3, 2), **made)(dense(6)(layers.BatchNormalization(**made)(h)))
         h = layers.Flatten(**made)(quantum("q", 3 * batch_size)(stacked))
-    elif kind == "penalty":
+    elif kind == "added":
         h = quantum("q")(Penalty(**made)(h))
-    elif kind == "batchnorm":
-        h = quantum("q")(layers.BatchNormalization(**made)(h))
     elif kind == "mean":
         h = quantum("q")(layers.GlobalAveragePooling1D(**made)(layers.Reshape((2, 2), **made)(dense(4)(h))))
     elif kind == "pool":
@@ -107,7 +100,8 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
         h = quantum("q")(keras.layers.Dense(2, dtype="bfloat16")(h))
     else:
         h = quantum("q")(h)
-    model = {"ownloss": OwnLoss, "ownstep": OwnStep}.get(kind, keras.Model)(x, dense(outputs)(h))
+    last = dense(outputs, kernel_constraint=keras.constraints.MaxNorm(0.5) if kind == "added" else None)
+    model = {"ownloss": OwnLoss, "ownstep": OwnStep}.get(kind, keras.Model)(x, last(h))
     if kind == "compiled":
         model.compile("adam", "mse")
     return model

@@ -11,17 +11,24 @@ import pytest
 from harness.store import Run, resolve
 from tests.conftest import variants
 
-SOUND = ["skip", "heads", "shared", "frozen", "patches", "activity", "penalty", "batchnorm", "ownloss", "spare"]
-SOUND += ["subclassed", "bfloat16"]
-KINDS = [*SOUND, "ownstep", "compiled", "dropout", "pool"]
+SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout"]
+KINDS = [*SOUND, "ownstep", "compiled", "pool"]
 FILE = f"""
 model = "models:build"
 wires = 2
 dtype = "float32"
-data = {{ name = "random", features = 3, samples = 7 }}
-training = {{ batch_size = 3, epochs = 1 }}
+data = {{ name = "random", features = 3, samples = 4 }}
+training = {{ batch_size = 2, epochs = 1 }}
 [matrix]
 circuit_options = [{", ".join(f'{{ kind = "{kind}" }}' for kind in KINDS)}]
+"""
+DRAWS = """
+model = "models:build"
+wires = 2
+dtype = "float32"
+circuit_options = { kind = "dropout" }
+data = { name = "random", features = 3, samples = 2 }
+training = { batch_size = 2, epochs = 1, draws = "backend" }
 """
 LEAKS = """
 model = "models:build"
@@ -31,8 +38,7 @@ circuit_options = { kind = "mean" }
 data = { name = "random", features = 3, samples = 4 }
 training = { batch_size = 2, epochs = 1 }
 """
-HOW = [("angle", "torch"), ("sign", "torch"), ("wires", "torch"), ("noise", "torch"), ("cast", "torch")]
-HOW += [("angle", "jax"), ("sign", "tensorflow")]
+HOW = [("angle", "torch"), ("noise", "torch"), ("cast", "torch"), ("wires", "jax"), ("sign", "tensorflow")]
 TRACED = f"""
 circuit = "models:read"
 wires = 2
@@ -51,10 +57,10 @@ def checked(tmp_path_factory, qparity):
     """The cells of one sweep of everything, by (kind or how-where, variant); and where the run is."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(Path(__file__).parent / "models.py", folder)
-    for name, text in (("kinds", FILE), ("leaks", LEAKS), ("traced", TRACED)):
+    for name, text in (("kinds", FILE), ("draws", DRAWS), ("leaks", LEAKS), ("traced", TRACED)):
         (folder / f"{name}.toml").write_text(text)
     only = [option for variant in CHOSEN for option in ("-v", variant)]
-    files = [folder / f"{name}.toml" for name in ("kinds", "leaks", "traced")]
+    files = [folder / f"{name}.toml" for name in ("kinds", "draws", "leaks", "traced")]
     ran = qparity("run", *files, "--no-timing", *only, cwd=folder, timeout=1200)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = json.loads(qparity("check", "--json", cwd=folder).stdout)["cells"]
@@ -94,8 +100,8 @@ def test_a_compiled_model_is_refused_in_a_line(checked):
         assert "returns a compiled model" in cell["reason"]
 
 
-def test_random_draws_are_not_compared_by_design(checked):
-    for cell in cells(checked, "kinds-dropout").values():
+def test_a_backends_own_draws_are_not_compared_by_design(checked):
+    for cell in cells(checked, "draws").values():
         assert (cell["verdict"], cell["by_design"]) == ("NOT-COMPARED", True)
         assert "draws random numbers" in cell["reason"]
         assert cell["judged"] > 0
@@ -109,11 +115,11 @@ def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qp
     if "torch" not in found:
         pytest.skip("needs torch")
     folder = checked[1]
-    told = qparity("diagnose", "latest", "kinds-pool/torch", cwd=folder)
+    told = qparity("diagnose", "latest", "kinds-pool/torch", "--trust", cwd=folder)
     assert "average_pooling1d (AveragePooling1D), forward: by itself" in told.stdout, told.stdout + told.stderr
     written = Run.load(resolve(folder / "results", "latest")).path / "diagnosis" / f"{found['torch']['id']}.json"
     assert '"layer": "average_pooling1d"' in written.read_text()
-    qparity("reproduce", "latest", "kinds-pool/torch", "-o", folder / "repro.py", cwd=folder)
+    qparity("reproduce", "latest", "kinds-pool/torch", "--trust", "-o", folder / "repro.py", cwd=folder)
     shown = subprocess.run(
         [sys.executable, folder / "repro.py"], capture_output=True, text=True, cwd=folder, timeout=300
     )

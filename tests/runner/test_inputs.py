@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.runner.cell import CellEnded, shaped_targets
-from harness.runner.inputs import STATE_STREAM, WEIGHT_STREAM, expected, make_inputs, starting_values
+from harness.runner.inputs import STATE_STREAM, WEIGHT_STREAM, expected, make_inputs, starting_values, to_bfloat16
 from harness.scenario.schema import Scenario
 
 
@@ -51,6 +51,14 @@ def test_what_is_drawn_is_drawn_here_and_what_is_set_stays():
     assert not np.array_equal(kernel, INITIAL[1])
     assert one != INITIAL[3]  # one element is "all equal" whatever a backend drew
     assert np.array_equal(pretrained, INITIAL[4].astype(np.float32))
+
+
+def test_weights_of_16_bits_start_at_numbers_that_they_can_hold():
+    assert np.array_equal(to_bfloat16(np.array([1.0, 1 + 2**-8, 1 + 3 * 2**-8, -0.1], np.float32)),
+                          np.array([1.0, 1.0, 1 + 2**-6, -0.10009765625], np.float32))  # fmt: skip
+    half = {**WEIGHTS[1], "dtype": "bfloat16"}
+    (drawn,) = starting_weights([half], [INITIAL[1].astype(np.float32)], scenario())
+    assert np.array_equal(drawn, to_bfloat16(drawn))
 
 
 def test_variables_that_are_not_trained_are_shipped_too():

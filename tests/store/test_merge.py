@@ -43,6 +43,16 @@ def make(folder, cells, created, environment=HERE, wires=1, loss=1.0, status="ok
     return run
 
 
+def test_runs_of_different_sources_are_said_to_be_so(tmp_path):
+    runs = [make(tmp_path, [("a", v)], f"2026-01-0{k}") for k, v in enumerate(("tf", "jax", "torch"), start=1)]
+    for run, digest in zip(runs, ("1" * 64, "2" * 64, ""), strict=True):
+        plan = run.record["plan"]
+        run.update(plan={**plan, "blocks": [{**block, "source_sha256": digest} for block in plan["blocks"]]})
+    merged = merge([Run.load(run.path) for run in runs], tmp_path / "out")
+    notes = [note for note in merged.record["merged"]["notes"] if "another source" in note]
+    assert notes == [f"a: {runs[1].id} ran another source of its circuit or model than the runs before it"]
+
+
 def test_a_time_stands_only_beside_the_outcome_of_its_own_run(tmp_path):
     """A later run that judged a cell without timing it: its verdict must not make the earlier time a plain one."""
     timed = make(tmp_path, [("a", "tf"), ("a", "jax")], "2026-01-01")

@@ -104,6 +104,7 @@ class Audit(TypedDict, total=False):
     hyperparameters: dict[Name, bool | Number | None]
     without_gradient: list[Count]
     warnings: list[Text]
+    own_draws: list[Name]
     dtypes: dict[Text, Name | list[Name]]
     devices: dict[Text, Name | list[Name]]
     repeat: Repeat

@@ -170,7 +170,7 @@ class ReferenceModel:
             with contextlib.suppress(oracle.NotCovered):
                 return OracleExecutor(layer.executor, oracle.GateProgram.from_dict(program))
         device = layer.device_name if layer.device_name == "default.mixed" else "default.qubit"
-        plain = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
+        plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
         return dataclasses.replace(layer.executor, device_name=device, diff_method="best", **plain)
 
 

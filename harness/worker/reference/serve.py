@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.oracle.probes import direction
 from harness.scenario.schema import Scenario
+from harness.worker import draws
 from harness.worker.protocol import Channel, Message
 from harness.worker.reference.differences import simple_slope, slope
 from harness.worker.reference.model import Arrays, CannotStand, Disturbance, ReferenceModel, quiet
@@ -56,6 +57,8 @@ class Reference:
         body = request.body
         sys.path[:0] = body["search_path"]
         self.scenario = Scenario.model_validate(body["scenario"])
+        if self.scenario.training.draws == "shared":
+            draws.share()
         self.model = ReferenceModel(self.scenario, body["features"], body["outputs"])
         return {"programs": self.model.programs}, {}
 
@@ -107,7 +110,8 @@ class Reference:
             return self.model.evaluate(moved, state, x, y, noise)
 
         right = at(weights)
-        if any(not np.array_equal(state[j], right.state[j]) for j in self.model.seeds):
+        moved_on = any(not np.array_equal(state[j], right.state[j]) for j in self.model.seeds)
+        if moved_on and (self.scenario.training.draws == "backend" or draws.drawn_by_backend):
             raise CannotStand("the model draws random numbers, which are other ones on every backend")
         disturbed = [at(weights, noise) for noise in noises]
         found = {"predictions": right.predictions, "loss": np.array(right.loss)}
