@@ -41,10 +41,10 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
-    from harness.runner.inputs import make_inputs
-    from harness.scenario.load import load_files
-    from harness.scenario.variant import Variant
-    from harness.worker import backends
+    from qparity.runner.inputs import make_inputs
+    from qparity.scenario.load import load_files
+    from qparity.scenario.variant import Variant
+    from qparity.worker import backends
 
     blocks = load_files([options.file], None, [options.variant])
     scenario = next(block.scenario for block in blocks if block.scenario.name == options.scenario)
@@ -52,9 +52,9 @@ def main() -> None:
     inputs = make_inputs(scenario)
     os.environ.update(backends.environment(variant.backend, "cpu", 1))
     backend = backends.load(variant.backend, "cpu", 1)
-    from harness.circuit.model import build_model
-    from harness.worker import training
-    from harness.worker.timed import repeated_rows
+    from qparity.circuit.model import build_model
+    from qparity.worker import training
+    from qparity.worker.timed import repeated_rows
 
     backend.start(scenario.dtype)
     start = time.perf_counter()

@@ -5,7 +5,7 @@
 Half of the calibration: 50 repetitions on a quiet machine; the other half has a rival on the measured core (`--load`).
 The variants take turns. Prints each repetition as it comes, then for each variant and for all the share of intervals
 that hold 1 (at least 85%), the median half-width (under 5%, with load 10%), the share of verdicts that claim a
-difference, the noise that `harness.timing.speed.NOISE` should stand for on this machine, and how often the same
+difference, the noise that `qparity.timing.speed.NOISE` should stand for on this machine, and how often the same
 rounds, with one side's times multiplied by `--planted`, are called "slower" (at least 19 of 20). Exit code 1 if a
 target is missed.
 """
@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.runner.local import available_cores
-from harness.runner.plan import Block, make_blocks
-from harness.runner.pool import Pool
-from harness.runner.timing import Lane, TimingOptions, time_block
-from harness.scenario.load import load_files
-from harness.summary.speeds import phrase
-from harness.timing import Speed, calibrated_noise, read_block
+from qparity.runner.local import available_cores
+from qparity.runner.plan import Block, make_blocks
+from qparity.runner.pool import Pool
+from qparity.runner.timing import Lane, TimingOptions, time_block
+from qparity.scenario.load import load_files
+from qparity.summary.speeds import phrase
+from qparity.timing import Speed, calibrated_noise, read_block
 
 SCENARIO = """
 wires = 2

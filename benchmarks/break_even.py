@@ -19,10 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _script import in_fresh_process
 
-from harness.store import Run, resolve
-from harness.summary import summarise
-from harness.summary.gate import Gate
-from harness.timing import BreakEven
+from qparity.store import Run, resolve
+from qparity.summary import summarise
+from qparity.summary.gate import Gate
+from qparity.timing import BreakEven
 
 STEPS = 40  # of an epoch: as many as one execution of the compiled variants may hold
 MOST = 20_000
@@ -54,7 +54,7 @@ def predicted(file: Path, reference: str, variants: list[str]) -> dict[str, Brea
     """The break-even step of each variant, as a run says it."""
     chosen = [word for name in (reference, *variants) for word in ("-v", name)]
     results = file.parent / "results"
-    command = [sys.executable, "-m", "harness.cli", "run", str(file), *chosen, "--results", str(results)]
+    command = [sys.executable, "-m", "qparity.cli", "run", str(file), *chosen, "--results", str(results)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     view = summarise(Run.load(resolve(results, "latest")), gate=Gate(reference=reference))
     timings = {cell.variant: cell.timing for cell in view.cells if cell.timing}

@@ -18,9 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.runner.probe import DEVICES, METHODS, Combination, probe
-from harness.scenario.variant import MODES
-from harness.summary.doctor import mark, reasons
+from qparity.runner.probe import DEVICES, METHODS, Combination, probe
+from qparity.scenario.variant import MODES
+from qparity.summary.doctor import mark, reasons
 
 # dtype, behind a trainable layer, wires, batch size
 TRAININGS = (

@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from harness.parity import Judgement, Observation, judge, own_program
-from harness.runner.cell import CellEnded, Draft, audit, prepare
-from harness.runner.inputs import make_inputs
-from harness.runner.local import available_cores
-from harness.runner.plan import make_blocks
-from harness.runner.pool import Pool
-from harness.scenario.load import Block
-from harness.scenario.schema import Scenario
-from harness.scenario.variant import Variant
+from qparity.parity import Judgement, Observation, judge, own_program
+from qparity.runner.cell import CellEnded, Draft, audit, prepare
+from qparity.runner.inputs import make_inputs
+from qparity.runner.local import available_cores
+from qparity.runner.plan import make_blocks
+from qparity.runner.pool import Pool
+from qparity.scenario.load import Block
+from qparity.scenario.schema import Scenario
+from qparity.scenario.variant import Variant
 
 PAGE = Path(__file__).parents[1] / "docs" / "clean-cells.md"
 # share of the cells; the compiled ones cost seconds each

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.parity import Observation
-from harness.parity.audit import audit
-from harness.parity.comparison import REFERENCE
-from harness.runner.begin import begin
-from harness.runner.events import CellFinished
-from harness.runner.local import Options
-from harness.runner.sweep import sweep
-from harness.scenario.load import load_files
-from harness.store import Run
-from harness.summary.judging import judge_block, observations_of
+from qparity.parity import Observation
+from qparity.parity.audit import audit
+from qparity.parity.comparison import REFERENCE
+from qparity.runner.begin import begin
+from qparity.runner.events import CellFinished
+from qparity.runner.local import Options
+from qparity.runner.sweep import sweep
+from qparity.scenario.load import load_files
+from qparity.store import Run
+from qparity.summary.judging import judge_block, observations_of
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "clean-models.md"

@@ -18,15 +18,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.runner.cell import FAULT_VARIABLE
-from harness.runner.local import Options
-from harness.runner.plan import make_blocks, to_record
-from harness.runner.sweep import sweep
-from harness.scenario.load import Block
-from harness.scenario.schema import Scenario
-from harness.scenario.variant import Variant
-from harness.store import Run
-from harness.summary import judgements
+from qparity.runner.cell import FAULT_VARIABLE
+from qparity.runner.local import Options
+from qparity.runner.plan import make_blocks, to_record
+from qparity.runner.sweep import sweep
+from qparity.scenario.load import Block
+from qparity.scenario.schema import Scenario
+from qparity.scenario.variant import Variant
+from qparity.store import Run
+from qparity.summary import judgements
 
 PAGE = Path(__file__).parents[1] / "docs" / "detection-limits.md"
 SEEDS = 8
@@ -36,7 +36,7 @@ STEP = 2
 
 @dataclass(frozen=True)
 class Knob:
-    """A fault of harness/worker/faults.py, its stage, what its size means, and the size that the worker is given."""
+    """A fault of `qparity.worker.faults`, its stage, what its size means, and the size that the worker is given."""
 
     fault: str
     stage: str

@@ -22,8 +22,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.scenario.schema import Scenario
-from harness.store import Run, fingerprint
+from qparity.scenario.schema import Scenario
+from qparity.store import Run, fingerprint
 from tests.parity.fake import Setting, observe
 
 VARIANTS = ("tf", "torch", "jax", "jax-jit")
@@ -68,7 +68,7 @@ def measure(*arguments: str) -> tuple[float, float, int, int]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     start, peak, before = time.perf_counter(), 0, os.times()
     process = psutil.Popen(
-        [sys.executable, "-m", "harness.cli", *arguments], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "qparity.cli", *arguments], env=environment, stdout=subprocess.DEVNULL
     )
     while process.poll() is None:
         try:

@@ -114,8 +114,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def measure(name: str, seconds: float) -> dict[str, list[list[float]]]:
     """Seconds a step of each round: of `fit`, of the own loop, and of the eager own loop where that is asked for."""
-    from harness.scenario.variant import Variant
-    from harness.worker import backends
+    from qparity.scenario.variant import Variant
+    from qparity.worker import backends
 
     variant = Variant.parse(name)
     os.environ.update(backends.environment(variant.backend, "cpu", 1))
@@ -124,7 +124,7 @@ def measure(name: str, seconds: float) -> dict[str, list[list[float]]]:
 
     import keras
 
-    from harness.circuit.layer import QKerasLayer
+    from qparity.circuit.layer import QKerasLayer
 
     keras.config.set_floatx("float64")
     rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@
 #
 #   here    benchmarks/offline.sh pack FOLDER [PYTHON]     PYTHON is the other machine's version, 3.12 if not given
 #   there   benchmarks/offline.sh install FOLDER           into the `python3` that has the framework
-#   there   python3 -m harness.cli run scenarios/gpu.toml -v torch -v torch@gpu
+#   there   PYTHONPATH=harness python3 -m qparity.cli run scenarios/gpu.toml -v torch -v torch@gpu
 #   here    qparity report RUN                             from the run folder, brought back
 set -euo pipefail
 packages=(
@@ -24,7 +24,7 @@ install)
     # with dependencies: what neither the folder nor the machine has is named here, not in the middle of a sweep
     python3 -m pip install --quiet --no-index --find-links "$2" keras pennylane pennylane-lightning pydantic \
         typer rich psutil packaging pandas scipy
-    python3 -m harness.cli doctor
+    PYTHONPATH="$(dirname "$0")/../harness" python3 -m qparity.cli doctor
     ;;
 *)
     sed -n '2,9s/^# \{0,1\}//p' "$0" >&2

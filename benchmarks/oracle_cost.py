@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.parity import Observation
-from harness.parity.audit import audit, audited_steps
-from harness.parity.envelope import envelope
-from harness.store import Run
-from harness.summary import judgements
+from qparity.parity import Observation
+from qparity.parity.audit import audit, audited_steps
+from qparity.parity.envelope import envelope
+from qparity.store import Run
+from qparity.summary import judgements
 
 PAGE = Path(__file__).parents[1] / "docs" / "oracle-cost.md"
 LAYERS, BATCH, STEPS = 3, 32, 30

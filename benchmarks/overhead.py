@@ -28,8 +28,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _script import in_fresh_process
 
-from harness.runner.local import available_cores
-from harness.store import Run, resolve
+from qparity.runner.local import available_cores
+from qparity.store import Run, resolve
 
 CORE = ["tf", "tf-graph", "tf-xla", "torch", "jax", "jax-jit"]
 SWEEP = """
@@ -138,7 +138,7 @@ def qparity(folder: Path, file: str, variants: list[str], *options: str) -> list
     """The command of a run."""
     chosen = [word for name in variants for word in ("-v", name)]
     results = str(folder / "results")
-    return [sys.executable, "-m", "harness.cli", "run", str(folder / file), *chosen, "--results", results, *options]
+    return [sys.executable, "-m", "qparity.cli", "run", str(folder / file), *chosen, "--results", results, *options]
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.store import Run, resolve
-from harness.summary import RunView, summarise
-from harness.summary.speeds import ratio_phrase, relative_speeds
+from qparity.store import Run, resolve
+from qparity.summary import RunView, summarise
+from qparity.summary.speeds import ratio_phrase, relative_speeds
 
 SHARE = 0.9
 SCENARIOS = """
@@ -58,7 +58,7 @@ def main() -> int:
 def swept(file: Path, variants: list[str], results: Path) -> RunView:
     """One sweep, judged."""
     chosen = [word for name in variants for word in ("-v", name)]
-    command = [sys.executable, "-m", "harness.cli", "run", str(file), *chosen, "--results", str(results)]
+    command = [sys.executable, "-m", "qparity.cli", "run", str(file), *chosen, "--results", str(results)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return summarise(Run.load(resolve(results, "latest")))
 

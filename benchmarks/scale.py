@@ -23,15 +23,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
 
-from harness.runner.begin import begin
-from harness.runner.cluster import cluster
-from harness.runner.dask import on_cluster
-from harness.runner.events import CellFinished, Event
-from harness.runner.local import Options
-from harness.runner.sweep import sweep
-from harness.scenario.load import load_files
-from harness.store import Run, list_runs
-from harness.summary import summarise
+from qparity.runner.begin import begin
+from qparity.runner.cluster import cluster
+from qparity.runner.dask import on_cluster
+from qparity.runner.events import CellFinished, Event
+from qparity.runner.local import Options
+from qparity.runner.sweep import sweep
+from qparity.scenario.load import load_files
+from qparity.store import Run, list_runs
+from qparity.summary import summarise
 from tests import null_worker
 
 VARIANTS = {"torch": "torch", "jax": "jax", "jax-jit": "jax", "tf": "tensorflow"}

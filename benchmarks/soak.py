@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
 
-from harness.runner.begin import begin
-from harness.runner.local import Options
-from harness.runner.sweep import sweep
-from harness.scenario.load import load_files
-from harness.store import Run
-from harness.summary import summarise
+from qparity.runner.begin import begin
+from qparity.runner.local import Options
+from qparity.runner.sweep import sweep
+from qparity.scenario.load import load_files
+from qparity.store import Run
+from qparity.summary import summarise
 from tests.null_worker import interpreter, toml
 
 CELLS = {True: 6, False: 24}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pennylane as qml
 
-from harness.circuit.definition import BoundCircuit, bind, output_size, resolve
-from harness.circuit.program import gate_program
-from harness.scenario.registry import CIRCUITS
+from qparity.circuit.definition import BoundCircuit, bind, output_size, resolve
+from qparity.circuit.program import gate_program
+from qparity.scenario.registry import CIRCUITS
 
 WIRES, LAYERS, WIDTH = 3, 2, 100
 PAGE = Path(__file__).with_name("circuits.md")

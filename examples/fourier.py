@@ -40,7 +40,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 
 keras.config.set_floatx("float64")
 BATCH = 32

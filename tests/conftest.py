@@ -17,6 +17,8 @@ settings.load_profile("patient")
 PACKAGES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 VARIANTS = {"tensorflow": ["tf", "tf-graph", "tf-xla"], "torch": ["torch"], "jax": ["jax", "jax-jit"]}
 ROOT = Path(__file__).parent.parent
+SOURCES = os.pathsep.join(map(str, (ROOT / "harness", ROOT)))
+"""PYTHONPATH of this checkout: the package, and the tests' own modules."""
 
 
 def backends() -> list[str]:
@@ -55,8 +57,8 @@ def qparity() -> Qparity:
     """Run the command line as a user does; `qparity("list", file)` returns the finished process."""
 
     def run(*arguments: object, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness.cli", *map(str, arguments)]
-        environment = {k: v for k, v in os.environ.items() if k != "GITHUB_ACTIONS"} | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "qparity.cli", *map(str, arguments)]
+        environment = {k: v for k, v in os.environ.items() if k != "GITHUB_ACTIONS"} | {"PYTHONPATH": SOURCES}
         return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=timeout)
 
     return run

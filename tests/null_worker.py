@@ -52,20 +52,20 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--backend")
     options, _ = parser.parse_known_args()
-    sys.path.insert(0, str(ROOT))
-    from harness.worker import control, server
+    sys.path[:0] = map(str, (ROOT / "harness", ROOT))
+    from qparity.worker import control, server
 
     control.die_with(options.parent)
     parent = socket.socket(fileno=options.fd)
-    for module in ("harness.scenario.schema", "tests.parity.fake"):  # here, so that no child need import them
+    for module in ("qparity.scenario.schema", "tests.parity.fake"):  # here, so that no child need import them
         importlib.import_module(module)
     control.tell(parent, "ready", import_s=0.0, versions={}, interpreter="null", threads=1, accelerator="cpu")
     server.serve(parent, serve_cell)
 
 
 def serve_cell(channel: Any) -> None:
-    """Answer prepare, audit and fit as harness/worker/child.py does."""
-    from harness.scenario.schema import Scenario
+    """Answer prepare, audit and fit as harness/qparity/worker/child.py does."""
+    from qparity.scenario.schema import Scenario
     from tests.parity import fake
 
     while (request := channel.receive()) is not None and request.kind != "close":
@@ -160,7 +160,7 @@ def audited(scenario: Any, setting: Any, sent: dict[str, Any]) -> dict[str, Any]
 
 def about(scenario: Any, trace: dict[str, Any]) -> dict[str, Any]:
     """The answer to `audit` beside the trace."""
-    from harness.worker.protocol import digest
+    from qparity.worker.protocol import digest
 
     hashes = {"x": digest(trace["x"]), "y": digest(trace["y"]), "order": digest(trace["batch_index"])}
     hashes["weights"] = [digest(trace[f"weights/{k}"][0]) for k in range(2)]

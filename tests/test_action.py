@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT, SOURCES
+
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/parity.yml").read_text(encoding="utf-8"))
 STEPS = ACTION["runs"]["steps"]
@@ -51,7 +52,7 @@ def test_the_script_trains_judges_and_reports(tmp_path):
 
     def sweep(**more: str) -> str:
         Path(files["GITHUB_OUTPUT"]).write_text("", encoding="utf-8")
-        environment = os.environ | {"PYTHONPATH": str(ROOT)} | files | asked | more
+        environment = os.environ | {"PYTHONPATH": SOURCES} | files | asked | more
         bash = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
         subprocess.run(bash, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
         return Path(files["GITHUB_OUTPUT"]).read_text(encoding="utf-8")

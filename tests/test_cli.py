@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from harness.cli.values import without_option
+from qparity.cli.values import without_option
 from tests.conftest import ROOT
 from tests.report.run_builder import build_run
 
@@ -78,7 +78,7 @@ def test_schema_is_json_schema(qparity):
 
 
 def test_a_closed_pipe_is_no_traceback():
-    command = f"{sys.executable} -m harness.cli list {SMOKE} | head -1"
+    command = f"{sys.executable} -m qparity.cli list {SMOKE} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert "Traceback" not in done.stderr
 
@@ -108,7 +108,7 @@ def test_the_doctor_survives_an_interpreter_that_does_not(qparity):
 
 
 def test_cells_as_tests_are_not_shared_out():
-    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "harness.pytest_plugin")
+    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "qparity.pytest_plugin")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, "--qparity", SMOKE, "-n", "2"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR

@@ -12,7 +12,7 @@ IN_BACKEND = os.environ.get("QPARITY_IN_BACKEND")
 collect_ignore_glob = [] if IN_BACKEND else ["test_*.py"]
 
 if IN_BACKEND:
-    from harness.worker import backends
+    from qparity.worker import backends
 
     os.environ.update(backends.environment(IN_BACKEND, "cpu", 1))
 

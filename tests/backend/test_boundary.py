@@ -5,9 +5,9 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.layer import QKerasLayer
-from harness.scenario.schema import Scenario
-from harness.worker import audit, training
+from qparity.circuit.layer import QKerasLayer
+from qparity.scenario.schema import Scenario
+from qparity.worker import audit, training
 
 BATCH, WIRES = 4, 2
 MODES = ("eager", "graph", "xla", "jit")
@@ -112,7 +112,7 @@ def test_the_training_is_bitwise_what_it_is_unobserved(method, mode, backend, rn
     if method != "best" and mode != "eager":
         pytest.skip("one method is enough for the compiled modes")
     _, observed, _ = record(lambda: hybrid(diff_method=method), backend, mode, np.random.default_rng(2))
-    monkeypatch.setattr("harness.worker.audit.quantum_layers", lambda _: [])
+    monkeypatch.setattr("qparity.worker.audit.quantum_layers", lambda _: [])
     about, alone, _ = record(lambda: hybrid(diff_method=method), backend, mode, np.random.default_rng(2))
     assert about["boundaries"] == "no quantum layer to record"
     assert any(name.startswith("layer_") for name in observed)

@@ -12,8 +12,8 @@ import pennylane as qml
 import pytest
 from keras import ops
 
-from harness.circuit.errors import CircuitError, UnsupportedError
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.errors import CircuitError, UnsupportedError
+from qparity.circuit.layer import QKerasLayer
 
 RATE, STEP = 0.5, 1e-4
 

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from harness.circuit.layer import QKerasLayer
-from harness.circuit.model import build_model
-from harness.scenario.schema import Scenario
-from harness.worker import audit, training
-from harness.worker.child import refusal_on_gpu
+from qparity.circuit.layer import QKerasLayer
+from qparity.circuit.model import build_model
+from qparity.scenario.schema import Scenario
+from qparity.worker import audit, training
+from qparity.worker.child import refusal_on_gpu
 
 SCENARIO = Scenario.model_validate({"name": "tiny", "data": {"samples": 2}, "training": {"batch_size": 2, "epochs": 1}})
 

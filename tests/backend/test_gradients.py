@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from harness.circuit.layer import QKerasLayer
-from harness.circuit.program import gate_program
-from harness.oracle import GateProgram, predict, vjp
-from harness.scenario.registry import CIRCUITS
-from harness.worker.training import SAMPLE_LOSSES, ExactLoss
+from qparity.circuit.layer import QKerasLayer
+from qparity.circuit.program import gate_program
+from qparity.oracle import GateProgram, predict, vjp
+from qparity.scenario.registry import CIRCUITS
+from qparity.worker.training import SAMPLE_LOSSES, ExactLoss
 
 METHODS = {
     "default.qubit": ["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard"],

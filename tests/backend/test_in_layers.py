@@ -6,7 +6,7 @@ import pennylane as qml
 import pytest
 from keras import ops
 
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 
 RATE, STEP = 0.2, 1e-5
 

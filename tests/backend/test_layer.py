@@ -6,10 +6,10 @@ import pennylane as qml
 import pytest
 from keras import ops
 
-from harness.circuit.definition import CircuitError
-from harness.circuit.execution import UnsupportedError
-from harness.circuit.layer import QKerasLayer
-from harness.circuit.saving import load_circuit
+from qparity.circuit.definition import CircuitError
+from qparity.circuit.execution import UnsupportedError
+from qparity.circuit.layer import QKerasLayer
+from qparity.circuit.saving import load_circuit
 
 
 def rotations(weights, inputs, wires):
@@ -448,7 +448,7 @@ def test_wrong_rank_and_wrong_features():
 
 
 def test_a_model_returns_one_whole_shape():
-    from harness.worker.inspection import sample_shape
+    from qparity.worker.inspection import sample_shape
 
     x = keras.Input((3,))
     assert sample_shape(keras.Model(x, keras.layers.Dense(2)(x)), 3) == [2]

@@ -5,14 +5,14 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("of TensorFlow only", allow_module_level=True)
 
 import tensorflow as tf
 
-from harness.circuit import tf_graph
+from qparity.circuit import tf_graph
 
 PLACES = [("default.qubit", "backprop"), ("default.qubit", "parameter-shift"), ("lightning.qubit", "adjoint")]
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.worker.timed import Stretch, delayed_s
+from qparity.worker.timed import Stretch, delayed_s
 
 RIVAL = "import os; os.sched_setaffinity(0, {core})\nwhile True: pass"
 

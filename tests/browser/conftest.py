@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.html import render
+from qparity.report.html import render
 from tests.report.run_builder import build_view
 
 

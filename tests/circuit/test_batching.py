@@ -6,10 +6,10 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.batching import refusal_of_batches, weights_meet_inputs
-from harness.circuit.definition import bind, resolve
-from harness.circuit.trial import simulate
-from harness.scenario.registry import CIRCUITS
+from qparity.circuit.batching import refusal_of_batches, weights_meet_inputs
+from qparity.circuit.definition import bind, resolve
+from qparity.circuit.trial import simulate
+from qparity.scenario.registry import CIRCUITS
 
 SHAPES = {"weights": (3,)}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.definition import (
+from qparity.circuit.definition import (
     AttributeMissingError,
     CircuitError,
     ModuleError,

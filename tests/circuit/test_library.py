@@ -8,12 +8,12 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-import harness.circuit.library as library
-from harness.circuit.definition import CircuitError, bind, output_size, resolve
-from harness.circuit.library.hardware_efficient import dead_weights
-from harness.circuit.library.qaoa import qaoa
-from harness.circuit.library.vqe import vqe
-from harness.scenario.registry import CIRCUITS
+import qparity.circuit.library as library
+from qparity.circuit.definition import CircuitError, bind, output_size, resolve
+from qparity.circuit.library.hardware_efficient import dead_weights
+from qparity.circuit.library.qaoa import qaoa
+from qparity.circuit.library.vqe import vqe
+from qparity.scenario.registry import CIRCUITS
 
 
 def bound_circuit(name, wires, layers, **options):

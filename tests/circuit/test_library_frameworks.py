@@ -4,8 +4,8 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.definition import bind, resolve
-from harness.scenario.registry import CIRCUITS
+from qparity.circuit.definition import bind, resolve
+from qparity.scenario.registry import CIRCUITS
 
 BATCH = 3
 

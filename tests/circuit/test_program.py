@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.circuit.definition import bind, resolve
-from harness.circuit.program import gate_program
-from harness.oracle.adjoint import predict as oracle_predict
-from harness.oracle.program import GateProgram
-from harness.scenario.registry import CIRCUITS
+from qparity.circuit.definition import bind, resolve
+from qparity.circuit.program import gate_program
+from qparity.oracle.adjoint import predict as oracle_predict
+from qparity.oracle.program import GateProgram
+from qparity.scenario.registry import CIRCUITS
 
 SHAPES = {"w": (3,)}
 

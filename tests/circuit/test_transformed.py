@@ -4,9 +4,9 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.definition import bind, smallest
-from harness.circuit.errors import CircuitError
-from harness.circuit.qnode import name_of_inputs, path_of, settings_of
+from qparity.circuit.definition import bind, smallest
+from qparity.circuit.errors import CircuitError
+from qparity.circuit.qnode import name_of_inputs, path_of, settings_of
 
 SHAPES = {"weights": (2,)}
 

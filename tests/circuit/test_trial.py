@@ -4,9 +4,9 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from harness.circuit.definition import bind
-from harness.circuit.errors import CircuitError, UnsupportedError
-from harness.circuit.trial import try_gradient, try_one_sample
+from qparity.circuit.definition import bind
+from qparity.circuit.errors import CircuitError, UnsupportedError
+from qparity.circuit.trial import try_gradient, try_one_sample
 
 SHAPES = {"weights": (2,)}
 

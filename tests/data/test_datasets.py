@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data import DATASETS, OptionError, make, options_of
+from qparity.data import DATASETS, OptionError, make, options_of
 
 SHAPES = {
     "fourier": (1, 1),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.diagnose import find
-from harness.parity import Stage
-from harness.store import Run
+from qparity.diagnose import find
+from qparity.parity import Stage
+from qparity.store import Run
 from tests.conftest import backends
 
 FORKED = Path(__file__).with_name("forked.py")
@@ -54,7 +54,7 @@ def execute(tmp_path_factory):
     def run(source: str) -> subprocess.CompletedProcess[str]:
         file = tmp_path_factory.mktemp("repro") / "repro.py"
         file.write_text(source)
-        assert "harness" not in source
+        assert not re.search(r"(from|import) qparity", source)
         backend = re.search(r'"KERAS_BACKEND"\] = "(\w+)"', source).group(1)
         if backend not in servers:
             servers[backend] = started(backend)

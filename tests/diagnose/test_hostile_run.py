@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.diagnose import DiagnosisError, diagnose, find, reproduce, shrink
-from harness.diagnose.usermodel import model_lines
-from harness.store import Run
+from qparity.diagnose import DiagnosisError, diagnose, find, reproduce, shrink
+from qparity.diagnose.usermodel import model_lines
+from qparity.store import Run
 from tests.parity import fake
 
 HOSTILE = "x\"\"\"'''\\\n\r\x0c\x85\u2028import os; os.abort()\n\\N{x} {0} {run} %s \u202e"

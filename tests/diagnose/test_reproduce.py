@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.diagnose import DiagnosisError, find, reproduce, shrink
-from harness.diagnose.script import circuit, literal
-from harness.oracle import GateProgram
-from harness.parity import Stage
-from harness.store import StoreError
+from qparity.diagnose import DiagnosisError, find, reproduce, shrink
+from qparity.diagnose.script import circuit, literal
+from qparity.oracle import GateProgram
+from qparity.parity import Stage
+from qparity.store import StoreError
 from tests.conftest import backends
 from tests.diagnose.conftest import CHOSEN, pointed
 from tests.parity.fake import Setting, program

@@ -4,7 +4,7 @@ import keras
 import pennylane as qml
 from keras import ops
 
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 
 
 def circuit(weights, inputs, wires):

@@ -8,7 +8,7 @@ import sys
 name = sys.argv[1]
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 if name == "numpy":
-    from harness.worker.reference import keras_on_numpy
+    from qparity.worker.reference import keras_on_numpy
 
     keras_on_numpy.load()
 else:
@@ -17,7 +17,7 @@ else:
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from harness.worker import draws  # noqa: E402
+from qparity.worker import draws  # noqa: E402
 
 draws.share()
 keras.config.set_floatx("float32")

@@ -8,9 +8,9 @@ from itertools import combinations, product
 
 import pytest
 
-from harness.runner.probe import DEVICES, METHODS, Combination, probe
-from harness.scenario.variant import Variant
-from harness.summary.doctor import mark, matrix_text
+from qparity.runner.probe import DEVICES, METHODS, Combination, probe
+from qparity.scenario.variant import Variant
+from qparity.summary.doctor import mark, matrix_text
 from tests.conftest import backends
 
 VARIANTS = ("tf", "tf-graph", "tf-xla", "torch", "jax", "jax-jit")

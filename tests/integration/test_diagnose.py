@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from harness.diagnose.bisect import pauli_words
-from harness.diagnose.replay import swaps
-from harness.store import Run
+from qparity.diagnose.bisect import pauli_words
+from qparity.diagnose.replay import swaps
+from qparity.store import Run
 
 ODD = """
 import keras
 import pennylane as qml
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 
 def odd(weights, inputs, wires, layers, fault):
     torch = qml.math.get_interface(weights) == "torch"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.runner import log
-from harness.scenario.text import printable_lines
+from qparity.runner import log
+from qparity.scenario.text import printable_lines
 from tests.conftest import VARIANTS, backends
 
 VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, backends
+from tests.conftest import ROOT, SOURCES, backends
 
 EXAMPLES = ROOT / "examples"
 FIGURES = ("target", "circuit", "random_model", "training", "fit")
@@ -17,7 +17,7 @@ PNG = b"\x89PNG\r\n"
 
 
 def run(folder, script, *options):
-    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": str(ROOT)}
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": SOURCES}
     command = [sys.executable, str(script), *options, "--output", str(folder / "out")]
     done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.runner.cell import CellEnded, injected_fault
-from harness.runner.local import Options
-from harness.runner.plan import Cell, make_blocks, to_record
-from harness.runner.sweep import sweep
-from harness.scenario.load import Block
-from harness.scenario.schema import Scenario
-from harness.scenario.variant import Variant
-from harness.store import Run
-from harness.summary import RunView, summarise
+from qparity.runner.cell import CellEnded, injected_fault
+from qparity.runner.local import Options
+from qparity.runner.plan import Cell, make_blocks, to_record
+from qparity.runner.sweep import sweep
+from qparity.scenario.load import Block
+from qparity.scenario.schema import Scenario
+from qparity.scenario.variant import Variant
+from qparity.store import Run
+from qparity.summary import RunView, summarise
 from tests.conftest import backends
 
 STEP = 2
@@ -120,7 +120,7 @@ def test_an_injected_fault_is_never_silent(swept):
 
 
 def test_every_fault_of_the_workers_is_in_the_table():
-    source = (Path(__file__).parents[2] / "harness/worker/faults.py").read_text()
+    source = (Path(__file__).parents[2] / "harness/qparity/worker/faults.py").read_text()
     table = source.partition("FAULTS: dict")[2]
     assert all(f'"{name}": Injection(' in table for name in FAULTS)
     assert table.count(": Injection(") == len(FAULTS) >= 20

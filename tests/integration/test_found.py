@@ -57,7 +57,7 @@ def test_every_script_is_on_the_page():
     text = PAGE.read_text(encoding="utf-8")
     for name, source in written.items():
         assert text.count(f"\n**{name}.** ") == 1
-        assert not re.search(r"^\s*(from|import) (harness|tests)", source, re.MULTILINE)
+        assert not re.search(r"^\s*(from|import) (qparity|tests)", source, re.MULTILINE)
 
 
 @pytest.mark.parametrize("backend", backends())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -51,7 +52,7 @@ def reproduced(qparity, results, cell):
     written = qparity("reproduce", "latest", cell, "--trust", "--results", results, "-o", script)
     assert written.returncode == 0, written.stderr
     assert "class NaiveLayer" in script.read_text()
-    assert "harness" not in script.read_text()
+    assert not re.search(r"(from|import) qparity", script.read_text())
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "KERAS_BACKEND")}
     command = [sys.executable, "-P", str(script)]
     return subprocess.run(command, env=environment, cwd=results, text=True, capture_output=True, timeout=300)

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, backends
+from tests.conftest import ROOT, SOURCES, backends
 
 SCRIPT = """
 import keras, numpy as np, pennylane as qml
-from harness.circuit.layer import QKerasLayer
-from harness.scenario.registry import CIRCUITS
+from qparity.circuit.layer import QKerasLayer
+from qparity.scenario.registry import CIRCUITS
 
 keras.config.set_floatx("float64")
 rng = np.random.default_rng(0)
@@ -53,7 +53,7 @@ print("right")
 
 @pytest.mark.skipif("jax" not in backends(), reason="Keras' NumPy backend imports JAX")
 def test_the_layer_is_right_sample_by_sample():
-    environment = os.environ | {"KERAS_BACKEND": "numpy", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"KERAS_BACKEND": "numpy", "PYTHONPATH": SOURCES}
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, text=True, capture_output=True, timeout=300
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.runner import log
-from harness.store import Run
+from qparity.runner import log
+from qparity.store import Run
 from tests.conftest import VARIANTS, backends
 
 VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]
@@ -76,7 +76,7 @@ def workers() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline", "environ"]):
         command, environ = process.info["cmdline"] or [], process.info["environ"] or {}
-        if any("harness/worker/__main__.py" in word for word in command) and "QPARITY_TEST_FLAG" in environ:
+        if any("harness/qparity/worker/__main__.py" in word for word in command) and "QPARITY_TEST_FLAG" in environ:
             found.append(process)
     return found
 

@@ -10,10 +10,10 @@ import venv
 import numpy as np
 import pytest
 
-from harness.store import Run
-from harness.summary import judgements
-from harness.worker import accelerator
-from tests.conftest import ROOT, VARIANTS, backends, variants
+from qparity.store import Run
+from qparity.summary import judgements
+from qparity.worker import accelerator
+from tests.conftest import ROOT, SOURCES, VARIANTS, backends, variants
 
 EAGER_AND_JIT = [v for b in backends() for v in VARIANTS[b] if v in ("tf", "torch", "jax", "jax-jit")]
 CELLS = """
@@ -97,7 +97,7 @@ class Blocked:
             raise ImportError(f"{name} is not on this machine")
 
 sys.meta_path.insert(0, Blocked())
-from harness.cli import app
+from qparity.cli import app
 app()
 """
 
@@ -107,12 +107,12 @@ def test_check_needs_nothing_but_the_run_folder(small, qparity, tmp_path):
     run, _, folder = small
     shutil.copytree(run.path, tmp_path / run.id)
     command = [sys.executable, "-c", BLOCKED, "check", str(tmp_path / run.id), "--json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": SOURCES}
     alone = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=300)
     here = qparity("check", run.id, "--json", cwd=folder)
     assert (alone.returncode, alone.stderr) == (0, "")
     assert json.loads(alone.stdout) == json.loads(here.stdout)
-    keras = [sys.executable, "-c", BLOCKED.replace("harness.cli", "keras")]
+    keras = [sys.executable, "-c", BLOCKED.replace("qparity.cli", "keras")]
     assert "keras is not on this machine" in subprocess.run(keras, text=True, capture_output=True).stderr
 
 
@@ -220,7 +220,7 @@ def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):
 
 PARENT = """
 import json, re, sys
-from harness import cli
+from qparity import cli
 try:
     cli.main()
 except SystemExit:
@@ -251,6 +251,6 @@ def test_the_parent_imports_no_framework_and_stays_small(tmp_path):
 
 def test_help_imports_nothing_heavy():
     heavy = {"numpy", "pandas", "pydantic", "altair", "scipy"}
-    code = f"import sys, harness.cli; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, qparity.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.stdout.strip() == "[]"

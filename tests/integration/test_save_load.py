@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, backends
+from tests.conftest import SOURCES, backends
 
 MODELS = {
     "library": 'layer("data_reuploading", wires=2, layers=2)',
@@ -18,11 +18,11 @@ MODELS = {
 SCRIPT = """
 import os, sys, time
 backend, folder, *others = sys.argv[1:]
-from harness.worker import backends
+from qparity.worker import backends
 os.environ.update(backends.environment(backend, "cpu", 1))
 backends.load(backend, "cpu", 1).start("float64")
 import keras, numpy as np, pennylane as qml
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 keras.config.set_floatx("float64")
 
 @keras.saving.register_keras_serializable("mine")
@@ -57,7 +57,7 @@ for name in MODELS:
 
 
 def start(script, log, *arguments):
-    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": str(ROOT)}
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"} | {"PYTHONPATH": SOURCES}
     command = [sys.executable, script, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log.open("w"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, backends
+from tests.conftest import SOURCES, backends
 
 EXACT = ("uniform", "again", "randint", "shuffle", "categorical", "mask", "rows")
 
@@ -18,7 +18,7 @@ EXACT = ("uniform", "again", "randint", "shuffle", "categorical", "mask", "rows"
 def drawn():
     """What each backend, and the reference, drew."""
     script = Path(__file__).parent / "shared_draws.py"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": SOURCES}
     started = {
         name: subprocess.Popen([sys.executable, script, name], env=environment, stdout=subprocess.PIPE, text=True)
         for name in ("numpy", *backends())

@@ -15,16 +15,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.runner.condition import sentinel
-from harness.runner.inputs import make_inputs
-from harness.runner.local import available_cores
-from harness.runner.plan import make_blocks
-from harness.runner.pool import Pool
-from harness.runner.timing import Lane, Record, TimingOptions, parties, started, stopped, time_block
-from harness.scenario.load import load_files
-from harness.store import Run
-from harness.timing import Speed, read_block, samples_s
-from tests.conftest import ROOT, VARIANTS, backends
+from qparity.runner.condition import sentinel
+from qparity.runner.inputs import make_inputs
+from qparity.runner.local import available_cores
+from qparity.runner.plan import make_blocks
+from qparity.runner.pool import Pool
+from qparity.runner.timing import Lane, Record, TimingOptions, parties, started, stopped, time_block
+from qparity.scenario.load import load_files
+from qparity.store import Run
+from qparity.timing import Speed, read_block, samples_s
+from tests.conftest import SOURCES, VARIANTS, backends
 
 BLOCK = """
 variants = {variants}
@@ -124,12 +124,12 @@ def test_pytest_benchmark_reads_the_export(timed, qparity):
 
 @pytest.mark.backend("torch", "jax")
 def test_cells_are_pytest_items_that_replay_their_rounds(timed):
-    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "harness.pytest_plugin")
+    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "qparity.pytest_plugin")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, "--qparity", "s.toml"]
     command += ["--qparity-run", timed.run.id, "--benchmark-json=replayed.json"]
     # a run of its own: in a process that says it is one of several, pytest-benchmark measures nothing
     alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment = alone | {"PYTHONPATH": str(ROOT)}
+    environment = alone | {"PYTHONPATH": SOURCES}
     done = subprocess.run(command, cwd=timed.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout

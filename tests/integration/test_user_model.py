@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.store import Run, resolve
+from qparity.store import Run, resolve
 from tests.conftest import variants
 
 ANSATZ = """
@@ -22,7 +22,7 @@ weight_shapes = { weights = [3] }
 MODEL = """
 import keras
 import pennylane as qml
-from harness.circuit.layer import QKerasLayer
+from qparity.circuit.layer import QKerasLayer
 from my_gates import rotate
 
 def rotations(weights, inputs, wires):

@@ -1,6 +1,7 @@
 """Ordinary models are judged as wholes: no sound backend is accused, and no pass is a matter of company."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import Run, resolve
+from qparity.store import Run, resolve
 from tests.conftest import variants
 
 SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout"]
@@ -126,7 +127,7 @@ def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qp
     assert shown.returncode == 1, shown.stdout + shown.stderr
     assert "output 0 of average_pooling1d" in shown.stdout
     source = (folder / "repro.py").read_text()
-    assert "harness" not in source
+    assert not re.search(r"(from|import) qparity", source)
     assert "pennylane as qml" not in source.partition("import json")[2]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.oracle import GateProgram
-from harness.oracle.gates import ALIASES, GATES
+from qparity.oracle import GateProgram
+from qparity.oracle.gates import ALIASES, GATES
 
 WIDTH = {
     name: 1 + max(w for o in ops for w in [o.wire, *o.controls, *[v for _, v in o.word]]) for name, ops in GATES.items()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.oracle import predict
-from harness.oracle.program import parameter_values
+from qparity.oracle import predict
+from qparity.oracle.program import parameter_values
 
 from .programs import NAMES, arguments, random_program, read
 

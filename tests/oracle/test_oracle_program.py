@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.oracle import GateProgram, NotCovered, chain_factors, predict, reference_dtype
+from qparity.oracle import GateProgram, NotCovered, chain_factors, predict, reference_dtype
 
 from .programs import arguments, random_program, read
 

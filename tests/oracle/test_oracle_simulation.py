@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.oracle import GateProgram, predict, vjp
-from harness.oracle.program import parameter_values
-from harness.oracle.statevector import apply, inner, simulate, zero_state
+from qparity.oracle import GateProgram, predict, vjp
+from qparity.oracle.program import parameter_values
+from qparity.oracle.statevector import apply, inner, simulate, zero_state
 
 from .programs import NAMES, PARAMETERS, arguments, random_program, read
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from harness.oracle import declared_hyperparameters, evaluate_loss, reference_optimizer
+from qparity.oracle import declared_hyperparameters, evaluate_loss, reference_optimizer
 
 WEIGHTS = [np.array([0.5, -1.5]), np.array([[2.0]])]
 GRADIENTS = [[np.array([0.25, -3.0]) / (t + 1), np.array([[1e-4 * t]])] for t in range(5)]

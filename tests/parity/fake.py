@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.parity import Observation
+from qparity.parity import Observation
 
 PAULI = {"RX": [[0, 1], [1, 0]], "RY": [[0, -1j], [1j, 0]], "RZ": [[1, 0], [0, -1]]}
 

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from harness.parity import STAGES, Observation, Stage, Verdict, judge
+from qparity.parity import STAGES, Observation, Stage, Verdict, judge
 
 from .fake import Setting, observe, variants
 
@@ -120,7 +120,7 @@ def test_effective_bits_and_series_are_those_of_the_dtype():
 
 
 def test_wide_circuits_are_sampled_and_it_is_said(monkeypatch):
-    monkeypatch.setattr("harness.parity.audit.AUDIT_ALL_UP_TO_WIRES", 1)
+    monkeypatch.setattr("qparity.parity.audit.AUDIT_ALL_UP_TO_WIRES", 1)
     judged = judge([observe(Setting(samples=2, batch=1, epochs=5))])["torch"]
     assert judged.verdict == Verdict.ROUNDING
     assert any("judged at" in note and "of 10 steps" in note for note in judged.annotations)

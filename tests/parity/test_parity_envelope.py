@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import oracle
-from harness.circuit.definition import bind
-from harness.circuit.library.hardware_efficient import dead_weights, hardware_efficient
-from harness.circuit.program import gate_program
-from harness.oracle.adjoint import vjp
-from harness.parity import Observation, judge
-from harness.parity.envelope import envelope
+from qparity import oracle
+from qparity.circuit.definition import bind
+from qparity.circuit.library.hardware_efficient import dead_weights, hardware_efficient
+from qparity.circuit.program import gate_program
+from qparity.oracle.adjoint import vjp
+from qparity.parity import Observation, judge
+from qparity.parity.envelope import envelope
 from tests.parity.fake import Setting, observe
 
 WIRES, LAYERS, STEPS, ROWS = 3, 2, 12, 4

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.parity import Judgement, Stage, Verdict
-from harness.parity.expectation import load_expectations
-from harness.parity.types import StageSeries
-from harness.report import html
-from harness.scenario.errors import ScenarioError
-from harness.store import Run
-from harness.summary import annotations, junit, markdown, summarise
-from harness.summary import json as json_view
-from harness.summary.gate import Floor, Gate
+from qparity.parity import Judgement, Stage, Verdict
+from qparity.parity.expectation import load_expectations
+from qparity.parity.types import StageSeries
+from qparity.report import html
+from qparity.scenario.errors import ScenarioError
+from qparity.store import Run
+from qparity.summary import annotations, junit, markdown, summarise
+from qparity.summary import json as json_view
+from qparity.summary.gate import Floor, Gate
 from tests.report.run_builder import build_run
 
 TODAY = datetime.date(2026, 6, 1)
@@ -165,7 +165,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(["scenario", "variant", "verdict", "stage", "largest_r", "versions", "reason",
                                         "link", "expires", "more"]), VALUES))  # fmt: skip
 def test_no_entry_gives_a_traceback(table):
-    from harness.parity.expectation import _entry
+    from qparity.parity.expectation import _entry
 
     said = ""
     try:

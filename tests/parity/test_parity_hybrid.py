@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import oracle
-from harness.parity import Observation, Stage, Verdict, judge
+from qparity import oracle
+from qparity.parity import Observation, Stage, Verdict, judge
 
 from .fake import Setting, observe, program
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.oracle import GateProgram, operation_counts, predict, reference_dtype
-from harness.parity import tolerances as tol
+from qparity.oracle import GateProgram, operation_counts, predict, reference_dtype
+from qparity.parity import tolerances as tol
 
 WEIGHTS, ROWS = 100, 20
 

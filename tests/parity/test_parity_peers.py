@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.parity import Stage, Verdict, judge
+from qparity.parity import Stage, Verdict, judge
 
 from .fake import Setting, observe, variants
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.oracle.probes import direction
-from harness.parity import Stage, Verdict, judge
+from qparity.oracle.probes import direction
+from qparity.parity import Stage, Verdict, judge
 
 from .test_parity_hybrid import another, hybrid
 

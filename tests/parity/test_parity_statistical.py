@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.oracle import GateProgram
-from harness.parity import statistical
+from qparity.oracle import GateProgram
+from qparity.parity import statistical
 from tests.oracle.programs import random_program
 
 SHOTS, ROWS = 200, 20_000

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.oracle.probes import sampled_steps
-from harness.parity import Judgement, Verdict, as_expected, expected_verdict
-from harness.parity import tolerances as tol
+from qparity.oracle.probes import sampled_steps
+from qparity.parity import Judgement, Verdict, as_expected, expected_verdict
+from qparity.parity import tolerances as tol
 
 U = 2.0**-24
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.oracle import NotCovered
-from harness.parity.retraining import Retraining
-from harness.parity.transplant import SEGMENTS, transplant
+from qparity.oracle import NotCovered
+from qparity.parity.retraining import Retraining
+from qparity.parity.transplant import SEGMENTS, transplant
 
 from .fake import Setting, observe
 

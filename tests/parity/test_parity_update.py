@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from harness.parity import Observation
-from harness.parity.tolerances import unit
-from harness.parity.update import update_comparisons
+from qparity.parity import Observation
+from qparity.parity.tolerances import unit
+from qparity.parity.update import update_comparisons
 
 ADAM = {"name": "adam", "learning_rate": 0.03, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 SGD = {"name": "sgd", "learning_rate": 0.03, "momentum": 0.9}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.store import Run
+from qparity.store import Run
 from tests.reliability.sweeps import Sweeps
 
 SECONDS = 0.1

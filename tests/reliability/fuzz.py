@@ -18,9 +18,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness import cli
-from harness.parity.expectation import load_expectations
-from harness.scenario.errors import ScenarioError
+from qparity import cli
+from qparity.parity.expectation import load_expectations
+from qparity.scenario.errors import ScenarioError
 from tests.reliability import fuzz_folder
 from tests.scenario import test_scenario_fuzz as scenarios
 

@@ -24,16 +24,16 @@ import numpy as np
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.diagnose import DiagnosisError, find, reproduce
-from harness.report import benchmark_json, html
-from harness.scenario.text import printable_lines
-from harness.store import Run, StoreError
-from harness.store.merge import merge
-from harness.summary import RunView, annotations, csv, junit, markdown, summarise, terminal
-from harness.summary import json as json_view
-from harness.summary.compare import compare
-from harness.summary.gate import Gate
-from harness.summary.recommend import recommend
+from qparity.diagnose import DiagnosisError, find, reproduce
+from qparity.report import benchmark_json, html
+from qparity.scenario.text import printable_lines
+from qparity.store import Run, StoreError
+from qparity.store.merge import merge
+from qparity.summary import RunView, annotations, csv, junit, markdown, summarise, terminal
+from qparity.summary import json as json_view
+from qparity.summary.compare import compare
+from qparity.summary.gate import Gate
+from qparity.summary.recommend import recommend
 from tests.parity import fake
 from tests.scenario import test_scenario_fuzz as scenarios
 from tests.timing.test_timing_block import document

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import psutil
 
-from harness.runner.begin import begin
-from harness.runner.local import Options
-from harness.runner.sweep import sweep
-from harness.scenario.load import load_files
-from harness.store import Run
+from qparity.runner.begin import begin
+from qparity.runner.local import Options
+from qparity.runner.sweep import sweep
+from qparity.scenario.load import load_files
+from qparity.store import Run
 from tests import null_worker
-from tests.conftest import ROOT
+from tests.conftest import SOURCES
 
 VARIANTS = ("torch", "jax")
 # What may differ between two runs of one cell: where and how fast it ran.
@@ -50,8 +50,8 @@ class Sweeps:
 
     def start(self, *more: object, **options: Any) -> subprocess.Popen[str]:
         """A sweep in its own process."""
-        command = [sys.executable, "-m", "harness.cli", *self.arguments(*more)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "QPARITY_TEST_FOLDER": str(self.folder)}
+        command = [sys.executable, "-m", "qparity.cli", *self.arguments(*more)]
+        environment = os.environ | {"PYTHONPATH": SOURCES, "QPARITY_TEST_FOLDER": str(self.folder)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, env=environment, **{**pipes, **options})
 

@@ -17,7 +17,7 @@ pytest.importorskip("distributed")
 
 from distributed import Client
 
-from harness.runner.cluster import cluster
+from qparity.runner.cluster import cluster
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.runner import cell
-from harness.summary import summarise
+from qparity.runner import cell
+from qparity.summary import summarise
 from tests.conftest import ROOT
 from tests.reliability.sweeps import Sweeps, assert_same, wait_for
 
@@ -71,7 +71,7 @@ def test_a_sweep_in_the_background_of_a_script_can_be_terminated(sweeps, undistu
     wait_for(lambda: not sweeps.processes(), 5.0)
     printed = shlex.split(err.strip().splitlines()[-1].partition("go on with: qparity ")[2])
     assert printed[-2:] == ["--resume", sweeps.run.id]
-    on = subprocess.run([sys.executable, "-m", "harness.cli", *printed], cwd=ROOT, capture_output=True, text=True)
+    on = subprocess.run([sys.executable, "-m", "qparity.cli", *printed], cwd=ROOT, capture_output=True, text=True)
     assert on.returncode == 0, on.stderr
     assert_same(sweeps.run, undisturbed)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.store import Run, StoreError, atomic, run
-from harness.summary import summarise
+from qparity.store import Run, StoreError, atomic, run
+from qparity.summary import summarise
 from tests.conftest import ROOT
 from tests.reliability.sweeps import Sweeps, assert_same, wait_for
 
@@ -143,7 +143,7 @@ def test_a_full_and_a_read_only_disk_are_one_line_and_a_resume_completes(sweeps:
     """In a mount namespace of its own; where the system forbids that, the next test stands alone."""
     sweeps.results.mkdir()
     script = SMALL_DISK.format(results=sweeps.results, saved=sweeps.folder / "saved")
-    command = ["unshare", "-rm", "sh", "-c", script, "-", sys.executable, "-m", "harness.cli", *sweeps.arguments()]
+    command = ["unshare", "-rm", "sh", "-c", script, "-", sys.executable, "-m", "qparity.cli", *sweeps.arguments()]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     except FileNotFoundError:
@@ -168,7 +168,7 @@ def test_a_file_that_cannot_grow_halts_the_sweep(sweeps, monkeypatch):
     """The same without a mount: the third outcome meets a limit of the process."""
     import resource
 
-    from harness.runner.sweep import Halted
+    from qparity.runner.sweep import Halted
 
     written = atomic.write_bytes
 

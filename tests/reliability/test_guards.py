@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from harness.runner import memory, patience
-from harness.runner.local import Cores
-from harness.runner.patience import Patience
-from harness.scenario.validate import validate
+from qparity.runner import memory, patience
+from qparity.runner.local import Cores
+from qparity.runner.patience import Patience
+from qparity.scenario.validate import validate
 from tests.conftest import ROOT
 from tests.reliability.sweeps import Sweeps
 
@@ -125,7 +125,7 @@ def test_slow_steps_are_waited_for_and_the_next_phase_starts_anew():
 
 def test_the_documented_dask_settings_are_the_ones_that_are_asked_for():
     yaml = pytest.importorskip("yaml")
-    engine = pytest.importorskip("harness.runner.dask")
+    engine = pytest.importorskip("qparity.runner.dask")
     text = (ROOT / "docs" / "cluster.md").read_text().partition("```yaml\n")[2].partition("```")[0]
 
     def flat(table, path=""):

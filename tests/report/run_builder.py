@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.parity.types import Judgement, PairDifference, Stage, StageSeries, Verdict
-from harness.store import Run
-from harness.summary import RunView, summarise
+from qparity.parity.types import Judgement, PairDifference, Stage, StageSeries, Verdict
+from qparity.store import Run
+from qparity.summary import RunView, summarise
 from tests.timing.test_timing_block import lanes
 
 VARIANTS = ("tf", "tf-graph", "torch", "torch-compile", "jax", "jax-jit")

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness import summary
-from harness.cli.runs import write_figures, write_index
-from harness.report import circuit, figures, index
+from qparity import summary
+from qparity.cli.runs import write_figures, write_index
+from qparity.report import circuit, figures, index
 from tests.report.run_builder import HOSTILE, PROGRAM, build_run, build_view
 
 

@@ -6,12 +6,12 @@ import threading
 import pytest
 from rich.console import Console
 
-from harness.report import live as module
-from harness.report.live import Board, live
-from harness.runner.events import BlockFinished, BlockTimed, CellFinished, CellProgress, SweepStarted
-from harness.runner.plan import make_blocks, to_record
-from harness.scenario.load import load_files
-from harness.store import Run
+from qparity.report import live as module
+from qparity.report.live import Board, live
+from qparity.runner.events import BlockFinished, BlockTimed, CellFinished, CellProgress, SweepStarted
+from qparity.runner.plan import make_blocks, to_record
+from qparity.scenario.load import load_files
+from qparity.store import Run
 
 
 @pytest.fixture

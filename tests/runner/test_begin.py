@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.runner.begin import begin
-from harness.scenario.load import load_files
-from harness.store import StoreError
+from qparity.runner.begin import begin
+from qparity.scenario.load import load_files
+from qparity.store import StoreError
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.runner.cell import CellEnded, shaped_targets
-from harness.runner.inputs import STATE_STREAM, WEIGHT_STREAM, expected, make_inputs, starting_values, to_bfloat16
-from harness.scenario.schema import Scenario
+from qparity.runner.cell import CellEnded, shaped_targets
+from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, expected, make_inputs, starting_values, to_bfloat16
+from qparity.scenario.schema import Scenario
 
 
 def scenario(**changes):

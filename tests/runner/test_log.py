@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from harness.runner import log
-from harness.runner.log import Log
+from qparity.runner import log
+from qparity.runner.log import Log
 from tests.reliability.sweeps import Sweeps
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from harness.scenario.errors import ScenarioError
-from harness.scenario.identity import canonical, cell_id, search_path, source_hash_of
-from harness.scenario.registry import CIRCUITS
-from harness.scenario.schema import Scenario
-from harness.scenario.validate import validate
-from harness.scenario.variant import Variant
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.identity import canonical, cell_id, search_path, source_hash_of
+from qparity.scenario.registry import CIRCUITS
+from qparity.scenario.schema import Scenario
+from qparity.scenario.validate import validate
+from qparity.scenario.variant import Variant
 
 TORCH = Variant.parse("torch")
 BASE = cell_id(Scenario(name="x"), TORCH, "0" * 64)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.scenario.load import load_file
-from harness.scenario.locate import line_in_file, line_of
+from qparity.scenario.load import load_file
+from qparity.scenario.locate import line_in_file, line_of
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness.scenario.json_schema import file_schema, update
-from harness.scenario.load import load_file, parse
-from harness.scenario.schema import DataSpec, Optimizer, Scenario, Training
+from qparity.scenario.json_schema import file_schema, update
+from qparity.scenario.load import load_file, parse
+from qparity.scenario.schema import DataSpec, Optimizer, Scenario, Training
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "scenarios").glob("*.toml"))
@@ -18,7 +18,7 @@ FILES = sorted((ROOT / "scenarios").glob("*.toml"))
 
 def test_documentation_is_up_to_date() -> None:
     document = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
-    assert update(document) == document, "run: python -m harness.scenario.json_schema --update docs/scenarios.md"
+    assert update(document) == document, "run: python -m qparity.scenario.json_schema --update docs/scenarios.md"
     for model, prefix in (
         (Scenario, ""),
         (DataSpec, "data."),

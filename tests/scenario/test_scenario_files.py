@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.scenario.errors import ScenarioError
-from harness.scenario.load import ScenarioFile, load_file, load_files, parse
-from harness.scenario.matrix import MAX_SCENARIOS
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.load import ScenarioFile, load_file, load_files, parse
+from qparity.scenario.matrix import MAX_SCENARIOS
 
 SHIPPED = Path(__file__).parents[2] / "scenarios"
 HERE = Path("scenarios/x.toml")
@@ -306,7 +306,7 @@ def test_names_and_experiments_are_unique_across_files(tmp_path: Path) -> None:
 
 def test_room_imports_no_framework() -> None:
     code = (
-        "import sys, harness.scenario.load, harness.scenario.json_schema;"
+        "import sys, qparity.scenario.load, qparity.scenario.json_schema;"
         "sys.exit(bool({'keras', 'tensorflow', 'torch', 'jax', 'pennylane', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.scenario.errors import ScenarioError
-from harness.scenario.load import parse
-from harness.scenario.matrix import MAX_SCENARIOS
-from harness.scenario.schema import Scenario
-from harness.scenario.validate import validate
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.load import parse
+from qparity.scenario.matrix import MAX_SCENARIOS
+from qparity.scenario.schema import Scenario
+from qparity.scenario.validate import validate
 
 SHIPPED = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))]
 MANY = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from harness.data import DATASETS, Dataset, make
-from harness.data.dataset import dataset
-from harness.scenario.errors import ScenarioError
-from harness.scenario.registry import CIRCUITS
-from harness.scenario.schema import Scenario
-from harness.scenario.validate import validate
-from harness.scenario.variant import Variant
+from qparity.data import DATASETS, Dataset, make
+from qparity.data.dataset import dataset
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.registry import CIRCUITS
+from qparity.scenario.schema import Scenario
+from qparity.scenario.validate import validate
+from qparity.scenario.variant import Variant
 
 
 def refuse(**fields: Any) -> str:
@@ -152,7 +152,7 @@ def test_first_error_in_the_order_written() -> None:
 
 def test_registry_names_one_file_a_circuit() -> None:
     assert {"data_reuploading", "vqe", "deep", "iqp", "qaoa"} <= set(CIRCUITS)
-    assert CIRCUITS["vqe"] == "harness.circuit.library.vqe:vqe"
+    assert CIRCUITS["vqe"] == "qparity.circuit.library.vqe:vqe"
     assert Scenario(name="x", circuit="vqe").source == CIRCUITS["vqe"]
     assert Scenario(name="x", model="m:b").source == "m:b"
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.scenario.errors import ScenarioError
-from harness.scenario.select import selector
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.select import selector
 
 TAGS = ("fourier-layers2-default.qubit", "jax-jit")
 

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from harness.scenario.text import printable, printable_lines
+from qparity.scenario.text import printable, printable_lines
 
 HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.scenario.errors import ScenarioError
-from harness.scenario.variant import DEFAULT_VARIANTS, MODES, Variant
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.variant import DEFAULT_VARIANTS, MODES, Variant
 
 
 @pytest.mark.parametrize("name", MODES)

@@ -14,7 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from harness.store import Run, StoreError, atomic, files, traces
+from qparity.store import Run, StoreError, atomic, files, traces
 from tests.parity import fake
 from tests.reliability.fuzz_folder import make_run
 

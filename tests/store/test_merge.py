@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from harness.store import Run, StoreError
-from harness.store.merge import merge
+from qparity.store import Run, StoreError
+from qparity.store.merge import merge
 
 HERE = {"packages": {"torch": "2.13"}, "python": {"version": "3.11"}}
 TIMING = {"lanes": {}, "rounds": [], "left_out": {}}

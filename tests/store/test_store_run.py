@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.store import Run, StoreError, atomic, resolve, schema, trust
+from qparity.store import Run, StoreError, atomic, resolve, schema, trust
 
 A, B = "a" * 16, "b" * 16
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.store import Run, atomic, differences, fingerprint
+from qparity.store import Run, atomic, differences, fingerprint
 from tests.report.run_builder import build_run
 
 from .test_store_run import cell, outcome, plan, trace
@@ -104,7 +104,7 @@ def test_no_secret_of_the_environment_is_copied(monkeypatch: pytest.MonkeyPatch)
 
 def test_reading_a_run_imports_no_framework_and_no_pandas():
     code = (
-        "import sys, harness.store; harness.store.fingerprint();"
+        "import sys, qparity.store; qparity.store.fingerprint();"
         "print([m for m in ('keras', 'torch', 'tensorflow', 'jax', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.store.traces import from_bytes, odd, to_bytes
+from qparity.store.traces import from_bytes, odd, to_bytes
 
 
 def trace(**more):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.summary.compare import compare
+from qparity.summary.compare import compare
 from tests.report.run_builder import build_view
 
 VARIANTS = ("tf", "torch")

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import harness.parity
-from harness.parity import Observation
-from harness.store import Run
-from harness.summary import cost, judging, summarise
-from harness.summary.gate import Gate
+import qparity.parity
+from qparity.parity import Observation
+from qparity.store import Run
+from qparity.summary import cost, judging, summarise
+from qparity.summary.gate import Gate
 from tests.parity import fake
 from tests.reliability.fuzz_folder import make_run
 
@@ -35,14 +35,14 @@ def test_a_whole_run_passes(run):
 
 
 def test_a_cell_at_which_the_judge_fails_is_not_compared_and_its_siblings_are(run, monkeypatch):
-    judge = harness.parity.judge
+    judge = qparity.parity.judge
 
     def fail(observations):
         if any(o.variant == "torch" for o in observations):
             raise ValueError("operands could not be broadcast")
         return judge(observations)
 
-    monkeypatch.setattr("harness.parity.judge", fail)
+    monkeypatch.setattr("qparity.parity.judge", fail)
     view = summarise(run)
     assert [cell.mark for cell in view.cells] == ["uncompared", "pass"]
     assert "could not be broadcast" in view.cells[0].line
@@ -50,14 +50,14 @@ def test_a_cell_at_which_the_judge_fails_is_not_compared_and_its_siblings_are(ru
 
 
 def test_cells_that_only_together_cannot_be_judged_are_judged_alone(run, monkeypatch):
-    judge = harness.parity.judge
+    judge = qparity.parity.judge
 
     def fail(observations):
         if len(observations) > 1:
             raise IndexError("no pair")
         return judge(observations)
 
-    monkeypatch.setattr("harness.parity.judge", fail)
+    monkeypatch.setattr("qparity.parity.judge", fail)
     assert [cell.mark for cell in summarise(run).cells] == ["pass", "pass"]
 
 

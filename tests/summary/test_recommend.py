@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.summary.recommend import recommend
+from qparity.summary.recommend import recommend
 from tests.report.run_builder import build_view
 
 SPEEDS = {"torch": 1.0, "tf": 3.0, "jax-jit": 0.1}

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.store import Run
-from harness.summary import json as json_view
-from harness.summary import summarise
-from harness.summary.compare import compare
-from harness.summary.gate import Gate
-from harness.summary.speeds import overall, shared_means
-from harness.summary.terminal import lines
-from harness.timing import Interval, Point, growths
+from qparity.store import Run
+from qparity.summary import json as json_view
+from qparity.summary import summarise
+from qparity.summary.compare import compare
+from qparity.summary.gate import Gate
+from qparity.summary.speeds import overall, shared_means
+from qparity.summary.terminal import lines
+from qparity.timing import Interval, Point, growths
 from tests.report.run_builder import build_run, scenario
 from tests.timing.test_timing_block import document
 

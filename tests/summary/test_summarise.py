@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.parity import Judgement, Verdict
-from harness.store import Run, atomic
-from harness.summary import summarise, words
-from harness.summary.gate import Gate
-from harness.summary.summarise import exit_code
+from qparity.parity import Judgement, Verdict
+from qparity.store import Run, atomic
+from qparity.summary import summarise, words
+from qparity.summary.gate import Gate
+from qparity.summary.summarise import exit_code
 from tests.report.run_builder import VARIANTS, build_run, build_view
 
 EVERYTHING = {

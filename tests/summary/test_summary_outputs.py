@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from harness.scenario.text import printable_lines
-from harness.summary import annotations, csv, json, junit, markdown, terminal
-from harness.summary.words import command
+from qparity.scenario.text import printable_lines
+from qparity.summary import annotations, csv, json, junit, markdown, terminal
+from qparity.summary.words import command
 from tests.report.run_builder import REASONS, VARIANTS, build_view, renamed
 
 HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
@@ -161,7 +161,7 @@ def test_the_terminal_matrix_takes_no_control_characters_from_names(hostile):
     ("words", "said"),
     [
         (["/env/bin/qparity", "run", "a b.toml"], "qparity run 'a b.toml'"),
-        (["/src/harness/cli/__main__.py", "run"], "qparity run"),
+        (["/src/harness/qparity/cli/__main__.py", "run"], "qparity run"),
         (["/env/pytest/__main__.py", "--qparity", "a.toml"], "pytest --qparity a.toml"),
     ],
 )

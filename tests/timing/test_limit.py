@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.timing import Machine, least_step_s
-from harness.timing.limit import Work, gate_work, step_work
+from qparity.timing import Machine, least_step_s
+from qparity.timing.limit import Work, gate_work, step_work
 
 
 def gate(name, *wires, weights=(), inputs=()):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.timing import Speed, read_block
+from qparity.timing import Speed, read_block
 
 
 def lanes(speeds):

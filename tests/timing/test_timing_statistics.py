@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.timing import (
+from qparity.timing import (
     ONE,
     Interval,
     Point,
@@ -23,7 +23,7 @@ from harness.timing import (
     median_interval,
     paired_ratio,
 )
-from harness.timing.contention import enough, moved, outliers
+from qparity.timing.contention import enough, moved, outliers
 
 times = st.lists(st.floats(1e-6, 1e3), min_size=6, max_size=40)
 

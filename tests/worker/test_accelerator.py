@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.runner.pool import Pool
-from harness.scenario.variant import Variant
-from harness.worker import accelerator
-from harness.worker.accelerator import Driver
-from harness.worker.server import pin
+from qparity.runner.pool import Pool
+from qparity.scenario.variant import Variant
+from qparity.worker import accelerator
+from qparity.worker.accelerator import Driver
+from qparity.worker.server import pin
 
 CPU_ONLY = {"tensorflow-cpu": "2.21.0", "torch": "2.13.0+cpu", "jax": "0.10.2"}
 FOR_CUDA = {

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.worker.reference.differences import slope
+from qparity.worker.reference.differences import slope
 
 
 @pytest.mark.parametrize(

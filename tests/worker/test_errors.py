@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from harness.worker.errors import HEAD, TAIL, one_line
-from harness.worker.protocol import Channel
+from qparity.worker.errors import HEAD, TAIL, one_line
+from qparity.worker.protocol import Channel
 
 
 class Mute(Exception):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from harness.worker.protocol import Channel, Message, ProtocolError, decode_header, digest, encode, header_length
+from qparity.worker.protocol import Channel, Message, ProtocolError, decode_header, digest, encode, header_length
 
 ARRAYS = hnp.arrays(
     st.sampled_from(["<f4", "<f8", "<c16", "<i8", "|b1", "|u1"]).map(np.dtype), hnp.array_shapes(min_dims=0, min_side=0)

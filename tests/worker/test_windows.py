@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from harness.worker.reference import windows
+from qparity.worker.reference import windows
 
 pytestmark = pytest.mark.backend("jax")
 

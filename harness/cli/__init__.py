@@ -1,6 +1,0 @@
-"""The command line: thin commands over the rooms below, the values they are given, and what they read and write."""
-
-from harness.cli.commands import app
-from harness.cli.entry import main
-
-__all__ = ["app", "main"]

@@ -1,0 +1,284 @@
+"""The gate program: a quantum function as gates whose angles are quadratic forms of weights and inputs.
+
+This is all that the oracle learns about a circuit (format: docs/architecture.md, "Gate program"). PennyLane
+is asked for the list of gates at chosen points and for nothing else; how angles depend on weights and inputs
+is found by probing, and checked at random points. No point has a zero in it: there `qml.compile` and its like leave
+gates out. What cannot be said in this form is named in `not_covered`, never approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import fsum
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+
+from qparity.circuit.definition import BoundCircuit
+from qparity.circuit.errors import one_line
+from qparity.circuit.expansion import gates, measurements, wire_map
+from qparity.oracle.program import NotCovered
+
+SCHEMA = 1
+TOLERANCE = 1e-12
+# A variable at its huge value, 2^100 and more, loses everything of lower order to rounding, so f(huge) / huge is its
+# exact coefficient. Neighbours have different ones, so that their difference is not zero.
+HUGE, STRIDE, SPREAD = 100, 7, 32
+TINY, ELSEWHERE = 2.0**-200, 0.625
+NEGLIGIBLE = 2.0**-60
+MAX_QUADRATIC = 32
+RETRACED = 8
+
+
+def gate_program(bound: BoundCircuit) -> dict[str, Any]:
+    """The gate program of a bound circuit, JSON-able; `not_covered` is None or a one-line reason.
+
+    Coefficients are exact wherever the function's own arithmetic is exact at powers of two. For N variables
+    the tape is evaluated about 2 log2(N) times, N times more if a parameter depends on several variables, and
+    d^2 / 2 times more if d of them are multiplied.
+    """
+    program = {
+        "schema": SCHEMA,
+        "wires": bound.wires,
+        "features": bound.features,
+        "weights": [{"name": name, "shape": list(shape)} for name, shape in bound.weight_shapes.items()],
+        "gates": [],
+        "measurements": [],
+        "not_covered": None,
+    }
+    if bound.features is None:
+        return program | {"not_covered": "the number of features is not known"}
+    try:
+        with np.errstate(all="ignore"):
+            probe = _Probe(bound)
+            try:
+                gates = _gates(probe, _fit(probe))
+            finally:
+                probe.assert_repeats()
+    except NotCovered as reason:
+        return program | {"not_covered": str(reason)}
+    return program | {"gates": gates, "measurements": probe.measurements}
+
+
+@dataclass
+class _Probe:
+    """Evaluates gate angles at points: all weights flattened in order, then features, float64 (N,)."""
+
+    bound: BoundCircuit
+
+    def __post_init__(self) -> None:
+        self.sizes = [int(np.prod(shape)) for shape in self.bound.weight_shapes.values()]
+        self.n_weights = sum(self.sizes)
+        self.size = self.n_weights + int(self.bound.features or 0)
+        self.huge = 2.0 ** (HUGE + np.arange(self.size) * STRIDE % SPREAD)
+        try:
+            weights, inputs = self.bound.example()
+        except Exception as error:
+            raise NotCovered(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
+        self.base = np.concatenate([*(array.ravel() for array in weights.values()), inputs]).astype(np.float64)
+        tape = self._tape(self.base)
+        self.wire_map = wire_map(tape, self.bound.wires)
+        self.structure, self.values = gates(tape, self.wire_map)
+        self.measurements = measurements(tape, self.wire_map, self.bound.wires)
+        if not self.measurements:
+            raise NotCovered("the quantum function returns no measurement")
+
+    def assert_repeats(self) -> None:
+        """Raise NotCovered if the function says something else at a point where it was asked before."""
+        for _ in range(RETRACED):
+            tape = self._tape(self.base)
+            structure, values = gates(tape, self.wire_map)
+            measured = measurements(tape, self.wire_map, self.bound.wires)
+            same = structure == self.structure and np.array_equal(values, self.values, equal_nan=True)
+            if not same or measured != self.measurements:
+                raise NotCovered("the quantum function draws random numbers: two traces at one point differ")
+
+    def __call__(self, point: np.ndarray, whole: bool = False) -> np.ndarray:
+        """All gate angles (P,) at a point; `whole` compares the measurements too."""
+        tape = self._tape(point)
+        structure, values = gates(tape, self.wire_map)
+        if structure != self.structure:
+            raise NotCovered("gate list depends on the values of the weights or inputs")
+        if whole and measurements(tape, self.wire_map, self.bound.wires) != self.measurements:
+            raise NotCovered("measurements depend on the values of the weights or inputs")
+        return values
+
+    def _tape(self, point: np.ndarray) -> qml.tape.QuantumScript:
+        parts = np.split(point, np.cumsum(self.sizes))
+        shapes = self.bound.weight_shapes
+        weights = {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts[:-1], strict=True)}
+        try:
+            return self.bound.tape(weights, parts[-1])
+        except Exception as error:
+            raise NotCovered(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
+
+
+def _fit(probe: _Probe) -> list[_Form]:
+    """Angles as forms: of first order, and of second only where that fails."""
+    centre = _centre(probe)
+    values = probe(centre, whole=True)
+    slopes = _slopes(probe)
+    forms = [_Form(_constant(v, s, {}, centre), s, {}) for v, s in zip(values, slopes, strict=True)]
+    memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): values}
+    elsewhere = probe.base * ELSEWHERE
+    for angle, (form, there) in enumerate(zip(forms, probe(elsewhere), strict=True)):
+        if not form.agrees(elsewhere, there):
+            forms[angle] = _quadratic(probe, angle, sorted(form.linear), centre, memory)
+    _verify(probe, forms)
+    return forms
+
+
+def _centre(probe: _Probe) -> np.ndarray:
+    """Where constants are read: so near to zero that all else is lost beside them, or the base point.
+
+    The latter if gates without a constant are left out where they do so little: constants are then what is left when
+    all else is taken off, exact if that is.
+    """
+    try:
+        probe(probe.base * TINY, whole=True)
+    except NotCovered:
+        return probe.base
+    return probe.base * TINY
+
+
+def _slopes(probe: _Probe) -> list[dict[int, float]]:
+    """Each angle's variables, and its slope in each when all else stays at the base point.
+
+    Variables are moved in groups, by the bits of their number: an angle of one variable spells it out.
+    """
+    bits = max(1, (probe.size - 1).bit_length())
+    number = np.zeros(len(probe.values), dtype=int)
+    alone, together = np.zeros_like(number), np.zeros_like(number)
+    moved = np.zeros_like(probe.values)
+    for bit in range(bits):
+        has_bit = (np.arange(probe.size) >> bit & 1).astype(bool)
+        without, with_bit = (probe(np.where(group, probe.huge, probe.base)) for group in (~has_bit, has_bit))
+        changed, changed_by_bit = without != probe.values, with_bit != probe.values
+        number += changed_by_bit << bit
+        alone += changed ^ changed_by_bit
+        together += changed & changed_by_bit
+        moved = np.where(changed_by_bit, with_bit, without)
+    single = (alone == bits) & (number < probe.size)
+    slopes: list[dict[int, float]] = [{} for _ in moved]
+    for angle in np.flatnonzero(single).tolist():
+        slopes[angle] = {int(number[angle]): float(moved[angle] / probe.huge[number[angle]])}
+    several = np.flatnonzero(~single & (alone + together > 0)).tolist()
+    for variable in range(probe.size) if several else ():
+        moved = probe(_replaced(probe.base, {variable: probe.huge[variable]}))
+        for angle in several:
+            if moved[angle] != probe.values[angle]:
+                slopes[angle][variable] = float(moved[angle] / probe.huge[variable])
+    return slopes
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """constant + sum linear[i] v_i + sum products[i, k] v_i v_k."""
+
+    constant: float
+    linear: dict[int, float]
+    products: dict[tuple[int, int], float]
+
+    def agrees(self, point: np.ndarray, value: float) -> bool:
+        """Whether the form gives this value but for rounding, at the scale of its largest terms."""
+        terms = [self.constant]
+        terms += [slope * point[i] for i, slope in self.linear.items()]
+        terms += [slope * point[i] * point[k] for (i, k), slope in self.products.items()]
+        scale = 1.0 + sum(abs(term) for term in terms)
+        return bool(np.isfinite(scale) and abs(sum(terms) - value) <= TOLERANCE * scale)
+
+
+def _quadratic(
+    probe: _Probe, angle: int, variables: list[int], centre: np.ndarray, memory: dict[Any, np.ndarray]
+) -> _Form:
+    """The quadratic form of an angle: leading coefficients from huge values, the rest from unit shifts."""
+    if len(variables) > MAX_QUADRATIC:
+        raise NotCovered(f"{_where(probe, angle)} depends on {len(variables)} variables in second order")
+    huge = probe.huge
+
+    def value(*moves: tuple[int, float]) -> float:
+        if moves not in memory:
+            memory[moves] = probe(_replaced(centre, dict(moves)))
+        return float(memory[moves][angle])
+
+    products = {(i, i): _coefficient(huge[i] ** 2, value((i, huge[i]))) for i in variables}
+    for i, k in combinations(variables, 2):
+        amounts = value((i, huge[i]), (k, huge[k])), -value((i, huge[i])), -value((k, huge[k]))
+        products[i, k] = _coefficient(huge[i] * huge[k], *amounts)
+    linear = {}
+    for i in variables:
+        slope = value((i, 1.0)) / 2 - value((i, -1.0)) / 2 if products[i, i] else value((i, huge[i])) / huge[i]
+        beside = [c * centre[k if i == j else j] for (j, k), c in products.items() if (i == j) != (i == k)]
+        linear[i] = _rest(slope, beside)
+    products = {pair: c for pair, c in products.items() if c}
+    return _Form(_constant(value(), linear, products, centre), linear, products)
+
+
+def _constant(
+    value: float, linear: Mapping[int, float], products: Mapping[tuple[int, int], float], centre: np.ndarray
+) -> float:
+    """What the form lacks of its value at the centre."""
+    terms = [slope * centre[i] for i, slope in linear.items()]
+    return _rest(float(value), terms + [c * centre[i] * centre[k] for (i, k), c in products.items()])
+
+
+def _rest(total: float, terms: Sequence[float]) -> float:
+    """The total less the terms; 0 where that is negligible or mere rounding."""
+    rest = fsum([total, *(-term for term in terms)])
+    return rest if abs(rest) > max(NEGLIGIBLE, 2.0**-50 * max(map(abs, terms), default=0.0)) else 0.0
+
+
+def _coefficient(power: float, *terms: float) -> float:
+    """The coefficient of that power of huge values in the sum; 0 where it is of lower order, or mere rounding."""
+    rounding = 2.0**-50 * max(map(abs, terms)) if len(terms) > 1 else 0.0
+    total = sum(terms)
+    return float(total / power) if abs(total) > max(NEGLIGIBLE * power, rounding) else 0.0
+
+
+def _verify(probe: _Probe, forms: list[_Form]) -> None:
+    """Compare the forms with the tape at random points of all signs, near and far, where a modulus shows."""
+    directions = np.random.default_rng(1).uniform(-1, 1, (6, probe.size))
+    scales = [1.0, 10.0, 1000.0] * 2
+    for point in np.concatenate([directions, -directions]) * np.array(scales * 2)[:, None]:
+        values = probe(point, whole=True)
+        for angle, form in enumerate(forms):
+            if not form.agrees(point, values[angle]):
+                raise NotCovered(f"{_where(probe, angle)} is not a quadratic form of weights and inputs")
+
+
+def _gates(probe: _Probe, forms: list[_Form]) -> list[dict[str, Any]]:
+    """Gates and forms as the gate program writes them."""
+    angles = iter(forms)
+
+    def named(variable: int) -> tuple[str, int]:
+        return ("w", variable) if variable < probe.n_weights else ("i", variable - probe.n_weights)
+
+    def written(form: _Form) -> dict[str, Any]:
+        linear = [(*named(i), slope) for i, slope in form.linear.items() if slope]
+        return {
+            "constant": form.constant + 0.0,
+            "weights": [[i, slope] for kind, i, slope in linear if kind == "w"],
+            "inputs": [[i, slope] for kind, i, slope in linear if kind == "i"],
+            "products": [[*named(i), *named(k), slope] for (i, k), slope in form.products.items()],
+        }
+
+    return [
+        {"name": name, "wires": list(wires), "params": [written(next(angles)) for _ in range(count)]}
+        for name, wires, count in probe.structure
+    ]
+
+
+def _where(probe: _Probe, angle: int) -> str:
+    """Names an angle by its gate: `a parameter of gate 3, RX,`."""
+    ends = np.cumsum([count for _, _, count in probe.structure])
+    gate = int(np.searchsorted(ends, angle, side="right"))
+    return f"a parameter of gate {gate}, {probe.structure[gate][0]},"
+
+
+def _replaced(point: np.ndarray, values: Mapping[int, float]) -> np.ndarray:
+    moved = point.copy()
+    moved[list(values)] = list(values.values())
+    return moved

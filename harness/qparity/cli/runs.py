@@ -1,0 +1,142 @@
+"""Runs as the commands take them in and give them out: loaded and judged, printed, written as files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from qparity.cli.problems import UsageProblem
+
+if TYPE_CHECKING:
+    from qparity.report.index import Entry
+    from qparity.store import Run
+    from qparity.summary import RunView
+    from qparity.summary.compare import Comparison
+    from qparity.summary.gate import Gate
+
+REPORTS = Path("reports")
+MOST_LINES = 20
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print text of which some may come from a run folder: nothing in it steers the terminal."""
+    from qparity.scenario.text import printable_lines
+
+    typer.echo(printable_lines(text), err=err)
+
+
+def loaded(results: Path, reference: str) -> Run:
+    """The run meant by a reference; damaged files are named on standard error."""
+    from qparity.store import Run, resolve
+
+    found: Run = Run.load(resolve(results, reference))
+    for file, fault in found.damaged[:MOST_LINES]:
+        say(f"qparity: {found.path / file}: {fault}; treated as missing", err=True)
+    if len(found.damaged) > MOST_LINES:
+        say(f"qparity: and {len(found.damaged) - MOST_LINES} more files; treated as missing", err=True)
+    return found
+
+
+def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:
+    """The run meant by a reference, judged."""
+    from qparity.summary import summarise
+
+    return summarise(loaded(results, reference), gate=gate)
+
+
+def show_end(view: RunView) -> None:
+    """Print a run that has just been watched: without a terminal its cells stand above already."""
+    if sys.stdout.isatty():
+        show_view(view)
+    else:
+        say(view.sentence)
+
+
+def show_view(view: RunView) -> None:
+    """Print a run for people."""
+    from rich.console import Console
+
+    from qparity.summary.terminal import show
+
+    show(view, Console())
+
+
+def as_json(document: Any) -> str:
+    """JSON for people and programs."""
+    return json.dumps(document, indent=2)
+
+
+def view_json(view: RunView) -> str:
+    """The stable JSON object of a run."""
+    from qparity.summary import json as json_view
+
+    return as_json(json_view.document(view))
+
+
+def benchmarks(run: Run, view: RunView) -> dict[str, Any]:
+    """The timed rounds in pytest-benchmark's format, whose own package says what that is."""
+    try:
+        from qparity.report import benchmark_json
+    except ModuleNotFoundError as error:
+        raise UsageProblem(f"--format = 'pytest-benchmark': {error.name} is not installed (pip install it)") from None
+    return benchmark_json.document(run, view)
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Write a file whole, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def write_report(view: RunView, output: Path | None = None, base: Comparison | None = None) -> Path:
+    """Write the HTML report, with what has changed since a base run, and say where."""
+    from qparity.report.html import render
+
+    return write(output or REPORTS / f"{Path(view.id).name}.html", render(view, base))
+
+
+def write_figures(view: RunView, folder: Path) -> list[Path]:
+    """Write the figures for papers."""
+    from qparity.report.figures import draw
+
+    return [write(folder / name, content) for name, content in draw(view).items()]
+
+
+def write_index(results: Path, folder: Path) -> Path:
+    """Write `index.html` into the folder of reports, and every report that is missing there."""
+    from qparity.report.index import render
+    from qparity.store import list_runs
+
+    entries = [entry for _, path in list_runs(results) if (entry := _entry(path, folder))]
+    return write(folder / "index.html", render(entries))
+
+
+def _entry(path: Path, folder: Path) -> Entry | None:
+    """A run as the index shows it, read back from its report; only without one as new as the run is it judged."""
+    from qparity.report.index import Entry, read
+    from qparity.store import Run, StoreError
+    from qparity.summary import summarise
+
+    try:
+        run = Run.load(path)
+    except StoreError:
+        return None
+    report = folder / f"{path.name}.html"  # the folder's name: an id may be anything
+    document = read(_text(report)) if _newer(report, path) else None
+    if document is None:
+        document = read(_text(write_report(summarise(run), report)))
+    return Entry(report.name, run.record, document) if document else None
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def _newer(report: Path, run: Path) -> bool:
+    changed = max(file.stat().st_mtime for file in (run / "run.json", run / "cells", run / "timings") if file.exists())
+    return report.is_file() and report.stat().st_mtime >= changed

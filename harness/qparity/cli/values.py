@@ -1,0 +1,114 @@
+"""The values of options: from what was typed to what the rooms below take, or a line on what was expected."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qparity.cli.problems import UsageProblem
+
+if TYPE_CHECKING:
+    from qparity.runner.local import Options
+    from qparity.runner.sweep import Engine
+    from qparity.runner.timing import TimingOptions
+    from qparity.summary.gate import Gate
+
+
+def without_option(words: list[str], option: str) -> list[str]:
+    """A command line without an option that takes a value."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == option:
+            kept.pop()
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
+
+
+INTERPRETED = ("tensorflow", "torch", "jax", "numpy")
+"""What an interpreter can be given for: the backends, and the reference (Keras on NumPy)."""
+
+
+def interpreters(pairs: list[str] | None) -> dict[str, str]:
+    """`backend=path` and `backend@accelerator=path` as a dict."""
+    found = {}
+    for pair in pairs or []:
+        name, equals, path = pair.partition("=")
+        backend, _, accelerator = name.partition("@")
+        if not equals or backend not in INTERPRETED or accelerator not in ("", "cpu", "gpu"):
+            raise UsageProblem(f"--python = {pair!r}: expected BACKEND=PATH, BACKEND one of {', '.join(INTERPRETED)}")
+        if not Path(path).is_file():
+            raise UsageProblem(f"--python = {pair!r}: expected the path of a Python interpreter")
+        found[name] = path
+    return found
+
+
+def memory_bytes(text: str | None) -> int | None:
+    """The value of --max-memory."""
+    from qparity.runner.memory import parse_bytes
+
+    try:
+        return None if text is None else parse_bytes(text)
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"--max-memory = {text!r}: expected a size such as 512M or 8G") from None
+
+
+def cluster_engine(name: str, scheduler: str | None, options: Options, timing: TimingOptions | None) -> Engine | None:
+    """The engine that --engine names; None is the local one."""
+    if name not in ("local", "dask"):
+        raise UsageProblem(f"--engine = {name!r}: expected local or dask")
+    if (name == "dask") != bool(scheduler):
+        raise UsageProblem("--engine dask and --scheduler ADDRESS: expected both or neither")
+    if not scheduler:
+        return None
+    need_dask("--engine dask")
+    from qparity.runner.dask import on_cluster, refuse_unfit
+
+    refuse_unfit(scheduler)
+    return partial(on_cluster, scheduler=scheduler, options=options, timing=timing)
+
+
+def need_dask(what: str) -> None:
+    """Say which extra is missing, if it is."""
+    if importlib.util.find_spec("distributed") is None:
+        raise UsageProblem(f"{what}: expected the package distributed (pip install '.[dask]' in a clone of qparity)")
+
+
+def gate(
+    expectations: Path | None,
+    min_compared: str | None = None,
+    min_judged: float | None = None,
+    require_judge: bool = False,
+    within_s: float | None = None,
+) -> Gate:
+    """What `check` holds against a run beside the scenarios' own expectations."""
+    from qparity.parity.expectation import load_expectations
+    from qparity.summary.gate import Floor, Gate
+
+    try:
+        floor = None if min_compared is None else Floor.parse(min_compared)
+    except ValueError:
+        raise UsageProblem(f"--min-compared = {min_compared!r}: expected a number of cells or a share") from None
+    if min_judged is not None and not 0 <= min_judged <= 1:
+        raise UsageProblem(f"--min-judged = {min_judged}: expected a share between 0 and 1")
+    known = load_expectations(expectations) if expectations else ()
+    found = Gate(known, floor, min_judged, require_judge)
+    return found if within_s is None else replace(found, within_s=within_s)
+
+
+def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:
+    """The gate with a largest slowdown, against a variant or a run."""
+    from qparity.cli.runs import judged
+    from qparity.scenario.errors import ScenarioError
+    from qparity.scenario.variant import Variant
+
+    if not most >= 1:
+        raise UsageProblem(f"--max-slowdown = {most}: expected a factor of 1 or more")
+    try:
+        gate = replace(gate, reference=str(Variant.parse(reference)) if reference else None)
+    except ScenarioError as error:
+        raise error.at(key="--reference") from None
+    return replace(gate, max_slowdown=most, base=judged(results, base, gate) if base else None)

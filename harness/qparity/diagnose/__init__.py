@@ -1,0 +1,8 @@
+"""Why does a cell disagree: one step run again beside its siblings, and a script that shows it alone."""
+
+from qparity.diagnose.diagnose import diagnose
+from qparity.diagnose.reproduce import reproduce
+from qparity.diagnose.shrink import shrink
+from qparity.diagnose.subject import DiagnosisError, find
+
+__all__ = ["DiagnosisError", "diagnose", "find", "reproduce", "shrink"]

@@ -1,0 +1,164 @@
+"""Lock-step replay: one recorded step run again in a fresh process, on any variant, device and diff method.
+
+A replay is a training of one step, from the weights and with the batch that the cell recorded, with a fresh
+optimizer. It leaves a trace as a sweep does, and the same judge judges it; all variants start from the same weights,
+so they can be compared with each other even where there is no oracle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qparity.diagnose.subject import Subject
+from qparity.parity import PASSES, Judgement, Observation, Verdict, judge, own_program
+from qparity.runner.cell import CellEnded, checked
+from qparity.runner.plan import Block, Cell
+from qparity.runner.pool import Pool, Unavailable
+from qparity.runner.process import Child, ChildDied
+from qparity.runner.reference import References, wanted
+from qparity.scenario.schema import Scenario
+from qparity.scenario.variant import Variant
+from qparity.worker.protocol import Message, ProtocolError
+
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One step run again. `status` is a cell's; `observation` and `judgement` are there where it is `ok`."""
+
+    variant: str
+    device: str
+    diff_method: str
+    status: str = "ok"
+    reason: str | None = None
+    observation: Observation | None = None
+    judgement: Judgement | None = None
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the judge found a fault."""
+        return self.judgement is not None and self.judgement.verdict not in (*PASSES, Verdict.NOT_COMPARED)
+
+    @property
+    def right(self) -> bool:
+        """Whether the judge passed it."""
+        return self.judgement is not None and self.judgement.verdict in PASSES
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        judged = {} if self.judgement is None else self.judgement.to_dict()
+        keys = ("verdict", "stage", "tensor", "r", "effective_bits")
+        about = {"variant": self.variant, "device": self.device, "diff_method": self.diff_method, "status": self.status}
+        return about | {key: judged.get(key) for key in keys} | {"reason": judged.get("reason") or self.reason}
+
+
+async def replay(
+    pool: Pool,
+    subject: Subject,
+    variant: str,
+    changes: Mapping[str, Any] | None = None,
+    references: References | None = None,
+) -> Replay:
+    """Run the subject's step on a variant, with fields of the scenario changed. Never raises for what a child does.
+
+    With `references` the reference is asked too, where the oracle cannot judge all of it.
+    """
+    scenario = changed(subject, changes or {})
+    place = (variant, scenario.device, scenario.diff_method)
+    try:
+        async with asyncio.timeout(TIMEOUT_S), session(pool, subject, variant, scenario) as (child, prepared):
+            answer = checked(await child.request("audit", {}, _one_step(subject, prepared.body)), "audit")
+    except TimeoutError:
+        return Replay(*place, "timeout", f"no end after {TIMEOUT_S:g} s")
+    except (ChildDied, ProtocolError) as error:
+        return Replay(*place, "crashed", str(error))
+    except (CellEnded, Unavailable) as error:
+        return Replay(*place, error.status, str(error))
+    resolved = prepared.body["resolved"] | {"flags": answer.body["flags"]}
+    outcome = {"id": "/".join(place), "scenario": scenario.model_dump(mode="json"), "variant": variant, "status": "ok"}
+    outcome |= {"resolved": resolved, "audit": answer.body["audit"]}
+    arrays = answer.arrays
+    if references is not None and wanted(outcome):
+        cell = Cell(subject.observation.cell, scenario, Variant.parse(variant))
+        block = Block(scenario, (), tuple(subject.search_path()), "")
+        shape = arrays["x"].shape[1], arrays["y"].shape[1] if arrays["y"].ndim > 1 else 1
+        said = await references.about(block, cell, shape)
+        more, told = await references.judge(block, cell, shape, arrays, 0.0)
+        outcome["reference"] = said | more
+        arrays = arrays | told
+    return Replay(*place, observation=Observation(outcome, arrays, {}, own_program(outcome)))
+
+
+def judged(replays: list[Replay]) -> list[Replay]:
+    """Replays of one scenario, each with its judgement: beside the others, as the variants of a block are."""
+    found = judge([r.observation for r in replays if r.observation is not None])
+    return [
+        Replay(r.variant, r.device, r.diff_method, r.status, r.reason, r.observation, found.get(r.observation.cell))
+        if r.observation is not None
+        else r
+        for r in replays
+    ]
+
+
+@asynccontextmanager
+async def session(
+    pool: Pool, subject: Subject, variant: str, scenario: Scenario
+) -> AsyncIterator[tuple[Child, Message]]:
+    """A prepared child of a variant, and what it said of itself."""
+    x, y = subject.trace["x"], subject.trace["y"]
+    body: dict[str, Any] = {
+        "scenario": scenario.model_dump(mode="json"),
+        "variant": variant,
+        "search_path": subject.search_path(),
+        "features": x.shape[1],
+        "outputs": y.shape[1] if y.ndim > 1 else 1,
+    }
+    fault = subject.observation.outcome.get("fault")
+    if fault and variant == subject.observation.variant:
+        body["fault"] = fault | {"step": 0}
+    server = await pool.server(Variant.parse(variant), scenario.device)
+    name = f"diagnose-{variant}-{scenario.device}-{scenario.diff_method}-{len(server.children)}"
+    child = await server.child(name, pool.logs / f"{name}.log", None)
+    try:
+        yield child, checked(await child.request("prepare", body), "prepare")
+        await child.close()
+    except BaseException:
+        await asyncio.shield(child.kill())
+        raise
+
+
+def changed(subject: Subject, changes: Mapping[str, Any]) -> Scenario:
+    """The subject's scenario as a training of one epoch, with some fields changed."""
+    raw = dict(subject.observation.scenario)
+    training = raw["training"] | {"epochs": 1, "shuffle": False}
+    return Scenario.model_validate(raw | {"training": training} | dict(changes))
+
+
+def swaps(device: str, method: str) -> list[dict[str, str]]:
+    """The other simulator, and another diff method on the same one: what tells interface from simulator."""
+    other = "lightning.qubit" if device.startswith("default.") else "default.qubit"
+    kept = "best" if other.startswith("lightning") and method == "backprop" else method
+    another = "best" if method == "parameter-shift" else "parameter-shift"
+    return [{"device": other, "diff_method": kept}, {"device": device, "diff_method": another}]
+
+
+def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The step's batch and weights; a scenario cut down (shrink.py) takes the corner of each array that it needs."""
+    trace = subject.trace
+    index = trace["batch_index"][subject.rows]
+    pairs = zip(subject.weights(), [tuple(w["shape"]) for w in prepared["resolved"]["weights"]], strict=True)
+    weights = {f"weights/{k}": _corner(w, shape) for k, (w, shape) in enumerate(pairs)}
+    y = _corner(trace["y"][index], (len(index), *prepared["output_shape"]))
+    still = {name: a[subject.step if len(a) > 1 else 0] for name, a in trace.items() if name.startswith("state/")}
+    return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
+
+
+def _corner(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return array[tuple(slice(n) for n in shape)] if array.ndim == len(shape) else array

@@ -1,0 +1,299 @@
+"""A cell's first divergence as one standalone script: the step, batch and stage alone, nothing of ours imported.
+
+Every stage is judged at the backend's own recorded inputs, so the script needs only those: weights, batch and
+cotangents for the circuit, predictions and targets for the loss, gradients and slots for the optimizer. What the oracle
+expects is embedded. The circuit is written out gate by gate with the cures that `QKerasLayer` applies, so that the
+script shows the fault of the libraries that the cell showed, and no other; a user's own layer brings its source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from qparity.diagnose import script
+from qparity.diagnose.layerscript import layer_body
+from qparity.diagnose.subject import DiagnosisError, Subject, stage_of
+from qparity.diagnose.templates import (
+    CALL_BATCH,
+    CALL_SAMPLES,
+    CIRCUIT,
+    FLOAT64_RESULTS,
+    FULL_FLOAT32,
+    GRADIENT,
+    HEAD,
+    IMPORTS,
+    JUDGE,
+    SETUP,
+    TRAINED_INPUTS,
+    UPDATE,
+    WRAP,
+)
+from qparity.diagnose.usermodel import expected_by_others, model_lines
+from qparity.diagnose.walk import LayerFinding, walk
+from qparity.oracle import GateProgram, NotCovered
+from qparity.parity import Stage
+from qparity.parity.comparison import REFERENCE, Comparison
+from qparity.runner.cell import CellEnded
+from qparity.runner.pool import Pool, Unavailable
+from qparity.runner.process import ChildDied
+from qparity.runner.reference import Refused
+from qparity.scenario.registry import GPU_DEVICES
+from qparity.scenario.variant import Variant
+from qparity.store import Run
+
+INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
+SLOTS = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
+TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
+TF_BATCHED_WIRES = 8
+
+
+def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> str:
+    """The script's source. Run, it exits with 1 if the divergence shows and 0 if it does not.
+
+    A fault of a user's model outside its quantum layers is traced to its layer first, which runs that step again.
+
+    Raises:
+        DiagnosisError: the fault is not one of a computation that can stand alone, or the oracle does not cover it.
+    """
+    stage, variant = stage_of(subject.judgement), Variant.parse(subject.observation.variant)
+    if stage == Stage.SETUP:
+        body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
+    else:
+        comparison, what = subject.comparison(), f"{subject.judgement.tensor} of step {subject.step}"
+        layer = faulty_layer(run, subject, interpreters or {}) if subject.around_the_circuits else None
+        if layer is not None and layer.config is not None:
+            body, what = layer_body(subject, layer, variant), f"{layer.tensor} of {layer.layer} ({layer.type})"
+        elif comparison is None or comparison.by == REFERENCE:
+            body = _user_model(run, subject, variant, comparison)
+        else:
+            rows, what = _rows(subject, comparison), f"{comparison.tensor} of step {subject.step}"
+            write = {Stage.LOSS: _loss, Stage.UPDATE: _update}.get(stage, _circuit)
+            body = write(subject, comparison, variant, rows)
+            body += _expected(comparison.expected[rows].astype(np.float64), comparison.tolerance[rows])
+    versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    head = HEAD.format(
+        what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
+        source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
+        size=_size(subject),
+        backend=variant.backend,
+        hide=""
+        if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
+        else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
+        imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
+        dtype=subject.observation.dtype,
+        settings=_settings(subject, variant),
+    )
+    return f"{head}\n{body}\n{JUDGE.format(what=what)}"
+
+
+def _settings(subject: Subject, variant: Variant) -> str:
+    """What the cell's framework was told: precision, and where PennyLane's own tensors go."""
+    doubles = subject.observation.dtype == "float64"
+    x64 = f'jax.config.update("jax_enable_x64", {doubles})\n' if variant.backend == "jax" else ""
+    exact = subject.observation.scenario["training"].get("numerics", "exact") == "exact"
+    if variant.accelerator == "cpu":
+        return x64
+    place = 'torch.set_default_device("cuda")\n' if variant.backend == "torch" else ""
+    return x64 + place + (FULL_FLOAT32[variant.backend] if exact else "")
+
+
+def _size(subject: Subject) -> str:
+    scenario, samples = subject.observation.scenario, subject.rows.stop - subject.rows.start
+    sizes = {"wire": scenario["wires"], "layer": scenario["layers"], "sample": samples}
+    return ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in sizes.items())
+
+
+def _rows(subject: Subject, comparison: Comparison) -> slice:
+    """The rows of a comparison that the script judges: one sample is enough where samples are judged one by one."""
+    at = int(np.flatnonzero(comparison.steps == subject.step)[0])
+    start, stop = int(comparison.offsets[at]), int(comparison.offsets[at + 1])
+    if comparison.stage != Stage.FORWARD:
+        return slice(start, stop)
+    worst = start + int(np.argmax(comparison.r[start:stop].max(axis=1)))
+    return slice(worst, worst + 1)
+
+
+def _step_rows(subject: Subject, comparison: Comparison) -> slice:
+    """All rows of the subject's step."""
+    at = int(np.flatnonzero(comparison.steps == subject.step)[0])
+    return slice(int(comparison.offsets[at]), int(comparison.offsets[at + 1]))
+
+
+def _expected(expected: np.ndarray, tolerance: np.ndarray) -> str:
+    parts = {"expected": expected, "tolerance": tolerance}
+    return "\n".join(f"{name} = {script.literal(array.reshape(-1))}" for name, array in parts.items())
+
+
+def faulty_layer(run: Run, subject: Subject, interpreters: dict[str, str]) -> LayerFinding | None:
+    """The layer that is wrong by itself, if there is one and both sides can be walked."""
+
+    async def found() -> LayerFinding:
+        async with Pool(run.logs(), 1, interpreters) as pool:
+            return await walk(pool, run, subject)
+
+    with contextlib.suppress(CellEnded, ChildDied, Unavailable, Refused, TimeoutError):
+        return asyncio.run(found())
+    return None
+
+
+def _user_model(run: Run, subject: Subject, variant: Variant, comparison: Comparison | None) -> str:
+    """The whole model: its source, and what the reference says of it, or else the other variants."""
+    if comparison is not None and comparison.stage == Stage.FORWARD:
+        here = _step_rows(subject, comparison)
+        expected = _expected(comparison.expected[here].astype(np.float64), comparison.tolerance[here])
+    else:
+        expected = _expected(*expected_by_others(run, subject))
+    trace = subject.trace
+    rows = trace["batch_index"][subject.rows]
+    body = model_lines(subject, trace["x"][rows])
+    if subject.judgement.stage == Stage.FORWARD:
+        return body + _forward(variant, True) + expected
+    body += f"y = {script.literal(trace['y'][rows])}\n\n{_loss_function(subject)}\n"
+    k = subject.weight_of(str(subject.judgement.tensor))
+    return body + GRADIENT[variant.backend].format(wrapped=_wrapped("gradients_of", variant, True), k=k) + expected
+
+
+def _setup(subject: Subject) -> str:
+    name = str(subject.judgement.tensor)
+    options = subject.observation.scenario["training"]["optimizer"]
+    if name not in options:
+        raise DiagnosisError(
+            f"{subject.name}: {subject.judgement.reason}: this is about what a worker was handed, not about a library"
+        )
+    return SETUP.format(optimizer=_optimizer(subject), name=name, value=float(options[name]))
+
+
+def _loss(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
+    trace, at = subject.trace, subject.rows
+    body = f"predictions = {script.literal(trace['predictions'][at])}\n"
+    body += f"y = {script.literal(trace['y'][trace['batch_index'][at]])}\n\n{_loss_function(subject)}\n\n"
+    body += f"compute = {_wrapped('loss_of', variant, True)}\n"
+    return body + "got = to_numpy(compute(tensor(y), tensor(predictions)))\n"
+
+
+def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
+    k = subject.weight_of(comparison.tensor)
+    weights, gradients = subject.weights(), subject.weights("gradients")
+    body = f"weights = [{', '.join(script.literal(w) for w in weights)}]\n"
+    body += f"gradients = [{', '.join(script.literal(g) for g in gradients)}]\n"
+    slots = {}
+    if subject.step:
+        for name, attribute in SLOTS.items():
+            if f"slots/0/{name}" in subject.trace:
+                slots[attribute] = [subject.trace[f"slots/{j}/{name}"][subject.step - 1] for j in range(len(weights))]
+    body += "slots = {" + "".join(f'\n"{a}": [{", ".join(map(script.literal, v))}],' for a, v in slots.items()) + "}\n"
+    wrapped = {
+        "tensorflow": _wrapped("update", variant, True),
+        "torch": "update",
+        "jax": _wrapped("optimizer.stateless_apply", variant, True),
+    }[variant.backend]
+    return body + UPDATE[variant.backend].format(
+        optimizer=_optimizer(subject), iterations=subject.step, wrapped=wrapped, k=k
+    )
+
+
+def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
+    """Forward and gradient: the quantum layer as a plain Keras layer around a plain QNode."""
+    number = subject.layer(comparison)
+    layer = subject.layers[number]
+    try:
+        program = GateProgram.from_dict(layer["program"])
+    except NotCovered as error:
+        raise DiagnosisError(f"{subject.name}: nothing to reproduce it with: {error}") from None
+    inputs, cotangents = subject.layer_arrays(number)
+    trained_inputs = comparison.tensor.endswith("/input_gradients")
+    if comparison.stage == Stage.FORWARD:
+        first = int(comparison.offsets[np.flatnonzero(comparison.steps == subject.step)[0]])
+        inputs = inputs[rows.start - first : rows.stop - first]
+    traceable, expand = _manner(subject, program, variant, trained_inputs)
+    qnode, device = _qnode(subject, program, variant)
+    body = f"x = {script.literal(inputs)}\n"
+    body += f"weights = [{', '.join(map(script.literal, subject.layer_weights(number)))}]\n"
+    lightning = str(subject.observation.outcome["resolved"]["device"]).startswith("lightning")
+    body += CIRCUIT.format(
+        circuit=script.circuit(program),
+        device=device,
+        cure=FLOAT64_RESULTS if lightning else "",
+        qnode=qnode,
+        sizes=script.sizes(program),
+        call=(CALL_SAMPLES if expand else CALL_BATCH).format(x="self.x.value" if trained_inputs else "inputs"),
+        extra=TRAINED_INPUTS if trained_inputs else "",
+    )
+    if comparison.stage == Stage.FORWARD:
+        return body + _forward(variant, traceable)
+    if cotangents is None:
+        trace = subject.trace
+        y = trace["y"][trace["batch_index"][subject.rows]].reshape(len(inputs), -1)
+        body += f"y = {script.literal(y)}\n\n{_loss_function(subject)}\n"
+    else:
+        body += f"y = {script.literal(cotangents)}\n\ndef loss_of(cotangents, predictions):\n"
+        body += "    return ops.sum(cotangents * predictions)\n"
+    names = list(layer.get("arrays") or (f"weights/{k}" for k in layer["weights"]))
+    weight = subject.weight_of(comparison.tensor)
+    place = len(names) if trained_inputs else names.index(f"weights/{weight}")
+    wrapped = _wrapped("gradients_of", variant, traceable)
+    return body + GRADIENT[variant.backend].format(wrapped=wrapped, k=place)
+
+
+def _forward(variant: Variant, traceable: bool) -> str:
+    forward = "lambda x: model(x)" if variant.backend != "jax" else FORWARD_JAX
+    return f"compute = {_wrapped(forward, variant, traceable)}\ngot = to_numpy(compute(tensor(x)))\n"
+
+
+FORWARD_JAX = "lambda x: model.stateless_call([w.value for w in model.trainable_weights], [], x)[0]"
+
+
+def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_inputs: bool) -> tuple[bool, bool]:
+    """Whether the circuit is compiled into its mode, and whether samples run one by one, as `QKerasLayer` decides."""
+    resolved = subject.observation.outcome["resolved"]
+    device, method = str(resolved["device"]), str(resolved["diff_method"])
+    traceable = variant.backend != "tensorflow" or (device == "default.qubit" and method == "backprop")
+    meet = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
+    expand = not device.startswith("default.") or method in ("adjoint", "hadamard")
+    expand |= method in TRANSFORMS and (meet or trained_inputs)
+    expand |= variant.backend == "tensorflow" and program.wires >= TF_BATCHED_WIRES and method == "backprop"
+    return traceable, expand
+
+
+def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[str, str]:
+    resolved, scenario = subject.observation.outcome["resolved"], subject.observation.scenario
+    method, options = str(resolved["diff_method"]), dict(scenario.get("diff_options") or {})
+    if method == "hadamard":
+        options.setdefault("aux_wire", program.wires)
+    settings = {"interface": repr(INTERFACES[variant.backend]), "diff_method": repr(method)}
+    if options:
+        settings["gradient_kwargs"] = repr(options)
+    wires = program.wires + (method == "hadamard")
+    return script.call(
+        "qml.QNode", settings, "circuit", "device"
+    ), f"qml.device({str(resolved['device'])!r}, wires={wires})"
+
+
+def _loss_function(subject: Subject) -> str:
+    training: Mapping[str, Any] = subject.observation.scenario["training"]
+    if training["loss"] == "mse" and training["numerics"] == "stock":
+        return "loss_of = keras.losses.MeanSquaredError()"
+    terms = "ops.square(predictions - y)" if training["loss"] == "mse" else "predictions"
+    return f"def loss_of(y, predictions):\n    return ops.sum({terms}) / float(np.prod(predictions.shape))"
+
+
+def _optimizer(subject: Subject) -> str:
+    """The optimizer as the cell made it: TensorFlow keeps float64 digits of NumPy numbers only."""
+    o = subject.observation
+    exact = o.scenario["training"]["numerics"] == "exact" and o.dtype == "float64"
+    numpy = exact and Variant.parse(o.variant).backend == "tensorflow"
+    table = {k: v for k, v in o.scenario["training"]["optimizer"].items() if k != "name" and v is not None}
+    name = {"adam": "Adam", "sgd": "SGD"}[o.scenario["training"]["optimizer"]["name"]]
+    options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
+    return script.call(f"keras.optimizers.{name}", options)
+
+
+def _wrapped(function: str, variant: Variant, traceable: bool) -> str:
+    """A function in the variant's mode. What cannot be traced runs eagerly, as inside the compiled mode it does."""
+    return WRAP.get((variant.backend, variant.mode), "{}").format(function) if traceable else function

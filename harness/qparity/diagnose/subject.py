@@ -1,0 +1,164 @@
+"""The cell in question: found in its run by id or name, judged, with the place its judgement points at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qparity.parity import Judgement, Observation, Stage
+from qparity.parity.audit import Audit, audit
+from qparity.parity.boundary import values_at
+from qparity.parity.comparison import REFERENCE, Comparison
+from qparity.parity.names import weight_name
+from qparity.scenario.registry import CIRCUITS
+from qparity.store import Run, StoreError
+from qparity.summary.judging import judge_block, observations_of
+
+
+class DiagnosisError(ValueError):
+    """A cell that nothing more can be learned of: one line for the user."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A judged cell. `block` is {scenario, cells, search_path} of the plan; `found` is what the oracle saw.
+
+    `trusted` says that modules may be imported which the run names: without it nothing is run but qparity's own.
+    """
+
+    block: dict[str, Any]
+    observation: Observation
+    judgement: Judgement
+    found: Audit
+    trusted: bool = False
+
+    @property
+    def name(self) -> str:
+        """`scenario/variant`."""
+        return f"{self.observation.scenario['name']}/{self.observation.variant}"
+
+    @property
+    def trace(self) -> dict[str, np.ndarray]:
+        """The recorded arrays."""
+        return dict(self.observation.trace or {})
+
+    @property
+    def step(self) -> int:
+        """The step that the judgement points at, counted from 0."""
+        return self.judgement.step or 0
+
+    @property
+    def rows(self) -> slice:
+        """The rows of that step in arrays that have a row for each sample."""
+        offsets = self.trace["offsets"]
+        return slice(int(offsets[self.step]), int(offsets[self.step + 1]))
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The quantum layers as recorded: {name, weights, program}."""
+        return list(self.observation.outcome["resolved"].get("quantum_layers") or [])
+
+    @property
+    def around_the_circuits(self) -> bool:
+        """Whether the fault was found in the model as a whole, not at the boundary of a quantum layer."""
+        comparison = self.comparison()
+        return self.observation.whole_model and (comparison is None or comparison.by == REFERENCE)
+
+    def search_path(self) -> list[str]:
+        """Where modules that the scenario names are looked for, as the run has it; nowhere for a shipped circuit.
+
+        Raises:
+            DiagnosisError: they would have to be imported, and the run is not trusted.
+        """
+        scenario = self.block["scenario"]
+        source = scenario.get("model") or CIRCUITS.get(scenario["circuit"], scenario["circuit"])
+        if source.startswith("qparity."):
+            return []
+        folders = list(self.block.get("search_path") or [])
+        if not self.trusted:
+            module, places = source.partition(":")[0], " or ".join(folders) or "wherever Python finds it"
+            raise DiagnosisError(f"{self.name}: this would import {module} from {places}: if you trust that, --trust")
+        return folders
+
+    def comparison(self) -> Comparison | None:
+        """The tensor that the judgement points at, else the worst one of its stage; None where the oracle has none."""
+        mine = [c for c in self.found.comparisons if c.stage == self.judgement.stage and self.step in c.steps]
+        named = [c for c in mine if c.tensor == self.judgement.tensor]
+        return max(named or mine, key=lambda c: float(c.r.max(initial=0)), default=None)
+
+    def layer(self, comparison: Comparison) -> int:
+        """The number of the quantum layer that a tensor of stage forward or gradient belongs to."""
+        label = comparison.tensor.partition("/")[0]
+        for number, layer in enumerate(self.layers):
+            if layer["name"] == label or (
+                label == "gradients" and self.weight_of(comparison.tensor) in layer["weights"]
+            ):
+                return number
+        return 0
+
+    def weight_of(self, tensor: str) -> int | None:
+        """The place of the weight behind `gradients/<name>` or `weights/<name>`; None for another tensor."""
+        kind, _, name = tensor.partition("/")
+        count = len(self.observation.outcome["resolved"]["weights"])
+        named = (k for k in range(count) if weight_name(self.observation, k) == name)
+        return next(named, None) if kind in ("gradients", "weights") else None
+
+    def layer_arrays(self, number: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """A quantum layer's inputs (rows, features) in the step; its cotangents (rows, outputs) in a user's model."""
+        trace, rows = self.trace, self.rows
+        if f"layer_inputs/{number}" not in trace:
+            return _flat(trace["x"])[trace["batch_index"][rows]], None
+        if (offsets := trace.get(f"layer_offsets/{number}")) is not None:
+            rows = slice(int(offsets[self.step]), int(offsets[self.step + 1]))
+        return _flat(trace[f"layer_inputs/{number}"])[rows], _flat(trace[f"layer_cotangents/{number}"])[rows]
+
+    def weights(self, kind: str = "weights") -> list[np.ndarray]:
+        """All weights at the step, in Keras' order; or another kind of array that the trace has for each."""
+        count = len(self.observation.outcome["resolved"]["weights"])
+        return [self.trace[f"{kind}/{k}"][self.step] for k in range(count)]
+
+    def layer_weights(self, number: int) -> list[np.ndarray]:
+        """The arrays that a quantum layer's circuit reads at the step, trained or frozen, in the program's order."""
+        layer = self.layers[number]
+        names = layer.get("arrays") or [f"weights/{k}" for k in layer["weights"]]
+        return [values_at(self.observation, name, np.array([self.step]))[0] for name in names]
+
+
+def find(run: Run, reference: str, trust: bool = False) -> Subject:
+    """The cell meant by an id, or by `scenario/variant`; with `trust` modules that the run names may be imported.
+
+    Raises:
+        StoreError: there is no such cell. DiagnosisError: it has no judgement.
+    """
+    for block in run.record["plan"]["blocks"]:
+        for cell in block["cells"]:
+            name = f"{block['scenario']['name']}/{cell['variant']}"
+            if reference in (cell["id"], name):
+                return _subject(run, block, cell["id"], name, trust)
+    some = ", ".join(f"{s['name']}/{v}" for s, _, v in run.planned()[:4])
+    raise StoreError(f"{reference}: no such cell in {run.id} (expected an id or scenario/variant, such as {some})")
+
+
+def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str, trust: bool) -> Subject:
+    outcome, trace = run.outcome(cell_id), run.trace(cell_id)
+    if outcome is None or outcome["status"] != "ok" or trace is None:
+        status = "missing" if outcome is None else outcome["status"]
+        why = (outcome or {}).get("reason") or "no trace was recorded"
+        raise DiagnosisError(f"{name}: the cell is {status} ({why}): nothing of it was judged")
+    observation = next(o for o in observations_of(run, block) if o.cell == cell_id)
+    judgement = judge_block(run, block)[cell_id]
+    if judgement.stage is None:
+        raise DiagnosisError(f"{name}: {judgement.reason}")
+    return Subject(block, observation, judgement, audit(observation), trust)
+
+
+def stage_of(judgement: Judgement) -> Stage:
+    """The stage of a judgement that has one."""
+    assert judgement.stage is not None
+    return judgement.stage
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)

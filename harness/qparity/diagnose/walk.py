@@ -1,0 +1,133 @@
+"""Which layer: the model walked on the variant, and each of its layers applied by the reference to what entered it.
+
+Every layer is judged by itself, forward and backward, whatever the layers before it did: the first that is wrong, in
+the order of the calls, is named. The walk is uncompiled, so a fault of a compiler alone does not show in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qparity.diagnose.replay import changed, session
+from qparity.diagnose.subject import Subject
+from qparity.parity import tolerances as tol
+from qparity.parity.reference import model_units
+from qparity.runner.cell import checked
+from qparity.runner.plan import Block, Cell
+from qparity.runner.pool import Pool
+from qparity.runner.reference import References, Refused
+from qparity.scenario.variant import Variant
+from qparity.store import Run
+
+FORWARD, BACKWARD = "forward", "backward"
+
+
+@dataclass(frozen=True)
+class LayerFinding:
+    """A layer that is wrong by itself: `call` counts the calls of a step from 0, `tensor` says what of it.
+
+    `inputs`, `weights` and `expected` are what it takes to show that; `config` is how Keras writes the layer, None for
+    one that is not Keras' own. `layer` is None where no layer is at fault.
+    """
+
+    reason: str
+    layer: str | None = None
+    type: str | None = None
+    call: int | None = None
+    direction: str | None = None
+    tensor: str | None = None
+    r: float | None = None
+    config: str | None = None
+    inputs: tuple[np.ndarray, ...] = ()
+    weights: tuple[np.ndarray, ...] = ()
+    expected: np.ndarray | None = None
+    tolerance: float | None = None
+    number: int = 0
+    output_shapes: tuple[tuple[int, ...], ...] = ()
+    listed: bool = False
+    """Whether the layer takes its inputs as one list."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {k: getattr(self, k) for k in ("layer", "type", "call", "direction", "tensor", "r", "reason")}
+
+
+async def walk(pool: Pool, run: Run, subject: Subject) -> LayerFinding:
+    """Walk the subject's model at the weights and batch of its step.
+
+    Raises:
+        CellEnded, ChildDied, Unavailable, Refused: variant or reference cannot.
+    """
+    o, trace = subject.observation, subject.trace
+    scenario = changed(subject, {})
+    rows = trace["batch_index"][subject.rows]
+    held = {f"weights/{k}": w for k, w in enumerate(subject.weights())}
+    held |= {name: state_at(trace, name, subject.step) for name in trace if name.startswith("state/")}
+    held["x"] = trace["x"][rows]
+    async with session(pool, subject, o.variant, scenario) as (child, _):
+        mine = checked(await child.request("walk", {}, held), "walk")
+    block = Block(scenario, (), tuple(subject.search_path()), "")
+    cell = Cell(o.cell, scenario, Variant.parse(o.variant))
+    entered = {name: array for name, array in mine.arrays.items() if "/input/" in name}
+    shape = trace["x"].shape[1], trace["y"].shape[1] if trace["y"].ndim > 1 else 1
+    theirs = await References(pool, run.logs()).walk(block, cell, shape, held | entered)
+    return judge(subject, mine.body["calls"], mine.arrays, theirs.body["calls"], theirs.arrays)
+
+
+def judge(
+    subject: Subject,
+    calls: list[dict[str, Any]],
+    arrays: dict[str, np.ndarray],
+    reference: list[dict[str, Any]],
+    right: dict[str, np.ndarray],
+) -> LayerFinding:
+    """The first call that is not as the reference says."""
+    u = model_units(subject.observation)[0]
+    if [c["layer"].rstrip("0123456789_") for c in calls] != [c["layer"].rstrip("0123456789_") for c in reference]:
+        raise Refused("the reference calls other layers than the variant does")
+    for n, (mine, theirs) in enumerate(zip(calls, reference, strict=True)):
+        inputs = tuple(_numbered(arrays, f"call/{n}/input/"))
+        weights = tuple(_numbered(arrays, f"call/{n}/weight/"))
+        about = {key: mine[key] for key in ("layer", "type", "config", "listed")} | {"call": n}
+        outputs = _numbered(arrays, f"call/{n}/output/")
+        about |= {"inputs": inputs, "weights": weights, "output_shapes": tuple(out.shape for out in outputs)}
+        for i, got in enumerate(outputs):
+            expected = right[f"call/{n}/output/{i}"]
+            allowed = tol.model(u, float(right[f"call/{n}/condition/{i}"]) + float(np.abs(expected).max(initial=0.0)))
+            r = float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0) / max(float(allowed), 1e-300))
+            if not r <= 1:
+                return _found(about, FORWARD, f"output {i}", r, expected, float(allowed), i)
+        if mine["slopes"] is None:
+            continue
+        for kind in ("inputs", "weights"):
+            for k, got in enumerate(mine["slopes"][kind]):
+                expected = theirs["slopes"][kind][k]
+                allowed = tol.model(u, theirs["conditions"][kind][k], theirs["errors"][kind][k])
+                r = abs(got - expected) / max(float(allowed), 1e-300)
+                if not r <= 1:
+                    what = f"gradient of {kind[:-1]} {k}"
+                    return _found(about, BACKWARD, what, r, np.array(expected), float(allowed), k)
+    return LayerFinding("each layer by itself, uncompiled, is right: the fault lies in how they are put together")
+
+
+def state_at(trace: dict[str, np.ndarray], name: str, step: int) -> np.ndarray:
+    """A variable that is not trained, before a step."""
+    return np.asarray(trace[name][step if len(trace[name]) > 1 else 0])
+
+
+def _found(
+    about: dict[str, Any], way: str, tensor: str, r: float, expected: np.ndarray, tolerance: float, number: int
+) -> LayerFinding:
+    where = f"{about['layer']} ({about['type']}), {way}"
+    reason = f"{where}: by itself, on what entered it, its {tensor} is wrong (r = {r:.2g})"
+    return LayerFinding(
+        reason, direction=way, tensor=tensor, r=r, expected=expected, tolerance=tolerance, number=number, **about
+    )
+
+
+def _numbered(arrays: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
+    names = sorted((n for n in arrays if n.startswith(prefix)), key=lambda n: int(n.rpartition("/")[2]))
+    return [arrays[n] for n in names]

@@ -1,0 +1,27 @@
+"""The independent reference: simulator, differentiator, losses and optimizers in plain NumPy.
+
+It judges the backends, so it shares no code with them and imports none, and computes one dtype above theirs.
+"""
+
+from qparity.oracle.adjoint import predict, reference_dtype, vjp
+from qparity.oracle.constraints import constrained
+from qparity.oracle.losses import evaluate as evaluate_loss
+from qparity.oracle.optimizers import declared_hyperparameters, quantise, reference_optimizer
+from qparity.oracle.program import GateProgram, NotCovered, flatten_weights
+from qparity.oracle.rounding import chain_factors, operation_counts
+
+__all__ = [
+    "GateProgram",
+    "NotCovered",
+    "chain_factors",
+    "constrained",
+    "declared_hyperparameters",
+    "evaluate_loss",
+    "flatten_weights",
+    "operation_counts",
+    "predict",
+    "quantise",
+    "reference_dtype",
+    "reference_optimizer",
+    "vjp",
+]

@@ -1,0 +1,123 @@
+"""Predictions and exact vector-Jacobian products of a gate program.
+
+The gradient is the adjoint method's (Jones & Gacon, arXiv:2009.02823). Many training steps are done in one
+call: rows of all steps are simulated side by side, each with its own step's weights. Rows are cut into
+chunks so that a chunk's states stay in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from qparity.oracle.program import GateProgram, flatten_weights, parameter_values, pull_back, split_weights
+from qparity.oracle.statevector import (
+    apply,
+    apply_word,
+    controlled,
+    inner,
+    measure,
+    simulate,
+    weighted_observable,
+)
+
+CHUNK_AMPLITUDES = 2**15
+
+
+def reference_dtype(declared: str) -> tuple[type, type]:
+    """The (complex, real) dtypes that judge a declared dtype: one above it, where the platform has one."""
+    if declared == "float32":
+        return np.complex128, np.float64
+    if declared == "float64":
+        return np.clongdouble, np.longdouble
+    raise ValueError(f"dtype {declared!r}: expected float32 or float64")
+
+
+def predict(
+    program: GateProgram,
+    weights: Sequence[np.ndarray],
+    inputs: np.ndarray,
+    offsets: np.ndarray | None = None,
+    dtype: type = np.complex128,
+) -> np.ndarray:
+    """The circuit's outputs.
+
+    Args:
+        program: the circuit.
+        weights: one array for each weight: (steps, *shape), or plain (*shape) where `offsets` is None.
+        inputs: (rows, features).
+        offsets: (steps + 1,): step t owns rows `offsets[t]:offsets[t+1]`; None means one step.
+        dtype: complex128 or clongdouble, to compute in.
+
+    Returns:
+        (rows, outputs) in the real dtype that belongs to `dtype`.
+    """
+    flat, x, offsets = _prepare(program, weights, inputs, offsets, dtype)
+    theta = parameter_values(program, flat, x, offsets)
+    return np.concatenate([measure(program, simulate(program, theta[:, c], dtype)) for c in _chunks(program, len(x))])
+
+
+def vjp(
+    program: GateProgram,
+    weights: Sequence[np.ndarray],
+    inputs: np.ndarray,
+    cotangents: np.ndarray,
+    offsets: np.ndarray | None = None,
+    dtype: type = np.complex128,
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Predictions, and the gradient of `sum(cotangents * predictions)`.
+
+    Args:
+        cotangents: (rows, outputs). The other arguments are those of `predict`.
+
+    Returns:
+        Predictions (rows, outputs); for each weight its gradient, summed over a step's rows, (steps,
+        *shape), or (*shape) where `offsets` is None; gradient with respect to the inputs, (rows, features).
+    """
+    single = offsets is None
+    flat, x, offsets = _prepare(program, weights, inputs, offsets, dtype)
+    theta = parameter_values(program, flat, x, offsets)
+    bars = np.asarray(cotangents).astype(theta.dtype)
+    predictions = np.empty((len(x), program.outputs), theta.dtype)
+    slopes = np.zeros_like(theta)
+    for c in _chunks(program, len(x)):
+        ket = simulate(program, theta[:, c], dtype)
+        predictions[c] = measure(program, ket)
+        bra = weighted_observable(program, ket, bars[c])
+        _sweep_back(program, theta[:, c], ket, bra, slopes[:, c])
+    by_step, by_row = pull_back(program, flat, x, offsets, slopes)
+    gradients = split_weights(program, by_step)
+    return predictions, [g[0] for g in gradients] if single else gradients, by_row
+
+
+def _sweep_back(program: GateProgram, theta: np.ndarray, ket: np.ndarray, bra: np.ndarray, slopes: np.ndarray) -> None:
+    """Un-apply the gates one by one: d/dtheta <ket|O|ket> = 2 Re<bra|-i s P|ket> = 2 s Im<bra|P|ket>."""
+    for operation in reversed(program.operations):
+        if operation.parameter is not None:
+            on = controlled(ket, operation.controls)
+            overlap = inner(controlled(bra, operation.controls), apply_word(on, operation.word))
+            slopes[operation.parameter] += 2 * operation.scale * overlap.imag
+        apply(ket, operation, theta, inverse=True)
+        apply(bra, operation, theta, inverse=True)
+
+
+def _prepare(
+    program: GateProgram,
+    weights: Sequence[np.ndarray],
+    inputs: np.ndarray,
+    offsets: np.ndarray | None,
+    dtype: type,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    real: type = np.empty(0, dtype).real.dtype.type
+    x: np.ndarray = np.asarray(inputs).astype(real)
+    if x.ndim != 2 or x.shape[1] < program.features:
+        raise ValueError(f"inputs of shape {x.shape}, expected (rows, {program.features})")
+    if offsets is None:
+        weights, offsets = [np.asarray(w)[None] for w in weights], np.array([0, len(x)])
+    return flatten_weights(program, weights, real), x, np.asarray(offsets)
+
+
+def _chunks(program: GateProgram, rows: int) -> list[slice]:
+    size = max(1, CHUNK_AMPLITUDES >> program.wires)
+    return [slice(start, start + size) for start in range(0, rows, size)]

@@ -1,0 +1,271 @@
+"""The gate program: a circuit as the oracle reads it.
+
+The format is that of `programs/<scenario>.json` (docs/architecture.md). A gate parameter is the quadratic
+form `constant + sum c_k w_k + sum c_j x_j + sum c a b` with `a`, `b` weights or inputs, so its derivatives
+are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from qparity.oracle.gates import Operation, operations
+
+MAX_WIRES = 16
+"""Above this the oracle refuses: a long double state of 16 wires takes 2 MiB, and every row needs two."""
+
+
+class NotCovered(ValueError):
+    """The program is well formed, but the oracle cannot simulate it; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One gate parameter: `products` are (weight or input, index, weight or input, index, coefficient)."""
+
+    constant: float
+    weights: tuple[tuple[int, float], ...] = ()
+    inputs: tuple[tuple[int, float], ...] = ()
+    products: tuple[tuple[str, int, str, int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate by PennyLane's name."""
+
+    name: str
+    wires: tuple[int, ...]
+    params: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expval:
+    """Expectation of a sum of Pauli words: terms are (coefficient, ((letter, wire), ...)); one output."""
+
+    terms: tuple[tuple[float, tuple[tuple[str, int], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Probs:
+    """Probabilities of the basis states of some wires, the first wire being the most significant bit."""
+
+    wires: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GateProgram:
+    """A whole circuit: gates, measurements, and the weights its parameters read."""
+
+    wires: int
+    features: int
+    weight_names: tuple[str, ...]
+    weight_shapes: tuple[tuple[int, ...], ...]
+    gates: tuple[Gate, ...]
+    measurements: tuple[Expval | Probs, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GateProgram:
+        """Read and check a program.
+
+        Raises `NotCovered` where the program or one of its gates is outside what the oracle simulates, and
+        `ValueError` (naming the entry) where it is malformed.
+        """
+        if data.get("not_covered"):
+            raise NotCovered(str(data["not_covered"]))
+        try:
+            program = cls(
+                wires=int(data["wires"]),
+                features=int(data["features"]),
+                weight_names=tuple(str(w["name"]) for w in data["weights"]),
+                weight_shapes=tuple(tuple(int(n) for n in w["shape"]) for w in data["weights"]),
+                gates=tuple(_read_gate(g) for g in data["gates"]),
+                measurements=tuple(_read_measurement(m) for m in data["measurements"]),
+            )
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"gate program: {type(error).__name__} at {error}") from error
+        program._check()
+        return program
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All gate parameters, in gate order."""
+        return tuple(p for gate in self.gates for p in gate.params)
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """The gates as elementary operations; each rotation refers to an entry of `parameters`."""
+        result: list[Operation] = []
+        first = 0
+        for gate in self.gates:
+            result += operations(gate.name, gate.wires, first)
+            first += len(gate.params)
+        return tuple(result)
+
+    @property
+    def weight_count(self) -> int:
+        """Number of scalar weights."""
+        return sum(prod(shape) for shape in self.weight_shapes)
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """Bound on each observable's spectral radius, (outputs,): the sum of its |coefficients|."""
+        result: list[float] = []
+        for m in self.measurements:
+            result += [sum(abs(c) for c, _ in m.terms)] if isinstance(m, Expval) else [1.0] * 2 ** len(m.wires)
+        return np.array(result)
+
+    @property
+    def outputs(self) -> int:
+        """Number of predictions for each sample."""
+        return len(self.norms)
+
+    def _check(self) -> None:
+        if self.wires < 1 or self.features < 0:
+            raise ValueError(f"gate program: wires={self.wires}, features={self.features}: expected >= 1 and >= 0")
+        if self.wires > MAX_WIRES:
+            raise NotCovered(f"{self.wires} wires; the oracle simulates at most {MAX_WIRES}")
+        if not self.measurements:
+            raise ValueError("gate program: no measurement")
+        for gate in self.gates:
+            _check_wires(gate.wires, self.wires, gate.name)
+            try:
+                rotations = operations(gate.name, gate.wires, 0)
+            except KeyError:
+                raise NotCovered(f"the oracle does not cover {gate.name}") from None
+            expected = {o.parameter for o in rotations if o.parameter is not None}
+            if len(expected) != len(gate.params):
+                raise ValueError(
+                    f"gate program: {gate.name} has {len(gate.params)} parameters, expected {len(expected)}"
+                )
+            for parameter in gate.params:
+                self._check_parameter(parameter, gate.name)
+        for m in self.measurements:
+            for wires in [m.wires] if isinstance(m, Probs) else [tuple(w for _, w in word) for _, word in m.terms]:
+                _check_wires(wires, self.wires, "a measurement")
+
+    def _check_parameter(self, p: Parameter, name: str) -> None:
+        kinds = [("w", i) for i, _ in p.weights] + [("i", i) for i, _ in p.inputs]
+        kinds += [pair for a, i, b, j, _ in p.products for pair in ((a, i), (b, j))]
+        for kind, index in kinds:
+            limit = {"w": self.weight_count, "i": self.features}.get(kind, 0)
+            if not 0 <= index < limit:
+                raise ValueError(f"gate program: {name} reads {kind!r} number {index}, of which there are {limit}")
+
+
+def parameter_values(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """All gate parameters for all rows.
+
+    Args:
+        program: the circuit.
+        weights: (steps, weight_count), flat, in the dtype to compute in.
+        inputs: (rows, features), same dtype.
+        offsets: (steps + 1,): step t owns rows `offsets[t]:offsets[t+1]`.
+
+    Returns:
+        (parameters, rows), same dtype.
+    """
+    counts = np.diff(offsets)
+    columns = {"w": np.repeat(weights, counts, axis=0).T, "i": inputs.T}
+    values = np.empty((len(program.parameters), len(inputs)), weights.dtype)
+    for row, p in zip(values, program.parameters, strict=True):
+        row[:] = p.constant
+        for i, c in p.weights:
+            row += c * columns["w"][i]
+        for i, c in p.inputs:
+            row += c * columns["i"][i]
+        for a, i, b, j, c in p.products:
+            row += c * columns[a][i] * columns[b][j]
+    return values
+
+
+def pull_back(
+    program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray, cotangents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chain rule from gate parameters to weights (summed over a step's rows) and to inputs.
+
+    Args:
+        program, weights, inputs, offsets: as for `parameter_values`.
+        cotangents: (parameters, rows), derivative of the scalar with respect to each parameter.
+
+    Returns:
+        (steps, weight_count) and (rows, features).
+    """
+    rows = {"w": np.repeat(weights, np.diff(offsets), axis=0).T, "i": inputs.T}
+    by_row = {"i": np.zeros_like(inputs.T)}
+    by_step = np.zeros_like(weights.T)
+
+    def add(kind: str, index: int, value: np.ndarray) -> None:
+        if kind == "i":
+            by_row["i"][index] += value
+        else:
+            by_step[index] += np.add.reduceat(value, offsets[:-1])
+
+    for g, p in zip(cotangents, program.parameters, strict=True):
+        for i, c in p.weights:
+            add("w", i, c * g)
+        for i, c in p.inputs:
+            add("i", i, c * g)
+        for a, i, b, j, c in p.products:
+            add(a, i, c * g * rows[b][j])
+            add(b, j, c * g * rows[a][i])
+    return by_step.T, by_row["i"].T
+
+
+def flatten_weights(program: GateProgram, weights: Sequence[np.ndarray], real: type) -> np.ndarray:
+    """Weight arrays with a leading step axis, (steps, *shape) each, as one (steps, weight_count) array."""
+    if len(weights) != len(program.weight_shapes):
+        raise ValueError(f"{len(weights)} weights given, the program has {len(program.weight_shapes)}")
+    for array, name, shape in zip(weights, program.weight_names, program.weight_shapes, strict=True):
+        if array.shape[1:] != shape:
+            raise ValueError(f"weight {name}: shape {array.shape[1:]}, expected {shape}")
+    if not weights:
+        raise ValueError("a program without weights cannot be trained")
+    return np.concatenate([np.asarray(w, real).reshape(len(w), -1) for w in weights], axis=1)
+
+
+def split_weights(program: GateProgram, flat: np.ndarray) -> list[np.ndarray]:
+    """The inverse of `flatten_weights`: (steps, weight_count) to a list of (steps, *shape)."""
+    stops = np.cumsum([prod(shape) for shape in program.weight_shapes])[:-1]
+    parts = np.split(flat, stops, axis=1)
+    return [p.reshape(len(flat), *shape) for p, shape in zip(parts, program.weight_shapes, strict=True)]
+
+
+def _read_gate(data: Mapping[str, Any]) -> Gate:
+    return Gate(
+        str(data["name"]),
+        tuple(int(w) for w in data["wires"]),
+        tuple(_read_parameter(p) for p in data.get("params", ())),
+    )
+
+
+def _read_parameter(data: Mapping[str, Any]) -> Parameter:
+    return Parameter(
+        float(data.get("constant", 0.0)),
+        tuple((int(i), float(c)) for i, c in data.get("weights", ())),
+        tuple((int(i), float(c)) for i, c in data.get("inputs", ())),
+        tuple((str(a), int(i), str(b), int(j), float(c)) for a, i, b, j, c in data.get("products", ())),
+    )
+
+
+def _read_measurement(data: Mapping[str, Any]) -> Expval | Probs:
+    if data["kind"] == "probs":
+        return Probs(tuple(int(w) for w in data["wires"]))
+    if data["kind"] != "expval":
+        raise NotCovered(f"the oracle does not cover the measurement {data['kind']}")
+    terms = tuple((float(c), tuple((str(p), int(w)) for p, w in word)) for c, word in data["terms"])
+    for _, word in terms:
+        for letter, _ in word:
+            if letter not in ("X", "Y", "Z"):
+                raise ValueError(f"gate program: Pauli letter {letter!r}, expected X, Y or Z")
+    return Expval(terms)
+
+
+def _check_wires(wires: Sequence[int], count: int, name: str) -> None:
+    if len(set(wires)) != len(wires) or any(not 0 <= w < count for w in wires):
+        raise ValueError(f"gate program: wires {list(wires)} of {name}, expected distinct numbers below {count}")

@@ -1,0 +1,32 @@
+"""The judge: do the backends agree with the oracle, which one does not, and where first."""
+
+from qparity.parity.expectation import as_expected, expected_verdict
+from qparity.parity.types import (
+    PASSES,
+    STAGES,
+    Judgement,
+    Observation,
+    PairDifference,
+    Stage,
+    StageSeries,
+    Verdict,
+    own_program,
+)
+from qparity.parity.verdict import UNREADABLE, judge, unreadable
+
+__all__ = [
+    "PASSES",
+    "STAGES",
+    "UNREADABLE",
+    "Judgement",
+    "Observation",
+    "PairDifference",
+    "Stage",
+    "StageSeries",
+    "Verdict",
+    "as_expected",
+    "expected_verdict",
+    "judge",
+    "own_program",
+    "unreadable",
+]

@@ -1,0 +1,147 @@
+"""What is worth saying of a cell beside its verdict. Annotations never change a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from qparity.parity import statistical
+from qparity.parity.audit import Audit
+from qparity.parity.names import weight_name
+from qparity.parity.setup import weight_arrays
+from qparity.parity.types import Judgement, Observation, Stage, Verdict
+
+COMPARED = ("predictions", "loss", "gradients", "new_weights")
+
+
+def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
+    """All annotations of a cell."""
+    notes = [*_injected(o), *_precision(o), *_repeat(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
+    notes += [*_setup(found, judged), *_wide(found), *_coverage(o, found), *_sampling(o, found)]
+    twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
+    if twins:
+        notes.append(f"bitwise equal to {', '.join(twins)}")
+    if o.scenario.get("shots") and len(block) > 1:
+        alike = [other.variant for other in block if other.cell != o.cell and _same_samples(o, other)]
+        notes.append(f"the same samples as {', '.join(alike)}" if alike else "no other variant drew the same samples")
+    return tuple([*notes, *_fit(o)])
+
+
+def bitwise_equal(a: Observation, b: Observation) -> bool:
+    """Whether two cells recorded the same bytes of predictions, loss, gradients and weights."""
+    assert a.trace is not None
+    assert b.trace is not None
+    names = [n for n in a.trace if n.split("/")[0] in COMPARED]
+    return all(
+        n in b.trace
+        and a.trace[n].dtype == b.trace[n].dtype
+        and a.trace[n].shape == b.trace[n].shape
+        and a.trace[n].tobytes() == b.trace[n].tobytes()
+        for n in names
+    )
+
+
+def _same_samples(a: Observation, b: Observation) -> bool:
+    """Whether two sampled cells drew the same shots: their means differ by less than half of one."""
+    assert a.trace is not None
+    assert b.trace is not None
+    mine, other = a.trace["predictions"], b.trace["predictions"]
+    return mine.shape == other.shape and bool(np.abs(mine - other).max() < 0.5 / int(a.scenario["shots"]))
+
+
+def _injected(o: Observation) -> Iterator[str]:
+    """A fault that was put in on purpose is never silent."""
+    if fault := o.outcome.get("fault"):
+        yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in fault.items())}"
+
+
+def _precision(o: Observation) -> Iterator[str]:
+    """A precision class below the declared one is never a silent allowance."""
+    if o.dtype == "float32" and (o.outcome.get("resolved", {}).get("flags") or {}).get("tf32"):
+        yield "precision class TF32: products of float32 matrices keep 11 bits (u = 2^-11)"
+
+
+def _repeat(o: Observation) -> Iterator[str]:
+    """Whether the audit, run twice, gave the same bits (asked on a GPU, where additions may be atomic)."""
+    repeat = o.outcome.get("audit", {}).get("repeat")
+    if repeat and repeat["bitwise"]:
+        yield "run twice: bitwise the same"
+    elif repeat:
+        sizes = {name: math.inf if size is None else size for name, size in repeat["differences"].items()}
+        name, size = max(sizes.items(), key=lambda each: each[1])
+        if math.isinf(size):
+            yield f"run twice: it ended at another step, or at numbers that are not finite ({name})"
+        else:
+            largest = f"largest difference {size:.2g} ({name})"
+            yield f"run twice: not bitwise the same, {largest}: the order of additions varies"
+
+
+def _nonfinite(o: Observation) -> Iterator[str]:
+    assert o.trace is not None
+    for name, array in o.trace.items():
+        if array.dtype.kind == "f" and (count := int((~np.isfinite(array)).sum())):
+            yield f"{count} values of {name} are not finite"
+
+
+def _leaks(found: Audit, judged: Judgement) -> Iterator[str]:
+    """Low dtypes that did not make the verdict are still said."""
+    if judged.verdict != Verdict.PRECISION_LEAK:
+        yield from (f"precision leak: {f.reason}" for f in found.leaks)
+
+
+def _setup(found: Audit, judged: Judgement) -> Iterator[str]:
+    """Setup faults that did not make the verdict are still said."""
+    if judged.verdict != Verdict.SETUP_FAULT:
+        yield from (f"setup fault: {f.reason}" for f in found.faults if f.stage == Stage.SETUP)
+
+
+def _wide(found: Audit) -> Iterator[str]:
+    """A gradient smaller than its own tolerance is not really compared (float32 finite differences)."""
+    for c in found.comparisons:
+        if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.expected).max()):
+            yield f"{c.tensor}: the method's own error exceeds the gradient, so agreement says nothing"
+
+
+def _coverage(o: Observation, found: Audit) -> Iterator[str]:
+    if found.not_covered:
+        yield f"not covered by the oracle: {found.not_covered}"
+    elif o.whole_model:
+        yield "judged at the quantum layers' boundaries"
+    said = o.outcome.get("reference") or {}
+    if "steps" in said:
+        yield f"whole model judged by the reference (Keras on NumPy) at {said['steps']} of {said['of']} steps"
+    elif said.get("reason"):
+        yield f"no reference: {said['reason']}"
+    for warning in o.outcome.get("audit", {}).get("warnings") or ():
+        yield f"PennyLane warned: {warning}"
+    if own := (o.outcome.get("resolved") or {}).get("own"):
+        yield f"the model has its own {', '.join(own)}"
+    if still := o.outcome.get("audit", {}).get("without_gradient"):
+        yield f"no gradient reaches {', '.join(weight_name(o, int(k)) for k in still)}: not trained"
+    if o.precision not in ("float64", o.dtype):
+        yield f"parts of the model compute in {o.precision}"
+
+
+def _sampling(o: Observation, found: Audit) -> Iterator[str]:
+    """How blind the statistical tests are: a difference smaller than this is not seen."""
+    tested = [c for c in found.comparisons if c.stage in (Stage.FORWARD, Stage.GRADIENT)]
+    if o.scenario.get("shots") and tested:
+        shots, tests = int(o.scenario["shots"]), sum(c.got.size for c in tested)
+        seen = statistical.detectable(shots, statistical.level(tests, o.family))
+        yield f"{tests} statistical tests: a difference of {seen:.2g} in an expectation value is found half the time"
+
+
+def _fit(o: Observation) -> Iterator[str]:
+    """Where the user's own path, `fit`, ended beside the audit."""
+    assert o.trace is not None
+    last = weight_arrays(o, "new_weights")
+    final = weight_arrays(o, "final_weights")
+    if not final or len(final) != len(last) or not len(last[0]):
+        return
+    if all(np.array_equal(f, n[-1]) for f, n in zip(final, last, strict=True)):
+        yield "fit ended with bitwise the audit's weights"
+        return
+    distance = max(float(np.abs(f - n[-1]).max(initial=0)) for f, n in zip(final, last, strict=True))
+    yield f"fit's final weights differ from the audit's by {distance:.2g}"

@@ -1,0 +1,217 @@
+"""Forward and gradient: a circuit between what went into it, what came out, and what came back.
+
+The whole of a bare model, or a quantum layer of a user's own. What it may be off is rounding; with shots it is chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from qparity import oracle
+from qparity.oracle.losses import Loss
+from qparity.parity import statistical
+from qparity.parity import tolerances as tol
+from qparity.parity.comparison import Comparison, compare
+from qparity.parity.names import weight_name
+from qparity.parity.types import Observation, Stage
+
+SAMPLED_METHODS = ("spsa",)
+SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
+Pair = tuple[np.ndarray, np.ndarray | None]
+"""Tolerances of the declared precision class, and of the one below or None."""
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A quantum layer, or a whole bare circuit: what went in, what came out, and what came back."""
+
+    label: str
+    program: oracle.GateProgram
+    arrays: tuple[str, ...]
+    """The trace's names of its weights: `weights/<k>`, or `state/<j>` where they are frozen."""
+    offsets: np.ndarray
+    """(steps + 1,): which rows are a step's; a layer that is called several times has those of all calls."""
+    inputs: np.ndarray
+    outputs: np.ndarray
+    cotangents: np.ndarray
+    input_gradients: np.ndarray | None
+
+
+def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.NotCovered]:
+    """The places where the oracle can stand, and for each where it cannot the reason.
+
+    `loss` is that of the recorded predictions: a bare circuit's cotangents are its derivatives.
+    """
+    assert o.trace is not None
+    t = o.trace
+    layers = (o.outcome.get("resolved") or {}).get("quantum_layers") or []
+    if not o.whole_model:
+        yield _bare(o, loss)
+        return
+    for j, layer in enumerate(layers):
+        if f"layer_outputs/{j}" not in t:
+            told = o.outcome.get("audit", {}).get("boundaries")
+            yield oracle.NotCovered(f"the boundary of {layer['name']} was not recorded: {told}")
+            continue
+        try:
+            program = oracle.GateProgram.from_dict(layer["program"])
+        except oracle.NotCovered as reason:
+            yield reason
+            continue
+        inputs, outputs, bars = (rows(t[f"layer_{kind}/{j}"]) for kind in ("inputs", "outputs", "cotangents"))
+        back = t.get(f"layer_input_gradients/{j}")
+        names = tuple(layer.get("arrays") or (f"weights/{int(k)}" for k in layer["weights"]))
+        offsets = np.asarray(t.get(f"layer_offsets/{j}", t["offsets"]))
+        back = None if back is None else rows(back)
+        yield Boundary(f"{layer['name']}/", program, names, offsets, inputs, outputs, bars, back)
+
+
+def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
+    assert o.trace is not None
+    t = o.trace
+    if o.program is None:
+        return oracle.NotCovered("no gate program was recorded")
+    try:
+        program = oracle.GateProgram.from_dict(o.program)
+    except oracle.NotCovered as reason:
+        return reason
+    if loss is None:
+        return oracle.NotCovered("the loss has no reference")
+    names = tuple(f"weights/{k}" for k in range(len(program.weight_shapes)))
+    inputs, offsets = rows(t["x"])[t["batch_index"]], np.asarray(t["offsets"])
+    return Boundary("", program, names, offsets, inputs, rows(t["predictions"]), loss.cotangents, None)
+
+
+def values_at(o: Observation, name: str, steps: np.ndarray) -> np.ndarray:
+    """`weights/<k>` or `state/<j>` of a trace before the given steps, (steps, ...)."""
+    assert o.trace is not None
+    array = np.asarray(o.trace[name])
+    still = name.startswith("state/") and len(array) == 1
+    return array[np.zeros_like(steps) if still else steps]
+
+
+def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iterator[Comparison]:
+    """Predictions and gradients at the given steps; what cannot be compared raises NotCovered after what can."""
+    assert o.trace is not None
+    offsets = b.offsets
+    kept = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
+    stops = np.cumsum([0, *np.diff(offsets)[steps]])
+    weights = [values_at(o, name, steps) for name in b.arrays]
+    kind, real = oracle.reference_dtype(o.dtype)
+    inputs, cotangents, got = b.inputs[kept], b.cotangents[kept].astype(real), b.outputs[kept]
+    if b.outputs.shape[1] != b.program.outputs:
+        raise oracle.NotCovered(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
+    expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
+    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
+    by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
+    chain = oracle.chain_factors(b.program, flat, inputs)
+    tests = expected.size + sum(g.size for g in by_weight)
+    allowed = _Sampling(o, b, tests) if o.scenario.get("shots") else _Rounding(o, b, flat, inputs, stops)
+
+    forward = allowed.forward(expected, got)
+    yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
+    if refusal := allowed.refusal():
+        raise oracle.NotCovered(refusal)
+    scales, bounds = np.add.reduceat(by_row, stops[:-1]), allowed.by_step(by_row, stops)
+    start = 0
+    for array, want in zip(b.arrays, by_weight, strict=True):
+        size = int(np.prod(want.shape[1:]))
+        factor = chain["w"][start : start + size].reshape(want.shape[1:])
+        start += size
+        group, _, number = array.partition("/")
+        if group != "weights":
+            continue  # a frozen weight has no gradient
+        scale, *pair = (None if a is None else a.reshape(-1, *[1] * factor.ndim) * factor for a in (scales, *bounds))
+        assert scale is not None
+        assert pair[0] is not None
+        got = np.asarray(o.trace[f"gradients/{number}"])[steps]
+        if (extra := o.trace.get(f"extra_gradients/{number}")) is not None:
+            want = want + extra[steps]
+            more = tol.added(np.abs(extra[steps]) + np.abs(got))
+            assert pair[0] is not None
+            high, low = units(o)
+            pair = [pair[0] + high * more, None if pair[1] is None or low is None else pair[1] + low * more]
+        name = f"gradients/{weight_name(o, int(number))}"
+        assert pair[0] is not None
+        yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
+    if b.input_gradients is not None:
+        scale = by_row[:, None] * chain["i"]
+        back = allowed.by_row(scale)
+        name = f"{b.label}input_gradients"
+        yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
+
+
+class _Rounding:
+    """What rounding allows."""
+
+    def __init__(self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray) -> None:
+        self.o, self.norms, self.method = o, b.program.norms, method(o)
+        self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
+        self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, self.method in SHIFTING_METHODS)
+
+    def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
+        """(rows, outputs)."""
+        return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.norms))
+
+    def refusal(self) -> str | None:
+        """Why the gradient has no reference."""
+        return f"{self.method}: sampled gradients have no exact reference" if self.method in SAMPLED_METHODS else None
+
+    def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
+        """For a weight that feeds one rotation, (steps,)."""
+        scales, most = np.add.reduceat(by_row, stops[:-1]), np.maximum.reduceat(self.shifted, stops[:-1])
+        return self._pair(lambda u: self._gradient(u, most, scales))
+
+    def by_row(self, scale: np.ndarray) -> Pair:
+        """For inputs, (rows, features)."""
+        return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale))
+
+    def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray) -> tol.Numbers:
+        return tol.gradient(u, gates, scale, self.method, self.o.scenario.get("diff_options") or {})
+
+    def _pair(self, bound: Callable[[float], tol.Numbers]) -> Pair:
+        high, low = units(self.o)
+        return np.asarray(bound(high)), None if low is None else np.asarray(bound(low))
+
+
+class _Sampling:
+    """What chance allows, with shots."""
+
+    def __init__(self, o: Observation, b: Boundary, tests: int) -> None:
+        self.program, self.shots, self.method = b.program, int(o.scenario["shots"]), method(o)
+        self.alpha = statistical.level(tests, o.family)
+
+    def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
+        """(rows, outputs)."""
+        return statistical.forward(self.program, expected, got, self.shots, self.alpha), None
+
+    def refusal(self) -> str | None:
+        """Why the gradient has no test."""
+        tested = self.method in statistical.TESTED_METHODS
+        return None if tested else f"{self.method} with shots: there is no test of its sampled gradients"
+
+    def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
+        """For a weight that feeds one rotation, (steps,)."""
+        return statistical.gradient(by_row, stops[:-1], self.shots, self.alpha), None
+
+    def by_row(self, scale: np.ndarray) -> Pair:
+        """For inputs, (rows, features)."""
+        return scale * statistical.hoeffding(self.shots, self.alpha), None
+
+
+def units(o: Observation) -> tuple[float, float | None]:
+    """Unit roundoff of the declared precision class, and of the one below."""
+    return tol.unit(o.dtype), tol.lower_unit(o.dtype, o.outcome.get("resolved", {}).get("flags") or {})
+
+
+def method(o: Observation) -> str:
+    """The differentiation method that PennyLane chose."""
+    return str(o.outcome.get("resolved", {}).get("diff_method") or o.scenario.get("diff_method", "best"))
+
+
+def rows(array: np.ndarray) -> np.ndarray:
+    """(rows, ...) as (rows, elements)."""
+    return array.reshape(len(array), -1)

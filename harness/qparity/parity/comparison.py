@@ -1,0 +1,136 @@
+"""One recorded tensor against what the oracle expects of it, over all audited steps.
+
+A tensor's rows belong to steps through `offsets`: predictions have a row for each sample, gradients one for
+each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from qparity.parity.types import Stage, StageSeries
+
+ORACLE, REFERENCE = "oracle", "reference"
+"""Who says what is right: our own simulator and optimizers, or Keras and PennyLane on NumPy."""
+BITS_SEEN = 64.0
+"""Effective bits are cut off here: the oracle itself has no more."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A tensor at one stage. `got`, `expected`, `tolerance`, `lower` and `scale` are (rows, elements).
+
+    `lower` is the tolerance one precision class below (infinitely strict, zero, where there is none);
+    `scale` is what effective bits and ULPs are counted at; `steps` (audited,) are the numbers of the steps
+    that `offsets` (audited + 1,) delimits; `shape` is that of one row; `by` is who expects it.
+    """
+
+    stage: Stage
+    tensor: str
+    got: np.ndarray
+    expected: np.ndarray
+    tolerance: np.ndarray
+    lower: np.ndarray
+    scale: np.ndarray
+    steps: np.ndarray
+    offsets: np.ndarray
+    shape: tuple[int, ...]
+    by: str = ORACLE
+
+    @property
+    def residual(self) -> np.ndarray:
+        """|got - expected|, infinite where one of them is not a number."""
+        residual = np.abs(self.got - self.expected).astype(np.float64)
+        return np.where(np.isnan(residual), np.inf, residual)
+
+    @property
+    def r(self) -> np.ndarray:
+        """residual / tolerance; a residual of zero is always 0."""
+        return ratio(self.residual, self.tolerance)
+
+    def worst(self, lenient: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """For each audited step the flat position (in rows x elements) of the largest r, and that r.
+
+        `lenient` allows what one precision class below may be off.
+        """
+        r = ratio(self.residual, np.maximum(self.tolerance, self.lower)) if lenient else self.r
+        width = max(r.shape[1], 1)
+        pairs = list(zip(self.offsets[:-1], self.offsets[1:], strict=True))
+        where = np.array([a * width + int(np.argmax(r[a:b])) for a, b in pairs], np.int64)
+        return where, r.reshape(-1)[where]
+
+    def index(self, position: int) -> tuple[int, ...]:
+        """A flat position as an index into the step's tensor: a sample's row first where rows are samples."""
+        row, element = divmod(position, self.got.shape[1])
+        start = self.offsets[np.searchsorted(self.offsets, row, side="right") - 1]
+        inner = tuple(int(i) for i in np.unravel_index(element, self.shape)) if self.shape else ()
+        by_sample = len(self.got) != len(self.steps) or self.stage == Stage.FORWARD
+        return (int(row - start), *inner) if by_sample else inner
+
+
+def compare(
+    stage: Stage,
+    tensor: str,
+    got: np.ndarray,
+    expected: np.ndarray,
+    tolerances: tuple[np.ndarray, np.ndarray | None],
+    scale: np.ndarray | float,
+    steps: np.ndarray,
+    offsets: np.ndarray | None = None,
+    by: str = ORACLE,
+) -> Comparison:
+    """A comparison of arrays (rows, ...); tolerances are (declared class, class below or None)."""
+    rows, shape = len(got), got.shape[1:]
+    width = prod(shape)
+
+    def flat(array: np.ndarray | float) -> np.ndarray:
+        return np.broadcast_to(np.asarray(array, np.float64), got.shape).reshape(rows, width)
+
+    tolerance, lower = tolerances
+    return Comparison(
+        stage,
+        tensor,
+        got.reshape(rows, width),
+        np.asarray(expected).reshape(rows, width),
+        flat(tolerance),
+        flat(0.0 if lower is None else lower),
+        flat(scale),
+        steps,
+        np.arange(rows + 1) if offsets is None else offsets,
+        shape,
+        by,
+    )
+
+
+def ratio(residual: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """residual / tolerance; 0 where the residual is 0, infinite where only the tolerance is 0 or is not a number."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(residual == 0, 0.0, residual / tolerance)
+    return np.where(np.isnan(r), np.inf, r)
+
+
+def effective_bits(residual: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """-log2(residual / scale), cut to 0..64."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = -np.log2(residual / scale)
+    return np.clip(np.where(residual == 0, BITS_SEEN, np.nan_to_num(bits, nan=0.0)), 0.0, BITS_SEEN)
+
+
+def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
+    """All tensors of one stage as one series over `steps` steps."""
+    residual, tolerance, bits = (np.full(steps, np.nan) for _ in range(3))
+    r = np.full(steps, np.nan)
+    for c in comparisons:
+        where, largest = c.worst()
+        better = ~(largest <= r[c.steps])
+        at, position = c.steps[better], where[better]
+        r[at] = largest[better]
+        residual[at] = c.residual.reshape(-1)[position]
+        tolerance[at] = c.tolerance.reshape(-1)[position]
+        bits[at] = effective_bits(residual[at], c.scale.reshape(-1)[position])
+    worst = None if np.isnan(r).all() else int(np.nanargmax(r))
+    return StageSeries(residual, tolerance, r, bits, worst)

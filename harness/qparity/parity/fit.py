@@ -1,0 +1,50 @@
+"""Is what was audited what the user trains? `model.fit`, from the same start, must end where the audit does.
+
+On most variants it ends there bit for bit. Where a compiler fuses otherwise, the worker has trained again with every
+weight disturbed by one rounding before each step: `fit_spread/<k>` says how far that moves the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from qparity.parity.names import weight_name
+from qparity.parity.setup import ExactFault, weight_arrays
+from qparity.parity.tolerances import UNITS
+from qparity.parity.types import Observation, Stage
+
+MARGIN = 16.0
+"""How many times further than the disturbed trainings `fit` may end: they are two, and rounding has more chances."""
+
+
+def fit_faults(o: Observation) -> Iterator[ExactFault]:
+    """A setup fault where `fit` ended elsewhere by more than rounding explains: it is another training then."""
+    assert o.trace is not None
+    last, final = weight_arrays(o, "new_weights"), weight_arrays(o, "final_weights")
+    if not final or len(final) != len(last) or not len(last[0]):
+        return
+    for k, (mine, audited) in enumerate(zip(final, last, strict=True)):
+        spread = o.trace.get(f"fit_spread/{k}")
+        distance = np.abs(mine.astype(np.float64) - audited[-1].astype(np.float64))
+        if spread is None:  # bit for bit the same, or an older recording: an annotation says how far apart
+            continue
+        floor = 8 * UNITS[o.dtype] * np.abs(audited[-1]).max(initial=0.0)
+        allowed = MARGIN * float(np.max(spread, initial=0.0)) + floor
+        if not distance.max(initial=0.0) <= allowed:
+            at = int(np.argmax(np.nan_to_num(distance, nan=np.inf)))
+            how = own_training(o)
+            reason = (
+                f"model.fit{how} ends at another {weight_name(o, k)} than the recorded training does "
+                f"({distance.max():.2g} apart, rounding explains {allowed:.2g}): what was judged is not what fit trains"
+            )
+            got, expected = mine.reshape(-1)[at], audited[-1].reshape(-1)[at]
+            yield ExactFault(Stage.SETUP, None, f"fit/{weight_name(o, k)}", str(got), str(expected), reason, ())
+            return
+
+
+def own_training(o: Observation) -> str:
+    """Which parts of Keras' training the model replaces, as words after `fit`."""
+    own = [n for n in (o.outcome.get("resolved") or {}).get("own") or () if n != "compute_loss"]
+    return f", which uses the model's own {' and '.join(own)}," if own else ""

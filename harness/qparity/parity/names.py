@@ -1,0 +1,19 @@
+"""What a weight is called: its number in a bare circuit, its path in a model that a person has built."""
+
+from __future__ import annotations
+
+from qparity.parity.types import Observation
+
+
+def weight_name(o: Observation, k: int) -> str:
+    """`0`, or `dense/kernel` in a user's model: what stands behind `gradients/` and `weights/` in a tensor's name."""
+    weights = (o.outcome.get("resolved") or {}).get("weights") or []
+    if not o.whole_model or k >= len(weights):
+        return str(k)
+    return str(weights[k].get("path") or k)
+
+
+def state_name(o: Observation, j: int) -> str:
+    """Likewise for a variable that is not trained."""
+    state = (o.outcome.get("resolved") or {}).get("state") or []
+    return str(state[j].get("path") or j) if j < len(state) else str(j)

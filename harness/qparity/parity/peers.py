@@ -1,0 +1,330 @@
+"""Variants against each other: always as information, and as the last resort for what nobody independent judged.
+
+Variants of one backend share its code and are one witness: a majority is one of backends. At step 0 all variants hold
+the same weights, so they must agree to rounding. Later their weights may differ (with Adam by far more than rounding),
+so the tolerance of step t grows with the observed distance d_t = sum |w_a - w_b|: a circuit's outputs change by at most
+||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||, and its gradients accordingly. Nothing of the kind is known of
+classical layers, so models of a user's own are compared at step 0 only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from qparity import oracle
+from qparity.parity import tolerances as tol
+from qparity.parity.audit import Tensor
+from qparity.parity.names import weight_name
+from qparity.parity.setup import weight_arrays
+from qparity.parity.types import Judgement, Observation, PairDifference, Stage, Verdict
+
+ASSUMED_GATES = 256
+"""Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairSeries:
+    """One tensor of two variants: largest difference of each step and its tolerances, (T,)."""
+
+    stage: Stage
+    tensor: str
+    difference: np.ndarray
+    tolerance: np.ndarray
+    lower: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What the majority says of a cell."""
+
+    verdict: Verdict
+    reason: str
+    stage: Stage | None = None
+    step: int | None = None
+    tensor: str | None = None
+    residual: float | None = None
+    tolerance: float | None = None
+    by_design: bool = False
+
+    def judgement(self) -> Judgement:
+        """As a judgement; there is no expected value, only the others'."""
+        r = self.residual / self.tolerance if self.residual is not None and self.tolerance else None
+        return Judgement(
+            self.verdict,
+            self.reason,
+            stage=self.stage,
+            step=self.step,
+            tensor=self.tensor,
+            residual=self.residual,
+            tolerance=self.tolerance,
+            r=r,
+            smallest_tolerance=self.residual,
+            by_design=self.by_design,
+        )
+
+
+def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDifference]]:
+    """For each cell, the largest difference to each other variant at each stage, relative to its tolerance."""
+    result: dict[str, list[PairDifference]] = {o.cell: [] for o in cells}
+    for a, b in combinations(cells, 2):
+        found: dict[Stage, tuple[float, PairSeries, int]] = {}
+        for s in pair_series(a, b):
+            ratios = _ratio(s.difference, s.tolerance)
+            t = int(np.argmax(ratios))
+            if s.stage not in found or ratios[t] > found[s.stage][0]:
+                found[s.stage] = float(ratios[t]), s, t
+        for stage, (_, s, t) in found.items():
+            for mine, other in ((a, b), (b, a)):
+                result[mine.cell].append(
+                    PairDifference(other.variant, stage, t, s.tensor, float(s.difference[t]), float(s.tolerance[t]))
+                )
+    return result
+
+
+def blame_by_peers(
+    cells: Sequence[Observation], unjudged: Mapping[str, Collection[Tensor]], why: Mapping[str, str]
+) -> dict[str, Blame]:
+    """What the other backends say of the tensors that nobody else judged.
+
+    Args:
+        cells: those that may be asked: of one scenario, with whole traces, nothing certain against them.
+        unjudged: of each cell (by id) the tensors that no independent reference judged; cells without any are witnesses
+            alone.
+        why: of each cell, why not.
+
+    Returns:
+        For each cell with such tensors: PEERS-AGREE with other backends; LOCAL-FAULT or PRECISION-LEAK against a
+        majority of backends, from the first step and stage on; NOT-COMPARED where there is none, or no other backend.
+    """
+    asked = [o for o in cells if unjudged.get(o.cell)]
+    if not asked:
+        return {}
+    if any(o.draws for o in cells):
+        why_not = "the model draws random numbers (dropout, noise), which are other ones on every backend"
+        return {
+            o.cell: Blame(Verdict.NOT_COMPARED, f"not compared: {_listed(unjudged[o.cell])}: {why_not}", by_design=True)
+            for o in asked
+        }
+    wanted = {tensor for o in asked for tensor in unjudged[o.cell] if tensor[0] in COMPARED}
+    found = _rounds(cells, wanted)
+    result: dict[str, Blame] = {}
+    for o in asked:
+        if o.cell in found:
+            result[o.cell] = found[o.cell]
+            continue
+        others = [p.variant for p in cells if p.backend != o.backend and p.cell not in found]
+        missing = _listed(unjudged[o.cell])
+        compared = [tensor for tensor in unjudged[o.cell] if tensor[0] in COMPARED]
+        if not others or len(compared) < len(unjudged[o.cell]):
+            left = missing if not others else _listed([t for t in unjudged[o.cell] if t not in compared])
+            reason = (
+                f"not compared: nothing independent judged {left} ({why[o.cell]}), and no other backend can stand in"
+            )
+            result[o.cell] = Blame(Verdict.NOT_COMPARED, reason)
+        else:
+            when = "at step 0 alone" if o.whole_model else "at every step"
+            reason = f"{missing} agree with {', '.join(others)} {when}; nobody independent judged that ({why[o.cell]})"
+            result[o.cell] = Blame(Verdict.PEERS_AGREE, reason)
+    return result
+
+
+COMPARED = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT)
+
+
+def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
+    """Such as `predictions, gradients of dense/kernel, dense/bias`."""
+    words = [name if stage in (Stage.FORWARD, Stage.LOSS) else f"{name} ({stage})" for stage, name in tensors]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
+    """All tensors of two variants that can be compared; none where their batches differ in shape."""
+    assert a.trace is not None
+    assert b.trace is not None
+    if not np.array_equal(a.trace["offsets"], b.trace["offsets"]):
+        return []
+    offsets = a.trace["offsets"]
+    sides = {kind: (weight_arrays(a, kind), weight_arrays(b, kind)) for kind in KINDS}
+    if any([x.shape for x in mine] != [y.shape for y in other] for mine, other in sides.values()):
+        return []
+    pairs = {kind: list(zip(*both, strict=True)) for kind, both in sides.items()}
+    predictions = [_rows(o.trace["predictions"]) for o in (a, b) if o.trace is not None]
+    if predictions[0].shape != predictions[1].shape or len(predictions[0]) != offsets[-1]:
+        return []
+    if a.loss == "mse" and a.targets.shape != predictions[0].shape:
+        return []
+    drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
+    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
+    flags = [o.outcome.get("resolved", {}).get("flags") or {} for o in (a, b)]
+    low = tol.lower_unit(a.dtype, {"tf32": any(each.get("tf32") for each in flags)}) or tol.unit(a.dtype)
+    bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
+    series = [
+        _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
+        _series(Stage.LOSS, "loss", _rowmax(a.trace["loss"], b.trace["loss"]), bounds),
+    ]
+    for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
+        named = [f"{kind}/{weight_name(a, k)}" for k in range(len(pairs[kind]))]
+        series += [_series(stage, n, _rowmax(x, y), bounds) for n, (x, y) in zip(named, pairs[kind], strict=True)]
+    return series
+
+
+KINDS = ("weights", "gradients", "new_weights")
+
+
+def _bounds(
+    o: Observation, predictions: np.ndarray, offsets: np.ndarray, drift: np.ndarray, u: float
+) -> dict[Stage, np.ndarray]:
+    """Tolerances of a pair for each stage, (T,); every one counts both sides."""
+    assert o.trace is not None
+    training = o.scenario["training"]
+    loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
+    norm = max(1.0, float(np.abs(predictions).max(initial=0)))
+    slopes = np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1]) * norm
+    reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
+    method = str(o.outcome.get("resolved", {}).get("diff_method") or "best")
+    options = o.scenario.get("diff_options") or {}
+    rate = float(training.get("optimizer", {}).get("learning_rate") or 0.001)
+    forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
+    gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, options) + (slopes + 2 * norm**2) * reach
+    terms = np.diff(offsets) * predictions.shape[1]
+    stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
+    adam = training.get("optimizer", {}).get("name", "adam") == "adam"
+    return {
+        Stage.FORWARD: np.asarray(forward),
+        Stage.LOSS: 2 * tol.loss(u, terms, loss.magnitudes) + slopes * forward / norm + forward**2,
+        Stage.GRADIENT: np.asarray(gradient),
+        # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
+        Stage.UPDATE: drift + stored + (2 * rate if adam else rate * gradient),
+    }
+
+
+def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
+    """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
+    first_only = cells[0].whole_model
+    sampled = bool(cells[0].scenario.get("shots")) or cells[0].scenario.get("diff_method") == "spsa"
+    pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
+    by_cell = {o.cell: o for o in cells}
+    alive, found = list(by_cell), dict[str, Blame]()
+    if not all(pairs.values()):
+        return {c: Blame(Verdict.NOT_COMPARED, "not compared: the variants' traces differ in shape") for c in by_cell}
+    steps = 1 if first_only else len(cells[0].trace["offsets"]) - 1 if cells[0].trace is not None else 0
+    for t in range(steps):
+        for stage in COMPARED:
+            names = {name for each, name in wanted if each == stage}
+            series = {
+                pair: [s for s in all_of if s.stage == stage and s.tensor in names] for pair, all_of in pairs.items()
+            }
+            apart = {pair for pair, mine in series.items() if pair <= set(alive) and _over(mine, t)}
+            if not apart:
+                continue
+            majority = _majority([by_cell[c] for c in alive], apart)
+            if sampled or majority is None:
+                why = "sampled results differ" if sampled else "the variants disagree without a majority of backends"
+                reason = f"not compared: {why} {_furthest(series, apart, by_cell, stage, t)}"
+                return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t, by_design=sampled) for c in alive}
+            out = [c for c in alive if c not in majority]
+            blames = {
+                c: _blame(series[frozenset((c, majority[0]))], stage, t, [by_cell[m].variant for m in majority])
+                for c in out
+            }
+            leaks = [c for c, blame in blames.items() if blame.verdict == Verdict.PRECISION_LEAK]
+            if leaks and not all(_coarse(by_cell[c], blames[c]) for c in leaks):
+                where = _furthest(series, apart, by_cell, stage, t)
+                why = "which is what the next lower precision makes; nothing independent says which side computes in it"
+                reason = f"not compared: {where}, {why}"
+                return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t) for c in alive}
+            found |= blames
+            alive = majority
+    return found
+
+
+def _coarse(o: Observation, blame: Blame) -> bool:
+    """Whether every number of the blamed tensor is one that float32 has: a mark of having been computed there."""
+    assert o.trace is not None
+    kind, _, name = str(blame.tensor).partition("/")
+    numbers = [str(k) for k in range(len(weight_arrays(o, "weights"))) if weight_name(o, k) == name]
+    array = o.trace.get(f"{kind}/{numbers[0]}" if numbers else kind)
+    if array is None or not array.size:
+        return False
+    first = array[0] if kind != "predictions" else array[: int(o.trace["offsets"][1])]
+    return bool(np.array_equal(first.astype(np.float32).astype(first.dtype), first))
+
+
+def _furthest(
+    series: Mapping[frozenset[str], Sequence[PairSeries]],
+    apart: Collection[frozenset[str]],
+    by_cell: Mapping[str, Observation],
+    stage: Stage,
+    step: int,
+) -> str:
+    """Which two lie furthest apart, in what, by how much."""
+
+    def share(each: tuple[frozenset[str], PairSeries]) -> float:
+        return float(_ratio(each[1].difference, each[1].tolerance)[step])
+
+    pair, s = max(((pair, s) for pair in apart for s in series[pair]), key=share)
+    a, b = (o.variant for c, o in by_cell.items() if c in pair)
+    sizes = f"{s.difference[step]:.2g} apart in {s.tensor} (tolerance {s.tolerance[step]:.2g})"
+    return f"at step {step} {stage}: {a} and {b} are {sizes}"
+
+
+def _blame(series: Sequence[PairSeries], stage: Stage, step: int, majority: Sequence[str]) -> Blame:
+    worst = max(series, key=lambda s: float(_ratio(s.difference, s.tolerance)[step]))
+    difference, tolerance = float(worst.difference[step]), float(worst.tolerance[step])
+    leak = worst.lower[step] > tolerance and difference <= worst.lower[step]
+    verdict = Verdict.PRECISION_LEAK if leak else Verdict.LOCAL_FAULT
+    reason = (
+        f"{verdict} step {step} {stage} {worst.tensor}: {difference:.2g} away from {', '.join(majority)}, "
+        f"which agree (tolerance {tolerance:.2g})"
+    )
+    return Blame(verdict, reason, stage, step, worst.tensor, difference, tolerance)
+
+
+def _majority(cells: Sequence[Observation], apart: set[frozenset[str]]) -> list[str] | None:
+    """The largest group that agrees with each other and has more than half of all backends, at least two; or None.
+
+    A backend counts for a group only if none of its variants stands outside.
+    """
+    backends = {o.backend for o in cells}
+    best: list[str] | None = None
+    for seed in cells:
+        group = [seed.cell]
+        for o in cells:
+            if o is not seed and all(frozenset((o.cell, g)) not in apart for g in group):
+                group.append(o.cell)
+        whole = [b for b in backends if all(o.cell in group for o in cells if o.backend == b)]
+        if len(whole) >= 2 and 2 * len(whole) > len(backends) and (best is None or len(group) > len(best)):
+            best = [o.cell for o in cells if o.cell in group]
+    return best
+
+
+def _over(series: Sequence[PairSeries], step: int) -> bool:
+    return any(s.difference[step] > s.tolerance[step] for s in series)
+
+
+def _series(
+    stage: Stage, tensor: str, difference: np.ndarray, bounds: Sequence[Mapping[Stage, np.ndarray]]
+) -> PairSeries:
+    return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)
+
+
+def _rowmax(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    difference = _rows(np.abs(a.astype(np.float64) - b.astype(np.float64))).max(axis=1, initial=0)
+    return np.where(np.isnan(difference), np.inf, difference)
+
+
+def _step_sums(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.asarray(_rows(np.abs(a.astype(np.float64) - b.astype(np.float64))).sum(axis=1))
+
+
+def _ratio(difference: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / tolerance)

@@ -1,0 +1,224 @@
+"""Did the worker train what it was sent? Exact checks of data, order, weights and hyper-parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qparity import oracle
+from qparity.parity.types import STAGES, Observation, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class ExactFault:
+    """Something that has no tolerance and differs. `explains` are the stages at which a fault may follow from it."""
+
+    stage: Stage
+    step: int | None
+    tensor: str
+    got: str
+    expected: str
+    reason: str
+    explains: tuple[Stage, ...] = STAGES
+
+
+OPTIMIZER_ALONE = (Stage.UPDATE,)
+
+
+def setup_faults(observation: Observation) -> list[ExactFault]:
+    """Every setup entry that differs from what was sent or declared, the first to happen first."""
+    assert observation.trace is not None
+    checks = (_shapes, _weights, _data, _order, _hyperparameters, _counters)
+    return [fault for check in checks for fault in check(observation)]
+
+
+def start_faults(block: Sequence[Observation]) -> dict[str, ExactFault]:
+    """Cells whose training starts from other numbers than that of a majority of backends; of all where there is none.
+
+    Whatever was sent, variants that start apart cannot be compared, and say nothing for each other.
+    """
+    mine: dict[str, list[str]] = {}
+    for o in block:
+        assert o.trace is not None
+        names = [n for n in sorted(o.trace) if n.startswith(("weights/", "state/"))]
+        mine[o.cell] = [f"{name}:{sha256(o.trace[name][0].astype(np.float64))}" for name in names if len(o.trace[name])]
+    votes: dict[tuple[str, ...], set[str]] = {}
+    for o in block:
+        votes.setdefault(tuple(mine[o.cell]), set()).add(o.backend)
+    if len(votes) < 2:
+        return {}
+    most = max(votes, key=lambda key: len(votes[key]))
+    majority = 2 * len(votes[most]) > len({o.backend for o in block})
+    found = {}
+    for o in block:
+        if majority and tuple(mine[o.cell]) == most:
+            continue
+        other = most if tuple(mine[o.cell]) != most else next(key for key in votes if key != most)
+        first = next((a.partition(":")[0] for a, b in zip(mine[o.cell], other, strict=False) if a != b), "weights")
+        who = ", ".join(sorted(votes[other]))
+        reason = f"the training starts from another {first} than on {who}"
+        found[o.cell] = _fault(first, "other values", f"those of {who}", reason, 0)
+    return found
+
+
+def sha256(array: np.ndarray) -> str:
+    """SHA-256 of the raw little-endian bytes, in C order."""
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+    return hashlib.sha256(little.tobytes()).hexdigest()
+
+
+def _fault(
+    tensor: str, got: Any, expected: Any, reason: str, step: int | None = None, explains: tuple[Stage, ...] = STAGES
+) -> ExactFault:
+    return ExactFault(Stage.SETUP, step, tensor, str(got), str(expected), reason, explains)
+
+
+def _shapes(o: Observation) -> Iterator[ExactFault]:
+    """Weight shapes, in order, against the program's (a bare circuit's weights are all the model has)."""
+    if o.program is None or o.outcome.get("resolved", {}).get("quantum_layers"):
+        return
+    expected = [tuple(w["shape"]) for w in o.program.get("weights", ())]
+    got = [w.shape[1:] for w in weight_arrays(o, "weights")]
+    if expected and got != expected:
+        yield _fault("weights", got, expected, "the weights' shapes or their order differ from the circuit's")
+
+
+def _weights(o: Observation) -> Iterator[ExactFault]:
+    yield from _sent(o, "weights", "starting weight")
+    yield from _sent(o, "state", "starting value of the untrained variable")
+
+
+def _sent(o: Observation, kind: str, words: str) -> Iterator[ExactFault]:
+    sent = o.expected.get("hashes", {}).get(kind)
+    if sent is None:
+        return
+    told = o.outcome.get("audit", {}).get("hashes", {}).get(kind)
+    first = [_hashes(w[0]) for w in weight_arrays(o, kind) if len(w)]
+    for k, digest in enumerate(sent):
+        wrong_told = told is not None and (k >= len(told) or told[k] != digest)
+        wrong_trace = k >= len(first) or digest not in first[k]
+        if wrong_told or wrong_trace:
+            twin = next((j for j, other in enumerate(sent) if j != k and k < len(first) and other in first[k]), None)
+            why = "is not what was sent" if twin is None else f"holds what was sent as weight {twin}"
+            got = told[k] if wrong_told and told and k < len(told) else "other values in the trace"
+            yield _fault(f"{kind}/{k}", got, digest, f"the {words} {k} {why}", 0)
+
+
+def _data(o: Observation) -> Iterator[ExactFault]:
+    sent = o.expected.get("hashes", {})
+    told = o.outcome.get("audit", {}).get("hashes", {})
+    assert o.trace is not None
+    for name in ("x", "y"):
+        if name not in sent:
+            continue
+        if name in told and told[name] != sent[name]:
+            yield _fault(name, told[name], sent[name], f"{name} is not what was sent", 0)
+        elif name in o.trace and sent[name] not in _hashes(o.trace[name]):
+            yield _fault(name, sha256(o.trace[name]), sent[name], f"{name} is not what was sent", 0)
+
+
+def _order(o: Observation) -> Iterator[ExactFault]:
+    """Which samples each step saw: against the order that was sent, else against the data set's own order."""
+    assert o.trace is not None
+    got, offsets = o.trace["batch_index"], o.trace["offsets"]
+    order = _expected_order(o)
+    if order is not None:
+        rows, steps = order
+        starts = np.cumsum([0, *steps])
+        for t in range(max(len(offsets), len(starts)) - 1):
+            mine = got[offsets[t] : offsets[t + 1]] if t + 1 < len(offsets) else got[:0]
+            sent = rows[starts[t] : starts[t + 1]] if t + 1 < len(starts) else rows[:0]
+            if not np.array_equal(mine, sent):
+                yield _fault("batch_index", _brief(mine), _brief(sent), "the batch is not the one that was sent", t)
+                return
+    digest = o.expected.get("hashes", {}).get("order")
+    told = o.outcome.get("audit", {}).get("hashes", {}).get("order", digest)
+    if digest is not None and (told != digest or sha256(got.astype(np.int64)) != digest):
+        yield _fault("batch_index", sha256(got.astype(np.int64)), digest, "the order of samples is not what was sent")
+
+
+def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
+    """What the optimizer says it uses, against what is declared, both as the declared dtype holds them."""
+    read = dict(o.outcome.get("audit", {}).get("hyperparameters") or {})
+    declared = _declared(o)
+    for name, value in declared.items():
+        if name in read and not _same(read[name], value, o.dtype):
+            yield _fault(
+                name,
+                read[name],
+                value,
+                f"the optimizer uses {name} = {read[name]!r}, declared is {value!r}",
+                0,
+                OPTIMIZER_ALONE,
+            )
+    rates = o.trace.get("learning_rate") if o.trace is not None else None
+    if rates is not None and "learning_rate" in declared:
+        wrong = np.flatnonzero([not _same(float(v), declared["learning_rate"], o.dtype) for v in rates])
+        if len(wrong):
+            t = int(wrong[0])
+            yield _fault(
+                "learning_rate",
+                float(rates[t]),
+                declared["learning_rate"],
+                "the learning rate is not as declared",
+                t,
+                OPTIMIZER_ALONE,
+            )
+
+
+def _counters(o: Observation) -> Iterator[ExactFault]:
+    assert o.trace is not None
+    got = o.trace.get("iterations")
+    if got is not None:
+        wrong = np.flatnonzero(np.asarray(got) != np.arange(len(got)))
+        if len(wrong):
+            t = int(wrong[0])
+            yield _fault("iterations", int(got[t]), t, "the optimizer's step counter is off", t, OPTIMIZER_ALONE)
+
+
+def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
+    """`weights`, `gradients` or `new_weights` of a trace in Keras' order, (T, *shape) each."""
+    assert o.trace is not None
+    names = sorted((n for n in o.trace if n.startswith(f"{kind}/")), key=lambda n: int(n.split("/")[1]))
+    return [o.trace[n] for n in names]
+
+
+def _declared(o: Observation) -> dict[str, Any]:
+    table = o.scenario.get("training", {}).get("optimizer", {})
+    try:
+        return oracle.declared_hyperparameters(table, o.dtype)
+    except ValueError:
+        return dict(o.expected.get("hyperparameters") or {})
+
+
+def _expected_order(o: Observation) -> tuple[np.ndarray, list[int]] | None:
+    """The samples in the order sent and the size of each step, where the folder alone tells them."""
+    training = o.scenario.get("training", {})
+    assert o.trace is not None
+    if training.get("shuffle", False) or "x" not in o.trace or "epochs" not in training:
+        return None
+    samples, batch, epochs = len(o.trace["x"]), int(training["batch_size"]), int(training["epochs"])
+    sizes = [min(batch, samples - start) for start in range(0, samples, batch)]
+    return np.tile(np.arange(samples), epochs), sizes * epochs
+
+
+def _hashes(array: np.ndarray) -> set[str]:
+    """Hashes of the same numbers in both dtypes (starting values are representable in float32)."""
+    if array.dtype.kind != "f":
+        return {sha256(array)}
+    return {sha256(array), sha256(array.astype(np.float64)), sha256(array.astype(np.float32))}
+
+
+def _same(read: Any, declared: Any, dtype: str) -> bool:
+    if isinstance(read, bool) or isinstance(declared, bool) or read is None or declared is None:
+        return bool(read) == bool(declared)
+    return bool(oracle.quantise(read, dtype) == oracle.quantise(declared, dtype))
+
+
+def _brief(rows: Sequence[int] | np.ndarray) -> str:
+    head = ", ".join(str(int(i)) for i in rows[:6])
+    return f"[{head}{', ...' if len(rows) > 6 else ''}] ({len(rows)} samples)"

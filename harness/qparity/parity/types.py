@@ -1,0 +1,236 @@
+"""The words of the judge: verdicts, stages, what is observed of a cell, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from qparity.scenario.variant import MODES
+
+
+class Verdict(StrEnum):
+    """What is said of a cell that ran."""
+
+    ROUNDING = "ROUNDING"
+    PEERS_AGREE = "PEERS-AGREE"
+    LOCAL_FAULT = "LOCAL-FAULT"
+    PRECISION_LEAK = "PRECISION-LEAK"
+    SETUP_FAULT = "SETUP-FAULT"
+    NOT_COMPARED = "NOT-COMPARED"
+
+
+PASSES = (Verdict.ROUNDING, Verdict.PEERS_AGREE)
+"""The verdicts that find nothing wrong: judged by an independent reference, or by other backends alone."""
+
+
+class Stage(StrEnum):
+    """Where in a step a fault sits, in the order things happen."""
+
+    SETUP = "setup"
+    FORWARD = "forward"
+    LOSS = "loss"
+    GRADIENT = "gradient"
+    UPDATE = "update"
+
+
+STAGES = tuple(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A cell as the judge sees it: all of it comes from the run folder.
+
+    `outcome`, `trace`, `expected` and `program` are the formats of docs/architecture.md; `trace` is None
+    where the cell recorded none. `program` is the circuit of a bare cell as the cell's own worker reads the function,
+    None where there is none. `family` is how many cells of the run are judged by statistical tests, which share one
+    error probability.
+    """
+
+    outcome: Mapping[str, Any]
+    trace: Mapping[str, np.ndarray] | None = None
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    program: Mapping[str, Any] | None = None
+    family: int = 1
+
+    @property
+    def cell(self) -> str:
+        """The cell's id."""
+        return str(self.outcome["id"])
+
+    @property
+    def variant(self) -> str:
+        """The variant's canonical name."""
+        return str(self.outcome["variant"])
+
+    @property
+    def backend(self) -> str:
+        """The framework behind the variant: variants of one backend share code, and are one witness."""
+        name = self.variant.partition("@")[0]
+        return MODES[name][0] if name in MODES else name
+
+    @property
+    def scenario(self) -> Mapping[str, Any]:
+        """The scenario, as the outcome holds it."""
+        return dict(self.outcome["scenario"])
+
+    @property
+    def dtype(self) -> str:
+        """The declared dtype."""
+        return str(self.scenario.get("dtype", "float64"))
+
+    @property
+    def precision(self) -> str:
+        """The coarsest type that the model computes in: what its predictions can be right to."""
+        return str((self.outcome.get("resolved") or {}).get("precision") or self.dtype)
+
+    @property
+    def whole_model(self) -> bool:
+        """Whether it is a model of a user's own, with more around its quantum layers than an input."""
+        return bool(self.scenario.get("model"))
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step of the model draws random numbers that are other ones on every backend (dropout, noise).
+
+        A generator's state has moved, and the numbers were not the shared ones.
+        """
+        shared = self.scenario.get("training", {}).get("draws") == "shared"
+        if shared and not (self.outcome.get("audit") or {}).get("own_draws"):
+            return False
+        state = (self.outcome.get("resolved") or {}).get("state") or []
+        seeds = [j for j, about in enumerate(state) if str(about.get("path", "")).endswith("seed_generator_state")]
+        return any(len((self.trace or {}).get(f"state/{j}", ())) > 1 for j in seeds)
+
+    @property
+    def loss(self) -> str:
+        """The name of the loss."""
+        return str(self.scenario["training"].get("loss", "mse"))
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What each row's predictions are to be, (rows, outputs); a column of zeros where the loss asks for none."""
+        assert self.trace is not None
+        index = self.trace["batch_index"]
+        if self.loss == "energy":
+            return np.zeros((len(index), 1))
+        y = self.trace["y"]
+        return np.asarray(y.reshape(len(y), -1)[index])
+
+
+def own_program(outcome: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The circuit of a bare cell as its own worker read the function: nobody else's; None for a user's model."""
+    resolved = outcome.get("resolved") or {}
+    layers = resolved.get("quantum_layers") or []
+    return layers[0].get("program") if layers and not outcome["scenario"].get("model") else None
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeries:
+    """One stage of a cell over all steps: arrays (T,), NaN at steps that were not audited.
+
+    At each step `residual` and `tolerance` are those of the element with the largest r of all tensors of
+    the stage.
+    """
+
+    residual: np.ndarray
+    tolerance: np.ndarray
+    r: np.ndarray
+    effective_bits: np.ndarray
+    worst_step: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists for JSON; what is not finite becomes None."""
+        columns = ("residual", "tolerance", "r", "effective_bits")
+        return {name: [_plain(v) for v in getattr(self, name)] for name in columns} | {"worst_step": self.worst_step}
+
+
+@dataclass(frozen=True, slots=True)
+class PairDifference:
+    """The largest difference to another variant at one stage, measured against the pairwise tolerance."""
+
+    other: str
+    stage: Stage
+    step: int
+    tensor: str
+    difference: float
+    tolerance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "other": self.other,
+            "stage": str(self.stage),
+            "step": self.step,
+            "tensor": self.tensor,
+            "difference": _plain(self.difference),
+            "tolerance": _plain(self.tolerance),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of a cell, and where.
+
+    For a fault, stage, step, tensor and index locate its first sign; for a pass they say where the margin
+    was thinnest. Step counts from 0. `smallest_tolerance` is the absolute tolerance that this stage would
+    have needed.
+    """
+
+    verdict: Verdict
+    reason: str
+    stage: Stage | None = None
+    step: int | None = None
+    tensor: str | None = None
+    index: tuple[int, ...] | None = None
+    got: float | str | None = None
+    expected: float | str | None = None
+    residual: float | None = None
+    tolerance: float | None = None
+    r: float | None = None
+    effective_bits: float | None = None
+    ulps: float | None = None
+    smallest_tolerance: float | None = None
+    stages: Mapping[Stage, StageSeries] = field(default_factory=dict)
+    annotations: tuple[str, ...] = ()
+    pairs: tuple[PairDifference, ...] = ()
+    judged: int = 0
+    judgeable: int = 0
+    by_design: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON (series and pairs excluded: ask them for theirs)."""
+        plain = (
+            "got",
+            "expected",
+            "residual",
+            "tolerance",
+            "r",
+            "effective_bits",
+            "ulps",
+            "smallest_tolerance",
+        )
+        return {
+            "verdict": str(self.verdict),
+            "stage": None if self.stage is None else str(self.stage),
+            "step": self.step,
+            "tensor": self.tensor,
+            "index": None if self.index is None else list(self.index),
+            **{name: _plain(getattr(self, name)) for name in plain},
+            "reason": self.reason,
+            "annotations": list(self.annotations),
+            "judged": self.judged,
+            "judgeable": self.judgeable,
+        }
+
+
+def _plain(value: Any) -> Any:
+    """A number as JSON has it: NaN and infinity become None."""
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,61 @@
+"""The timed rounds of a run as pytest-benchmark's JSON: `pytest-benchmark compare` and what else reads it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_benchmark.stats import Stats
+
+from qparity.store import Run
+from qparity.summary import CellView, RunView
+from qparity.timing import samples_s
+
+
+def document(run: Run, view: RunView) -> dict[str, Any]:
+    """One benchmark a cell that was timed and earned its time: seconds a step, one datum a round."""
+    entries = [
+        _entry(view, cell, found)
+        for cell in view.cells
+        if cell.timing
+        and cell.speed != "struck"
+        and (found := samples_s(run.timing(cell.scenario) or {}, cell.variant))
+    ]
+    return {
+        "machine_info": _machine(view.environment),
+        "commit_info": {"id": (view.environment.get("git") or {}).get("commit"), "project": "qparity"},
+        "benchmarks": entries,
+        "datetime": view.finished or view.created,
+        "version": importlib.metadata.version("pytest-benchmark"),
+    }
+
+
+def _entry(view: RunView, cell: CellView, found: list[float]) -> dict[str, Any]:
+    stats = Stats()
+    for sample in found:
+        stats.update(sample)
+    place = f"{cell.scenario}-{cell.variant}"
+    return {
+        "group": cell.scenario,
+        "name": f"test_cell[{place}]",
+        "fullname": f"qparity::test_cell[{place}]",
+        "params": {"scenario": cell.scenario, "variant": cell.variant},
+        "param": place,
+        "extra_info": {"run": view.id, "cell": cell.id, "verdict": cell.verdict},
+        "options": {"timer": "perf_counter"},
+        "stats": {**stats.as_dict(), "data": stats.data, "iterations": 1},
+    }
+
+
+def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    python, system = environment.get("python") or {}, environment.get("platform") or {}
+    return {
+        "node": environment.get("host"),
+        "machine": system.get("machine"),
+        "system": system.get("system"),
+        "release": system.get("release"),
+        "python_version": python.get("version"),
+        "python_implementation": python.get("implementation"),
+        "cpu": {"brand_raw": (environment.get("cpu") or {}).get("model")},
+    }

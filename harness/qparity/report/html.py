@@ -1,0 +1,199 @@
+"""The HTML report: one file that opens from disk, offline, and can be mailed.
+
+Verdict, matrix and tables are rendered here and read without JavaScript. Charts are Vega-Lite specifications drawn
+in the browser by a bundle that the file carries. Nothing can be fetched: the content policy forbids it, and names
+the only scripts that may run by their hash.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from qparity.report import charts, circuit, data, palette
+from qparity.scenario.text import printable_lines
+from qparity.summary import CellView, RunView, csv
+from qparity.summary import json as summary_json
+from qparity.summary.compare import Comparison, said
+from qparity.summary.recommend import recommend
+from qparity.summary.speeds import overall
+from qparity.summary.words import number, seconds, size
+from qparity.timing import Interval
+
+MOST_PAIRS = 100
+MOST_CHANGES = 200
+
+
+def render(view: RunView, base: Comparison | None = None) -> str:
+    """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
+    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
+    axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
+    return environment().get_template("report.html.j2").render(
+        view=view,
+        mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
+        recommendation=recommend(view),
+        base=base,
+        changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
+        scripts={name: Markup(text) for name, text in scripts.items()},
+        style=Markup(file("style.css") + palette.css(view.variants)),
+        policy=_policy(scripts.values()),
+        run_data=_embedded(data.rounded(summary_json.document(view))),
+        series_data=_embedded(data.series(view)),
+        spec_data=_embedded(charts.specifications(view.variants, axes)),
+        of_cell=charts.OF_CELL, of_scenario=charts.OF_SCENARIO, of_run=charts.OF_RUN,
+        of_growth=tuple(map(charts.growth, axes)),
+        palette_data=_embedded(palette.for_charts(view.variants)),
+        csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
+        phases=data.phases(view),
+        circuits=_circuits(view),
+        timed=tuple(dict.fromkeys(cell.scenario for cell in view.cells if cell.timing)),
+        overall=overall(view.cells),
+        machine=_machine(view.environment),
+        most_pairs=MOST_PAIRS,
+        most_changes=MOST_CHANGES,
+        most_curves=data.MOST_CURVES,
+    )  # fmt: skip
+
+
+def _circuits(view: RunView) -> circuit.Circuits:
+    found = circuit.circuits(view)
+    drawn = tuple(replace(each, svg=Markup(each.svg) if each.svg else None) for each in found.drawn)
+    return replace(found, drawn=drawn)
+
+
+def _interval(interval: Interval, unit: str = "×") -> str:
+    """Such as `0.052× [0.049, 0.055]`."""
+    return f"{interval.estimate:.3g}{unit} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def _ratio(cell: CellView | None) -> str:
+    """A cell's place in the table of paired ratios."""
+    if cell is None or cell.timing is None:
+        return f"not timed: {cell.untimed}" if cell and cell.untimed else "–"
+    star = "*" if cell.timing.unstable else ""
+    if cell.timing.ratio is None:
+        return f"1 ({seconds(cell.timing.step_s)}){star}"
+    unresolved = " not resolved" if "not" in str(cell.timing.speed) else ""
+    return _interval(cell.timing.ratio) + unresolved + star
+
+
+def anchor(cell: CellView) -> str:
+    """The deep link to a cell, such as `#fourier-l2/jax-jit`."""
+    return f"#{quote(cell.scenario, safe='')}/{quote(cell.variant, safe='')}"
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The templates, with the filters they use."""
+    found = Environment(
+        loader=PackageLoader("qparity.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,  # markup is no plain text
+    )
+    found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
+    found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
+    found.filters |= {
+        "ratio": _ratio,
+        "interval": _interval,
+        "span": partial(_interval, unit=""),
+        "said": lambda cell: said(cell) if cell else "–",
+    }
+    return found
+
+
+@lru_cache(maxsize=1)
+def _vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script; wrapped, because the bundle's top level leaks its names."""
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return _unclosable(f"(() => {{{bundle}}})();")
+
+
+@lru_cache(maxsize=8)
+def file(name: str) -> str:
+    """A file beside the templates, as it is."""
+    return resources.files("qparity.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Any) -> str:
+    """Only our own scripts, no connection of any kind; Vega compiles its expressions, hence `unsafe-eval`."""
+    hashes = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _embedded(document: Any) -> Markup:
+    """JSON for a `<script type="application/json">`, of printable text.
+
+    No `<` is left that could close or open an element.
+    """
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    if printable_lines(text) != text:  # an escape of an escape: the page is to show it
+        text = "".join(each if each == (shown := printable_lines(each)) else f"\\{shown}" for each in text)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _unclosable(script: str) -> str:
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _machine(environment: Mapping[str, Any]) -> list[str]:
+    """The processor, the graphics cards, and the versions that matter most, a line each."""
+    packages, cpu, gpus = (environment.get(name) for name in ("packages", "cpu", "gpu"))
+    lines = [cpu.get("model") if isinstance(cpu, dict) else None]
+    lines += [gpu.get("name") for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []
+    if isinstance(packages, dict):
+        lines.append(" · ".join(f"{name} {packages[name]}" for name in ("keras", "pennylane") if name in packages))
+    return [printable_lines(str(line)) for line in lines if line] or ["not recorded"]
+
+
+def _depth(cell: CellView) -> str:
+    """How strong a pass's colour is: the more room is left below the tolerance, the stronger."""
+    return f"d{sum((cell.r or 0.0) < bound for bound in (0.75, 0.5, 0.1))}"
+
+
+def _label(cell: CellView) -> str:
+    words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    if cell.status != "ok":
+        words["expected"] = cell.status
+    if cell.judged_by == "variants":
+        return "peers"
+    return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
+
+
+def _dashes(variant: str) -> str:
+    return " ".join(map(str, palette.style(variant)[2]))
+
+
+def _phase(name: str) -> str:
+    return "audit step" if name == "step_s" else name.removesuffix("_s").replace("_", " ")
+
+
+def _plain(value: Any) -> str:
+    """A value of the environment as one would write it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items()) or "none"
+    return str(value)

@@ -1,0 +1,52 @@
+"""Open the run folder a sweep writes to: a new one, or one to resume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qparity.runner.plan import Block, blocks_of_shard, make_blocks, to_record
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.load import Block as LoadedBlock
+from qparity.store import Run, StoreError, differences, fingerprint, resolve
+
+
+def begin(
+    loaded: Sequence[LoadedBlock],
+    results: Path,
+    resume: str | None,
+    shard: str | None,
+    command: list[str],
+    force: bool,
+) -> tuple[Run, list[Block]]:
+    """The run and the blocks to run in it.
+
+    Raises:
+        StoreError: the run to resume is not there, has other cells, or was made in another environment.
+        ScenarioError: a module or data set is wrong.
+    """
+    blocks = make_blocks(loaded)
+    if shard is not None:
+        try:
+            blocks = blocks_of_shard(blocks, shard)
+        except ValueError as error:
+            raise ScenarioError(str(error).partition("expected ")[2], key="--shard", value=shard) from None
+    if not blocks:
+        raise ScenarioError("fewer shards than scenarios", key="--shard", value=shard)
+    environment = fingerprint()
+    if resume is None:
+        return Run.create(results, to_record(blocks), environment, command), blocks
+    run = Run.load(resolve(results, resume))
+    planned = {cell_id: scenario for scenario, cell_id, _ in run.planned()}
+    wanted = {cell.id: block.scenario.model_dump(mode="json") for block in blocks for cell in block.cells}
+    if missing := wanted.keys() - planned.keys():
+        raise StoreError(f"{run.id}: cannot resume: {len(missing)} of these cells are not in its plan")
+    for cell_id, scenario in wanted.items():
+        for key in ("name", "expect"):  # the rest is in the id
+            if planned[cell_id][key] != scenario[key]:
+                told = f"{key} is {planned[cell_id][key]!r} in its plan, {scenario[key]!r} here"
+                raise StoreError(f"{run.id}: cannot resume {scenario['name']}: {told}")
+    changed = differences(run.record["environment"], environment)
+    if changed and not force:
+        raise StoreError(f"{run.id}: cannot resume in another environment ({'; '.join(changed[:3])}); --force does")
+    return run, blocks

@@ -1,0 +1,325 @@
+"""One cell from start to outcome: drive its child through prepare, audit and fit, and write down whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qparity.runner import memory
+from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, expected, starting_values
+from qparity.runner.patience import Patience
+from qparity.runner.plan import Block, Cell
+from qparity.runner.pool import Pool, Server, Unavailable
+from qparity.runner.process import Child, ChildDied, ServerDied
+from qparity.runner.reference import References, wanted
+from qparity.scenario.refusal import refusal
+from qparity.worker.protocol import Message, ProtocolError
+
+Progress = Callable[[str, int], None]
+FAULT_VARIABLE = "QPARITY_FAULT"
+ATTEMPTS = 3
+IMPORT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """An outcome as docs/architecture.md states it, and the trace arrays."""
+
+    outcome: dict[str, Any]
+    trace: dict[str, np.ndarray] | None
+
+
+class CellEnded(Exception):
+    """The cell is over before its end: a refusal, or an error in the child."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass
+class Draft:
+    """What is known of a cell so far; whatever ends it, this is what is kept."""
+
+    outcome: dict[str, Any]
+    trace: dict[str, np.ndarray] | None = None
+    start: dict[str, np.ndarray] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+async def run_cell(
+    pool: Pool,
+    block: Block,
+    cell: Cell,
+    inputs: Inputs,
+    log: Path,
+    cpus: list[int] | None,
+    timeout: float,
+    tell: Progress,
+    memory_bytes: int | None = None,
+    references: References | None = None,
+) -> CellResult:
+    """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too.
+
+    A cell whose server dies under it starts again: others' deeds, or the system's, are not its outcome. One that kills
+    its server every time is not tried for ever.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        key = pool.key(cell.variant, cell.scenario.device)
+        draft = Draft(started(cell, str(key), pool.isolation(key)))
+        patience = None
+        try:
+            refuse_what_cannot_run(cell, memory_bytes)
+            tell("starting", 0)
+            async with asyncio.timeout(max(timeout, IMPORT_S)):  # a cell does not pay for what it shares with others
+                server = await pool.server(cell.variant, cell.scenario.device)
+            async with asyncio.timeout(timeout) as clock:
+                patience = Patience(clock, timeout)
+
+                def heard(phase: str, step: int, patience: Patience = patience) -> None:
+                    patience.heard(step)
+                    tell(phase, step)
+
+                await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
+            if references and draft.outcome["status"] == "ok":
+                tell("reference", 0)
+                begun = time.perf_counter()
+                await consult(references, block, cell, inputs, draft)
+                draft.phases["reference_s"] = time.perf_counter() - begun
+        except TimeoutError:
+            end(draft, "timeout", patience.reason if patience else "its worker server did not start in time")
+        except ServerDied as error:
+            if attempt < ATTEMPTS:
+                continue
+            end(draft, "crashed", f"{error} {ATTEMPTS} times")
+        except ChildDied as error:
+            end(draft, "crashed", str(error))
+        except ProtocolError as error:
+            end(draft, "crashed", f"the worker wrote garbage: {error}")
+        except (CellEnded, Unavailable) as error:
+            end(draft, error.status, str(error))
+        except Exception as error:  # an answer that nobody expected: one cell's failure, not the sweep's
+            end(draft, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
+        break
+    draft.outcome["phases"] = draft.phases
+    return CellResult(draft.outcome, draft.trace)
+
+
+def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
+    """The outcome of a cell of which nothing is known yet but where it runs, and how its process is made."""
+    return {
+        "id": cell.id,
+        "scenario": cell.scenario.model_dump(mode="json"),
+        "variant": str(cell.variant),
+        "status": "ok",
+        "reason": None,
+        "log": f"logs/{cell.id}.log",
+        "isolation": isolation,
+        "worker": worker,
+        "phases": {},
+    }
+
+
+def refuse_what_cannot_run(cell: Cell, memory_bytes: int | None) -> None:
+    """Raise CellEnded for what is known to fail before anything is imported for it.
+
+    No backend runs it, or the states of one step alone are more than the memory allowed.
+    """
+    if why := refusal(cell.scenario, cell.variant):
+        raise CellEnded("unsupported", why)
+    least = memory.least_bytes(cell.scenario)
+    if memory_bytes is not None and least > memory_bytes and not cell.on_gpu:
+        needed, allowed = memory.words(least), memory.words(memory_bytes)
+        raise CellEnded("unsupported", f"needs at least {needed} of memory for its states: {allowed} may be used")
+
+
+async def _drive(
+    server: Server,
+    block: Block,
+    cell: Cell,
+    inputs: Inputs,
+    log: Path,
+    cpus: list[int] | None,
+    memory_bytes: int | None,
+    tell: Progress,
+    draft: Draft,
+) -> None:
+    draft.phases["import_s"] = server.about["import_s"]
+    log.unlink(missing_ok=True)
+    start = time.perf_counter()
+    child = await server.child(cell.id, log, cpus, None if cell.on_gpu else memory_bytes)
+    draft.phases["spawn_s"] = time.perf_counter() - start
+    try:
+        await prepare(child, block, cell, inputs, tell, draft)
+        await audit(child, cell, inputs, tell, draft)
+        if draft.outcome["status"] == "ok" and "fault" not in draft.outcome:
+            await fit(child, tell, draft)
+        closing = time.perf_counter()
+        await child.close()
+        draft.phases |= {"close_s": time.perf_counter() - closing, "wall_s": time.perf_counter() - start}
+    except BaseException:
+        await asyncio.shield(child.kill())
+        raise
+
+
+async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
+    """Build the model, learn what was resolved, and make the starting weights for its shapes."""
+    tell("building", 0)
+    scenario = cell.scenario
+    body = {
+        "scenario": scenario.model_dump(mode="json"),
+        "variant": str(cell.variant),
+        "search_path": list(block.search_path),
+        "features": inputs.x.shape[1],
+        "outputs": inputs.y.shape[1],
+    }
+    if fault := injected_fault(cell):
+        body["fault"] = draft.outcome["fault"] = fault
+    answer = checked(await child.request("prepare", body), "prepare")
+    draft.outcome["resolved"] = answer.body["resolved"]
+    draft.phases["build_s"] = answer.body["build_s"]
+    resolved = answer.body["resolved"]
+    draft.start = {}
+    for kind, stream in (("weights", WEIGHT_STREAM), ("state", STATE_STREAM)):
+        name = {"weights": "initial", "state": "initial_state"}[kind]
+        initial = [answer.arrays[f"{name}/{k}"] for k in range(len(resolved[kind]))]
+        values = starting_values(resolved[kind], initial, scenario, stream)
+        draft.start |= {f"{kind}/{k}": value for k, value in enumerate(values)}
+    sent = Inputs(inputs.x, shaped_targets(inputs.y, tuple(answer.body["output_shape"])), inputs.order)
+    kinds = ([v for k, v in draft.start.items() if k.startswith(kind)] for kind in ("weights", "state"))
+    draft.outcome["expected"] = expected(scenario, sent, *kinds)
+    draft.start |= {"x": sent.x, "y": sent.y, "order": sent.order}
+
+
+async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
+    """The recorded training."""
+    tell("audit", 0)
+    twice = {"repeat": cell.on_gpu}  # there the order of additions may differ from run to run
+    told = await child.request("audit", twice, draft.start, lambda said: tell(said["phase"], said["step"]))
+    answer = checked(told, "audit")
+    draft.trace = answer.arrays
+    draft.outcome["audit"] = answer.body["audit"]
+    draft.outcome["memory"] = answer.body["memory"]
+    draft.outcome["resolved"]["flags"] = answer.body["flags"]
+    seconds = answer.body["step_seconds"]
+    draft.phases |= {
+        "audit_s": answer.body["audit_s"],
+        "first_step_s": seconds[0],
+        "waiting_s": answer.body["waited_s"],
+    }
+    draft.phases |= {name: answer.body[name] for name in ("repeat_s", "transfer_s") if name in answer.body}
+    if len(seconds) > 1:
+        draft.phases["step_s"] = statistics.median(seconds[1:])
+    if found := first_not_finite(answer.arrays, draft.outcome["resolved"]):
+        draft.outcome["diverged_step"], what = found
+        end(draft, "diverged", f"{what} at step {found[0]}")
+
+
+def first_not_finite(arrays: dict[str, np.ndarray], resolved: dict[str, Any]) -> tuple[int, str] | None:
+    """The first step whose loss or a gradient is not finite, and which; None where all are."""
+    named = {"loss": "loss"} | {f"gradients/{k}": f"gradient of {w['path']}" for k, w in enumerate(resolved["weights"])}
+    found = []
+    for place, (name, words) in enumerate(named.items()):
+        flat = arrays[name].reshape(len(arrays[name]), -1)
+        bad = ~np.isfinite(flat)
+        if bad.any():
+            step = int(np.argmax(bad.any(axis=1)))
+            found.append((step, place, f"{words} is {flat[step][bad[step]][0]}"))
+    return (min(found)[0], min(found)[2]) if found else None
+
+
+async def fit(child: Child, tell: Progress, draft: Draft) -> None:
+    """The user's path, and whether it ended at the audit's weights."""
+    assert draft.trace is not None
+    tell("fit", 0)
+    answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
+    epochs = answer.body["epoch_seconds"]
+    draft.phases |= {
+        "fit_s": answer.body["fit_s"],
+        "fit_first_epoch_s": epochs[0],
+        "waiting_s": answer.body["waited_s"],
+    }
+    if len(epochs) > 1:
+        draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
+    draft.outcome["memory"] = answer.body["memory"]
+    draft.trace |= answer.arrays
+    gaps = [
+        np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][-1])).max(initial=0.0)
+        for name, w in answer.arrays.items()
+        if name.startswith("final_weights/")
+    ]
+    draft.outcome["fit"] = {
+        "history": answer.body["history"],
+        "equals_audit": not any(gaps),
+        "max_weight_difference": float(max(gaps, default=0.0)),
+    }
+
+
+async def consult(references: References, block: Block, cell: Cell, inputs: Inputs, draft: Draft) -> None:
+    """What the reference says: of the circuit for every cell, of the steps where the oracle cannot."""
+    assert draft.trace is not None
+    shape = inputs.x.shape[1], inputs.y.shape[1]
+    draft.outcome["reference"] = about = dict(await references.about(block, cell, shape))
+    if wanted(draft.outcome) and "reason" not in about:
+        said, arrays = await references.judge(block, cell, shape, draft.trace, draft.phases["audit_s"])
+        about |= said
+        draft.trace |= arrays
+
+
+def injected_fault(cell: Cell) -> dict[str, Any] | None:
+    """The fault to inject into a cell, to test the gate; None wherever `QPARITY_FAULT` is not set: always in use.
+
+    The variable holds one fault or a list as JSON: `{"name", "step", "size", "scenario": glob, "variant": glob}`, all
+    but the name optional; the first that fits the cell is taken. See harness/qparity/worker/faults.py.
+    """
+    try:
+        given = json.loads(os.environ.get(FAULT_VARIABLE, "[]"))
+        for fault in given if isinstance(given, list) else [given]:
+            places = ((fault.get("scenario", "*"), cell.scenario.name), (fault.get("variant", "*"), str(cell.variant)))
+            if all(fnmatchcase(name, glob) for glob, name in places):
+                return {key: fault[key] for key in ("name", "step", "size") if key in fault}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CellEnded("failed", f"{FAULT_VARIABLE}: {error}") from None
+    return None
+
+
+def checked(answer: Message, what: str) -> Message:
+    """The answer, unless it is an error of the child."""
+    if answer.kind == "error":
+        raise CellEnded(answer.body["status"], f"{what}: {answer.body['reason']}")
+    if answer.kind != "done":
+        raise ProtocolError(f"answer of kind {answer.kind!r}")
+    return answer
+
+
+def end(draft: Draft, status: str, reason: str) -> None:
+    """Give the cell its final status."""
+    draft.outcome |= {"status": status, "reason": reason}
+
+
+def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:
+    """Targets in the shape of the predictions: (samples, 1) for a model that returns (batch,) becomes (samples,).
+
+    Raises:
+        CellEnded: targets and outputs cannot be the same thing.
+    """
+    if y.shape[1:] == output_shape:
+        return y
+    if y[0].size == int(np.prod(output_shape)):
+        return y.reshape(len(y), *output_shape)
+    if y.shape[1] == 1:
+        return np.ascontiguousarray(
+            np.broadcast_to(y.reshape(len(y), *[1] * len(output_shape)), (len(y), *output_shape))
+        )
+    sizes = f"the model returns {output_shape} a sample, the data set has {y.shape[1:]} targets"
+    raise CellEnded("failed", f"{sizes}: expected the same number (data.outputs, where the data set has that key)")

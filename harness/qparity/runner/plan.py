@@ -1,0 +1,79 @@
+"""What a sweep will do: blocks of cells with their ids, and where users' modules are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qparity.scenario.identity import cell_id, search_path, source_hash_of
+from qparity.scenario.load import Block as LoadedBlock
+from qparity.scenario.registry import GPU_DEVICES
+from qparity.scenario.schema import Scenario
+from qparity.scenario.variant import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One scenario on one variant."""
+
+    id: str
+    scenario: Scenario
+    variant: Variant
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the framework runs on a GPU, or the simulator does by itself."""
+        return self.variant.accelerator == "gpu" or self.scenario.device in GPU_DEVICES
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One scenario with all its variants: what is scheduled on one machine."""
+
+    scenario: Scenario
+    cells: tuple[Cell, ...]
+    search_path: tuple[str, ...]
+    source: str
+    source_sha256: str = ""
+    """Of the file that the circuit or model is in: what is trained is the scenario and this."""
+
+
+def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
+    """The blocks of loaded scenario files, with the id of every cell."""
+    blocks = []
+    for each in loaded:
+        folders = search_path(each.file.parent)
+        source_hash = source_hash_of(each.scenario.source, folders)
+        cells = tuple(Cell(cell_id(each.scenario, v, source_hash), each.scenario, v) for v in each.variants)
+        blocks.append(Block(each.scenario, cells, tuple(map(str, folders[:2])), str(each.file), source_hash))
+    return blocks
+
+
+def to_record(blocks: Sequence[Block]) -> dict[str, Any]:
+    """The plan as `run.json` keeps it."""
+    return {
+        "blocks": [
+            {
+                "scenario": block.scenario.model_dump(mode="json"),
+                "source": block.source,
+                "source_sha256": block.source_sha256,
+                "search_path": list(block.search_path),
+                "cells": [{"id": cell.id, "variant": str(cell.variant)} for cell in block.cells],
+            }
+            for block in blocks
+        ],
+        "sources": sorted({block.source for block in blocks}),
+    }
+
+
+def blocks_of_shard(blocks: Sequence[Block], shard: str) -> list[Block]:
+    """Every n-th block, from `i/n` with i from 1: one part of a run that `merge` joins again.
+
+    Raises:
+        ValueError: if `shard` is not i/n with 1 <= i <= n.
+    """
+    number, _, count = shard.partition("/")
+    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"--shard = {shard!r}: expected i/n with 1 <= i <= n")
+    return list(blocks[int(number) - 1 :: int(count)])

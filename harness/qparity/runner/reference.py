@@ -1,0 +1,147 @@
+"""The reference's part in a sweep: what circuit a scenario has, and what is right at the steps that a cell recorded.
+
+It runs in a worker server of its own (Keras on NumPy) and is asked after a cell has trained, so that it takes no part
+in any training. Whatever fails there leaves the cell as it is, with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qparity.oracle.probes import sampled_steps, seed_of
+from qparity.runner.plan import Block, Cell
+from qparity.runner.pool import Pool, Unavailable
+from qparity.runner.process import ChildDied
+from qparity.worker.protocol import Message, ProtocolError
+
+MOST_STEPS = 8
+LEAST_S, MOST_S = 4.0, 120.0
+"""Seconds that the reference may take for a cell: as long as its audit took, within these bounds."""
+PATIENCE_S = 300.0
+
+Shape = tuple[int, int]
+"""Features and targets a sample."""
+
+
+class References:
+    """Asks the reference; what it says of a circuit is asked once for all cells that share it."""
+
+    def __init__(self, pool: Pool, logs: Path) -> None:
+        self.pool, self.logs = pool, logs
+        self._circuits: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._children = itertools.count()
+
+    async def about(self, block: Block, cell: Cell, shape: Shape) -> dict[str, Any]:
+        """`{"programs": [...]}`: the gate programs of a scenario's quantum layers, or `{"reason": why not}`."""
+        key = circuit_key(cell, shape)
+        if key not in self._circuits:
+            self._circuits[key] = asyncio.create_task(self._about(block, cell, shape))
+        return await asyncio.shield(self._circuits[key])
+
+    async def judge(
+        self, block: Block, cell: Cell, shape: Shape, trace: dict[str, np.ndarray], audit_s: float
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What is right at some of the recorded steps: (what is said of it, `reference/...` arrays of a trace)."""
+        seed, sizes = seed_of(cell.id), np.diff(trace["offsets"])
+        steps = sampled_steps([int(n) for n in sizes], MOST_STEPS, seed)
+        seconds = float(np.clip(audit_s, LEAST_S, MOST_S))
+        try:
+            async with asyncio.timeout(PATIENCE_S + seconds):
+                _, answer = await self._ask(
+                    block, cell, shape, "judge", {"seed": seed, "seconds": seconds}, at_steps(trace, steps)
+                )
+        except (ChildDied, ProtocolError, Unavailable, TimeoutError, Refused) as error:
+            return {"reason": str(error) or "the reference took too long"}, {}
+        about = {"seed": seed, "steps": len(answer.arrays["reference_steps"]), "of": len(sizes), **answer.body}
+        return about, answer.arrays
+
+    async def walk(self, block: Block, cell: Cell, shape: Shape, arrays: dict[str, np.ndarray]) -> Message:
+        """Every layer applied to what entered it (worker/reference/walk.py). Raises Refused, and what a child does."""
+        async with asyncio.timeout(PATIENCE_S):
+            return (await self._ask(block, cell, shape, "walk", {}, arrays))[1]
+
+    async def _about(self, block: Block, cell: Cell, shape: Shape) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                prepared, _ = await self._ask(block, cell, shape)
+        except (ChildDied, ProtocolError, Unavailable, TimeoutError, Refused) as error:
+            return {"reason": str(error) or "the reference took too long"}
+        return {"programs": prepared.body["programs"]}
+
+    async def _ask(
+        self,
+        block: Block,
+        cell: Cell,
+        shape: Shape,
+        kind: str | None = None,
+        body: dict[str, Any] | None = None,
+        arrays: dict[str, np.ndarray] | None = None,
+    ) -> tuple[Message, Message]:
+        """The answers to `prepare` and to a further request, from a child of the reference."""
+        server = await self.pool.reference()
+        name = f"reference-{cell.id}-{next(self._children)}"
+        log = self.logs / f"{name}.log"
+        child = await server.child(name, log, None)
+        try:
+            scenario = cell.scenario.model_dump(mode="json")
+            asked: dict[str, Any] = {"scenario": scenario, "search_path": list(block.search_path)}
+            asked |= {"features": shape[0], "outputs": shape[1]}
+            prepared = checked(await child.request("prepare", asked))
+            answer = checked(await child.request(kind, body, arrays)) if kind else prepared
+        except BaseException:
+            await asyncio.shield(child.kill())
+            raise
+        await child.close()
+        if log.exists() and not log.stat().st_size:
+            log.unlink()
+        return prepared, answer
+
+
+class Refused(Exception):
+    """The reference says why it cannot tell."""
+
+
+def checked(answer: Message) -> Message:
+    """The answer, unless it is an error."""
+    if answer.kind != "done":
+        raise Refused(str(answer.body.get("reason", answer.kind)))
+    return answer
+
+
+def circuit_key(cell: Cell, shape: Shape) -> str:
+    """What a scenario's circuits depend on: all of it for a user's model, much less for a bare circuit."""
+    scenario = cell.scenario.model_dump(mode="json", exclude={"name", "expect"})
+    if not cell.scenario.model:
+        scenario = {name: scenario[name] for name in ("circuit", "circuit_options", "weight_shapes", "wires", "layers")}
+    return json.dumps([scenario, shape], sort_keys=True)
+
+
+def wanted(outcome: dict[str, Any]) -> bool:
+    """Whether a cell has parts that the oracle cannot judge: layers of others, or a circuit that it does not cover."""
+    resolved = outcome["resolved"]
+    if outcome["scenario"].get("shots") or resolved.get("diff_method") == "spsa":
+        return False
+    if outcome["scenario"].get("model"):
+        return True
+    return any(layer["program"].get("not_covered") for layer in resolved["quantum_layers"])
+
+
+def at_steps(trace: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights, state and batches of the chosen steps, as the reference wants them."""
+    offsets = trace["offsets"]
+    rows = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
+    index = trace["batch_index"][rows]
+    arrays = {"steps": steps, "offsets": np.cumsum([0, *np.diff(offsets)[steps]]).astype(np.int64)}
+    arrays |= {"x": trace["x"][index], "y": trace["y"][index]}
+    for name, array in trace.items():
+        if name.startswith("weights/"):
+            arrays[name] = array[steps]
+        elif name.startswith("state/"):
+            arrays[name] = array[steps if len(array) > 1 else np.zeros_like(steps)]
+    return arrays

@@ -1,0 +1,234 @@
+"""Scenario files: TOML in, scenarios out, or one line that says what is wrong and where."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.identity import canonical, search_path, source_hash_of
+from qparity.scenario.matrix import (
+    Axis,
+    Combination,
+    Setting,
+    expand,
+    read_entries,
+    read_excludes,
+    read_matrix,
+    slug,
+)
+from qparity.scenario.registry import CIRCUITS, DEVICES
+from qparity.scenario.schema import NAME, Scenario
+from qparity.scenario.select import selector
+from qparity.scenario.suggest import did_you_mean, one_of
+from qparity.scenario.text import decoded
+from qparity.scenario.validate import field_error, validate
+from qparity.scenario.variant import DEFAULT_VARIANTS, Variant
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 12
+SLIP = 0.92  # one letter of a device's name
+_FILE_KEYS = ("description", "variants", "matrix", "exclude", "scenarios")
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFile:
+    """A scenario file, resolved: scenarios with their defaults filled in, and the variants to run each on."""
+
+    path: Path
+    description: str
+    variants: tuple[Variant, ...]
+    scenarios: tuple[Scenario, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One scenario with all its variants, and the file it came from (beside which user modules lie)."""
+
+    scenario: Scenario
+    variants: tuple[Variant, ...]
+    file: Path
+
+
+def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequence[str] | None = None) -> list[Block]:
+    """The blocks of several files.
+
+    `variants` replaces those of the files; `k` keeps cells by scenario name and variant (see select.py).
+    ScenarioError if two scenarios share a name or are the same experiment, or if nothing is left.
+    """
+    chosen = _variants(list(variants), "-v") if variants else None
+    keep = selector(k) if k is not None else None
+    blocks: list[Block] = []
+    seen: dict[object, Path] = {}
+    for file in map(load_file, paths):
+        for scenario in file.scenarios:
+            _unique(scenario, file.path, seen)
+            wanted = chosen or file.variants
+            left = tuple(each for each in wanted if keep is None or keep(scenario.name, str(each)))
+            if left:
+                blocks.append(Block(scenario, left, file.path))
+    if not blocks:
+        if k is None:
+            raise ScenarioError("at least one scenario file")
+        raise ScenarioError("an expression that matches a scenario name or a variant", key="-k", value=k)
+    return blocks
+
+
+def load_file(path: Path | str) -> ScenarioFile:
+    """Read one file; ScenarioError if it cannot be read or is wrong."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise ScenarioError("a scenario file, got a directory", file=path)
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ScenarioError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ScenarioError(f"a scenario file: {reason}", file=path) from None
+    return parse(content, path)
+
+
+def parse(content: bytes, path: Path) -> ScenarioFile:
+    """The scenarios of a file's content; `path` names it in errors, and user modules lie beside it."""
+    try:
+        return _resolve(_toml(content), path)
+    except ScenarioError as error:
+        raise error.at(file=path) from None
+
+
+def _toml(content: bytes) -> dict[str, Any]:
+    if len(content) > MAX_BYTES:
+        raise ScenarioError(f"at most {MAX_BYTES} bytes")
+    try:
+        text = decoded(content)
+    except ValueError as error:
+        raise ScenarioError(str(error)) from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+        raise ScenarioError(f"TOML with sane numbers and nesting ({type(error).__name__})") from None
+    _plain(raw, ())
+    return raw
+
+
+def _plain(value: Any, path: tuple[str, ...]) -> None:
+    """What TOML allows and a scenario never has: dates, infinities, huge integers, deep nesting."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if inner and len(path) >= MAX_DEPTH:
+        raise ScenarioError(f"tables nested at most {MAX_DEPTH} deep", key=".".join(path[:3]) + "...")
+    for key, each in inner:
+        _plain(each, (*path, str(key)))
+    good = isinstance(value, dict | list | str) or (isinstance(value, int) and abs(value) < 2**63)
+    if not good and not (isinstance(value, float) and isfinite(value)):
+        raise ScenarioError(
+            "a finite number, 64-bit integer, string, boolean, list or table", key=".".join(path), value=value
+        )
+
+
+def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
+    stem, description = slug(path.stem) or "scenario", ""
+    variants = DEFAULT_VARIANTS
+    axes: list[Axis] = []
+    excludes: list[tuple[Setting, ...]] = []
+    entries: list[tuple[Setting, ...]] = []
+    base: dict[str, Any] = {}
+    for key, value in raw.items():  # in the order written, so that the first fault is the one reported
+        match key:
+            case "description":
+                if not isinstance(value, str):
+                    raise ScenarioError("a string", key=key, value=value)
+                description = value
+            case "variants":
+                variants = _variants(value)
+            case "matrix":
+                axes = read_matrix(value)
+            case "exclude":
+                excludes = read_excludes(value)
+            case "scenarios":
+                entries = read_entries(value)
+            case _:
+                if key not in Scenario.model_fields:
+                    raise ScenarioError(
+                        one_of("a key", key, (*Scenario.model_fields, *_FILE_KEYS)), key=key, value=value
+                    )
+                if error := field_error({key: value}):
+                    raise error
+                base[key] = value
+    stem = base.pop("name", stem)
+    scenarios: list[Scenario] = []
+    checked = set(CIRCUITS.values())
+    seen: dict[object, Path] = {}
+    for combination in expand(stem, base, entries, axes, excludes):
+        scenario = _validate(combination)
+        _check_device(scenario.device)
+        if scenario.source not in checked:
+            _check_source(scenario, path)
+            checked.add(scenario.source)
+        _unique(scenario, path, seen)
+        scenarios.append(scenario)
+    return ScenarioFile(path, description, variants, tuple(scenarios))
+
+
+def _validate(combination: Combination) -> Scenario:
+    try:
+        return validate(combination.table)
+    except ScenarioError as error:
+        if error.key == "name":
+            raise ScenarioError(
+                f"a shorter or plainer name of {NAME} (give a label)", key="name", value=error.value
+            ) from None
+        raise error.at(key=combination.origin(error.key)) if error.key else error from None
+
+
+def _check_source(scenario: Scenario, path: Path) -> None:
+    try:
+        source_hash_of(scenario.source, search_path(path.parent))
+    except ScenarioError as error:
+        key = "model" if scenario.model else "circuit"
+        raise ScenarioError(error.expected, key=key, value=scenario.source) from None
+
+
+def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
+    """Names are file names (even where case does not count); equal experiments would share their cells."""
+    name = scenario.name.lower()
+    if name in seen:
+        other = "" if seen[name] == path else f": {seen[name]} has one of that name"
+        raise ScenarioError(f"no duplicate name{other}", file=path, key="name", value=scenario.name)
+    folder = "" if scenario.source in CIRCUITS.values() else str(path.parent.resolve())
+    content = folder, canonical(scenario.model_dump(mode="json", exclude={"name", "expect"}))
+    if content in seen:
+        raise ScenarioError(
+            f"an experiment of its own: {seen[content]} has the same under another name",
+            file=path,
+            key="name",
+            value=scenario.name,
+        )
+    seen[name] = seen[content] = path
+
+
+@lru_cache(maxsize=64)
+def _check_device(name: str) -> None:
+    """Refuse a slip of the pen; any other name may be a plugin's in a worker's own environment, which will say so."""
+    known = {*DEVICES, *(plugin.name for plugin in entry_points(group="pennylane.plugins"))}
+    if name not in known and (close := did_you_mean(name, known, SLIP)):
+        raise ScenarioError(f"a PennyLane device{close}", key="device", value=name)
+
+
+def _variants(value: Any, key: str = "variants") -> tuple[Variant, ...]:
+    if not isinstance(value, list) or not value:
+        raise ScenarioError('a list such as ["torch", "jax-jit"]', key=key, value=value)
+    try:
+        found = tuple(map(Variant.parse, value))
+    except ScenarioError as error:
+        raise error.at(key=key) from None
+    if len(set(found)) < len(found):
+        raise ScenarioError("each variant once", key=key, value=value)
+    return found

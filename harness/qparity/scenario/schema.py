@@ -1,0 +1,267 @@
+"""The scenario: one fully resolved experiment, as frozen data that refuses what cannot run.
+
+Types are strict ("3" is no integer, nor is true; an integer is a fine float) and every number is finite.
+This file is the reference: docs/scenarios.md and the JSON Schema are made from it.
+"""
+
+import re
+from functools import lru_cache
+from json import dumps, loads
+from math import isfinite, prod
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from qparity.data import MAX_SAMPLES, OptionError, make
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.registry import CIRCUITS
+from qparity.scenario.suggest import one_of
+from qparity.scenario.variant import Variant
+
+Verdict = Literal["ROUNDING", "LOCAL-FAULT", "PRECISION-LEAK", "SETUP-FAULT", "NOT-COMPARED"]
+DiffMethod = Literal["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best"]
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+_MAX_DEPTH = 8
+_MAX_WEIGHTS = 10_000_000
+# PennyLane's own simulators, of which it is known what they refuse
+_SIMULATORS = ("default.", "lightning.", "reference.")
+
+
+def plain(value: object, key: str = "", depth: int = _MAX_DEPTH) -> object:
+    """Check that free-form options are finite data that JSON can hold; ScenarioError otherwise."""
+    match value:
+        case bool() | str():
+            return value
+        case int() if abs(value) < 2**63:
+            return value
+        case float() if isfinite(value):
+            return value
+        case list() | dict() if depth:
+            for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+                plain(each, f"{key}.{name}" if key else str(name), depth - 1)
+            return value
+    expected = "a finite number, 64-bit integer, string, boolean, or a list or table of such"
+    raise ScenarioError(expected if depth else f"tables nested at most {_MAX_DEPTH} deep", key=key or None, value=value)
+
+
+def _keywords(table: dict[str, Any]) -> dict[str, Any]:
+    for name, value in table.items():
+        if not name.isidentifier():
+            raise ScenarioError("the name of a keyword argument", key=name, value=value)
+    return table
+
+
+def _shapes(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+    for name, shape in shapes.items():
+        if prod(shape) > _MAX_WEIGHTS:
+            raise ScenarioError(f"at most {_MAX_WEIGHTS} weights", key=name, value=shape)
+    for name in ("inputs", "wires", "layers"):
+        if name in shapes:
+            raise ScenarioError(f"another name: {name} is passed by the layer", key=name, value=shapes[name])
+    return shapes
+
+
+def _circuit(circuit: str) -> str:
+    if circuit not in CIRCUITS and not re.fullmatch(FUNCTION, circuit):
+        raise ScenarioError(f'{one_of("a circuit", circuit, CIRCUITS)}; or your own "module:function"', value=circuit)
+    return circuit
+
+
+def _expected(expect: Verdict | dict[str, Verdict]) -> Verdict | dict[str, Verdict]:
+    if isinstance(expect, str):
+        return expect
+    try:
+        return {str(Variant.parse(name)): verdict for name, verdict in expect.items()}
+    except ScenarioError as error:
+        raise ScenarioError(error.expected, key=str(error.value), value=expect[str(error.value)]) from None
+
+
+Options = Annotated[dict[str, Any], AfterValidator(plain), AfterValidator(_keywords)]
+Size = Annotated[int, Field(ge=1, le=_MAX_WEIGHTS)]
+Shapes = Annotated[dict[str, list[Size]], Field(min_length=1), AfterValidator(_keywords), AfterValidator(_shapes)]
+Function = Annotated[str, Field(pattern=FUNCTION, max_length=200)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataSpec(_Strict):
+    """The data set; further keys are its own options (see the table of data sets)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(default="fourier", max_length=60, description="A data set.")
+    samples: int = Field(default=70, ge=1, le=MAX_SAMPLES, description="How many samples.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The data set's own options."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _options_exist(self) -> Self:
+        plain(self.options)
+        try:
+            _try_data_set(self.name, dumps(self.options))
+        except OptionError as error:
+            raise ScenarioError(error.expected, key=error.option, value=error.value) from None
+        return self
+
+
+@lru_cache(maxsize=1024)
+def _try_data_set(name: str, options: str) -> None:
+    make(name, 1, 0, loads(options))
+
+
+# what each optimizer takes besides the learning rate, weight decay and clipping, with Keras' defaults
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False},
+    "sgd": {"momentum": 0.0, "nesterov": False},
+}
+
+
+class Optimizer(_Strict):
+    """The optimizer and its hyper-parameters; what an optimizer does not have stays none."""
+
+    name: Literal["adam", "sgd"] = Field(default="adam", description="The Keras optimizer.")
+    learning_rate: float = Field(default=0.03, gt=0, le=1e6, description="Step size.")
+    beta_1: float | None = Field(default=None, ge=0, lt=1, description="Adam: decay of the first moment.")
+    beta_2: float | None = Field(default=None, ge=0, lt=1, description="Adam: decay of the second moment.")
+    epsilon: float | None = Field(default=None, gt=0, le=1e6, description="Adam: outside the bias correction.")
+    amsgrad: bool | None = Field(default=None, description="Adam: the AMSGrad form.")
+    momentum: float | None = Field(default=None, ge=0, le=1, description="SGD: momentum.")
+    nesterov: bool | None = Field(default=None, description="SGD: Nesterov momentum.")
+    weight_decay: float | None = Field(default=None, ge=0, le=1e6, description="Decoupled weight decay.")
+    clipnorm: float | None = Field(default=None, gt=0, le=1e30, description="Clip each gradient's norm.")
+    clipvalue: float | None = Field(default=None, gt=0, le=1e30, description="Clip each gradient entry.")
+    global_clipnorm: float | None = Field(
+        default=None, gt=0, le=1e30, description="Clip the norm of all gradients together."
+    )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the Keras optimizer of that name."""
+        return {key: value for key, value in self if key != "name" and value is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        defaults = OPTIMIZERS.get(str(raw.get("name", "adam")), {}) if isinstance(raw, dict) else {}
+        return {**raw, **{key: value for key, value in defaults.items() if raw.get(key) is None}} if defaults else raw
+
+    @model_validator(mode="after")
+    def _belongs(self) -> Self:
+        for other, keys in OPTIMIZERS.items():
+            for key in keys:
+                value = getattr(self, key)
+                if value is not None and key not in OPTIMIZERS[self.name]:
+                    raise ScenarioError(f"no {key} with {self.name}: it belongs to {other}", key=key, value=value)
+        clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, key) is not None]
+        if len(clips) > 1:
+            raise ScenarioError(
+                f"no {clips[0]} beside it: Keras takes one", key=clips[1], value=getattr(self, clips[1])
+            )
+        return self
+
+
+class Training(_Strict):
+    """How the model is trained."""
+
+    batch_size: int = Field(
+        default=32, ge=1, le=MAX_SAMPLES, description="Samples a step; the last batch may be smaller."
+    )
+    epochs: int = Field(default=30, ge=1, le=1_000_000, description="Passes over the data.")
+    loss: Literal["mse", "energy"] = Field(default="mse", description="Mean squared error, or the mean output itself.")
+    numerics: Literal["exact", "stock"] = Field(
+        default="exact",
+        description="`exact`: everything in the declared dtype. `stock`: what a plain `model.fit` computes.",
+    )
+    shuffle: bool = Field(default=False, description="A new seeded order each epoch.")
+    draws: Literal["shared", "backend"] = Field(
+        default="shared",
+        description="Random numbers of layers (dropout, noise): the same on every backend, or each backend's own.",
+    )
+    optimizer: Optimizer = Field(default_factory=Optimizer, description="Optimizer table.")
+
+
+class Scenario(_Strict):
+    """One experiment. A cell is a scenario on one variant."""
+
+    name: str = Field(pattern=NAME, max_length=120, description="Unique; files generate it.")
+    circuit: Annotated[str, Field(max_length=200), AfterValidator(_circuit)] = Field(
+        default="data_reuploading", description='A shipped circuit, or your own `"package.module:function"`.'
+    )
+    circuit_options: Options = Field(
+        default={}, description="Further keyword arguments of the quantum function, or of the model's `build`."
+    )
+    weight_shapes: Shapes | None = Field(
+        default=None, description="Weight shapes of your own function; a shipped circuit knows its own."
+    )
+    model: Function | None = Field(
+        default=None,
+        description='`"package.module:build"` returns a whole Keras model; `circuit` is then ignored.',
+    )
+    wires: int = Field(default=1, ge=1, le=30, description="Qubits.")
+    layers: int = Field(default=1, ge=1, le=1000, description="Layers of the circuit.")
+    device: str = Field(default="default.qubit", pattern=NAME, max_length=60, description="A PennyLane device.")
+    diff_method: DiffMethod = Field(default="best", description="How PennyLane differentiates.")
+    diff_options: Options = Field(default={}, description="Gradient keyword arguments of the QNode, such as `h`.")
+    shots: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="Samples of a measurement; none is analytic."
+    )
+    dtype: Literal["float64", "float32"] = Field(default="float64", description="The declared precision.")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of data, weights, data order and device.")
+    data: DataSpec = Field(default_factory=DataSpec, description="Data table.")
+    training: Training = Field(default_factory=Training, description="Training table.")
+    expect: Annotated[Verdict | dict[str, Verdict], AfterValidator(_expected)] = Field(
+        default="ROUNDING",
+        description="The expected verdict, or a table variant -> verdict (others: ROUNDING).",
+    )
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.training.epochs * -(-self.data.samples // self.training.batch_size)
+
+    @property
+    def source(self) -> str:
+        """The `module:function` that is under test."""
+        return self.model or CIRCUITS.get(self.circuit, self.circuit)
+
+    def expected(self, variant: Variant) -> str:
+        """The verdict expected of a variant."""
+        return self.expect if isinstance(self.expect, str) else self.expect.get(str(variant), "ROUNDING")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.device.startswith("lightning.") and self.diff_method == "backprop":
+            raise ScenarioError(
+                f"adjoint, parameter-shift or best: {self.device} has no backprop",
+                key="diff_method",
+                value=self.diff_method,
+            )
+        if self.shots and self.diff_method in ("backprop", "adjoint") and self.device.startswith(_SIMULATORS):
+            raise ScenarioError(
+                f"no shots, since {self.diff_method} on {self.device} is analytic",
+                key="shots",
+                value=self.shots,
+            )
+        if self.weight_shapes and self.model:
+            raise ScenarioError(
+                "no such table beside model, which builds its own", key="weight_shapes", value=self.weight_shapes
+            )
+        if self.weight_shapes and self.circuit in CIRCUITS:
+            raise ScenarioError(
+                f"none, since {self.circuit} knows its own", key="weight_shapes", value=self.weight_shapes
+            )
+        for key in self.circuit_options:
+            if key in ("inputs", "wires", "layers", *(self.weight_shapes or ())):
+                raise ScenarioError(
+                    f"another name: {key} is passed already",
+                    key=f"circuit_options.{key}",
+                    value=self.circuit_options[key],
+                )
+        return self

@@ -1,0 +1,59 @@
+"""Variants: the ways to execute a scenario, such as `tf-graph`, `torch` or `jax-jit@gpu`."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Self
+
+from qparity.scenario.errors import ScenarioError
+
+# name -> (Keras backend, mode)
+MODES: dict[str, tuple[str, str]] = {
+    "tf": ("tensorflow", "eager"),
+    "tf-graph": ("tensorflow", "graph"),
+    "tf-xla": ("tensorflow", "xla"),
+    "torch": ("torch", "eager"),
+    "torch-compile": ("torch", "compile"),
+    "jax": ("jax", "eager"),
+    "jax-jit": ("jax", "jit"),
+}
+ACCELERATORS = ("cpu", "gpu")
+
+# what people write instead
+_ALIASES = {"tensorflow": "tf", "pytorch": "torch", "keras": "tf", "tf-eager": "tf", "torch-eager": "torch"}
+_ALIASES |= {
+    "jit": "jax-jit",
+    "xla": "tf-xla",
+    "graph": "tf-graph",
+    "compile": "torch-compile",
+    "jax-eager": "jax",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Variant:
+    """One way to execute a scenario; `str(variant)` is its name and `Variant.parse` reads it back."""
+
+    backend: str
+    mode: str
+    accelerator: str = "cpu"
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `tf`, `jax-jit@gpu`, ...; ScenarioError, with what was probably meant, on anything else."""
+        if not isinstance(text, str):
+            raise ScenarioError(f"a variant: {', '.join(MODES)}", key="variant", value=text)
+        name, at, accelerator = text.partition("@")
+        if name not in MODES:
+            close = _ALIASES.get(name.lower()) or next(iter(get_close_matches(name.lower(), MODES, 1)), None)
+            hint = f' (did you mean "{close}{at}{accelerator}"?)' if close else ""
+            raise ScenarioError(f"a variant: {', '.join(MODES)}{hint}", key="variant", value=text)
+        if at and accelerator not in ACCELERATORS:
+            raise ScenarioError(f"{name}@cpu or {name}@gpu", key="variant", value=text)
+        return cls(*MODES[name], accelerator or "cpu")
+
+    def __str__(self) -> str:
+        name = next(name for name, mode in MODES.items() if mode == (self.backend, self.mode))
+        return name if self.accelerator == "cpu" else f"{name}@{self.accelerator}"
+
+
+DEFAULT_VARIANTS: tuple[Variant, ...] = tuple(map(Variant.parse, ("tf", "torch", "jax", "jax-jit")))

@@ -1,0 +1,316 @@
+"""A run on disk: `run.json`, `cells/`, `traces/`, `timings/`, `logs/`.
+
+Written by the sweep, cell by cell; read by everything after it, perhaps years later and on another machine.
+So nothing read is trusted: ids and names are checked before they become paths, no link is followed, documents must be
+of their types (`documents.py`), an outcome that of the cell that is planned, a trace that of its outcome. Whatever is
+truncated, foreign, too large or from a newer qparity is named in `Run.damaged` and treated as missing.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self
+
+from qparity.scenario.text import printable
+from qparity.store import atomic, claim, files, schema, traces, trust
+from qparity.store import plan as plans
+from qparity.store.errors import StoreError
+from qparity.store.traces import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Outcome = dict[str, Any]
+MOST_LOG = 1 << 27
+RECENT_BYTES = 1 << 17
+"""Of outcomes that are kept as they were read: those of a block or two, or a single large one."""
+
+
+class Run:
+    """One run folder. Make it with `Run.create` or `Run.load`.
+
+    `plan_faults` says what of the plan in `run.json` could not be used, a line each: such a run is not whole.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], plan_faults: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.record = record
+        self.plan_faults = plan_faults
+        self._damaged: dict[str, str] = {}
+        self._checked: dict[str, int] = {}
+        self._recent: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        self._plan: dict[str, Any] | None = None
+        self._places: dict[str, plans.Place] = {}
+
+    @classmethod
+    def create(
+        cls,
+        results_dir: Path | str,
+        plan: dict[str, Any],
+        environment: dict[str, Any],
+        command: list[str] | str,
+    ) -> Self:
+        """Start a run: a new folder with its `run.json` in state `running`.
+
+        `plan` is {blocks: [{scenario: {...}, cells: [{id, variant}]}], sources: [files]}. Raises `StoreError` where it
+        is no such plan, or `results_dir` is a file.
+        """
+        whole, faults = plans.read(plan)
+        if faults:
+            raise StoreError(faults[0])
+        created = datetime.now(UTC)
+        record: dict[str, Any] = {
+            "schema": schema.SCHEMA,
+            "id": "",
+            "state": "running",
+            "created": created.isoformat(),
+            "finished": None,
+            "command": command,
+            "plan": whole,
+            "environment": environment,
+            "workers": {},
+        }
+        while True:
+            record["id"] = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            path = Path(results_dir) / record["id"]
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError:
+                if path.parent.is_file():
+                    raise StoreError(f"{path.parent}: is a file, expected a folder for results") from None
+        for folder in ("cells", "traces", "logs"):
+            (path / folder).mkdir()
+        atomic.write_json(path / "run.json", record)
+        return cls(path, record)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a run; every stored cell and trace is checked, and what is unusable named in `damaged`.
+
+        Raises `StoreError` only if `run.json` itself is missing or unusable.
+        """
+        path = Path(path)
+        try:
+            record = schema.upgrade(trust.read_json(path, "run.json"), "run")
+        except FileNotFoundError:
+            raise StoreError(f"{path}: not a run (it has no run.json)") from None
+        except (ValueError, OSError, RecursionError) as error:
+            raise StoreError(f"{path / 'run.json'}: {trust.one_line(error)}") from None
+        record, faults, others = trust.clean_record(record)
+        run = cls(path, record, tuple(faults))
+        if faults or others:
+            run._damaged["run.json"] = "; ".join((*faults, *others))
+        run._scan()
+        return run
+
+    @property
+    def id(self) -> str:
+        """The run id, `YYYYMMDD-HHMMSS-xxxx`."""
+        return str(self.record.get("id") or self.path.name)
+
+    @property
+    def damaged(self) -> list[tuple[str, str]]:
+        """(file relative to the run folder, what is wrong with it), sorted by file."""
+        return sorted(self._damaged.items())
+
+    def update(self, **fields: Any) -> None:
+        """Replace top-level fields of `run.json` (state, finished, workers, expected, ...)."""
+        self.record = {**self.record, **fields}
+        atomic.write_json(self.path / "run.json", self.record)
+
+    def finish(self, state: str = "finished") -> None:
+        """Close the run as `finished` or `interrupted`."""
+        self.update(state=state, finished=datetime.now(UTC).isoformat())
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Be the run's only writer; `StoreError` if another process is."""
+        return claim.claimed(self.path)
+
+    # The plan
+
+    def planned(self) -> list[plans.Place]:
+        """Every planned cell as (scenario, cell id, variant), in the order of the plan."""
+        return list(self._by_id().values())
+
+    def _by_id(self) -> dict[str, plans.Place]:
+        if self._plan is not self.record["plan"]:
+            self._plan = self.record["plan"]
+            self._places = {place.cell_id: place for place in plans.planned(self._plan)}
+        return self._places
+
+    def missing(self, retry: bool = False) -> list[str]:
+        """Ids of planned cells without a usable outcome: what a resume has still to do.
+
+        With `retry` also those that did not train to an end (`failed`, `timeout`, `crashed`, `unsupported`).
+        """
+        enough = ("ok", "diverged") if retry else trust.STATUSES
+        found = []
+        for _, cell_id, _ in self.planned():
+            outcome = self.outcome(cell_id)
+            if outcome is None or outcome["status"] not in enough:
+                found.append(cell_id)
+        return found
+
+    # Cells
+
+    def write_outcome(self, outcome: Outcome, trace: Trace | None = None) -> None:
+        """Store a cell: the trace first, then the outcome naming it, so that no outcome lacks its trace."""
+        cell_id = trust.cell_id(outcome.get("id"))
+        document = {**outcome, "schema": schema.SCHEMA, "trace": None, "trace_sha256": None}
+        if trace is not None:
+            content = traces.to_bytes(trace)
+            atomic.write_bytes(self._to_write("traces", f"{cell_id}.npz"), content)
+            document |= {
+                "trace": f"traces/{cell_id}.npz",
+                "trace_sha256": hashlib.sha256(content).hexdigest(),
+            }
+        atomic.write_json(self._to_write("cells", f"{cell_id}.json"), document)
+        self._damaged.pop(f"cells/{cell_id}.json", None)
+        self._damaged.pop(f"traces/{cell_id}.npz", None)
+
+    def outcome(self, cell_id: str) -> Outcome | None:
+        """The outcome of a planned cell, or None where it is missing, damaged, another's, or its trace is."""
+        place = self._by_id().get(trust.cell_id(cell_id))
+        if place is None or f"traces/{cell_id}.npz" in self._damaged:
+            return None
+        found = self._read(f"cells/{cell_id}.json", "cell", lambda document: trust.check_outcome(document, place))
+        return None if found is None else found | {"scenario": place.scenario}
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Usable outcomes of the planned cells, by cell id, in the order of the plan."""
+        found = ((cell_id, self.outcome(cell_id)) for _, cell_id, _ in self.planned())
+        return {cell_id: outcome for cell_id, outcome in found if outcome is not None}
+
+    def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
+        """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
+        outcome = self.outcome(cell_id)
+        if outcome is None or not outcome.get("trace"):
+            return None
+        content = self._trace_bytes(cell_id, outcome)
+        try:
+            return None if content is None else traces.from_bytes(content, only)
+        except ValueError as error:
+            self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
+            return None
+
+    # Programs, timings, logs and diagnoses
+
+    def write_timing(self, scenario: str, document: dict[str, Any]) -> None:
+        """Store the timed rounds of a scenario's variants."""
+        path = self._to_write("timings", f"{trust.scenario_name(scenario)}.json")
+        atomic.write_json(path, {**document, "schema": schema.SCHEMA})
+
+    def timing(self, scenario: str) -> dict[str, Any] | None:
+        """The timed rounds of a scenario, or None where it was not timed or they are damaged."""
+        name = f"timings/{trust.scenario_name(scenario)}.json"
+        ids = {place.cell_id for place in self.planned() if place.scenario["name"] == scenario}
+        return self._read(name, "timing", lambda found: trust.check_timing(found, scenario, ids))
+
+    def write_diagnosis(self, cell_id: str, document: dict[str, Any]) -> None:
+        """Store what was found out about a cell."""
+        atomic.write_json(self._to_write("diagnosis", f"{trust.cell_id(cell_id)}.json"), document)
+
+    def logs(self) -> Path:
+        """The folder that frameworks' output goes to. Raises `StoreError` where it is a link."""
+        return files.folder(self.path, "logs")
+
+    def log_path(self, cell_id: str) -> Path:
+        """Where a cell's framework output goes."""
+        return self.path / "logs" / f"{trust.cell_id(cell_id)}.log"
+
+    def log(self, cell_id: str) -> bytes | None:
+        """What a cell printed; None where nothing that can be read was kept."""
+        try:
+            return files.read(self.path, f"logs/{trust.cell_id(cell_id)}.log", MOST_LOG)
+        except (OSError, ValueError):
+            return None
+
+    def write_log(self, cell_id: str, content: bytes) -> None:
+        """Store what a cell printed."""
+        atomic.write_bytes(self._to_write("logs", f"{trust.cell_id(cell_id)}.log"), content)
+
+    # Tables for notebooks (pandas is imported only when one is asked for)
+
+    def cells(self) -> "pd.DataFrame":
+        """One row a planned cell, see `frames.cells`."""
+        return _frames().cells(self)
+
+    def timings(self) -> "pd.DataFrame":
+        """One row a cell and phase, see `frames.timings`."""
+        return _frames().timings(self)
+
+    def rounds(self) -> "pd.DataFrame":
+        """One row a variant and timed round, see `frames.rounds`."""
+        return _frames().rounds(self)
+
+    def steps(self) -> "pd.DataFrame":
+        """One row a cell and step, see `frames.steps`."""
+        return _frames().steps(self)
+
+    # Reading and writing with suspicion
+
+    def _to_write(self, folder: str, name: str) -> Path:
+        return files.folder(self.path, folder) / name
+
+    def _read(self, name: str, kind: str, check: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+        """A document that is what it should be; what has been found so once is not looked at again."""
+        try:
+            content = files.read(self.path, name, trust.MOST_JSON)
+            if kind == "cell" and (kept := self._recent.get(name)) and kept[0] == content:
+                return kept[1]
+            document = schema.upgrade(trust.parse(content), kind)
+            if self._checked.get(name) != hash(content):
+                check(document)
+                self._checked[name] = hash(content)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._damaged[name] = error.strerror or "cannot be read"
+            return None
+        except (ValueError, RecursionError) as error:
+            self._damaged[name] = trust.one_line(error)
+            return None
+        if kind == "cell":  # what is read of a cell is read several times in a row
+            self._recent[name] = content, document
+            while len(self._recent) > 1 and sum(len(each) for each, _ in self._recent.values()) > RECENT_BYTES:
+                del self._recent[next(iter(self._recent))]
+        return document
+
+    def _trace_bytes(self, cell_id: str, outcome: Outcome) -> bytes | None:
+        """The file's content if its hash is the outcome's; the path in the outcome is not followed."""
+        name = f"traces/{cell_id}.npz"
+        try:
+            content = files.read(self.path, name, traces.most_bytes(outcome["scenario"], outcome))
+        except (OSError, ValueError) as error:
+            strerror = error.strerror if isinstance(error, OSError) else None
+            self._damaged[name] = strerror or trust.one_line(error)
+            return None
+        if hashlib.sha256(content).hexdigest() != outcome.get("trace_sha256"):
+            self._damaged[name] = "is truncated or changed (not the hash in its outcome)"
+            return None
+        return content
+
+    def _scan(self) -> None:
+        planned = self._by_id()
+        for folder, suffix in (("cells", ".json"), ("traces", ".npz")):
+            if (self.path / folder).is_symlink():
+                self._damaged[folder] = files.LINK
+                continue
+            for file in sorted((self.path / folder).glob("*")):
+                if not file.name.startswith(".") and (file.suffix != suffix or file.stem not in planned):
+                    self._damaged[f"{folder}/{printable(file.name)}"] = "does not belong to this run"
+        for cell_id in planned:
+            outcome = self.outcome(cell_id)
+            if outcome is not None and outcome.get("trace"):
+                self._trace_bytes(cell_id, outcome)
+
+
+def _frames() -> ModuleType:
+    from qparity.store import frames
+
+    return frames

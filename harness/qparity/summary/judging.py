@@ -1,0 +1,146 @@
+"""From a run folder to a judgement per cell, block by block: only one block's traces are in memory."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from qparity.store import Run
+
+if TYPE_CHECKING:
+    from qparity.parity import Judgement, Observation
+
+
+MANY = 200
+"""Blocks from which on it pays to judge on all cores."""
+WITHIN_S = 300.0
+"""What is certain to take the oracle longer than this for one cell is not judged unless asked for."""
+_RECORDED = ("sample_loss", "learning_rate", "iterations")
+_HASHED = {"x", "y", "order", "weights"}
+
+
+def judgements(run: Run, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
+    """Judge every block of the run; keyed by cell id. A cell that would take longer than `within_s` is not compared."""
+    found: dict[str, Judgement] = {}
+    for judged in _each(run, within_s):
+        found |= judged
+    return found
+
+
+def _each(run: Run, within_s: float) -> "Iterator[dict[str, Judgement]]":
+    """The judgements of every block, in forks that share the plan and return no more than their verdicts."""
+    blocks = run.record["plan"]["blocks"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # where there is one, there is fork
+    if len(blocks) < MANY or cores < 2:
+        yield from (judge_block(run, block, within_s) for block in blocks)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, within_s)) as pool:
+        yield from pool.map(_judge_shared, range(len(blocks)), chunksize=32)
+
+
+_shared: list[tuple[Run, float]] = []
+
+
+def _share(run: Run, within_s: float) -> None:
+    _shared[:] = [(run, within_s)]
+
+
+def _judge_shared(number: int) -> "dict[str, Judgement]":
+    ((run, within_s),) = _shared
+    return judge_block(run, run.record["plan"]["blocks"][number], within_s)
+
+
+def judge_block(run: Run, block: dict[str, Any], within_s: float = WITHIN_S) -> "dict[str, Judgement]":
+    """Judge one scenario's cells: `block` is {scenario, cells: [{id, variant}]} of the plan.
+
+    A cell of which something was not recorded, or that is too large to judge, is not compared, and stands in nobody's
+    way; nor does one at whose recordings the judge fails.
+    """
+    from qparity.parity import Judgement, Verdict
+
+    whole, refused = [], {}
+    for o in observations_of(run, block):
+        if why := lacking(o) or too_large(o, within_s):
+            refused[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: {why}")
+        else:
+            whole.append(o)
+    return refused | _judged(whole)
+
+
+def _judged(observations: "list[Observation]") -> "dict[str, Judgement]":
+    """The judge's word on every cell; one at whose recordings it fails is judged apart from the others."""
+    from qparity.parity import UNREADABLE, judge, unreadable  # the oracle takes a moment to import
+
+    try:
+        return judge(observations)
+    except UNREADABLE as error:
+        if len(observations) == 1:
+            return {observations[0].cell: unreadable(error)}
+    odd: dict[str, Judgement] = {}
+    alone: dict[str, Judgement] = {}
+    rest = []
+    for o in observations:
+        try:
+            alone |= judge([o])
+            rest.append(o)
+        except UNREADABLE as error:
+            odd[o.cell] = unreadable(error)
+    return odd | _judged(rest) if odd else alone  # readable alone and not together: without each other's word
+
+
+def lacking(o: "Observation") -> str | None:
+    """What must have been recorded of a cell for its judgement to mean something, and was not; one line, or None.
+
+    What a check has nothing to look at finds no fault, so that a folder with less in it would pass more.
+    """
+    outcome, trace = o.outcome, o.trace
+    if outcome["status"] != "ok" or trace is None:
+        return None
+    if missing := [name for name in _RECORDED if name not in trace]:
+        return f"the cell left a trace without {', '.join(missing)}"
+    audit, resolved = outcome.get("audit") or {}, outcome.get("resolved") or {}
+    for name, told in (("expected", o.expected), ("audit", audit)):
+        if absent := _HASHED - (told.get("hashes") or {}).keys():
+            return f"the outcome has no {name}.hashes.{min(absent)}"
+    declared, read = (told.get("hyperparameters") or {} for told in (o.expected, audit))
+    if not declared or not declared.keys() <= read.keys():
+        return "the outcome does not say which hyper-parameters the optimizer used"
+    weights = resolved.get("weights") or ()
+    if resolved.get("state") and "state" not in (audit.get("hashes") or {}):
+        return "the outcome has no audit.hashes.state"
+    if o.scenario.get("model"):
+        return None
+    if o.program is None:
+        return "the outcome has no gate program"
+    added = any(name.startswith("extra_") for name in trace) or any(w.get("constraint") for w in weights)
+    if added or resolved.get("own"):
+        return "the outcome of a bare circuit has regularizers, constraints, or a training of its own"
+    asked, method = o.scenario["diff_method"], resolved.get("diff_method")
+    if method is not None and (method != asked if asked != "best" else method in ("finite-diff", "spsa")):
+        return f"the outcome was differentiated with {method}, the plan asks for {asked}"
+    return None
+
+
+def too_large(o: "Observation", within_s: float) -> str | None:
+    """Why a cell is not judged that would take too long; None for one that does not."""
+    from qparity.summary import cost
+
+    needed = cost.seconds(o)
+    return f"too large to judge within {within_s:.3g} s (about {needed:.3g} s)" if needed > within_s else None
+
+
+def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
+    """All cells of a block that have an outcome, as the judge sees them."""
+    from qparity.parity import Observation, own_program
+
+    sampled = bool(block["scenario"].get("shots"))
+    family = sum(bool(scenario.get("shots")) for scenario, _, _ in run.planned()) if sampled else 1
+    traces = [(cell["id"], run.trace(cell["id"])) for cell in block["cells"]]
+    outcomes = [(run.outcome(cell_id), trace) for cell_id, trace in traces]  # an odd trace makes its cell missing
+    return [
+        Observation(outcome, trace, outcome.get("expected") or {}, own_program(outcome), family)
+        for outcome, trace in outcomes
+        if outcome is not None
+    ]

@@ -1,0 +1,171 @@
+"""Which backend should I use? Answered from paired times of cells that agree, or not at all.
+
+A variant is recommended for a set of scenarios only if it passed all of them, no other variant that passed is as
+fast in any of them (the intervals do not overlap), and it disagrees nowhere in the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from qparity.summary.view import CellView, RunView
+from qparity.timing import ONE, Interval, break_even, quotient
+
+EVERYWHERE = "wherever it was timed"
+SETTINGS = ("device", "diff_method", "wires")
+FEW = 10
+"""A start that has paid within so few steps is not worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One variant for some scenarios.
+
+    `faster` is how many times the next best variant's step takes at least, smallest and largest over the scenarios;
+    from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead. `unstable` says
+    how many of these times were measured on a disturbed machine.
+    """
+
+    variant: str
+    where: str
+    scenarios: int
+    faster: tuple[float, float]
+    steps: int
+    before: str | None
+    unstable: Literal["all", "some"] | None = None
+
+    @property
+    def conditions(self) -> str:
+        """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
+        low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
+        timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
+        most = "" if low == high else f" ({high} where most)"
+        text = f"{self.where} ({timed}): a step at least {low} times as fast as the next best{most}"
+        if self.steps > 1:
+            steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
+            text += f", and its slower start (imports not counted) has paid from {steps} steps on"
+            text += f" (for few steps take {self.before})" if self.before else ""
+        return text + (f"; {self.unstable} of these times are marked unstable" if self.unstable else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What can be said, and a line for each set of scenarios about which nothing can."""
+
+    advice: tuple[Advice, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+def recommend(view: RunView) -> Recommendation:
+    """One answer for the whole run if there is one, else one for each device and method, else for each size."""
+    scenarios = _timed(view)
+    if not scenarios:
+        return Recommendation((), ("nothing was timed in paired rounds on two variants that agree",))
+    faulty = {cell.variant: cell.scenario for cell in view.cells if cell.mark == "fail"}
+    found = list(_answers(scenarios, faulty, EVERYWHERE, SETTINGS))
+    return Recommendation(
+        tuple(item for item in found if isinstance(item, Advice)),
+        tuple(item for item in found if isinstance(item, str)),
+    )
+
+
+Block = Sequence[CellView]
+"""The cells of one scenario."""
+
+
+def _timed(view: RunView) -> list[Block]:
+    """The scenarios on which at least two variants agree and were timed."""
+    blocks: dict[str, list[CellView]] = {}
+    for cell in view.cells:
+        blocks.setdefault(cell.scenario, []).append(cell)
+    return [cells for cells in blocks.values() if len(_candidates(cells)) > 1]
+
+
+def _answers(
+    scenarios: Sequence[Block], faulty: Mapping[str, str], where: str, settings: Sequence[str]
+) -> Iterator[Advice | str]:
+    """Advice for these scenarios; if there is none, for each value of the first setting that tells them apart."""
+    best = _best(scenarios, faulty)
+    if isinstance(best, CellView):
+        yield _advice(best.variant, scenarios, where)
+        return
+    for i, name in enumerate(settings):
+        groups: dict[str, list[Block]] = {}
+        for cells in scenarios:
+            groups.setdefault(str(cells[0].settings.get(name)), []).append(cells)
+        if len(groups) > 1:
+            for value, group in groups.items():
+                yield from _answers(group, faulty, _named(where, name, value), settings[i + 1 :])
+            return
+    yield f"{where}: {best}"
+
+
+def _named(where: str, name: str, value: str) -> str:
+    words = f"on {value} wire{'' if value == '1' else 's'}" if name == "wires" else f"with {value}"
+    return words if where == EVERYWHERE else f"{where} {words.replace('with', 'and') if 'with' in where else words}"
+
+
+def _best(scenarios: Sequence[Block], faulty: Mapping[str, str]) -> CellView | str:
+    """A cell of the variant that is fastest in every scenario, or why there is none."""
+    winners: dict[str, CellView] = {}
+    for cells in scenarios:
+        first, second, *_ = sorted(_candidates(cells), key=lambda cell: _ratio(cell).estimate)
+        noise = max(cell.timing.noise for cell in _candidates(cells) if cell.timing)
+        if _ratio(first).high * (1 + noise) >= min(_ratio(c).low for c in _candidates(cells) if c is not first):
+            return f"{first.variant} and {second.variant} cannot be told apart ({first.scenario})"
+        winners[first.variant] = first
+    if len(winners) > 1:
+        return f"{' or '.join(winners)}, depending on the scenario"
+    (winner,) = winners.values()
+    if winner.variant in faulty:
+        return f"{winner.variant} is fastest, but disagrees in {faulty[winner.variant]}"
+    return winner
+
+
+def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
+    factors, steps = [], 1.0
+    for cells in scenarios:
+        winner = next(cell for cell in _candidates(cells) if cell.variant == variant)
+        others = [cell for cell in _candidates(cells) if cell is not winner]
+        factors.append(min(_ratio(cell).low for cell in others) / _ratio(winner).high)
+        steps = max(steps, *(_pays_from(winner, other) for other in others))
+    marks = {cell.timing.unstable for cells in scenarios for cell in _candidates(cells) if cell.timing}
+    unstable: Literal["all", "some"] | None = "all" if marks == {True} else "some" if True in marks else None
+    faster = min(factors), max(factors)
+    if steps < FEW:
+        return Advice(variant, where, len(scenarios), faster, 1, None, unstable)
+    early = {min(_candidates(cells), key=lambda cell: _total_s(cell, steps / 10)).variant for cells in scenarios}
+    before = early.pop() if len(early) == 1 else None
+    return Advice(variant, where, len(scenarios), faster, _round_up(steps), before, unstable)
+
+
+def _pays_from(winner: CellView, other: CellView) -> float:
+    """Steps after which the winner's total time is the smaller: the upper end of their break-even."""
+    mine, theirs = winner.timing, other.timing
+    assert mine
+    assert theirs
+    step = Interval(theirs.step_ends_s[0], theirs.step_s, theirs.step_ends_s[1])
+    return break_even(mine.start_ends_s, theirs.start_ends_s, step, quotient(_ratio(winner), _ratio(other))).high
+
+
+def _round_up(steps: float) -> int:
+    """To two digits, upwards: 4312 becomes 4400."""
+    unit = 10 ** max(0, math.floor(math.log10(steps)) - 1)
+    return math.ceil(steps / unit) * unit
+
+
+def _candidates(cells: Block) -> list[CellView]:
+    """Cells that agree and were timed."""
+    return [cell for cell in cells if cell.mark == "pass" and cell.timing is not None]
+
+
+def _ratio(cell: CellView) -> Interval:
+    return (cell.timing and cell.timing.ratio) or ONE
+
+
+def _total_s(cell: CellView, steps: float) -> float:
+    """Seconds from the end of the imports to the end of so many steps."""
+    return cell.timing.start_s + steps * cell.timing.step_s if cell.timing else math.inf

@@ -1,0 +1,150 @@
+"""What `qparity show` and the end of a run print: a matrix of verdicts, or one plain line a cell."""
+
+from collections.abc import Iterator
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qparity.scenario.text import printable
+from qparity.summary.speeds import overall, phrase
+from qparity.summary.view import CellView, Mark, RunView
+from qparity.summary.words import number, seconds
+
+STYLES: dict[Mark, str] = {
+    "pass": "cyan", "expected": "yellow", "fail": "bold red", "error": "bold magenta",
+    "uncompared": "magenta", "unsupported": "dim",
+}  # fmt: skip
+_MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
+
+
+NAME_WIDTH = 28
+LEGEND = (
+    "largest residual over tolerance (peers: in part agreed with other backends alone); time of a step "
+    "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong)"
+)
+
+
+def show(view: RunView, console: Console) -> None:
+    """Print the run: the matrix on a terminal; one line a cell, and no markup, anywhere else."""
+    if console.is_terminal:
+        if view.peers:
+            console.print(Text(_safe(view.peers), style="yellow"))
+        console.print(matrix(view), *details(view), sep="\n")
+        for line in speed_lines(view):
+            console.print(line, markup=False, highlight=False)
+        console.print(Text(_safe(view.sentence), style="green" if view.good else "bold red"))
+    else:
+        for line in lines(view):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def matrix(view: RunView) -> Table:
+    """Scenarios by variants: verdict, largest residual over tolerance, step time."""
+    table = Table(title=_safe(view.id), caption=LEGEND, box=None, pad_edge=False, header_style="bold")
+    table.title_justify = table.caption_justify = "left"
+    longest = max(map(len, view.scenarios), default=0)
+    table.add_column("scenario", overflow="fold", width=min(max(longest, 8), NAME_WIDTH))  # the rest wraps
+    for variant in view.variants:
+        table.add_column(_safe(variant))
+    for scenario in view.scenarios:
+        cells = (view.cell(scenario, variant) for variant in view.variants)
+        table.add_row(Text(_safe(scenario)), *(entry(cell) for cell in cells))
+    return table
+
+
+def entry(cell: CellView | None) -> Text:
+    """One cell of the matrix, such as `✓ 0.23 38.6 ms`; a time that was not earned is struck through."""
+    if cell is None:
+        return Text("·", style="dim")
+    text = Text(cell.symbol, style=STYLES[cell.mark])
+    label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
+    label = cell.status if cell.mark == "expected" and cell.status != "ok" else label
+    label = "peers" if cell.judged_by == "variants" else label
+    if label or cell.r is not None:
+        text.append(f" {label or number(cell.r)}")
+    if cell.step_s is not None:
+        text.append(" ")
+        note = ("*" if cell.speed == "noted" else "") + ("" if cell.timing else "°")
+        text.append(seconds(cell.step_s) + note, style="strike" if cell.speed == "struck" else "")
+        if cell.timing and cell.timing.ratio and cell.speed != "struck":
+            star = "*" if cell.timing.unstable else ""
+            text.append(f" {cell.timing.ratio.estimate:.3g}x{_MARKS.get(str(cell.timing.speed), '')}{star}")
+    return text
+
+
+def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
+    """The disagreements, then the reasons why cells have no verdict."""
+    failing = [cell for cell in view.cells if cell.mark in ("fail", "expected")]
+    for cell in failing[:most]:
+        yield Text(
+            f"{cell.symbol} {_safe(cell.name)}: {_safe(cell.line)}",
+            STYLES[cell.mark],
+        )
+        yield from (Text(f"  {note}", "dim") for note in notes(cell))
+    if len(failing) > most:
+        yield Text(f"and {len(failing) - most} more", "dim")
+    for group in view.groups[:most]:
+        yield Text(f"{len(group.cells)} {group.status}: {_safe(group.reason)}", STYLES[group.cells[0].mark])
+
+
+def notes(cell: CellView, most: int = 4) -> list[str]:
+    """The annotations of a cell that are no matter of course."""
+    found = [_safe(note) for note in cell.annotations if not note.startswith(ROUTINE)]
+    return found[:most] + ([f"and {len(found) - most} more notes"] if len(found) > most else [])
+
+
+ROUTINE = (
+    "bitwise equal to",
+    "fit ended with bitwise",
+    "judged at the quantum",
+    "whole model judged by",
+    "run twice: bit",
+)
+"""What is said of most cells, and reads as a comfort."""
+
+
+def lines(view: RunView) -> Iterator[str]:
+    """One plain line a cell, speed over all, then the verdict."""
+    if view.peers:
+        yield _safe(view.peers)
+    for cell in view.cells:
+        yield cell_line(cell)
+        yield from (f"  {note}" for note in notes(cell))
+    yield from speed_lines(view)
+    yield _safe(view.sentence)
+
+
+def speed_lines(view: RunView) -> Iterator[str]:
+    """Geometric means over the scenarios that all timed variants passed; growth with size, crossings."""
+    if found := overall(view.cells):
+        for variant, ratio in found.ratios.items():
+            if variant != found.reference:
+                times, ends = f"{ratio.estimate:.3g}x", f"[{ratio.low:.3g}, {ratio.high:.3g}]"
+                unstable = ", some of them unstable" if found.unstable else ""
+                yield _safe(f"{variant}: {times} the step time of {found.reference} {ends}, {found.over}{unstable}")
+    if view.above_limits:
+        above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
+        yield _safe(f"above the machine's limit: {above}, over the scenarios that all of them passed")
+    for each in view.growths:
+        size, exponent = ("2^wires" if each.axis == "wires" else each.axis), each.law.exponent
+        ends = f"[{exponent.low:.2g}, {exponent.high:.2g}]"
+        yield _safe(f"{each.group} {each.variant}: step time ~ ({size})^{exponent.estimate:.2g} {ends}")
+    for crossing in view.crossings:
+        change = f"{crossing.below} is faster at {crossing.low}, {crossing.above} at {crossing.high}"
+        yield _safe(f"{crossing.group}: by {crossing.axis}, {change}")
+
+
+def cell_line(cell: CellView) -> str:
+    """Such as `✓ fourier torch: agrees within rounding ... [38.6 ms a step]`."""
+    time = f" [not timed: {_safe(cell.untimed)}]" if cell.untimed else ""
+    if not time and cell.step_s is not None and cell.speed != "struck":
+        beside = f", {phrase(cell.timing)}" if cell.timing else ", unpaired"
+        above = f", {number(cell.above_limit)}x above the machine's limit" if cell.above_limit else ""
+        time = f" [{seconds(cell.step_s)} a step{beside}{above}]"
+    return f"{cell.symbol} {_safe(cell.scenario)} {_safe(cell.variant)}: {_safe(cell.line)}{time}"
+
+
+def _safe(text: str) -> str:
+    """One line: a reason comes from anywhere and must not move the cursor."""
+    return printable(" ".join(text.split()))

@@ -1,0 +1,115 @@
+"""The sentences: what is said of a cell and of a run, in plain words."""
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from qparity.summary.view import PASSES, PEERS_AGREE, Mark
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+MARKS: tuple[Mark, ...] = ("pass", "expected", "fail", "error", "uncompared", "unsupported")
+
+
+def agreement(counts: Mapping[Mark, int], among_variants: int = 0) -> str:
+    """How many of the compared cells agree; `among_variants` of them with other backends alone (PEERS-AGREE)."""
+    good, expected, bad = counts["pass"], counts["expected"], counts["fail"]
+    compared = good + expected + bad
+    cells = f"{compared} compared {_plural(compared, 'cell')}"
+    peers = f" ({among_variants} of them with other backends alone: {PEERS_AGREE})" if among_variants else ""
+    aside = f"; {expected} {_plural(expected, 'shows', 'show')} the fault that is expected" if expected else ""
+    if not compared:
+        return "Nothing was compared."
+    if bad:
+        return f"{bad} of {cells} {_plural(bad, 'disagrees', 'disagree')}{aside}."
+    if good < compared:
+        return f"{good} of {cells} {_plural(good, 'agrees', 'agree')} within rounding{peers}{aside}."
+    return f"{'All' if good > 1 else 'The'} {cells} {_plural(good, 'agrees', 'agree')} within rounding{peers}."
+
+
+def peers(among_variants: int, cells: int) -> str:
+    """A line on the passes that nobody independent judged; empty where there are none."""
+    if not among_variants:
+        return ""
+    are = "is" if among_variants == 1 else "are"
+    said = "in part nothing independent judged them, and other backends agree there"
+    return f"{among_variants} of {cells} {_plural(cells, 'cell')} {are} {PEERS_AGREE}: {said}."
+
+
+def rest(counts: Mapping[Mark, int]) -> str:
+    """How many cells have no verdict, and why not."""
+    names: dict[Mark, str] = {
+        "error": "did not finish",
+        "uncompared": "not compared",
+        "unsupported": "unsupported",
+    }
+    parts = [f"{counts[mark]} {name}" for mark, name in names.items() if counts[mark]]
+    return ", ".join(parts) + "." if parts else ""
+
+
+def cell_line(mark: Mark, **cell: Any) -> str:
+    """One line on a cell, without its name."""
+    reason = cell["reason"] or "no reason recorded"
+    if mark in ("error", "unsupported"):
+        return f"{cell['status']}: {reason}"
+    if cell["objection"]:
+        return f"{reason} ({cell['objection']})"
+    if mark == "expected" or (mark == "uncompared" and cell["expected"] == "NOT-COMPARED"):
+        return f"{reason} (as expected)"
+    return reason if cell["expected"] in PASSES else f"{reason} (expected {cell['expected']})"
+
+
+def command(words: Any) -> str:
+    """A recorded command as one would type it: by its name, wherever it was installed."""
+    if not isinstance(words, (list, tuple)) or not words:
+        return str(words or "")
+    path = PurePath(str(words[0]))
+    program = path.parent.name if path.name == "__main__.py" else path.name
+    return shlex.join(["qparity" if program == "cli" else program, *map(str, words[1:])])
+
+
+def plain(text: str) -> str:
+    """Text without the escape sequences that colour it on a terminal."""
+    return _ESCAPES.sub("", text)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A short number: `.23` style is avoided, exponents are kept short (`4.4e-2`)."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "-∞")
+    if value == 0 or 0.01 <= abs(value) < 10_000:
+        return f"{value:#.{digits}g}".removesuffix(".") if 0 < abs(value) < 10**digits else f"{value:.0f}"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration with its SI unit, three digits."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if abs(value) * factor >= 1 or unit == "µs":
+            return f"{_three(value * factor)} {unit}"
+    raise AssertionError
+
+
+def size(value: float | None) -> str:
+    """Bytes with a decimal SI unit."""
+    if value is None:
+        return "–"
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= factor:
+            return f"{_three(value / factor)} {unit}"
+    return f"{value:.0f} B"
+
+
+def _three(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _plural(n: int, one: str, many: str | None = None) -> str:
+    return one if n == 1 else (many or one + "s")

@@ -1,0 +1,197 @@
+"""A scenario's whole model on NumPy, as a function of its weights, of the rest of its state and of a batch.
+
+Where the oracle covers a quantum layer, its circuit is simulated by the oracle; else PennyLane's NumPy interface runs
+it, sample by sample, on the simulator of PennyLane's own that has all there is (never on the device that is judged).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from qparity import oracle
+from qparity.circuit.model import build_model, quantum_layers
+from qparity.circuit.program import gate_program
+from qparity.scenario.schema import Scenario
+from qparity.worker.training import make_loss
+
+Arrays = list[np.ndarray]
+
+
+class CannotStand(Exception):
+    """Why no reference can be had for a model, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """`predictions` (rows, outputs), the `loss` with all that the model adds to it, and the state afterwards."""
+
+    predictions: np.ndarray
+    loss: float
+    state: Arrays
+
+
+@dataclass
+class Disturbance:
+    """Noise as rounding would make it: every weight, input and layer output times 1 + size * (something in -1..1).
+
+    The same for every evaluation with the same seed: what is disturbed stays a smooth function of its arguments.
+    """
+
+    size: float
+    seed: int
+    rng: np.random.Generator = field(init=False)
+
+    def restart(self) -> None:
+        """From the first number on again."""
+        self.rng = np.random.Generator(np.random.PCG64(self.seed))
+
+    def __call__(self, array: np.ndarray, floor: float = 0.0) -> np.ndarray:
+        """The disturbed array; `floor` is noise that does not vanish with the value."""
+        noise = self.size * self.rng.uniform(-1, 1, (2, *array.shape))
+        return np.asarray(array * (1 + noise[0]) + floor * noise[1])
+
+
+class ReferenceModel:
+    """The model of a scenario, built once. Trainable weights and other variables are in Keras' order."""
+
+    def __init__(self, scenario: Scenario, features: int, outputs: int) -> None:
+        self.scenario = scenario
+        self.model = build_model(scenario.model_copy(update={"dtype": "float64"}), features, outputs)
+        self.layers = quantum_layers(self.model)
+        self.programs = [gate_program(layer.function) for layer in self.layers]
+        self._disturbance: Disturbance | None = None
+        self._watch_layers()
+
+    @property
+    def trainable(self) -> list[Any]:
+        """The trainable variables."""
+        return list(self.model.trainable_weights)
+
+    @property
+    def rest(self) -> list[Any]:
+        """All other variables."""
+        return list(self.model.non_trainable_variables)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Which of the rest are the states of random generators."""
+        return [j for j, variable in enumerate(self.rest) if variable.path.endswith("seed_generator_state")]
+
+    def prepare(self) -> None:
+        """Make the model ready to be evaluated.
+
+        Raises:
+            CannotStand: a layer samples.
+        """
+        if any(layer.shots is not None for layer in self.layers):
+            raise CannotStand("sampled layers have no exact reference")
+        for layer, program in zip(self.layers, self.programs, strict=True):
+            layer._executor = self._executor(layer, program)
+        self.model.compile(optimizer="sgd", loss=make_loss(self.scenario.training), run_eagerly=True)
+
+    def evaluate(
+        self,
+        weights: Sequence[np.ndarray],
+        state: Sequence[np.ndarray],
+        x: np.ndarray,
+        y: np.ndarray,
+        disturbance: Disturbance | None = None,
+    ) -> Evaluation:
+        """One forward pass in training mode.
+
+        Args:
+            weights: one array for each trainable variable.
+            state: one for each other variable; afterwards they are as the pass left them.
+            x: (rows, features) float64.
+            y: (rows, ...) targets.
+            disturbance: noise to add everywhere.
+        """
+        self._disturbance = disturbance
+        if disturbance:
+            disturbance.restart()
+        for variable, value in zip(self.trainable, weights, strict=True):
+            variable.assign(self._noisy(value))
+        for variable, value in zip(self.rest, state, strict=True):
+            variable.assign(self._noisy(value))
+        try:
+            predictions = self.model(self._noisy(x), training=True)
+            loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+        finally:
+            self._disturbance = None
+        after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.rest]
+        flat = np.asarray(predictions, np.float64).reshape(len(x), -1)
+        return Evaluation(flat, float(np.asarray(loss)), after)
+
+    def _noisy(self, value: np.ndarray) -> np.ndarray:
+        if self._disturbance is None or not np.issubdtype(value.dtype, np.floating):
+            return value
+        return self._disturbance(value)
+
+    def _watch_layers(self) -> None:
+        """Disturb what every layer returns, while something is disturbed."""
+        for layer in self.model._flatten_layers(include_self=False):
+            layer.call = self._watched(layer)
+
+    def _watched(self, layer: Any) -> Any:
+        call, floor = layer.call, self._floor(layer)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            outputs = call(*arguments, **options)
+            if self._disturbance is None:
+                return outputs
+            disturb = self._disturbance
+
+            def one(array: Any) -> Any:
+                real = isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating)
+                return disturb(array, floor) if real else array
+
+            return keras.tree.map_structure(one, outputs)
+
+        with contextlib.suppress(AttributeError):
+            watched.__signature__ = layer._call_signature  # type: ignore[attr-defined]
+        return watched
+
+    def _floor(self, layer: Any) -> float:
+        """An expectation value of zero is still rounded: sqrt(gates) times the observable's size, which is about 1."""
+        if layer not in self.layers:
+            return 0.0
+        gates = self.programs[self.layers.index(layer)]["gates"]
+        return float(np.sqrt(max(len(gates), 16)))
+
+    def _executor(self, layer: Any, program: dict[str, Any]) -> Any:
+        if program["not_covered"] is None:
+            with contextlib.suppress(oracle.NotCovered):
+                return OracleExecutor(layer.executor, oracle.GateProgram.from_dict(program))
+        device = layer.device_name if layer.device_name == "default.mixed" else "default.qubit"
+        plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
+        return dataclasses.replace(layer.executor, device_name=device, diff_method="best", **plain)
+
+
+@dataclass(frozen=True)
+class OracleExecutor:
+    """Runs a circuit by the oracle: `(weights, inputs (batch, features)) -> (batch, outputs)`, float64."""
+
+    executor: Any
+    program: oracle.GateProgram
+
+    def __call__(self, weights: dict[str, Any], inputs: Any) -> np.ndarray:
+        """The measurements of every row."""
+        arrays = [np.asarray(weights[name], np.float64) for name in self.program.weight_names]
+        return np.asarray(oracle.predict(self.program, arrays, np.asarray(inputs, np.float64)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.executor, name)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """NumPy's warnings are a framework's silence: a relu of an overflow is no news here."""
+    with np.errstate(all="ignore"):
+        yield

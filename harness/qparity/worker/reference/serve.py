@@ -1,0 +1,159 @@
+"""What the reference is asked: the circuit of a scenario, and what is right at the steps that a cell has recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from qparity.oracle.probes import direction
+from qparity.scenario.schema import Scenario
+from qparity.worker import draws
+from qparity.worker.protocol import Channel, Message
+from qparity.worker.reference.differences import simple_slope, slope
+from qparity.worker.reference.model import Arrays, CannotStand, Disturbance, ReferenceModel, quiet
+from qparity.worker.reference.walk import walk
+
+DISTURBANCE = 2.0**-22
+"""Far above the rounding of differences, far below where a model's slopes change by themselves."""
+WIDTH = 2.0**-12
+REPEATS = 3
+
+Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+def serve_reference(channel: Channel) -> None:
+    """Answer the parent's requests until it closes the channel."""
+    reference = Reference()
+    handlers: dict[str, Callable[[Message], Answer]] = {
+        "prepare": reference.prepare,
+        "judge": reference.judge,
+        "walk": reference.walk,
+    }
+    while (request := channel.receive()) is not None and request.kind != "close":
+        try:
+            with quiet():
+                body, arrays = handlers[request.kind](request)
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+                sys.stderr.flush()
+            said = str(error) if isinstance(error, CannotStand) else f"{type(error).__name__}: {error}"
+            channel.send("error", {"status": "failed", "reason": " ".join(said.split())[:600]})
+        else:
+            channel.send("done", body, arrays)
+
+
+class Reference:
+    """One scenario's model, and its derivatives."""
+
+    def prepare(self, request: Message) -> Answer:
+        """Build the model; say what its circuits are and what its variables start from."""
+        body = request.body
+        sys.path[:0] = body["search_path"]
+        self.scenario = Scenario.model_validate(body["scenario"])
+        if self.scenario.training.draws == "shared":
+            draws.share()
+        self.model = ReferenceModel(self.scenario, body["features"], body["outputs"])
+        return {"programs": self.model.programs}, {}
+
+    def judge(self, request: Message) -> Answer:
+        """What is right at the steps given, as `reference/...` of a trace (docs/architecture.md).
+
+        Arrays: `weights/<k>` and `state/<j>` (steps, ...), `x` and `y` (rows, ...), `offsets` (steps + 1,), `steps`
+        (steps,), the numbers of the steps. Body: `seed` of the directions, `seconds` after which no step is begun.
+        """
+        start = time.perf_counter()
+        self.model.prepare()
+        given, seed = request.arrays, int(request.body["seed"])
+        steps, offsets = given["steps"], given["offsets"]
+        found: list[dict[str, np.ndarray]] = []
+        order = _first_and_last_first(len(steps))
+        for number in order:
+            if found and time.perf_counter() - start > float(request.body["seconds"]):
+                break
+            rows = slice(offsets[number], offsets[number + 1])
+            weights = [given[f"weights/{k}"][number] for k in range(len(self.model.trainable))]
+            state = [given[f"state/{j}"][number] for j in range(len(self.model.rest))]
+            found.append(self._step(weights, state, given["x"][rows], given["y"][rows], seed, int(steps[number])))
+        arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
+        arrays["reference_steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
+        return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
+
+    def walk(self, request: Message) -> Answer:
+        """Every layer by itself, on what entered it on a variant: see reference/walk.py."""
+        self.model.prepare()
+        given = request.arrays
+        kinds = (("weights", self.model.trainable), ("state", self.model.rest))
+        for kind, variables in kinds:
+            for number, variable in enumerate(variables):
+                variable.assign(given[f"{kind}/{number}"])
+        calls, arrays = walk(self.model.model, given["x"].astype(np.float64), given)
+        return {"calls": calls}, arrays
+
+    evaluations = 0
+
+    def _step(
+        self, weights: Arrays, state: Arrays, x: np.ndarray, y: np.ndarray, seed: int, step: int
+    ) -> dict[str, np.ndarray]:
+        """Everything about one step; a condition is how far a disturbance of everything by 1 would move a number."""
+        weights, x, y = [w.astype(np.float64) for w in weights], x.astype(np.float64), y.astype(np.float64)
+        noises = [Disturbance(DISTURBANCE, seed + n) for n in range(REPEATS)]
+
+        def at(moved: Arrays, noise: Disturbance | None = None) -> Any:
+            self.evaluations += 1
+            return self.model.evaluate(moved, state, x, y, noise)
+
+        right = at(weights)
+        moved_on = any(not np.array_equal(state[j], right.state[j]) for j in self.model.seeds)
+        if moved_on and (self.scenario.training.draws == "backend" or draws.drawn_by_backend):
+            raise CannotStand("the model draws random numbers, which are other ones on every backend")
+        disturbed = [at(weights, noise) for noise in noises]
+        found = {"predictions": right.predictions, "loss": np.array(right.loss)}
+        moves = np.max([np.abs(d.predictions - right.predictions) for d in disturbed], axis=0)
+        found["predictions_condition"] = moves.max(axis=0) / DISTURBANCE
+        found["loss_condition"] = np.array(max(abs(d.loss - right.loss) for d in disturbed) / DISTURBANCE)
+        slopes, conditions, errors = [], [], []
+        for k, weight in enumerate(weights):
+            towards = direction(weight.shape, seed, step, k)
+
+            def along(t: float, noise: Disturbance | None = None, k: int = k, d: np.ndarray = towards) -> float:
+                return float(at([w + t * d if i == k else w for i, w in enumerate(weights)], noise).loss)
+
+            exact = slope(along, 2.0**-53 * float(found["loss_condition"]))
+            plain = simple_slope(along, WIDTH)
+            moved = [abs(simple_slope(lambda t, n=n: along(t, n), WIDTH) - plain) for n in noises]  # type: ignore[misc]
+            slopes.append(exact.value)
+            errors.append(exact.error)
+            conditions.append(max(moved) / DISTURBANCE)
+        found |= {
+            "slopes": np.array(slopes),
+            "slopes_condition": np.array(conditions),
+            "slopes_error": np.array(errors),
+        }
+        for j, (value, before) in enumerate(zip(right.state, state, strict=True)):
+            if np.issubdtype(value.dtype, np.floating) and not np.array_equal(value, before):
+                found[f"state/{j}"] = value
+                spread = max(np.abs(d.state[j] - value).max(initial=0.0) for d in disturbed)
+                found[f"state_condition/{j}"] = np.array(spread / DISTURBANCE)
+        return found
+
+
+def _joined(found: list[dict[str, np.ndarray]], order: list[int]) -> dict[str, np.ndarray]:
+    """The steps' arrays in one each: rows of predictions one after the other, everything else stacked."""
+    in_all = [name for name in found[0] if all(name in each for each in found)]
+    parts = {name: [found[i][name] for i in order] for name in in_all}
+    return {
+        f"reference_{name}": np.concatenate(arrays) if name == "predictions" else np.stack(arrays)
+        for name, arrays in parts.items()
+    }
+
+
+def _first_and_last_first(count: int) -> list[int]:
+    """The order in which steps are taken, should time run out: the first, the last, then the rest."""
+    return [0, count - 1, *range(1, count - 1)][: max(count, 1)] if count > 1 else [0]

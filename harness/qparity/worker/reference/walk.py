@@ -1,0 +1,84 @@
+"""The reference's walk: every layer applied to what entered it on the variant (worker/walk.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from qparity.worker.backends.base import split
+from qparity.worker.reference.differences import slope
+from qparity.worker.walk import INPUT, WEIGHT, as_array, cotangents, directions, intercepted, is_number
+
+DISTURBANCE = 2.0**-22
+REPEATS = 3
+
+
+def walk(
+    model: keras.Model, x: np.ndarray, entered: dict[str, np.ndarray]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Run `model`; at each unit's call put what entered on the variant (`call/<n>/input/<i>`) in place of its inputs.
+
+    Returns:
+        For each call {layer, slopes: {inputs, weights}, errors, conditions: likewise}, and the arrays
+        `call/<n>/output/<i>` and `call/<n>/condition/<i>`: how far a disturbance of all that enters by 1 moves them.
+    """
+    calls: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
+
+    def called(layer: Any, call: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        n = len(calls)
+        own, call_with = split(arguments, options)
+        given = [entered[f"call/{n}/input/{i}"].astype(np.float64) for i in range(len(own))]
+        variables = list(layer.trainable_variables)
+        weights = [as_array(variable) for variable in variables]
+
+        def outputs(inputs: list[np.ndarray], values: list[np.ndarray]) -> list[np.ndarray]:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            return [np.asarray(out, np.float64) for out in call_with(call, inputs)]
+
+        right = outputs(given, weights)
+        noises = [_disturbed(given + weights, np.random.default_rng(seed)) for seed in range(REPEATS)]
+        moved = [outputs(noise[: len(given)], noise[len(given) :]) for noise in noises]
+        bars = cotangents(right, n)
+
+        def total(inputs: list[np.ndarray], values: list[np.ndarray]) -> float:
+            return float(sum((c * out).sum() for c, out in zip(bars, outputs(inputs, values), strict=True)))
+
+        for i, out in enumerate(right):
+            arrays[f"call/{n}/output/{i}"] = out
+            moves = max(np.abs(each[i] - out).max(initial=0.0) for each in moved)
+            arrays[f"call/{n}/condition/{i}"] = np.array(moves / DISTURBANCE)
+        found: dict[str, dict[str, list[float]]] = {"slopes": {}, "errors": {}, "conditions": {}}
+        for kind, held, mark in (("inputs", given, INPUT), ("weights", weights, WEIGHT)):
+            along = [slope(_line(total, given, weights, kind, k, d)) for k, d in enumerate(directions(held, n, mark))]
+            found["slopes"][kind] = [each.value for each in along]
+            found["errors"][kind] = [each.error for each in along]
+            size = [np.abs(out).max(initial=0.0) for out in right]
+            found["conditions"][kind] = [max(abs(each.value), *size) for each in along]
+        outputs(given, weights)
+        calls.append({"layer": layer.name, **found})
+        result = call(*arguments, **options)  # the structure of the outputs, for the layers that follow
+        filled = iter(right)
+        return keras.tree.map_structure(lambda leaf: next(filled) if is_number(leaf) else leaf, result)
+
+    with intercepted(model, called):
+        model(x, training=True)
+    return calls, arrays
+
+
+def _line(
+    total: Any, given: list[np.ndarray], weights: list[np.ndarray], kind: str, k: int, towards: np.ndarray
+) -> Any:
+    def along(t: float) -> float:
+        held = {"inputs": list(given), "weights": list(weights)}
+        held[kind][k] = held[kind][k] + t * towards
+        return float(total(held["inputs"], held["weights"]))
+
+    return along
+
+
+def _disturbed(arrays: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    return [array * (1 + DISTURBANCE * rng.uniform(-1, 1, array.shape)) for array in arrays]

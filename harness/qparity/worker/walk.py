@@ -1,0 +1,130 @@
+"""A model layer by layer: what entered each layer, what came out, and what its derivatives are.
+
+A unit is a layer that is no model: nested models are entered, composite layers (recurrent, attention, a user's own) are
+taken as they are. Variant and reference walk the same units in the order of their calls; the reference is given what
+entered each on the variant, so that every layer is judged by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from qparity.oracle.probes import direction
+from qparity.worker.backends.base import Backend, is_number, plain
+
+SEED = 0
+"""Of cotangents and directions: the same for variant and reference."""
+COTANGENT, INPUT, WEIGHT = 0, 1, 2
+UnitCall = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+def units(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that are called as units, in no particular order."""
+    found: list[keras.layers.Layer] = []
+    waiting = list(model._layers)
+    while waiting:
+        layer = waiting.pop(0)
+        if isinstance(layer, keras.Model):
+            waiting += layer._layers
+        elif not isinstance(layer, keras.layers.InputLayer) and layer not in found:
+            found.append(layer)
+    return found
+
+
+@contextlib.contextmanager
+def intercepted(model: keras.Model, called: UnitCall) -> Iterator[None]:
+    """While this holds, a unit's call goes to `called(layer, call, arguments, options)`."""
+    layers = units(model)
+    before = {id(layer): layer.call for layer in layers}
+
+    def through(layer: Any) -> Callable[..., Any]:
+        call = before[id(layer)]
+        return lambda *arguments, **options: called(layer, call, arguments, options)
+
+    for layer in layers:
+        layer.call = through(layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.call = before[id(layer)]
+
+
+def numbers(structure: Any) -> list[Any]:
+    """The floating-point tensors of arguments or outputs, in order."""
+    return [leaf for leaf in keras.tree.flatten(structure) if is_number(leaf)]
+
+
+def cotangents(outputs: list[np.ndarray], call: int) -> list[np.ndarray]:
+    """What comes back to each output of a call."""
+    return [direction(out.shape, SEED + COTANGENT, call, k) for k, out in enumerate(outputs)]
+
+
+def directions(arrays: list[np.ndarray], call: int, kind: int) -> list[np.ndarray]:
+    """Along which each input (`INPUT`) or weight (`WEIGHT`) is moved."""
+    return [direction(array.shape, SEED + kind, call, k) for k, array in enumerate(arrays)]
+
+
+def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Run `model` on `x` in training mode, uncompiled, and look at every unit.
+
+    Returns:
+        For each call {layer, type, config: JSON or null, slopes: {inputs, weights} or null, reason}, and the arrays
+        `call/<n>/input/<i>`, `call/<n>/output/<i>`, `call/<n>/weight/<i>`.
+    """
+    calls: list[dict[str, Any]] = []
+    seen: list[tuple[Any, Any, tuple[Any, ...], dict[str, Any], Any]] = []
+
+    def called(layer: Any, call: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        outputs = call(*arguments, **options)
+        seen.append((layer, call, arguments, options, outputs))
+        return outputs
+
+    with intercepted(model, called):
+        model(x, training=True)
+    arrays: dict[str, np.ndarray] = {}
+    for n, (layer, call, arguments, options, outputs) in enumerate(seen):
+        kinds = {
+            "input": numbers((arguments, options)),
+            "output": numbers(outputs),
+            "weight": layer.trainable_variables,
+        }
+        found = {kind: [as_array(each) for each in tensors] for kind, tensors in kinds.items()}
+        arrays |= {f"call/{n}/{kind}/{i}": a for kind, each in found.items() for i, a in enumerate(each)}
+        about = {"layer": layer.name, "type": type(layer).__name__, "config": config_of(layer), "reason": None}
+        about["listed"] = bool(arguments) and isinstance(arguments[0], list | tuple)
+        try:
+            slopes = backend.layer_slopes(layer, call, arguments, options, cotangents(found["output"], n))
+            moved = (directions(found["input"], n, INPUT), directions(found["weight"], n, WEIGHT))
+            along = [[_dot(g, d) for g, d in zip(gs, ds, strict=True)] for gs, ds in zip(slopes, moved, strict=True)]
+            about["slopes"] = dict(zip(("inputs", "weights"), along, strict=True))
+        except Exception as error:
+            about |= {"slopes": None, "reason": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]}
+        calls.append(about)
+    return calls, arrays
+
+
+def config_of(layer: Any) -> str | None:
+    """How Keras writes one of its own layers; None for a layer of somebody else's."""
+    if not type(layer).__module__.startswith("keras."):
+        return None
+    try:
+        return json.dumps(keras.saving.serialize_keras_object(layer))
+    except (TypeError, ValueError):
+        return None
+
+
+def as_array(tensor: Any) -> np.ndarray:
+    """A tensor or variable as NumPy array of its own dtype."""
+    return plain(np.array(ops.convert_to_numpy(tensor)))
+
+
+def _dot(gradient: np.ndarray | None, towards: np.ndarray) -> float:
+    return 0.0 if gradient is None else float((gradient.astype(np.longdouble) * towards).sum())
