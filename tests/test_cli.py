@@ -9,7 +9,7 @@ import pytest
 
 from qparity.cli.values import without_option
 from tests.conftest import ROOT
-from tests.report.run_builder import build_run
+from tests.reporting.run_builder import build_run
 
 SMOKE = str(ROOT / "scenarios" / "smoke.toml")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qparity.report.html import render
-from tests.report.run_builder import build_view
+from qparity.reporting.html import render
+from tests.reporting.run_builder import build_view
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from qparity.cli.runs import write_index
-from qparity.report.html import render
+from qparity.reporting.html import render
 from qparity.summary.compare import compare
-from tests.report.run_builder import build_run, build_view, hostile_view, many
+from tests.reporting.run_builder import build_run, build_view, hostile_view, many
 
 CHARTS = ("loss", "forward", "gradient", "update", "bits", "curve", "fit", "phases", "memory", "pareto", "total")
 CONTRAST = """() => {

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from qparity.parity import Judgement, Stage, Verdict
 from qparity.parity.expectation import load_expectations
 from qparity.parity.types import StageSeries
-from qparity.report import html
+from qparity.reporting import html
 from qparity.scenario.errors import ScenarioError
 from qparity.store import Run
 from qparity.summary import annotations, junit, markdown, summarise
 from qparity.summary import json as json_view
 from qparity.summary.gate import Floor, Gate
-from tests.report.run_builder import build_run
+from tests.reporting.run_builder import build_run
 
 TODAY = datetime.date(2026, 6, 1)
 VERSIONS = {"keras": "3.15.1", "tensorflow_cpu": "2.21.0"}

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from qparity.diagnose import DiagnosisError, find, reproduce
-from qparity.report import benchmark_json, html
+from qparity.reporting import benchmark_json, html
 from qparity.scenario.text import printable_lines
 from qparity.store import Run, StoreError
 from qparity.store.merge import merge

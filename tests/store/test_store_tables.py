@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qparity.store import Run, atomic, differences, fingerprint
-from tests.report.run_builder import build_run
+from tests.reporting.run_builder import build_run
 
 from .test_store_run import cell, outcome, plan, trace
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qparity.summary.compare import compare
-from tests.report.run_builder import build_view
+from tests.reporting.run_builder import build_view
 
 VARIANTS = ("tf", "torch")
 NAMES = ("a",)

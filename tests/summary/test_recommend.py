@@ -3,7 +3,7 @@
 import pytest
 
 from qparity.summary.recommend import recommend
-from tests.report.run_builder import build_view
+from tests.reporting.run_builder import build_view
 
 SPEEDS = {"torch": 1.0, "tf": 3.0, "jax-jit": 0.1}
 NAMES = ("a", "b", "c")
@@ -62,7 +62,7 @@ def test_it_is_silent_without_paired_rounds_and_with_one_variant_that_agrees(tmp
 
 
 def test_other_devices_get_answers_of_their_own(tmp_path, monkeypatch):
-    from tests.report import run_builder
+    from tests.reporting import run_builder
 
     rounds = run_builder._rounds
     slow = iter((SPEEDS, {"torch": 1.0, "tf": 3.0, "jax-jit": 5.0}, {"torch": 1.0, "tf": 1.0, "jax-jit": 5.0}))
@@ -76,7 +76,7 @@ def test_other_devices_get_answers_of_their_own(tmp_path, monkeypatch):
 
 
 def test_times_of_a_disturbed_machine_are_said_to_be_so(tmp_path, monkeypatch):
-    from tests.report import run_builder
+    from tests.reporting import run_builder
 
     rounds = run_builder._rounds
 

@@ -14,7 +14,7 @@ from qparity.summary.gate import Gate
 from qparity.summary.speeds import overall, shared_means
 from qparity.summary.terminal import lines
 from qparity.timing import Interval, Point, growths
-from tests.report.run_builder import build_run, scenario
+from tests.reporting.run_builder import build_run, scenario
 from tests.timing.test_timing_block import document
 
 VARIANTS = ("tf", "torch", "jax-jit")

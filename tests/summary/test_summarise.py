@@ -12,7 +12,7 @@ from qparity.store import Run, atomic
 from qparity.summary import summarise, words
 from qparity.summary.gate import Gate
 from qparity.summary.summarise import exit_code
-from tests.report.run_builder import VARIANTS, build_run, build_view
+from tests.reporting.run_builder import VARIANTS, build_run, build_view
 
 EVERYTHING = {
     (0, "tf"): "fault", (0, "jax"): "unsupported", (1, "jax"): "unsupported", (1, "tf"): "failed",

@@ -14,7 +14,7 @@ from rich.console import Console
 from qparity.scenario.text import printable_lines
 from qparity.summary import annotations, csv, json, junit, markdown, terminal
 from qparity.summary.words import command
-from tests.report.run_builder import REASONS, VARIANTS, build_view, renamed
+from tests.reporting.run_builder import REASONS, VARIANTS, build_view, renamed
 
 HOSTILE = "a|b `c` <script>alert(1)</script>\n::error::x %0A \x1b[31m \x00 \u202e"
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared",

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from qparity import __version__
+from qparity.api import REPORTS, RESULTS
 from qparity.cli.problems import UsageProblem
 from qparity.cli.runs import (
-    REPORTS,
     as_json,
     benchmarks,
     judged,
@@ -37,7 +38,6 @@ from qparity.cli.values import (
 
 app = typer.Typer(
     name="qparity",
-    help="Train the same seeded quantum model on every Keras backend: do they agree, which is wrong, how fast is each?",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -47,7 +47,10 @@ app = typer.Typer(
 
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where run folders are kept.")]
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run id, a path, or `latest`.")]
-Scenarios = Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Scenario files (TOML).")]
+Scenarios = Annotated[
+    list[Path],
+    typer.Argument(metavar="SCENARIO...", help="Scenario files (TOML), or names that `qparity list` prints."),
+]
 Variants = Annotated[
     list[str] | None,
     typer.Option("--variant", "-v", metavar="NAME", help="Run on this variant instead of the files' own (repeatable)."),
@@ -71,8 +74,22 @@ Trust = Annotated[
     bool, typer.Option("--trust", help="Modules that the run names may be imported, from the folders it names.")
 ]
 
-RESULTS = Path("results")
 INTERRUPTED = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"qparity {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train the same seeded quantum model on every Keras backend: do they agree, which is wrong, how fast is each?"""
 
 
 @app.command()
@@ -117,7 +134,7 @@ def run(
     report: Annotated[bool, typer.Option("--report", help="Write the HTML report afterwards.")] = False,
 ) -> None:
     """Run a sweep: the same training on every variant, recorded step by step."""
-    from qparity.report.live import live
+    from qparity.reporting.live import live
     from qparity.runner.begin import begin
     from qparity.runner.local import Options
     from qparity.runner.sweep import Halted, sweep
@@ -262,10 +279,22 @@ def show(run: RunArgument = "latest", results: Results = RESULTS, json: Json = F
 
 
 @app.command(name="list")
-def list_cells(scenarios: Scenarios, variant: Variants = None, k: Keep = None, json: Json = False) -> None:
-    """List the cells that a run of these scenario files would have."""
+def list_cells(
+    scenarios: Annotated[list[Path] | None, typer.Argument(metavar="[SCENARIO...]", help="Scenario files.")] = None,
+    variant: Variants = None,
+    k: Keep = None,
+    json: Json = False,
+) -> None:
+    """List the cells that a run of these scenario files would have; without a file, the scenario files that ship."""
     from qparity.runner.plan import make_blocks
-    from qparity.scenario.load import load_files
+    from qparity.scenario import shipped
+    from qparity.scenario.load import load_file, load_files
+
+    if not scenarios:
+        found = {name: load_file(shipped.file_of(name)).description for name in shipped.names()}
+        width = max(map(len, found))
+        say(as_json({"files": found}) if json else "\n".join(f"{n:{width}}  {text}" for n, text in found.items()))
+        return
 
     cells = [cell for block in make_blocks(load_files(scenarios, k, variant)) for cell in block.cells]
     if json:
@@ -435,13 +464,21 @@ def cluster(
 
 
 @app.command()
-def init(path: Annotated[Path, typer.Argument(help="The scenario file to write.")] = Path("scenario.toml")) -> None:
+def init(
+    path: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Default: scenario.toml, or NAME.toml.")] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Copy this shipped file (`qparity list` names them).")
+    ] = None,
+) -> None:
     """Write a commented scenario file to start from."""
+    from qparity.scenario import shipped
     from qparity.scenario.starter import STARTER
 
+    content = shipped.file_of(origin).read_text(encoding="utf-8") if origin else STARTER
+    path = path or Path(f"{origin or 'scenario'}.toml")
     if path.exists():
         raise UsageProblem(f"{path}: exists already")
-    write(path, STARTER)
+    write(path, content)
     say(f"{path}   # qparity run {path}")
 
 

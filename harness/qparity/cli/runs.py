@@ -12,13 +12,12 @@ import typer
 from qparity.cli.problems import UsageProblem
 
 if TYPE_CHECKING:
-    from qparity.report.index import Entry
+    from qparity.reporting.index import Entry
     from qparity.store import Run
     from qparity.summary import RunView
     from qparity.summary.compare import Comparison
     from qparity.summary.gate import Gate
 
-REPORTS = Path("reports")
 MOST_LINES = 20
 
 
@@ -80,7 +79,7 @@ def view_json(view: RunView) -> str:
 def benchmarks(run: Run, view: RunView) -> dict[str, Any]:
     """The timed rounds in pytest-benchmark's format, whose own package says what that is."""
     try:
-        from qparity.report import benchmark_json
+        from qparity.reporting import benchmark_json
     except ModuleNotFoundError as error:
         raise UsageProblem(f"--format = 'pytest-benchmark': {error.name} is not installed (pip install it)") from None
     return benchmark_json.document(run, view)
@@ -95,21 +94,21 @@ def write(path: Path, content: str | bytes) -> Path:
 
 def write_report(view: RunView, output: Path | None = None, base: Comparison | None = None) -> Path:
     """Write the HTML report, with what has changed since a base run, and say where."""
-    from qparity.report.html import render
+    from qparity.api import report
 
-    return write(output or REPORTS / f"{Path(view.id).name}.html", render(view, base))
+    return report(view, output, base)
 
 
 def write_figures(view: RunView, folder: Path) -> list[Path]:
     """Write the figures for papers."""
-    from qparity.report.figures import draw
+    from qparity.reporting.figures import draw
 
     return [write(folder / name, content) for name, content in draw(view).items()]
 
 
 def write_index(results: Path, folder: Path) -> Path:
     """Write `index.html` into the folder of reports, and every report that is missing there."""
-    from qparity.report.index import render
+    from qparity.reporting.index import render
     from qparity.store import list_runs
 
     entries = [entry for _, path in list_runs(results) if (entry := _entry(path, folder))]
@@ -118,7 +117,7 @@ def write_index(results: Path, folder: Path) -> Path:
 
 def _entry(path: Path, folder: Path) -> Entry | None:
     """A run as the index shows it, read back from its report; only without one as new as the run is it judged."""
-    from qparity.report.index import Entry, read
+    from qparity.reporting.index import Entry, read
     from qparity.store import Run, StoreError
     from qparity.summary import summarise
 

@@ -24,6 +24,7 @@ from qparity.scenario.matrix import (
 from qparity.scenario.registry import CIRCUITS, DEVICES
 from qparity.scenario.schema import NAME, Scenario
 from qparity.scenario.select import selector
+from qparity.scenario.shipped import resolve
 from qparity.scenario.suggest import did_you_mean, one_of
 from qparity.scenario.text import decoded
 from qparity.scenario.validate import field_error, validate
@@ -79,8 +80,8 @@ def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequ
 
 
 def load_file(path: Path | str) -> ScenarioFile:
-    """Read one file; ScenarioError if it cannot be read or is wrong."""
-    path = Path(path)
+    """Read one file, or a shipped one by its name; ScenarioError if it cannot be read or is wrong."""
+    path = resolve(path)
     try:
         if path.is_dir():
             raise ScenarioError("a scenario file, got a directory", file=path)

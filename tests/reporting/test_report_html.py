@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from qparity.report import data, palette
-from qparity.report.html import _embedded, render
+from qparity.reporting import data, palette
+from qparity.reporting.html import _embedded, render
 from qparity.scenario.text import printable_lines
 from qparity.summary import csv as csv_of
-from tests.report.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
+from tests.reporting.run_builder import HOSTILE, VARIANTS, build_view, hostile_view
 
 FAULTS = {(0, "tf"): "fault", (0, "jax"): "unsupported", (1, "tf"): "failed", (2, "jax"): "uncompared"}
 

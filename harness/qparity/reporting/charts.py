@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from qparity.report import palette
+from qparity.reporting import palette
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from qparity.report import live as module
-from qparity.report.live import Board, live
+from qparity.reporting import live as module
+from qparity.reporting.live import Board, live
 from qparity.runner.events import BlockFinished, BlockTimed, CellFinished, CellProgress, SweepStarted
 from qparity.runner.plan import make_blocks, to_record
 from qparity.scenario.load import load_files

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from qparity.report import circuit, palette
+from qparity.reporting import circuit, palette
 from qparity.summary import CellView, RunView
 from qparity.summary.speeds import reference_of
 

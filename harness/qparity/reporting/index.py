@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from qparity.report import html
+from qparity.reporting import html
 from qparity.summary.view import SYMBOLS
 
 MOST_COLUMNS = 20

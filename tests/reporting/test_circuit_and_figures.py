@@ -9,8 +9,8 @@ import pytest
 
 from qparity import summary
 from qparity.cli.runs import write_figures, write_index
-from qparity.report import circuit, figures, index
-from tests.report.run_builder import HOSTILE, PROGRAM, build_run, build_view
+from qparity.reporting import circuit, figures, index
+from tests.reporting.run_builder import HOSTILE, PROGRAM, build_run, build_view
 
 
 def texts(svg: str) -> list[str]:

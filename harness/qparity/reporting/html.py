@@ -19,7 +19,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from qparity.report import charts, circuit, data, palette
+from qparity.reporting import charts, circuit, data, palette
 from qparity.scenario.text import printable_lines
 from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
@@ -95,7 +95,7 @@ def anchor(cell: CellView) -> str:
 def environment() -> Environment:
     """The templates, with the filters they use."""
     found = Environment(
-        loader=PackageLoader("qparity.report"),
+        loader=PackageLoader("qparity.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -124,7 +124,7 @@ def _vega() -> str:
 @lru_cache(maxsize=8)
 def file(name: str) -> str:
     """A file beside the templates, as it is."""
-    return resources.files("qparity.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return resources.files("qparity.reporting").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _policy(scripts: Any) -> str:
