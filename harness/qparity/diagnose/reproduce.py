@@ -36,6 +36,7 @@ from qparity.diagnose.templates import (
 from qparity.diagnose.usermodel import expected_by_others, model_lines
 from qparity.diagnose.walk import LayerFinding, walk
 from qparity.oracle import GateProgram, NotCovered
+from qparity.oracle.losses import LOSSES as WITH_LAW
 from qparity.oracle.optimizers import LAWS
 from qparity.parity import Stage
 from qparity.parity.comparison import REFERENCE, Comparison
@@ -43,6 +44,7 @@ from qparity.runner.cell import CellEnded
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
 from qparity.runner.reference import Refused
+from qparity.scenario.losses import LOSSES
 from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.variant import Variant
 from qparity.store import Run
@@ -277,8 +279,10 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
 
 def _loss_function(subject: Subject) -> str:
     training: Mapping[str, Any] = subject.observation.scenario["training"]
-    if training["loss"] == "mse" and training["numerics"] == "stock":
-        return "loss_of = keras.losses.MeanSquaredError()"
+    kind, exact = LOSSES[training["loss"]].keras, training["numerics"] == "exact" and training["loss"] in WITH_LAW
+    if kind and not exact:
+        options = {name: repr(value) for name, value in (training.get("loss_options") or {}).items()}
+        return f"loss_of = {script.call(f'keras.losses.{kind}', options)}"
     terms = "ops.square(predictions - y)" if training["loss"] == "mse" else "predictions"
     return f"def loss_of(y, predictions):\n    return ops.sum({terms}) / float(np.prod(predictions.shape))"
 

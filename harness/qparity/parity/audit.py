@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.losses import Loss
+from qparity.oracle.losses import LOSSES, Loss
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.parity import tolerances as tol
 from qparity.parity.boundary import boundaries, boundary_comparisons, rows, units
@@ -169,6 +169,8 @@ def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     assert o.trace is not None
     if "compute_loss" in ((o.outcome.get("resolved") or {}).get("own") or ()):
         raise oracle.NotCovered("the model has a compute_loss of its own")
+    if o.loss not in LOSSES:
+        raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
     _, real = oracle.reference_dtype(o.dtype)
     predictions: np.ndarray = rows(o.trace["predictions"]).astype(real)
     return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets)

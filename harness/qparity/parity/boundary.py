@@ -48,7 +48,7 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
     assert o.trace is not None
     t = o.trace
     layers = (o.outcome.get("resolved") or {}).get("quantum_layers") or []
-    if not o.whole_model:
+    if not o.whole_model and "layer_outputs/0" not in t:
         yield _bare(o, loss)
         return
     for j, layer in enumerate(layers):

@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from qparity import oracle
+from qparity.oracle.losses import LOSSES
 from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
@@ -181,9 +182,9 @@ def _bounds(
     """Tolerances of a pair for each stage, (T,); every one counts both sides."""
     assert o.trace is not None
     training = o.scenario["training"]
-    loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
-    slopes = np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1]) * norm
+    magnitudes, slopes = _loss_scales(o, predictions, offsets)
+    slopes = slopes * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
     method = str(o.outcome.get("resolved", {}).get("diff_method") or "best")
     options = o.scenario.get("diff_options") or {}
@@ -195,11 +196,29 @@ def _bounds(
     stride = oracle.law_of(training.get("optimizer", {}), o.dtype, float, u).reach
     return {
         Stage.FORWARD: np.asarray(forward),
-        Stage.LOSS: 2 * tol.loss(u, terms, loss.magnitudes) + slopes * forward / norm + forward**2,
+        Stage.LOSS: 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2,
         Stage.GRADIENT: np.asarray(gradient),
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
         Stage.UPDATE: drift + stored + rate * (gradient if stride is None else 2 * stride),
     }
+
+
+def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The size of the terms of each step's loss, and of its derivative by the predictions, (T,) each.
+
+    Of a loss without a law, as recorded: the samples' losses, and the cotangents that reached the first quantum layer.
+    """
+    assert o.trace is not None
+    if o.loss in LOSSES:
+        loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
+        return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
+    sizes = np.abs(np.asarray(o.trace["sample_loss"], np.float64))
+    magnitudes = np.add.reduceat(sizes, offsets[:-1]) / np.diff(offsets)
+    bars = o.trace.get("layer_cotangents/0")
+    if bars is None:
+        return magnitudes, np.full(len(magnitudes), 1.0)
+    stops = np.asarray(o.trace.get("layer_offsets/0", offsets))
+    return magnitudes, np.add.reduceat(np.abs(bars).reshape(len(bars), -1).sum(axis=1), stops[:-1])
 
 
 def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from qparity.oracle.losses import LOSSES
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
@@ -127,7 +128,7 @@ def wanted(outcome: dict[str, Any]) -> bool:
     resolved = outcome["resolved"]
     if outcome["scenario"].get("shots") or resolved.get("diff_method") == "spsa":
         return False
-    if outcome["scenario"].get("model"):
+    if outcome["scenario"].get("model") or outcome["scenario"]["training"]["loss"] not in LOSSES:
         return True
     return any(layer["program"].get("not_covered") for layer in resolved["quantum_layers"])
 
