@@ -161,7 +161,7 @@ async def started(
             server = await pool.server(cell.variant, cell.scenario.device)
             began = time.perf_counter()
             log = logs / f"{cell.id}.log"
-            child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus)
+            child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus, timed=True)
             spawn_s = time.perf_counter() - began
             await prepare(child, block, cell, inputs, lambda *_: None, draft)
             known = record.lanes.get(lane.name)
