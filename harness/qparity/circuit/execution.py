@@ -30,8 +30,9 @@ from qparity.circuit.errors import UnsupportedError
 from qparity.circuit.on_device import INTERFACES as INTERFACES
 from qparity.circuit.on_device import OnDevice
 from qparity.circuit.trial import TRANSFORMS, as_list, can_be_tried, simulate
+from qparity.scenario.backends import BACKENDS
 
-TF_BATCHED_WIRES = 8
+TF_BATCHED_WIRES = BACKENDS["tensorflow"].batched_wires or 0
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from qparity.circuit.device import make_device, with_a_free_wire, with_float64_r
 from qparity.circuit.errors import CircuitError, UnsupportedError
 from qparity.circuit.tensors import lost_gradients, refusal
 from qparity.circuit.trial import TRANSFORMS, can_be_tried, try_gradient, try_one_sample
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.refusal import no_backprop
 from qparity.scenario.registry import GPU_DEVICES
 
-INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax", "numpy": "numpy"}
+INTERFACES = {facts.name: facts.interface for facts in BACKENDS.values()}
 FRAMEWORKS = {interface: backend for backend, interface in INTERFACES.items()}
 
 

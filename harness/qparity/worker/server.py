@@ -21,12 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from qparity.scenario.backends import every
 from qparity.worker.control import die_with, outlive_parent, receive_request, tell
 from qparity.worker.protocol import Channel
 
 # Where compilers keep what they have made on disk: no other cell, and no earlier run, may help one start, or have left
 # something broken.
-CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+CACHES = every("caches")
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.schema import Training
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
@@ -67,7 +68,7 @@ def make_optimizer(training: Training, dtype: str) -> Any:
     backends keep them anyhow (and `torch.compile` cannot take NumPy scalars).
     """
     options = training.optimizer.arguments
-    careful = training.numerics == "exact" and dtype == "float64" and keras.backend.backend() == "tensorflow"
+    careful = training.numerics == "exact" and dtype == "float64" and BACKENDS[keras.backend.backend()].narrows_floats
     if careful:
         options = {k: np.float64(v) if isinstance(v, float) else v for k, v in options.items()}
     return OPTIMIZERS[training.optimizer.name](**options)
