@@ -124,7 +124,7 @@ def measure(name: str, seconds: float) -> dict[str, list[list[float]]]:
 
     import keras
 
-    from qparity.circuit.layer import QKerasLayer
+    from qparity import QKerasLayer
 
     keras.config.set_floatx("float64")
     rng = np.random.default_rng(0)
