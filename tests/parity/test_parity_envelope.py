@@ -12,6 +12,7 @@ from qparity.circuit.program import gate_program
 from qparity.oracle.adjoint import vjp
 from qparity.parity import Observation, judge
 from qparity.parity.envelope import envelope
+from qparity.parity.tolerances import UNITS
 from tests.parity.fake import Setting, observe
 
 WIRES, LAYERS, STEPS, ROWS = 3, 2, 12, 4
@@ -25,18 +26,19 @@ def trained(noise: int, dtype: str = "float32") -> Observation:
     rng = np.random.default_rng(noise)
     x = np.linspace(-2, 2, ROWS, dtype=np.float32)[:, None].astype(dtype)
     y = np.sin(x)
-    optimizer = oracle.reference_optimizer(OPTIMIZER, dtype, np.float64)
+    optimizer = oracle.law_of(OPTIMIZER, dtype, np.float64, UNITS[dtype])
     w = np.random.default_rng(7).uniform(0, 6, (LAYERS, WIRES, 2)).astype(np.float32).astype(dtype)
     state = optimizer.start([w.astype(np.float64)])
     columns: dict[str, list[np.ndarray]] = {}
     stops = np.array([0, ROWS])
-    u = 2.0**-24 if dtype == "float32" else 2.0**-53
+    u = UNITS[dtype]
     for _ in range(STEPS):
         f = oracle.predict(program, [w], x.astype(np.float64)).astype(dtype)
         loss = oracle.evaluate_loss("mse", f.astype(np.float64), y.astype(np.float64), stops)
         _, (g,), _ = vjp(program, [w.astype(np.float64)], x, loss.cotangents)
         g = (g + u * rng.normal(size=g.shape)).astype(dtype)
-        state, (new,) = optimizer.step(state, [w.astype(np.float64)], [g.astype(np.float64)])
+        state, (bounded,) = optimizer.step(state, [w.astype(np.float64)], [g.astype(np.float64)])
+        new = bounded.value
         step = {"weights/0": w, "gradients/0": g, "new_weights/0": new.astype(dtype), "predictions": f,
                 "loss": loss.steps[0].astype(dtype)}  # fmt: skip
         for name, value in step.items():

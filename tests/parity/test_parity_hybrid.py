@@ -25,7 +25,7 @@ def hybrid(spoil: str = "") -> Observation:
     y = rng.normal(size=(setting.samples, 1))
     weights, state = [kernel, trace["weights/0"][0], trace["weights/1"][0]], None
     table = {"name": "sgd", "learning_rate": 0.1}
-    optimizer = oracle.reference_optimizer(table, "float64", np.float64)
+    optimizer = oracle.law_of(table, "float64", np.float64, 2.0**-53)
     record: dict[str, list[np.ndarray]] = {}
     for t in range(steps):
         index = trace["batch_index"][trace["offsets"][t] : trace["offsets"][t + 1]]
@@ -41,7 +41,8 @@ def hybrid(spoil: str = "") -> Observation:
         everything = [x[index].T @ back, *gradients]
         if spoil == "dense gradient":
             everything[0] = -everything[0]
-        state, new = optimizer.step(state or optimizer.start(weights), weights, everything)
+        state, bounded = optimizer.step(state or optimizer.start(weights), weights, everything)
+        new = [w.value for w in bounded]
         if spoil == "dense update":
             new[0] = new[0] * (1 + 1e-6)
         for k in range(3):

@@ -42,6 +42,5 @@ def test_slots_are_the_backends_own():
     trace = dict(o.trace) | {f"slots/{k}/{n}": np.full((3, 4), k + 0.5) for k in (0, 1) for n in "mv"}
     state = Retraining(type(o)(o.outcome, trace, o.expected, o.program)).recorded_state(2)
     assert state.steps == 2
-    assert {name: [float(a[0]) for a in arrays] for name, arrays in state.slots.items()} == {
-        name: [0.5, 1.5] for name in ("m", "v", "vhat")
-    }
+    got = {name: [float(a.value[0]) for a in slots] for name, slots in state.slots.items()}
+    assert got == {"m": [0.5, 1.5], "v": [0.5, 1.5], "vhat": [0, 0]}, "without AMSGrad Keras keeps no largest v"

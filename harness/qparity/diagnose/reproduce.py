@@ -33,6 +33,7 @@ from qparity.diagnose.templates import (
 from qparity.diagnose.usermodel import expected_by_others, model_lines
 from qparity.diagnose.walk import LayerFinding, walk
 from qparity.oracle import GateProgram, NotCovered
+from qparity.oracle.optimizers import LAWS
 from qparity.parity import Stage
 from qparity.parity.comparison import REFERENCE, Comparison
 from qparity.runner.cell import CellEnded
@@ -44,7 +45,6 @@ from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.variant import Variant
 from qparity.store import Run
 
-SLOTS = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
 
 
@@ -184,7 +184,7 @@ def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: sl
     body += f"gradients = [{', '.join(script.literal(g) for g in gradients)}]\n"
     slots = {}
     if subject.step:
-        for name, attribute in SLOTS.items():
+        for name, attribute in LAWS[subject.observation.scenario["training"]["optimizer"]["name"]].slots.items():
             if f"slots/0/{name}" in subject.trace:
                 slots[attribute] = [subject.trace[f"slots/{j}/{name}"][subject.step - 1] for j in range(len(weights))]
     body += "slots = {" + "".join(f'\n"{a}": [{", ".join(map(script.literal, v))}],' for a, v in slots.items()) + "}\n"
@@ -282,7 +282,7 @@ def _optimizer(subject: Subject) -> str:
     exact = o.scenario["training"]["numerics"] == "exact" and o.dtype == "float64"
     numpy = exact and BACKENDS[o.backend].narrows_floats
     table = {k: v for k, v in o.scenario["training"]["optimizer"].items() if k != "name" and v is not None}
-    name = {"adam": "Adam", "sgd": "SGD"}[o.scenario["training"]["optimizer"]["name"]]
+    name = LAWS[o.scenario["training"]["optimizer"]["name"]].keras
     options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
     return script.call(f"keras.optimizers.{name}", options)
 

@@ -6,7 +6,7 @@ It judges the backends, so it shares no code with them and imports none, and com
 from qparity.oracle.adjoint import predict, reference_dtype, vjp
 from qparity.oracle.constraints import constrained
 from qparity.oracle.losses import evaluate as evaluate_loss
-from qparity.oracle.optimizers import declared_hyperparameters, quantise, reference_optimizer
+from qparity.oracle.optimizers import declared_hyperparameters, law_of, quantise
 from qparity.oracle.program import GateProgram, NotCovered, flatten_weights
 from qparity.oracle.rounding import chain_factors, operation_counts
 
@@ -18,10 +18,10 @@ __all__ = [
     "declared_hyperparameters",
     "evaluate_loss",
     "flatten_weights",
+    "law_of",
     "operation_counts",
     "predict",
     "quantise",
     "reference_dtype",
-    "reference_optimizer",
     "vjp",
 ]

@@ -13,6 +13,12 @@ def weight_name(o: Observation, k: int) -> str:
     return str(weights[k].get("path") or k)
 
 
+def weight_path(o: Observation, k: int) -> str:
+    """The path of a weight in its model, of whatever model; empty where it is not known."""
+    weights = (o.outcome.get("resolved") or {}).get("weights") or []
+    return str(weights[k].get("path") or "") if k < len(weights) else ""
+
+
 def state_name(o: Observation, j: int) -> str:
     """Likewise for a variable that is not trained."""
     state = (o.outcome.get("resolved") or {}).get("state") or []

@@ -192,13 +192,13 @@ def _bounds(
     gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, options) + (slopes + 2 * norm**2) * reach
     terms = np.diff(offsets) * predictions.shape[1]
     stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    adam = training.get("optimizer", {}).get("name", "adam") == "adam"
+    stride = oracle.law_of(training.get("optimizer", {}), o.dtype, float, u).reach
     return {
         Stage.FORWARD: np.asarray(forward),
         Stage.LOSS: 2 * tol.loss(u, terms, loss.magnitudes) + slopes * forward / norm + forward**2,
         Stage.GRADIENT: np.asarray(gradient),
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
-        Stage.UPDATE: drift + stored + (2 * rate if adam else rate * gradient),
+        Stage.UPDATE: drift + stored + rate * (gradient if stride is None else 2 * stride),
     }
 
 

@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from qparity import oracle
+from qparity.oracle.bounded import Bounded
 from qparity.oracle.losses import Loss
-from qparity.oracle.optimizers import Optimizer, State
+from qparity.oracle.optimizers import Law, State
+from qparity.parity import tolerances as tol
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Observation
 
@@ -34,11 +36,10 @@ class Retraining:
         return oracle.reference_dtype(self.o.dtype)
 
     @cached_property
-    def optimizer(self) -> Optimizer:
-        """The reference of the scenario's optimizer."""
-        return oracle.reference_optimizer(
-            self.o.scenario["training"].get("optimizer", {}), self.o.dtype, self.dtypes[1]
-        )
+    def optimizer(self) -> Law:
+        """The law of the scenario's optimizer."""
+        table = self.o.scenario["training"].get("optimizer", {})
+        return oracle.law_of(table, self.o.dtype, self.dtypes[1], tol.unit(self.o.dtype))
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -96,17 +97,17 @@ class Retraining:
             self.optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients])
             for run, state in enumerate(states)
         ]
-        return [np.stack(parts) for parts in zip(*(new for _, new in stepped), strict=True)], [s for s, _ in stepped]
+        columns = zip(*(new for _, new in stepped), strict=True)
+        return [np.stack([part.value for part in parts]) for parts in columns], [state for state, _ in stepped]
 
-    def _slot(self, k: int, name: str, step: int, zero: np.ndarray) -> np.ndarray:
-        """A recorded slot. Adam without AMSGrad has no `vhat` of its own (it is v), SGD without momentum no slot."""
+    def _slot(self, k: int, name: str, step: int, start: Bounded) -> Bounded:
+        """A recorded slot; as it started where Keras keeps none of this name."""
         assert self.o.trace is not None
-        if name == "momentum" and not getattr(self.optimizer, name):
-            return zero
-        for recorded in (f"slots/{k}/{name}", *([f"slots/{k}/v"] if name == "vhat" else [])):
-            if recorded in self.o.trace:
-                return np.asarray(self.o.trace[recorded][step]).astype(zero.dtype)
-        raise oracle.NotCovered(f"slot {name} of weight {k} was not recorded")
+        if name not in self.optimizer.kept():
+            return start
+        if f"slots/{k}/{name}" not in self.o.trace:
+            raise oracle.NotCovered(f"slot {name} of weight {k} was not recorded")
+        return Bounded.exact(self.o.trace[f"slots/{k}/{name}"][step].astype(self.dtypes[1]), start.unit)
 
 
 def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:

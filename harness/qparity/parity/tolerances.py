@@ -82,31 +82,6 @@ def gradient(
     return tolerance
 
 
-def sgd(weight: Numbers, momentum: Numbers, error: Numbers) -> Numbers:
-    """|w' - O.opt| / u <= 2|w| + |m| + error(m): one rounding to store, counted twice, and those of the slot.
-
-    `momentum` is the slot as it would be if nothing in it cancelled, `error` its error (parity/update.py).
-    Without momentum that is |lr g| and 3 |lr g|.
-    """
-    return 2 * np.abs(weight) + momentum + error
-
-
-def adam(
-    weight: Numbers, move: Numbers, momentum: Numbers, square: Numbers, step: int, beta_1: float, beta_2: float
-) -> Numbers:
-    """Adam's bound at step t (from 1) in units of u, for the move dw = a_t m / (sqrt(v) + eps).
-
-    2|w| + 4|dw|                                    storing w; the eight roundings of dw
-    + a_t error(m) / (sqrt(v) + eps)                given as `momentum`: m may cancel where its error does not
-    + |dw| error(v) / (2 sqrt(v) (sqrt(v) + eps))   the factor of |dw| given as `square`
-    + 2|dw| (b2^t/(1-b2^t) + b1^t/(1-b1^t))         cancellation in the bias corrections
-    """
-    size = np.abs(move)
-    b1, b2 = beta_1**step, beta_2**step
-    corrections = b2 / (1 - b2) + b1 / (1 - b1)
-    return 2 * np.abs(weight) + 4 * size + momentum + square * size + 2 * size * corrections
-
-
 MODEL = 24
 """Constant of a whole model's predictions, loss and slopes, in units of what one rounding of everything moves them."""
 

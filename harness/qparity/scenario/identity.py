@@ -21,7 +21,7 @@ _PROJECT = Path(__file__).parents[2]
 
 def cell_id(scenario: Scenario, variant: Variant, source_hash: str) -> str:
     """16 hex digits: SHA-256 of canonical JSON of scenario (without `name`, `expect`), variant, source."""
-    content = scenario.model_dump(mode="json", exclude={"name", "expect"})
+    content = scenario.model_dump(mode="json", exclude={"name", "expect"}, exclude_none=True)  # new keys change no id
     return sha256(canonical({"scenario": content, "variant": str(variant), "source": source_hash})).hexdigest()[:16]
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from qparity.data import MAX_SAMPLES, OptionError, make
 from qparity.scenario.errors import ScenarioError
+from qparity.scenario.optimizer import Optimizer
 from qparity.scenario.registry import CIRCUITS
 from qparity.scenario.suggest import one_of
 from qparity.scenario.variant import Variant
@@ -116,57 +117,6 @@ def _try_data_set(name: str, options: str) -> None:
     make(name, 1, 0, loads(options))
 
 
-# what each optimizer takes besides the learning rate, weight decay and clipping, with Keras' defaults
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False},
-    "sgd": {"momentum": 0.0, "nesterov": False},
-}
-
-
-class Optimizer(_Strict):
-    """The optimizer and its hyper-parameters; what an optimizer does not have stays none."""
-
-    name: Literal["adam", "sgd"] = Field(default="adam", description="The Keras optimizer.")
-    learning_rate: float = Field(default=0.03, gt=0, le=1e6, description="Step size.")
-    beta_1: float | None = Field(default=None, ge=0, lt=1, description="Adam: decay of the first moment.")
-    beta_2: float | None = Field(default=None, ge=0, lt=1, description="Adam: decay of the second moment.")
-    epsilon: float | None = Field(default=None, gt=0, le=1e6, description="Adam: outside the bias correction.")
-    amsgrad: bool | None = Field(default=None, description="Adam: the AMSGrad form.")
-    momentum: float | None = Field(default=None, ge=0, le=1, description="SGD: momentum.")
-    nesterov: bool | None = Field(default=None, description="SGD: Nesterov momentum.")
-    weight_decay: float | None = Field(default=None, ge=0, le=1e6, description="Decoupled weight decay.")
-    clipnorm: float | None = Field(default=None, gt=0, le=1e30, description="Clip each gradient's norm.")
-    clipvalue: float | None = Field(default=None, gt=0, le=1e30, description="Clip each gradient entry.")
-    global_clipnorm: float | None = Field(
-        default=None, gt=0, le=1e30, description="Clip the norm of all gradients together."
-    )
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments of the Keras optimizer of that name."""
-        return {key: value for key, value in self if key != "name" and value is not None}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, raw: Any) -> Any:
-        defaults = OPTIMIZERS.get(str(raw.get("name", "adam")), {}) if isinstance(raw, dict) else {}
-        return {**raw, **{key: value for key, value in defaults.items() if raw.get(key) is None}} if defaults else raw
-
-    @model_validator(mode="after")
-    def _belongs(self) -> Self:
-        for other, keys in OPTIMIZERS.items():
-            for key in keys:
-                value = getattr(self, key)
-                if value is not None and key not in OPTIMIZERS[self.name]:
-                    raise ScenarioError(f"no {key} with {self.name}: it belongs to {other}", key=key, value=value)
-        clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, key) is not None]
-        if len(clips) > 1:
-            raise ScenarioError(
-                f"no {clips[0]} beside it: Keras takes one", key=clips[1], value=getattr(self, clips[1])
-            )
-        return self
-
-
 class Training(_Strict):
     """How the model is trained."""
 
@@ -184,7 +134,7 @@ class Training(_Strict):
         default="shared",
         description="Random numbers of layers (dropout, noise): the same on every backend, or each backend's own.",
     )
-    optimizer: Optimizer = Field(default_factory=Optimizer, description="Optimizer table.")
+    optimizer: Optimizer = Field(default=Optimizer(), description="Optimizer table.")
 
 
 class Scenario(_Strict):

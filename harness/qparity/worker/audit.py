@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from qparity.circuit.model import quantum_layers
+from qparity.oracle.optimizers import LAWS
 from qparity.scenario.schema import Scenario
 from qparity.worker.backends.base import Backend, Step, plain
 from qparity.worker.boundary import Boundaries
@@ -181,18 +182,20 @@ class Recorder:
         return {"offsets": np.cumsum([0, *counts]).astype(np.int64), **joined, **stacked}
 
 
-SLOTS = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
-
-
 def slots_of(optimizer: Any, k: int) -> dict[str, np.ndarray]:
-    """The optimizer's slots of weight k, by the names docs/architecture.md uses."""
-    found = {name: getattr(optimizer, attribute, None) for name, attribute in SLOTS.items()}
-    return {name: read(variables[k]) for name, variables in found.items() if variables}
+    """The optimizer's slots of weight k, by the names its law gives them; none where Keras keeps none for it."""
+    return {name: read(all_of[k]) for name, all_of in _slots(optimizer).items() if all_of[k] is not None}
 
 
 def slot_variables(optimizer: Any) -> list[Any]:
     """All slots of all weights."""
-    return [variable for attribute in SLOTS.values() for variable in getattr(optimizer, attribute, None) or ()]
+    return [variable for all_of in _slots(optimizer).values() for variable in all_of if variable is not None]
+
+
+def _slots(optimizer: Any) -> dict[str, list[Any]]:
+    law = LAWS.get(type(optimizer).__name__.lower())
+    found = {name: getattr(optimizer, attribute, None) for name, attribute in (law.slots if law else {}).items()}
+    return {name: list(all_of) for name, all_of in found.items() if all_of}
 
 
 def read(value: Any) -> np.ndarray:

@@ -13,10 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from qparity.oracle.optimizers import LAWS
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.schema import Training
-
-OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
 
 
 def squared_error(y: Any, predictions: Any) -> Any:
@@ -71,7 +70,7 @@ def make_optimizer(training: Training, dtype: str) -> Any:
     careful = training.numerics == "exact" and dtype == "float64" and BACKENDS[keras.backend.backend()].narrows_floats
     if careful:
         options = {k: np.float64(v) if isinstance(v, float) else v for k, v in options.items()}
-    return OPTIMIZERS[training.optimizer.name](**options)
+    return getattr(keras.optimizers, LAWS[training.optimizer.name].keras)(**options)
 
 
 def hyperparameters_as_read(optimizer: Any, training: Training, dtype: str) -> dict[str, Any]:

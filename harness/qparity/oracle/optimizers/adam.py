@@ -1,0 +1,55 @@
+"""Adam (Kingma & Ba, arXiv:1412.6980): w -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps).
+
+Epsilon stands outside the bias correction (the epsilon-hat of the paper). AdamW differs in its weight decay's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qparity.oracle.bounded import Bounded, maximum, mixed, power, root
+from qparity.oracle.optimizers.law import SHARED, Argument, Law, decay, small
+
+MOMENTS = {
+    "beta_1": decay(0.9, "decay of the first moment"),
+    "beta_2": decay(0.999, "decay of the second moment"),
+    "epsilon": small(text="outside the bias correction"),
+}
+
+
+class Adam(Law):
+    """`keras/src/optimizers/adam.py`."""
+
+    name = "adam"
+    keras = "Adam"
+    arguments = MOMENTS | {"amsgrad": Argument(False, "the AMSGrad form")}
+    reach = 1.0
+    slots = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats"}  # noqa: RUF012
+
+    def kept(self) -> tuple[str, ...]:
+        """The largest v so far is AMSGrad's."""
+        return ("m", "v", "vhat") if self.number("amsgrad") else ("m", "v")
+
+    def update(
+        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
+    ) -> tuple[Bounded, dict[str, Bounded]]:
+        """`vhat` is `v` without AMSGrad."""
+        m = mixed(slots["m"], g, self.gain("beta_1"))
+        v = mixed(slots["v"], g * g, self.gain("beta_2"))
+        top = maximum(slots["vhat"], v) if self.number("amsgrad") else v
+        rate = corrected_rate(self, t, "beta_1", "beta_2")
+        return w - m * rate / (root(top) + self.number("epsilon")), {"m": m, "v": v, "vhat": top}
+
+
+def corrected_rate(law: Law, t: int, first: str, second: str) -> Bounded:
+    """rate sqrt(1 - b2^t) / (1 - b1^t), the bias-corrected learning rate of step t."""
+    b1, b2 = (power(law.constant(law.number(name)), t) for name in (first, second))
+    return root(1 - b2) * law.number("learning_rate") / (1 - b1)
+
+
+class AdamW(Adam):
+    """`keras/src/optimizers/adamw.py` (Loshchilov & Hutter, arXiv:1711.05101)."""
+
+    name = "adamw"
+    keras = "AdamW"
+    shared = SHARED | {"weight_decay": Argument(0.004, "decoupled weight decay", 0.0, 1e6)}
