@@ -19,19 +19,19 @@ CURE = "use qml.math in place of numpy, and no Python numbers, integers or branc
 
 
 def refusal(framework: str, error: Exception) -> CircuitError:
-    """What to say of a function that runs on NumPy arrays, and failed with this error on a framework's tensors."""
+    """The error to raise for a function that runs on NumPy arrays but failed with `error` on a framework's tensors."""
     if isinstance(error, CircuitError):
         return error
     return UnsupportedError(f"the quantum function fails on tensors of {framework} ({one_line(error)[:300]}): {CURE}")
 
 
 def lost_gradients(bound: BoundCircuit, framework: str) -> bool:
-    """Whether an angle that the features move is not a tensor of the framework: nothing before it could be trained.
+    """Whether an angle that depends on the features is no tensor: a layer before it could not be trained.
 
     False for a framework that nothing is known of (`TRACERS`).
 
     Raises:
-        UnsupportedError: so is one that weights move, or the function fails on the framework's tensors.
+        UnsupportedError: an angle that depends on weights is no tensor, or the function fails on tensors.
     """
     if framework not in TRACERS:
         return False

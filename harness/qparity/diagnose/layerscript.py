@@ -1,4 +1,4 @@
-"""A reproducer of one layer: Keras' own, on what entered it, against what the reference says."""
+"""A reproducer of one Keras layer, applied to its recorded inputs and compared with the reference's values."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class Scenario(_Strict):
         """The `module:function` that is under test."""
         return self.model or CIRCUITS.get(self.circuit, self.circuit)
 
-    def expected(self, variant: Variant) -> str:
+    def expected_verdict(self, variant: Variant) -> str:
         """The verdict expected of a variant."""
         return self.expect if isinstance(self.expect, str) else self.expect.get(str(variant), "ROUNDING")
 

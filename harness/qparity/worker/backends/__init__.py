@@ -67,7 +67,7 @@ def load(name: str, accelerator: str, threads: int) -> Backend:
 def blind(backend: Backend, simulator: str = "") -> str | None:
     """Why the GPU cannot be used although nothing is missing: the framework, or the simulator, was asked; or None.
 
-    Whatever they raise is no answer to that: a GPU may be short of memory for the moment.
+    Their exceptions are passed on: a GPU may be short of memory for the moment.
     """
     if backend.accelerator == "gpu" and not backend.gpus():
         return f"{backend.name} sees no GPU, although the driver has one (its own log says why)"
