@@ -24,7 +24,7 @@ def in_fresh_process(file: Path, scenario: str, variant: str, steps: int | None 
     """(seconds of the whole process, seconds from the imports on)."""
     command = [sys.executable, __file__, str(file), scenario, variant, *(["--steps", str(steps)] if steps else [])]
     start = time.perf_counter()
-    environment = os.environ | THREADS | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | THREADS | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "harness", ROOT)))}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{scenario} {variant}: {done.stderr[-2000:]}")

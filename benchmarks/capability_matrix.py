@@ -47,6 +47,7 @@ def main() -> int:
     """Probe, print or write the page; exit code 1 if anything broke or is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-v", "--variant", action="append", choices=tuple(MODES))
+    parser.add_argument("--trainings", type=int, default=len(TRAININGS), help="only so many of the five")
     parser.add_argument("--update", type=Path, help="file to write")
     options = parser.parse_args()
     variants = options.variant or list(MODES)
@@ -54,7 +55,7 @@ def main() -> int:
     combinations = [
         Combination(*place, wires, batch_size, dtype, behind)
         for place in product(DEVICES, METHODS, variants)
-        for dtype, behind, wires, batch_size in TRAININGS
+        for dtype, behind, wires, batch_size in TRAININGS[: options.trainings]
     ]
     cells = probe(combinations, {})
     text = page(cells, variants)

@@ -54,7 +54,7 @@ def main() -> int:
     rows = []
     for variant in options.variant or VARIANTS:
         command = [sys.executable, __file__, "--child", variant, "--seconds", str(options.seconds)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "harness", ROOT)))}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{variant}: {done.stderr[-2000:]}")
@@ -124,7 +124,7 @@ def measure(name: str, seconds: float) -> dict[str, list[list[float]]]:
 
     import keras
 
-    from qparity.circuit.layer import QKerasLayer
+    from qparity import QKerasLayer
 
     keras.config.set_floatx("float64")
     rng = np.random.default_rng(0)

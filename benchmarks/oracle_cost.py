@@ -43,7 +43,7 @@ def main() -> None:
         cell = training(wires)
         audit_s = best(partial(audit, cell))
         whole_s = audit_s + best(partial(envelope, cell)) if wires <= ENVELOPE_WIRES else None
-        steps = len(audited_steps(wires, STEPS))
+        steps = len(audited_steps(cell, wires, np.arange(STEPS + 1) * BATCH))
         rows.append(
             f"| {wires} | {steps} of {STEPS} | {audit_s:.2f} s | {'-' if whole_s is None else f'{whole_s:.1f} s'} |"
         )

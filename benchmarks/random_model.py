@@ -12,7 +12,7 @@ import numpy as np
 import pennylane as qml
 from keras import ops
 
-from qparity.circuit.layer import QKerasLayer
+from qparity import QKerasLayer
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "softplus", "elu", "linear", "softmax")
 

@@ -40,7 +40,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
-from qparity.circuit.layer import QKerasLayer
+from qparity import QKerasLayer
 
 keras.config.set_floatx("float64")
 BATCH = 32

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from qparity.scenario.backends import BACKENDS, trainable
+
 # No clock in a test's verdict: the machine may be busy with other things.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-PACKAGES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
-VARIANTS = {"tensorflow": ["tf", "tf-graph", "tf-xla"], "torch": ["torch"], "jax": ["jax", "jax-jit"]}
 ROOT = Path(__file__).parent.parent
 SOURCES = os.pathsep.join(map(str, (ROOT / "harness", ROOT)))
 """PYTHONPATH of this checkout: the package, and the tests' own modules."""
@@ -23,12 +23,17 @@ SOURCES = os.pathsep.join(map(str, (ROOT / "harness", ROOT)))
 
 def backends() -> list[str]:
     """The backends under test: `QPARITY_BACKENDS`, or all three. One that should be here and is not is a failure."""
-    return os.environ.get("QPARITY_BACKENDS", "tensorflow torch jax").split()
+    return os.environ.get("QPARITY_BACKENDS", " ".join(facts.name for facts in trainable())).split()
 
 
 def variants() -> list[str]:
-    """Every variant of the backends under test."""
-    return [variant for backend in backends() for variant in VARIANTS[backend]]
+    """Every variant of the backends under test, see `variants_of`."""
+    return [variant for backend in backends() for variant in variants_of(backend)]
+
+
+def variants_of(backend: str) -> list[str]:
+    """The variants of a backend, eager first, but `torch-compile`, which takes a minute to compile."""
+    return [mode.variant for mode in BACKENDS[backend].modes if mode.name != "compile"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -46,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _installed() -> None:
     for backend in backends():
-        assert importlib.util.find_spec(PACKAGES[backend]), f"{backend} is under test but not installed"
+        assert importlib.util.find_spec(BACKENDS[backend].package), f"{backend} is under test but not installed"
 
 
 Qparity = Callable[..., subprocess.CompletedProcess[str]]

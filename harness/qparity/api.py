@@ -18,7 +18,7 @@ from qparity.store import Run, resolve
 
 if TYPE_CHECKING:
     from qparity.summary import RunView
-    from qparity.summary.compare import Comparison
+    from qparity.summary.compare import RunChanges
     from qparity.summary.gate import Gate
 
 RESULTS = Path("results")
@@ -67,15 +67,15 @@ def run(
     files = [scenarios] if isinstance(scenarios, str | Path) else list(scenarios)
     options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=dict(interpreters or {}))
     measured = TimingOptions(timeout=timeout) if timing else None
-    started, blocks = begin(load_files(files, keep, variants), Path(results), None, None, sys.argv, False)
+    opened, blocks = begin(load_files(files, keep, variants), Path(results), None, None, sys.argv, False)
     if progress:
-        with live(started) as listen:
-            complete = sweep(started, blocks, options, listen, measured)
+        with live(opened) as listen:
+            complete = sweep(opened, blocks, options, listen, measured)
     else:
-        complete = sweep(started, blocks, options, timing=measured)
+        complete = sweep(opened, blocks, options, timing=measured)
     if not complete:
         raise KeyboardInterrupt
-    return started
+    return opened
 
 
 def judge(run: Run | str | Path = "latest", *, results: str | Path = RESULTS, gate: Gate | None = None) -> RunView:
@@ -95,7 +95,7 @@ def judge(run: Run | str | Path = "latest", *, results: str | Path = RESULTS, ga
 
 
 def report(
-    run: Run | RunView | str | Path = "latest", output: str | Path | None = None, base: Comparison | None = None
+    run: Run | RunView | str | Path = "latest", output: str | Path | None = None, base: RunChanges | None = None
 ) -> Path:
     """Write the HTML report, one file that opens offline.
 

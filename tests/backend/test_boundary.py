@@ -6,6 +6,7 @@ import pennylane as qml
 import pytest
 
 from qparity.circuit.layer import QKerasLayer
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.schema import Scenario
 from qparity.worker import audit, training
 
@@ -70,7 +71,7 @@ def record(build, backend, mode, rng, samples=2 * BATCH):
 
 @pytest.fixture(params=MODES)
 def mode(request, backend):
-    if request.param not in backend.modes:
+    if request.param not in {mode.name for mode in BACKENDS[backend.name].modes}:
         pytest.skip(f"{backend.name} has no mode {request.param}")
     return request.param
 

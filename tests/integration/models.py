@@ -4,7 +4,7 @@ import keras
 import pennylane as qml
 from keras import ops
 
-from qparity.circuit.layer import QKerasLayer
+from qparity import QKerasLayer
 
 
 def circuit(weights, inputs, wires):

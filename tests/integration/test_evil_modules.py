@@ -11,9 +11,9 @@ import pytest
 
 from qparity.runner import log
 from qparity.scenario.text import printable_lines
-from tests.conftest import VARIANTS, backends
+from tests.conftest import backends, variants_of
 
-VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]
+VARIANT = "torch" if "torch" in backends() else variants_of(backends()[-1])[-1]
 PATIENCE_S = 25
 
 FUNCTION = """

@@ -12,9 +12,9 @@ import pytest
 
 from qparity.runner import log
 from qparity.store import Run
-from tests.conftest import VARIANTS, backends
+from tests.conftest import backends, variants_of
 
-VARIANT = "torch" if "torch" in backends() else VARIANTS[backends()[-1]][-1]
+VARIANT = "torch" if "torch" in backends() else variants_of(backends()[-1])[-1]
 MISCHIEF = """
 import ctypes, os, signal, sys, threading
 import numpy as np

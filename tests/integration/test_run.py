@@ -10,12 +10,13 @@ import venv
 import numpy as np
 import pytest
 
+from qparity.scenario.backends import trainable
 from qparity.store import Run
 from qparity.summary import judgements
 from qparity.worker import accelerator
-from tests.conftest import ROOT, SOURCES, VARIANTS, backends, variants
+from tests.conftest import ROOT, SOURCES, backends, variants, variants_of
 
-EAGER_AND_JIT = [v for b in backends() for v in VARIANTS[b] if v in ("tf", "torch", "jax", "jax-jit")]
+EAGER_AND_JIT = [v for b in backends() for v in variants_of(b) if v in ("tf", "torch", "jax", "jax-jit")]
 CELLS = """
 variants = {variants}
 data = {{ samples = 7 }}
@@ -186,7 +187,7 @@ def test_shuffled_batches_come_in_the_shipped_order(tmp_path, qparity):
 
 @pytest.mark.skipif(accelerator.driver() is not None, reason="this machine has a GPU")
 def test_without_a_gpu_every_cell_for_one_says_what_its_own_backend_lacks(tmp_path, qparity):
-    names = [f"{VARIANTS[backend][0]}@gpu" for backend in backends()]
+    names = [f"{variants_of(backend)[0]}@gpu" for backend in backends()]
     devices = '[matrix]\ndevice = ["default.qubit", "lightning.gpu"]\n'
     (tmp_path / "gpu.toml").write_text(f"variants = {json.dumps(names)}\n{devices}")
     done = qparity("run", "gpu.toml", "--no-timing", cwd=tmp_path)
@@ -202,17 +203,17 @@ def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):
     """An interpreter without the framework stands for a machine where it is not installed."""
     venv.create(tmp_path / "bare", with_pip=False)
     here, *others = backends()
-    absent = others[0] if others else next(b for b in VARIANTS if b != here)
+    absent = others[0] if others else next(facts.name for facts in trainable() if facts.name != here)
     (tmp_path / "s.toml").write_text(
-        f"variants = {json.dumps([VARIANTS[here][0], VARIANTS[absent][0]])}\n"
+        f"variants = {json.dumps([variants_of(here)[0], variants_of(absent)[0]])}\n"
         "data = { samples = 3 }\ntraining = { batch_size = 3, epochs = 1 }\n"
     )
     bare = f"{absent}={tmp_path}/bare/bin/python"
     done = qparity("run", "s.toml", "--no-timing", "--check", "--python", bare, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     cells = {c["variant"]: c for c in json.loads(qparity("show", "--json", cwd=tmp_path).stdout)["cells"]}
-    assert cells[VARIANTS[here][0]]["verdict"] == "ROUNDING"
-    lacking = cells[VARIANTS[absent][0]]
+    assert cells[variants_of(here)[0]]["verdict"] == "ROUNDING"
+    lacking = cells[variants_of(absent)[0]]
     assert lacking["status"] == "unsupported"
     assert f"{absent} is not installed" in lacking["reason"]
     assert f"pip install '.[{absent}]'" in lacking["reason"]

@@ -24,7 +24,7 @@ from qparity.runner.timing import Lane, Record, TimingOptions, parties, started,
 from qparity.scenario.load import load_files
 from qparity.store import Run
 from qparity.timing import Speed, read_block, samples_s
-from tests.conftest import SOURCES, VARIANTS, backends
+from tests.conftest import SOURCES, backends, variants_of
 
 BLOCK = """
 variants = {variants}
@@ -155,7 +155,7 @@ def test_a_resumed_run_is_not_timed_again_and_damaged_rounds_are_not_believed(ti
 
 
 def test_a_variant_against_itself_is_not_resolved_as_10_percent_different(tmp_path):
-    name = VARIANTS[backends()[-1]][-1] if "torch" not in backends() else "torch"
+    name = variants_of(backends()[-1])[-1] if "torch" not in backends() else "torch"
     (tmp_path / "s.toml").write_text(BLOCK.format(variants=json.dumps([name])))
     (block,) = make_blocks(load_files([tmp_path / "s.toml"], None, None))
     lanes = [Lane("a", block.cells[0]), Lane("b", block.cells[0])]
@@ -174,7 +174,7 @@ def test_a_variant_against_itself_is_not_resolved_as_10_percent_different(tmp_pa
 
 
 def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
-    (tmp_path / "s.toml").write_text(BLOCK.format(variants=json.dumps([VARIANTS[backends()[-1]][-1]])))
+    (tmp_path / "s.toml").write_text(BLOCK.format(variants=json.dumps([variants_of(backends()[-1])[-1]])))
     (block,) = make_blocks(load_files([tmp_path / "s.toml"], None, None))
     lane, options, record = Lane("a", block.cells[0]), TimingOptions(stretch_s=1.0), Record()
 
@@ -202,7 +202,7 @@ def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
 
 
 def test_a_lane_that_dies_is_left_out_with_its_reason_and_the_rest_is_measured(tmp_path):
-    name = VARIANTS[backends()[-1]][0]
+    name = variants_of(backends()[-1])[0]
     (tmp_path / "mischief.py").write_text(
         "import os\nimport pennylane as qml\n"
         "def f(inputs, weights, how):\n"

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qparity.runner.cell import CellEnded, shaped_targets
-from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, expected, make_inputs, starting_values, to_bfloat16
+from qparity.runner.inputs import (
+    STATE_STREAM,
+    WEIGHT_STREAM,
+    make_inputs,
+    sent_and_declared,
+    starting_values,
+    to_bfloat16,
+)
 from qparity.scenario.schema import Scenario
 
 
@@ -96,7 +103,7 @@ def test_another_seed_gives_other_weights():
 def test_expected_says_what_was_sent():
     sent = scenario()
     inputs = make_inputs(sent)
-    said = expected(sent, inputs, starting_weights(WEIGHTS, INITIAL, sent), [np.zeros(3)])
+    said = sent_and_declared(sent, inputs, starting_weights(WEIGHTS, INITIAL, sent), [np.zeros(3)])
     assert said["hyperparameters"]["beta_1"] == 0.9
     assert [len(said["hashes"][kind]) for kind in ("weights", "state")] == [5, 1]
     assert said["hashes"]["x"] != said["hashes"]["y"]

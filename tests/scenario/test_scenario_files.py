@@ -61,7 +61,7 @@ def test_stock_states_its_verdicts() -> None:
     assert (exact.training.numerics, stock.training.numerics) == ("exact", "stock")
     assert exact.expect == "ROUNDING"
     leak = "PRECISION-LEAK"
-    assert [stock.expected(each) for each in file.variants] == ["SETUP-FAULT", leak, leak, leak]
+    assert [stock.expected_verdict(each) for each in file.variants] == ["SETUP-FAULT", leak, leak, leak]
 
 
 def test_shipped_files_can_run_together() -> None:
@@ -268,7 +268,7 @@ def test_unreadable_paths(tmp_path: Path) -> None:
         (tmp_path / "none.toml", "expected a scenario file: No such file or directory"),
         (tmp_path / "a\nb.toml", r"a\nb.toml: expected a scenario file"),
         (tmp_path / ("n" * 300), "expected a scenario file: File name too long"),
-        (Path("a\0b"), "expected a scenario file: embedded null byte"),
+        (Path("a\0b.toml"), "expected a scenario file: embedded null byte"),
         (Path(os.fsdecode(b"\xff.toml")), r"\udcff.toml: expected a scenario file"),
     ):
         with pytest.raises(ScenarioError) as caught:

@@ -38,7 +38,7 @@ def test_defaults_are_the_documented_ones() -> None:
         "amsgrad": False,
     }
     assert scenario.steps == 90
-    assert scenario.expected(Variant.parse("jax")) == "ROUNDING"
+    assert scenario.expected_verdict(Variant.parse("jax")) == "ROUNDING"
 
 
 def test_sgd_has_its_own_arguments() -> None:

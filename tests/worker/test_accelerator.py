@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from qparity.runner.pool import Pool
+from qparity.scenario.backends import trainable
 from qparity.scenario.variant import Variant
 from qparity.worker import accelerator
 from qparity.worker.accelerator import Driver
@@ -22,7 +23,7 @@ FOR_CUDA = {
     "pennylane-lightning-gpu": "0.45.0",
     "custatevec-cu12": "1.15.0",
 }
-BACKENDS = ("tensorflow", "torch", "jax")
+BACKENDS = {facts.name: facts for facts in trainable()}
 
 
 @pytest.fixture
@@ -43,40 +44,40 @@ def machine(monkeypatch, tmp_path):
 
 def test_nothing_is_missing_where_everything_is_there(machine):
     machine(FOR_CUDA, Driver((13, 0)))
-    for backend in BACKENDS:
+    for backend in BACKENDS.values():
         assert accelerator.missing(backend, "gpu", "lightning.gpu") == []
 
 
 def test_each_backend_says_what_it_lacks_itself(machine):
     machine(CPU_ONLY, None)
-    said = {backend: accelerator.missing(backend, "gpu") for backend in BACKENDS}
+    said = {name: accelerator.missing(backend, "gpu") for name, backend in BACKENDS.items()}
     assert said["tensorflow"][0].startswith("tensorflow-cpu 2.21.0 is built without CUDA")
     assert said["torch"][0].startswith("torch 2.13.0+cpu is built without CUDA")
     assert said["jax"][0].startswith("jax 0.10.2 has no CUDA plugin")
     for backend, reasons in said.items():
         assert f".[{backend}-gpu]" in reasons[0]
         assert reasons[1:] == ["there is no NVIDIA driver on this machine (libcuda.so.1 is not found)"]
-        assert accelerator.missing(backend, "cpu") == []
+        assert accelerator.missing(BACKENDS[backend], "cpu") == []
 
 
 def test_lightning_gpu_says_what_it_lacks_on_any_backend(machine):
     machine(CPU_ONLY, Driver((12, 4)))
-    (alone,) = accelerator.missing("torch", "cpu", "lightning.gpu")
+    (alone,) = accelerator.missing(BACKENDS["torch"], "cpu", "lightning.gpu")
     assert "pennylane-lightning-gpu is not installed" in alone
-    assert len(accelerator.missing("torch", "gpu", "lightning.gpu")) == 2
+    assert len(accelerator.missing(BACKENDS["torch"], "gpu", "lightning.gpu")) == 2
     machine({k: v for k, v in FOR_CUDA.items() if k != "custatevec-cu12"}, Driver((12, 4)))
-    (library,) = accelerator.missing("tensorflow", "cpu", "lightning.gpu")
+    (library,) = accelerator.missing(BACKENDS["tensorflow"], "cpu", "lightning.gpu")
     assert "cuStateVec" in library
 
 
 def test_a_driver_that_is_too_old_or_broken_is_named_for_whom_it_is(machine):
     machine(FOR_CUDA, Driver((12, 4)))
-    assert accelerator.missing("torch", "gpu") == [
+    assert accelerator.missing(BACKENDS["torch"], "gpu") == [
         "torch 2.13.0 is built for CUDA 13, the driver supports no more than CUDA 12.4"
     ]
-    assert accelerator.missing("tensorflow", "gpu") == accelerator.missing("jax", "gpu") == []
+    assert accelerator.missing(BACKENDS["tensorflow"], "gpu") == accelerator.missing(BACKENDS["jax"], "gpu") == []
     machine(FOR_CUDA, Driver((13, 0), "it finds no GPU"))
-    assert accelerator.missing("jax", "gpu") == ["the NVIDIA driver does not work: it finds no GPU"]
+    assert accelerator.missing(BACKENDS["jax"], "gpu") == ["the NVIDIA driver does not work: it finds no GPU"]
 
 
 @pytest.mark.parametrize(

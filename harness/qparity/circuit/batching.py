@@ -1,4 +1,4 @@
-"""Whether a quantum function means by a batch what it means by its samples.
+"""Whether a quantum function gives for a batch what it gives for the samples one by one.
 
 PennyLane broadcasts: a function that is given inputs (batch, features) may queue gates with a batch of angles, which
 run as one circuit. A function written for one sample (`inputs[0]` for feature 0) does not, and is silently wrong
@@ -98,6 +98,6 @@ def _name(item: Any) -> str:
 
 
 def _parameters(item: Any) -> list[np.ndarray]:
-    """Of a gate its own; of a measurement those of its observable."""
+    """The parameters of a gate, or of the observable of a measurement."""
     source = getattr(item, "obs", None) if isinstance(item, qml.measurements.MeasurementProcess) else item
     return [] if source is None else [np.asarray(each) for each in source.data]

@@ -48,7 +48,7 @@ class AttributeMissingError(CircuitError):
 
 
 class NotCallableError(CircuitError):
-    """What the path names is no function."""
+    """The path names something that is not a function."""
 
 
 class SignatureError(CircuitError):
@@ -172,10 +172,10 @@ def bind(
 ) -> BoundCircuit:
     """Fill in everything but weights and inputs, and check that the signature fits.
 
-    `weight_shapes` and `features` go before what the function itself says. `wires` (a number, or the wires' labels) and
-    `layers` are passed as numbers, and only if the signature names them. `input_name` is the function's name for its
-    features. Of a QNode the function and the transforms are taken. Measurements of no wires in particular become those
-    of the declared ones.
+    `weight_shapes` and `features` take precedence over those of the function. `wires` (a number, or the wires' labels)
+    and `layers` are passed as numbers, and only if the signature names them. `input_name` is the function's name for
+    its features. Of a QNode the function and the transforms are taken. A measurement that names no wires is made on the
+    declared ones.
 
     Raises:
         SignatureError: an unknown option, a weight or `inputs` that the function does not take, an argument

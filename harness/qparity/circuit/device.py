@@ -1,4 +1,4 @@
-"""PennyLane devices: made by name, or a given one kept with all its options; and what is mended about them."""
+"""PennyLane devices: made by name, or given and kept with all their options; and two corrections to them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_device(name: str, wires: Sequence[Any], options: Mapping[str, Any], sam
 
 
 def options_of(device: Any) -> dict[str, Any]:
-    """The options a device was made with, but for wires, shots and seed, as far as it still knows them.
+    """The options a device was made with, except wires, shots and seed, as far as the device has kept them.
 
     Raises:
         UnsupportedError: a device of another kind, which cannot be made again from its name.

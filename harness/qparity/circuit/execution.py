@@ -30,8 +30,9 @@ from qparity.circuit.errors import UnsupportedError
 from qparity.circuit.on_device import INTERFACES as INTERFACES
 from qparity.circuit.on_device import OnDevice
 from qparity.circuit.trial import TRANSFORMS, as_list, can_be_tried, simulate
+from qparity.scenario.backends import BACKENDS
 
-TF_BATCHED_WIRES = 8
+TF_BATCHED_WIRES = BACKENDS["tensorflow"].batched_wires or 0
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Executor(OnDevice):
             return self._stack(run(weights, inputs), inputs.shape[0])
 
     def _run_mapped(self, weights: dict[str, Any], inputs: Any) -> Any:
-        """One circuit for all samples where it is traced and compiled: a circuit a sample would be so each."""
+        """One circuit mapped over the samples, for tracing: else each sample's circuit would be compiled by itself."""
 
         def one(row: Any) -> Any:
             return self._stack(self.qnode(weights, row), 1)[0]
@@ -200,7 +201,7 @@ def _whole(array: Any) -> bool:
 
 
 def _in_tensorflow(eagerly: Any, in_a_graph: Any) -> Any:
-    """What runs now, kept from AutoGraph, which would rewrite all of PennyLane, and slowly."""
+    """The function for eager or graph mode, kept from AutoGraph, which would rewrite all of PennyLane, slowly."""
     import tensorflow as tf
 
     return eagerly if tf.executing_eagerly() else tf.autograph.experimental.do_not_convert(in_a_graph)

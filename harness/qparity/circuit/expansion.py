@@ -32,7 +32,7 @@ def gates(tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int]) -> tuple[St
     """The tape's gates as (name, wires, number of angles), and all angles in order, float64 (P,), radians.
 
     Raises:
-        NotCovered: a gate that does not come apart into the oracle's gates, an angle that is no real number.
+        NotCovered: a gate that cannot be decomposed into the oracle's gates, or an angle that is not a real number.
     """
     structure: Structure = []
     angles: list[float] = []

@@ -168,7 +168,7 @@ class QKerasLayer(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """All constructor arguments, JSON-able; a function is kept as `module:name` or by Keras registration.
 
-        Of a device its name and the options it still knows are kept, of a QNode its function, or its `module:name`.
+        A device is kept by its name and known options, a QNode by its function or its `module:name`.
         """
         specs = {key: serialize_spec(value) for key, value in self._specs.items()}
         weight_specs = {name: serialize_spec(spec) for name, spec in self._weight_specs.items()}

@@ -32,9 +32,9 @@ def values_of(measurement: Any, wires: int, shots: int | None, complex_outputs: 
 
 
 def of_declared_wires(measurements: list[Any], wires: Sequence[int]) -> list[Any]:
-    """The same measurements; one of no wires in particular, such as `qml.probs()`, becomes one of these wires.
+    """The same measurements; one that names no wires, such as `qml.probs()`, is made on these wires.
 
-    A device would measure all of its own, and may have more than the declared ones: the method `hadamard` needs one.
+    A device would measure all of its own wires, and may have more than the declared ones (`hadamard` adds one).
     """
     if all(map(_says_of_what, measurements)):
         return measurements

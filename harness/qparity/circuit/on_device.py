@@ -14,10 +14,11 @@ from qparity.circuit.device import make_device, with_a_free_wire, with_float64_r
 from qparity.circuit.errors import CircuitError, UnsupportedError
 from qparity.circuit.tensors import lost_gradients, refusal
 from qparity.circuit.trial import TRANSFORMS, can_be_tried, try_gradient, try_one_sample
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.refusal import no_backprop
 from qparity.scenario.registry import GPU_DEVICES
 
-INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax", "numpy": "numpy"}
+INTERFACES = {facts.name: facts.interface for facts in BACKENDS.values()}
 FRAMEWORKS = {interface: backend for backend, interface in INTERFACES.items()}
 
 
@@ -118,7 +119,7 @@ class OnDevice:
         return "framework" if self.simulated_by_framework else "cpu"
 
     def run_function(self, weights: dict[str, Any], inputs: Any) -> list[Any]:
-        """The quantum function; it has run on NumPy arrays, so what fails here fails for the tensors it is given."""
+        """The quantum function on tensors; it has run on NumPy arrays, so an error here is due to the tensors."""
         try:
             return self.function.function(weights, inputs)
         except Exception as error:
@@ -126,7 +127,7 @@ class OnDevice:
 
     @functools.cached_property
     def loses_inputs(self) -> bool:
-        """Whether the function makes numbers of its features, which no layer before it could be trained through."""
+        """Whether the function turns its features into plain numbers, so that no layer before it could be trained."""
         return self.interface != "numpy" and lost_gradients(self.function, FRAMEWORKS[self.interface])
 
     @functools.cached_property

@@ -87,7 +87,7 @@ class _Probe:
             raise NotCovered("the quantum function returns no measurement")
 
     def assert_repeats(self) -> None:
-        """Raise NotCovered if the function says something else at a point where it was asked before."""
+        """Raise NotCovered if the function gives something else at a point where it was evaluated before."""
         for _ in range(RETRACED):
             tape = self._tape(self.base)
             structure, values = gates(tape, self.wire_map)
@@ -132,10 +132,10 @@ def _fit(probe: _Probe) -> list[_Form]:
 
 
 def _centre(probe: _Probe) -> np.ndarray:
-    """Where constants are read: so near to zero that all else is lost beside them, or the base point.
+    """The point at which constants are read: so close to zero that other terms vanish beside them, or the base point.
 
-    The latter if gates without a constant are left out where they do so little: constants are then what is left when
-    all else is taken off, exact if that is.
+    The base point serves where gates without a constant are left out near zero: a constant is then what remains once
+    the other terms are subtracted, exact if they are.
     """
     try:
         probe(probe.base * TINY, whole=True)
@@ -220,7 +220,7 @@ def _quadratic(
 def _constant(
     value: float, linear: Mapping[int, float], products: Mapping[tuple[int, int], float], centre: np.ndarray
 ) -> float:
-    """What the form lacks of its value at the centre."""
+    """The constant: the value at the centre less the other terms of the form."""
     terms = [slope * centre[i] for i, slope in linear.items()]
     return _rest(float(value), terms + [c * centre[i] * centre[k] for (i, k), c in products.items()])
 

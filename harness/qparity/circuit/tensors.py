@@ -6,6 +6,7 @@ function is asked once with the framework's tensors for its gates.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,20 +19,24 @@ CURE = "use qml.math in place of numpy, and no Python numbers, integers or branc
 
 
 def refusal(framework: str, error: Exception) -> CircuitError:
-    """What to say of a function that runs on NumPy arrays, and failed with this error on a framework's tensors."""
+    """The error to raise for a function that runs on NumPy arrays but failed with `error` on a framework's tensors."""
     if isinstance(error, CircuitError):
         return error
     return UnsupportedError(f"the quantum function fails on tensors of {framework} ({one_line(error)[:300]}): {CURE}")
 
 
 def lost_gradients(bound: BoundCircuit, framework: str) -> bool:
-    """Whether an angle that the features move is not a tensor of the framework: nothing before it could be trained.
+    """Whether an angle that depends on the features is no tensor: a layer before it could not be trained.
+
+    False for a framework that nothing is known of (`TRACERS`).
 
     Raises:
-        UnsupportedError: so is one that weights move, or the function fails on the framework's tensors.
+        UnsupportedError: an angle that depends on weights is no tensor, or the function fails on tensors.
     """
+    if framework not in TRACERS:
+        return False
     try:
-        parameters = {"tensorflow": _on_tensorflow, "torch": _on_torch, "jax": _on_jax}[framework](bound)
+        parameters = TRACERS[framework](bound)
     except Exception as error:
         raise refusal(framework, error) from error
     (weights, inputs), (other_weights, other_inputs) = bound.example(), bound.example(1)
@@ -78,3 +83,11 @@ def _on_jax(bound: BoundCircuit) -> list[Any]:
         given = jax.numpy.asarray(inputs)
         jax.vjp(trace, weights)
     return found
+
+
+TRACERS: dict[str, Callable[[BoundCircuit], list[Any]]] = {
+    "tensorflow": _on_tensorflow,
+    "torch": _on_torch,
+    "jax": _on_jax,
+}
+"""Keras' name of a backend -> the parameters of the function's gates when it is given that framework's tensors."""

@@ -176,7 +176,7 @@ class PythonFunction:
 
 
 def _may_be_differentiated(tensor: Any) -> bool:
-    """False only where a tape of this graph would know: a loop's arguments are differentiated without its knowing."""
+    """Whether tensors may be differentiated. A tape of this graph tells, except for the arguments of a loop."""
     graph = tf.compat.v1.get_default_graph()
     in_a_loop = type(graph).__name__ in ("WhileBodyFuncGraph", "WhileCondFuncGraph", "CondBranchFuncGraph")
     return in_a_loop or bool(record.should_record_backprop([tensor]))

@@ -48,7 +48,7 @@ def transforms_of(qnode: qml.QNode) -> Sequence[Any]:
 
 
 def _passes_on(finish: Callable[[Any], Any]) -> bool:
-    """Whether a transform's postprocessing hands on the one result as it is."""
+    """Whether a transform's postprocessing returns its one result unchanged."""
     result = object()
     try:
         return finish((result,)) is result

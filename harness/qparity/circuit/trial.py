@@ -1,4 +1,4 @@
-"""A circuit tried on NumPy arrays before anything depends on it: what it would say of its first batch it says now."""
+"""A circuit tried on NumPy arrays when its layer is made, so that its errors come then and not at the first batch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ TRIED = {"default.qubit": 10, "default.mixed": 5, "reference.qubit": 10, "lightn
 
 
 def can_be_tried(bound: BoundCircuit, device: str) -> bool:
-    """Whether a circuit of this size may run on this device without being asked for."""
+    """Whether a circuit of this size is cheap enough on this device to be tried unasked."""
     return bound.wires <= TRIED.get(device, 0)
 
 
 def simulate(bound: BoundCircuit, device: str, shots: int | None, tape: qml.tape.QuantumScript) -> list[Any]:
-    """The measurements of a tape of NumPy arrays, on a device made for it: no sampler of a layer is moved."""
+    """The measurements of a tape of NumPy arrays, on a new device, so that the layer's own sampler does not move."""
     simulator = make_device(device, bound.labels, {}, {"seed": 0})
     (result,) = qml.execute([tape.copy(shots=shots)], simulator, diff_method=None, interface="numpy")
     return as_list(result)

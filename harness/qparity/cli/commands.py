@@ -156,25 +156,25 @@ def run(
     timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, timeout=timeout)
     measured = None if no_timing else timing
     driver = cluster_engine(engine, scheduler, options, measured)
-    started, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)
+    opened, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)
     halted = None
-    with live(started) as listen:
+    with live(opened) as listen:
         try:
-            complete = sweep(started, blocks, options, listen, measured, driver, retry)
+            complete = sweep(opened, blocks, options, listen, measured, driver, retry)
         except Halted as error:
             complete, halted = False, error
-    view = summarise(started)
+    view = summarise(opened)
     show_end(view)
     if not complete:
-        again = command([*without_option(sys.argv, "--resume"), "--resume", started.id])
-        hint = f"; go on with: {again}" if started.path.exists() else ""
+        again = command([*without_option(sys.argv, "--resume"), "--resume", opened.id])
+        hint = f"; go on with: {again}" if opened.path.exists() else ""
         say(f"{f'qparity: {halted}' if halted else 'interrupted'}{hint}", err=True)
     if report:
         say(f"report: {write_report(view)}")
     else:
         elsewhere = [] if results == RESULTS else ["--results", str(results)]
-        say(f"the HTML report: {command(['qparity', 'report', started.id, *elsewhere])}")
-    say(started.id)
+        say(f"the HTML report: {command(['qparity', 'report', opened.id, *elsewhere])}")
+    say(opened.id)
     if halted:
         raise typer.Exit(3)
     raise typer.Exit(INTERRUPTED if not complete else view.exit_code if check else view.exit_code_of_run)

@@ -1,4 +1,4 @@
-"""Runs as the commands take them in and give them out: loaded and judged, printed, written as files."""
+"""Loading, judging, printing and writing runs, for the commands."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from qparity.reporting.index import Entry
     from qparity.store import Run
     from qparity.summary import RunView
-    from qparity.summary.compare import Comparison
+    from qparity.summary.compare import RunChanges
     from qparity.summary.gate import Gate
 
 MOST_LINES = 20
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print text of which some may come from a run folder: nothing in it steers the terminal."""
+    """Print text that may come from a run folder, without anything in it that could steer the terminal."""
     from qparity.scenario.text import printable_lines
 
     typer.echo(printable_lines(text), err=err)
@@ -77,7 +77,7 @@ def view_json(view: RunView) -> str:
 
 
 def benchmarks(run: Run, view: RunView) -> dict[str, Any]:
-    """The timed rounds in pytest-benchmark's format, whose own package says what that is."""
+    """The timed rounds in pytest-benchmark's format; needs that package."""
     try:
         from qparity.reporting import benchmark_json
     except ModuleNotFoundError as error:
@@ -92,7 +92,7 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def write_report(view: RunView, output: Path | None = None, base: Comparison | None = None) -> Path:
+def write_report(view: RunView, output: Path | None = None, base: RunChanges | None = None) -> Path:
     """Write the HTML report, with what has changed since a base run, and say where."""
     from qparity.api import report
 
@@ -116,7 +116,7 @@ def write_index(results: Path, folder: Path) -> Path:
 
 
 def _entry(path: Path, folder: Path) -> Entry | None:
-    """A run as the index shows it, read back from its report; only without one as new as the run is it judged."""
+    """A run as the index shows it: read back from its report if that is as new as the run, else judged."""
     from qparity.reporting.index import Entry, read
     from qparity.store import Run, StoreError
     from qparity.summary import summarise

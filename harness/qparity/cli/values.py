@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qparity.cli.problems import UsageProblem
+from qparity.scenario.backends import BACKENDS
 
 if TYPE_CHECKING:
     from qparity.runner.local import Options
@@ -28,7 +29,7 @@ def without_option(words: list[str], option: str) -> list[str]:
     return kept
 
 
-INTERPRETED = ("tensorflow", "torch", "jax", "numpy")
+INTERPRETED = tuple(BACKENDS)
 """What an interpreter can be given for: the backends, and the reference (Keras on NumPy)."""
 
 

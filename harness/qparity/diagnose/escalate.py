@@ -1,4 +1,4 @@
-"""A sampled cell looked at once more: the same step with fresh seeds and four times the shots, and both looks count.
+"""A second look at a sampled cell: the same step with fresh seeds and four times the shots.
 
 The samples of both looks are pooled and tested together. A second look is a second chance to accuse a correct program,
 so the level of the pooled test is halved; a pass of the new samples alone never acquits.

@@ -1,12 +1,13 @@
-"""A reproducer of one layer: Keras' own, on what entered it, against what the reference says."""
+"""A reproducer of one Keras layer, applied to its recorded inputs and compared with the reference's values."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from qparity.diagnose import script
+from qparity.diagnose.snippets import SNIPPETS
 from qparity.diagnose.subject import Subject
-from qparity.diagnose.templates import LAYER, LAYER_BACKWARD, LAYER_FORWARD, LAYER_SLOPE
+from qparity.diagnose.templates import LAYER, LAYER_FORWARD, LAYER_SLOPE
 from qparity.diagnose.walk import BACKWARD, LayerFinding
 from qparity.oracle.probes import direction
 from qparity.scenario.variant import Variant
@@ -38,7 +39,9 @@ def layer_body(subject: Subject, found: LayerFinding, variant: Variant) -> str:
         bars = [direction(shape, 0, found.call, k) for k, shape in enumerate(found.output_shapes)]
         towards = direction(arrays[found.number].shape, 2 if by_weight else 1, found.call, found.number)
         body += f"cotangents = [{', '.join(map(script.literal, bars))}]\ntowards = {script.literal(towards)}\n"
-        body += LAYER_BACKWARD[variant.backend].format(source=source, argument=int(by_weight), number=found.number)
+        body += SNIPPETS[variant.backend].layer_backward.format(
+            source=source, argument=int(by_weight), number=found.number
+        )
         body += LAYER_SLOPE
     tolerance = np.full(expected.shape, found.tolerance)
     return body + f"expected = {script.literal(expected)}\ntolerance = {script.literal(tolerance)}"

@@ -111,7 +111,7 @@ def judged(replays: list[Replay]) -> list[Replay]:
 async def session(
     pool: Pool, subject: Subject, variant: str, scenario: Scenario
 ) -> AsyncIterator[tuple[Child, Message]]:
-    """A prepared child of a variant, and what it said of itself."""
+    """A prepared child of a variant, and its answer to `prepare`."""
     x, y = subject.trace["x"], subject.trace["y"]
     body: dict[str, Any] = {
         "scenario": scenario.model_dump(mode="json"),

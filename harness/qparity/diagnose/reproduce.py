@@ -17,21 +17,18 @@ import numpy as np
 
 from qparity.diagnose import script
 from qparity.diagnose.layerscript import layer_body
+from qparity.diagnose.snippets import SNIPPETS
 from qparity.diagnose.subject import DiagnosisError, Subject, stage_of
 from qparity.diagnose.templates import (
     CALL_BATCH,
     CALL_SAMPLES,
     CIRCUIT,
     FLOAT64_RESULTS,
-    FULL_FLOAT32,
-    GRADIENT,
     HEAD,
-    IMPORTS,
     JUDGE,
+    OPTIMIZER,
     SETUP,
     TRAINED_INPUTS,
-    UPDATE,
-    WRAP,
 )
 from qparity.diagnose.usermodel import expected_by_others, model_lines
 from qparity.diagnose.walk import LayerFinding, walk
@@ -44,14 +41,13 @@ from qparity.runner.cell import CellEnded
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
 from qparity.runner.reference import Refused
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.variant import Variant
 from qparity.store import Run
 
-INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
-TF_BATCHED_WIRES = 8
 
 
 def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> str:
@@ -63,6 +59,10 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
         DiagnosisError: the fault is not one of a computation that can stand alone, or the oracle does not cover it.
     """
     stage, variant = stage_of(subject.judgement), Variant.parse(subject.observation.variant)
+    if variant.backend not in SNIPPETS:
+        raise DiagnosisError(
+            f"{subject.name}: there is no script for {variant.backend}, only for {', '.join(SNIPPETS)}"
+        )
     if stage == Stage.SETUP:
         body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
     else:
@@ -87,7 +87,7 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
         hide=""
         if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
         else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
-        imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
+        imports=SNIPPETS[variant.backend].imports.format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,
         settings=_settings(subject, variant),
     )
@@ -96,13 +96,12 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
 
 def _settings(subject: Subject, variant: Variant) -> str:
     """What the cell's framework was told: precision, and where PennyLane's own tensors go."""
-    doubles = subject.observation.dtype == "float64"
-    x64 = f'jax.config.update("jax_enable_x64", {doubles})\n' if variant.backend == "jax" else ""
+    snippets = SNIPPETS[variant.backend]
+    precision = snippets.precision.format(doubles=subject.observation.dtype == "float64")
     exact = subject.observation.scenario["training"].get("numerics", "exact") == "exact"
     if variant.accelerator == "cpu":
-        return x64
-    place = 'torch.set_default_device("cuda")\n' if variant.backend == "torch" else ""
-    return x64 + place + (FULL_FLOAT32[variant.backend] if exact else "")
+        return precision
+    return precision + snippets.on_gpu + (snippets.full_float32 if exact else "")
 
 
 def _size(subject: Subject) -> str:
@@ -158,7 +157,8 @@ def _user_model(run: Run, subject: Subject, variant: Variant, comparison: Compar
         return body + _forward(variant, True) + expected
     body += f"y = {script.literal(trace['y'][rows])}\n\n{_loss_function(subject)}\n"
     k = subject.weight_of(str(subject.judgement.tensor))
-    return body + GRADIENT[variant.backend].format(wrapped=_wrapped("gradients_of", variant, True), k=k) + expected
+    gradient = SNIPPETS[variant.backend].gradient
+    return body + gradient.format(wrapped=_wrapped("gradients_of", variant, True), k=k) + expected
 
 
 def _setup(subject: Subject) -> str:
@@ -190,14 +190,9 @@ def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: sl
             if f"slots/0/{name}" in subject.trace:
                 slots[attribute] = [subject.trace[f"slots/{j}/{name}"][subject.step - 1] for j in range(len(weights))]
     body += "slots = {" + "".join(f'\n"{a}": [{", ".join(map(script.literal, v))}],' for a, v in slots.items()) + "}\n"
-    wrapped = {
-        "tensorflow": _wrapped("update", variant, True),
-        "torch": "update",
-        "jax": _wrapped("optimizer.stateless_apply", variant, True),
-    }[variant.backend]
-    return body + UPDATE[variant.backend].format(
-        optimizer=_optimizer(subject), iterations=subject.step, wrapped=wrapped, k=k
-    )
+    snippets = SNIPPETS[variant.backend]
+    body += OPTIMIZER.format(optimizer=_optimizer(subject), iterations=subject.step)
+    return body + snippets.update.format(wrapped=_wrapped(snippets.step, variant, True), k=k)
 
 
 def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
@@ -240,26 +235,24 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     weight = subject.weight_of(comparison.tensor)
     place = len(names) if trained_inputs else names.index(f"weights/{weight}")
     wrapped = _wrapped("gradients_of", variant, traceable)
-    return body + GRADIENT[variant.backend].format(wrapped=wrapped, k=place)
+    return body + SNIPPETS[variant.backend].gradient.format(wrapped=wrapped, k=place)
 
 
 def _forward(variant: Variant, traceable: bool) -> str:
-    forward = "lambda x: model(x)" if variant.backend != "jax" else FORWARD_JAX
+    forward = SNIPPETS[variant.backend].forward
     return f"compute = {_wrapped(forward, variant, traceable)}\ngot = to_numpy(compute(tensor(x)))\n"
-
-
-FORWARD_JAX = "lambda x: model.stateless_call([w.value for w in model.trainable_weights], [], x)[0]"
 
 
 def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_inputs: bool) -> tuple[bool, bool]:
     """Whether the circuit is compiled into its mode, and whether samples run one by one, as `QKerasLayer` decides."""
     resolved = subject.observation.outcome["resolved"]
     device, method = str(resolved["device"]), str(resolved["diff_method"])
-    traceable = variant.backend != "tensorflow" or (device == "default.qubit" and method == "backprop")
+    facts = BACKENDS[variant.backend]
+    traceable = facts.traces_callbacks or (device == "default.qubit" and method == "backprop")
     meet = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
     expand = not device.startswith("default.") or method in ("adjoint", "hadamard")
     expand |= method in TRANSFORMS and (meet or trained_inputs)
-    expand |= variant.backend == "tensorflow" and program.wires >= TF_BATCHED_WIRES and method == "backprop"
+    expand |= facts.batched_wires is not None and program.wires >= facts.batched_wires and method == "backprop"
     return traceable, expand
 
 
@@ -268,7 +261,7 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
     method, options = str(resolved["diff_method"]), dict(scenario.get("diff_options") or {})
     if method == "hadamard":
         options.setdefault("aux_wire", program.wires)
-    settings = {"interface": repr(INTERFACES[variant.backend]), "diff_method": repr(method)}
+    settings = {"interface": repr(BACKENDS[variant.backend].interface), "diff_method": repr(method)}
     if options:
         settings["gradient_kwargs"] = repr(options)
     wires = program.wires + (method == "hadamard")
@@ -291,7 +284,7 @@ def _optimizer(subject: Subject) -> str:
     """The optimizer as the cell made it: TensorFlow keeps float64 digits of NumPy numbers only."""
     o = subject.observation
     exact = o.scenario["training"]["numerics"] == "exact" and o.dtype == "float64"
-    numpy = exact and Variant.parse(o.variant).backend == "tensorflow"
+    numpy = exact and BACKENDS[o.backend].narrows_floats
     table = {k: v for k, v in o.scenario["training"]["optimizer"].items() if k != "name" and v is not None}
     name = LAWS[o.scenario["training"]["optimizer"]["name"]].keras
     options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
@@ -300,4 +293,4 @@ def _optimizer(subject: Subject) -> str:
 
 def _wrapped(function: str, variant: Variant, traceable: bool) -> str:
     """A function in the variant's mode. What cannot be traced runs eagerly, as inside the compiled mode it does."""
-    return WRAP.get((variant.backend, variant.mode), "{}").format(function) if traceable else function
+    return SNIPPETS[variant.backend].compiled.get(variant.mode, "{}").format(function) if traceable else function

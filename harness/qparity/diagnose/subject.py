@@ -18,7 +18,7 @@ from qparity.summary.judging import judge_block, observations_of
 
 
 class DiagnosisError(ValueError):
-    """A cell that nothing more can be learned of: one line for the user."""
+    """A cell that cannot be diagnosed or reproduced: one line for the user."""
 
 
 @dataclass(frozen=True)

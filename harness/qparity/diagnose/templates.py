@@ -33,25 +33,6 @@ def to_numpy(value):
 
 """
 
-IMPORTS = {
-    "tensorflow": "import tensorflow as tf\n\ntensor = tf.constant",
-    "torch": 'import torch\n\ntensor = lambda a: torch.tensor(a, device="{device}")',
-    "jax": "import jax\n\ntensor = lambda a: jax.numpy.asarray(a)",
-}
-
-FULL_FLOAT32 = {
-    "tensorflow": "tf.config.experimental.enable_tensor_float_32_execution(False)\n",
-    "torch": "torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False\n",
-    "jax": 'jax.config.update("jax_default_matmul_precision", "highest")\n',
-}
-"""On a GPU float32 products may be TF32, which a cell of exact numerics ran without."""
-
-WRAP = {
-    ("tensorflow", "graph"): "tf.function({})",
-    ("tensorflow", "xla"): "tf.function({}, jit_compile=True)",
-    ("jax", "jit"): "jax.jit({})",
-}
-
 SETUP = """optimizer = {optimizer}
 got = to_numpy(ops.cast(optimizer.{name}, dtype))
 expected = np.array([{value!r}], dtype).astype("float64")
@@ -125,34 +106,6 @@ for variable, value in zip(layer.trainable_variables, weights):
 LAYER_FORWARD = """got = to_numpy(outputs_of([tensor(array) for array in inputs])[{number}])
 """
 
-LAYER_BACKWARD = {
-    "tensorflow": """
-tensors = [tensor(array) for array in inputs]
-with tf.GradientTape() as tape:
-    tape.watch(tensors)
-    total = tf.add_n([tf.reduce_sum(tf.cast(c, o.dtype) * o) for c, o in zip(cotangents, outputs_of(tensors))])
-gradient = tf.convert_to_tensor(tape.gradient(total, {source}))
-""",
-    "torch": """
-tensors = [tensor(array).requires_grad_(True) for array in inputs]
-pairs = zip(cotangents, outputs_of(tensors))
-total = sum((torch.as_tensor(c, dtype=o.dtype, device=o.device) * o).sum() for c, o in pairs)
-(gradient,) = torch.autograd.grad(total, [{source}])
-""",
-    "jax": """
-tensors = [tensor(array) for array in inputs]
-variables = layer.trainable_variables
-
-
-def total(tensors, weights):
-    with keras.StatelessScope(state_mapping=list(zip(variables, weights))):
-        return sum((c.astype(o.dtype) * o).sum() for c, o in zip(cotangents, outputs_of(tensors)))
-
-
-gradients = jax.grad(total, argnums=(0, 1))(tensors, [v.value for v in variables])
-gradient = gradients[{argument}][{number}]
-""",
-}
 
 LAYER_SLOPE = """got = np.array([np.sum(to_numpy(gradient).astype("float64") * towards)]).astype(dtype)
 """
@@ -180,40 +133,8 @@ for name in ("execute", "execute_and_compute_derivatives", "execute_and_compute_
     setattr(device, name, lambda *a, method=getattr(device, name), **k: float64(method(*a, **k)))
 '''
 
-GRADIENT = {
-    "tensorflow": """
 
-def gradients_of(x, y):
-    with tf.GradientTape() as tape:
-        loss = loss_of(y, model(x, training=True))
-    return [tf.convert_to_tensor(g) for g in tape.gradient(loss, model.trainable_weights)]
-
-
-compute = {wrapped}
-got = to_numpy(compute(tensor(x), tensor(y))[{k}])
-""",
-    "torch": """
-
-def gradients_of(x, y):
-    loss = loss_of(y, model(x, training=True))
-    return torch.autograd.grad(loss, [w.value for w in model.trainable_weights])
-
-
-compute = {wrapped}
-got = to_numpy(compute(tensor(x), tensor(y))[{k}])
-""",
-    "jax": """
-
-def gradients_of(trainable, x, y):
-    return jax.grad(lambda trainable: loss_of(y, model.stateless_call(trainable, [], x, training=True)[0]))(trainable)
-
-
-compute = {wrapped}
-got = to_numpy(compute([w.value for w in model.trainable_weights], tensor(x), tensor(y))[{k}])
-""",
-}
-
-_OPTIMIZER = """
+OPTIMIZER = """
 optimizer = {optimizer}
 variables = [keras.Variable(w, dtype=str(w.dtype)) for w in weights]
 optimizer.build(variables)
@@ -223,29 +144,6 @@ for name, values in slots.items():
         variable.assign(value)
 """
 
-UPDATE = {
-    "tensorflow": _OPTIMIZER
-    + """
-
-def update():
-    optimizer.apply([tensor(g) for g in gradients], variables)
-
-
-compute = {wrapped}
-compute()
-got = to_numpy(variables[{k}])
-""",
-    "torch": _OPTIMIZER
-    + """with torch.no_grad():
-    optimizer.apply([tensor(g) for g in gradients], variables)
-got = to_numpy(variables[{k}])
-""",
-    "jax": _OPTIMIZER
-    + """compute = {wrapped}
-state = [v.value for v in optimizer.variables]
-got = to_numpy(compute(state, [tensor(g) for g in gradients], [v.value for v in variables])[0][{k}])
-""",
-}
 
 JUDGE = """
 count = got.size

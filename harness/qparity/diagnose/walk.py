@@ -27,7 +27,7 @@ FORWARD, BACKWARD = "forward", "backward"
 
 @dataclass(frozen=True)
 class LayerFinding:
-    """A layer that is wrong by itself: `call` counts the calls of a step from 0, `tensor` says what of it.
+    """A layer that is wrong by itself: `call` counts the calls of a step from 0, `tensor` is what is wrong.
 
     `inputs`, `weights` and `expected` are what it takes to show that; `config` is how Keras writes the layer, None for
     one that is not Keras' own. `layer` is None where no layer is at fault.
@@ -84,7 +84,7 @@ def judge(
     reference: list[dict[str, Any]],
     right: dict[str, np.ndarray],
 ) -> LayerFinding:
-    """The first call that is not as the reference says."""
+    """The first call whose outputs or slopes differ from those of the reference by more than rounding."""
     u = model_units(subject.observation)[0]
     if [c["layer"].rstrip("0123456789_") for c in calls] != [c["layer"].rstrip("0123456789_") for c in reference]:
         raise Refused("the reference calls other layers than the variant does")

@@ -1,6 +1,6 @@
-"""Where a training is looked at when not everywhere: which steps, and along which directions of weight space.
+"""Which steps of a training are sampled, and along which directions of weight space its loss is differentiated.
 
-Both are random but fixed by a seed, so that whoever judges a recording later looks where it was looked.
+Both are random but fixed by a seed, so that a later judgement uses the same ones as the recording.
 """
 
 from __future__ import annotations

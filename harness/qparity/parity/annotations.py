@@ -52,13 +52,13 @@ def _same_samples(a: Observation, b: Observation) -> bool:
 
 
 def _injected(o: Observation) -> Iterator[str]:
-    """A fault that was put in on purpose is never silent."""
+    """A line for a fault that was put in on purpose."""
     if fault := o.outcome.get("fault"):
         yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in fault.items())}"
 
 
 def _precision(o: Observation) -> Iterator[str]:
-    """A precision class below the declared one is never a silent allowance."""
+    """A line where matrix products had fewer bits than the declared dtype."""
     if o.dtype == "float32" and (o.outcome.get("resolved", {}).get("flags") or {}).get("tf32"):
         yield "precision class TF32: products of float32 matrices keep 11 bits (u = 2^-11)"
 
@@ -86,13 +86,13 @@ def _nonfinite(o: Observation) -> Iterator[str]:
 
 
 def _leaks(found: Audit, judged: Judgement) -> Iterator[str]:
-    """Low dtypes that did not make the verdict are still said."""
+    """Recorded dtypes below the declared one that the verdict is not about."""
     if judged.verdict != Verdict.PRECISION_LEAK:
         yield from (f"precision leak: {f.reason}" for f in found.leaks)
 
 
 def _setup(found: Audit, judged: Judgement) -> Iterator[str]:
-    """Setup faults that did not make the verdict are still said."""
+    """Setup faults that the verdict is not about."""
     if judged.verdict != Verdict.SETUP_FAULT:
         yield from (f"setup fault: {f.reason}" for f in found.faults if f.stage == Stage.SETUP)
 
@@ -125,7 +125,7 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
 
 
 def _sampling(o: Observation, found: Audit) -> Iterator[str]:
-    """How blind the statistical tests are: a difference smaller than this is not seen."""
+    """The smallest difference that the statistical tests can see."""
     tested = [c for c in found.comparisons if c.stage in (Stage.FORWARD, Stage.GRADIENT)]
     if o.scenario.get("shots") and tested:
         shots, tests = int(o.scenario["shots"]), sum(c.got.size for c in tested)
@@ -134,7 +134,7 @@ def _sampling(o: Observation, found: Audit) -> Iterator[str]:
 
 
 def _fit(o: Observation) -> Iterator[str]:
-    """Where the user's own path, `fit`, ended beside the audit."""
+    """Where `fit` ended, compared with the recorded training."""
     assert o.trace is not None
     last = weight_arrays(o, "new_weights")
     final = weight_arrays(o, "final_weights")

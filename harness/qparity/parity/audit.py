@@ -62,7 +62,7 @@ class Audit:
 
     @property
     def judgeable(self) -> int:
-        """How many there are."""
+        """How many tensors of all steps there are to judge."""
         return self.steps * len(self.required)
 
 
@@ -121,7 +121,7 @@ def audit(o: Observation) -> Audit:
 
 
 def without(found: Audit, by: str, note: str) -> Audit:
-    """The audit as if one of those who judge had said nothing."""
+    """The audit without the comparisons made by one judge (`by`)."""
     kept = tuple(c for c in found.comparisons if c.by != by)
     judged = _judged(kept, found.required)
     return replace(found, comparisons=kept, judged_steps=judged, annotations=(*found.annotations, note))

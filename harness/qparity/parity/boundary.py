@@ -1,6 +1,7 @@
 """Forward and gradient: a circuit between what went into it, what came out, and what came back.
 
-The whole of a bare model, or a quantum layer of a user's own. What it may be off is rounding; with shots it is chance.
+That is the whole of a bare model, or a quantum layer in a user's model. It may differ from the oracle by rounding, and
+with shots by chance.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Boundary:
 
 
 def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.NotCovered]:
-    """The places where the oracle can stand, and for each where it cannot the reason.
+    """The circuits that the oracle can judge at their recorded boundaries; for each of the others the reason.
 
     `loss` is that of the recorded predictions: a bare circuit's cotangents are its derivatives.
     """
@@ -145,7 +146,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
 
 
 class _Rounding:
-    """What rounding allows."""
+    """The tolerances of an exact simulation: rounding."""
 
     def __init__(self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray) -> None:
         self.o, self.norms, self.method = o, b.program.norms, method(o)
@@ -153,20 +154,20 @@ class _Rounding:
         self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, self.method in SHIFTING_METHODS)
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
-        """(rows, outputs)."""
+        """Tolerances of the predictions, (rows, outputs)."""
         return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.norms))
 
     def refusal(self) -> str | None:
-        """Why the gradient has no reference."""
+        """Why the gradient cannot be judged; None if it can."""
         return f"{self.method}: sampled gradients have no exact reference" if self.method in SAMPLED_METHODS else None
 
     def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
-        """For a weight that feeds one rotation, (steps,)."""
+        """Tolerances of the gradient of a weight that feeds one rotation, (steps,)."""
         scales, most = np.add.reduceat(by_row, stops[:-1]), np.maximum.reduceat(self.shifted, stops[:-1])
         return self._pair(lambda u: self._gradient(u, most, scales))
 
     def by_row(self, scale: np.ndarray) -> Pair:
-        """For inputs, (rows, features)."""
+        """Tolerances of the gradient of inputs, (rows, features)."""
         return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale))
 
     def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray) -> tol.Numbers:
@@ -178,27 +179,27 @@ class _Rounding:
 
 
 class _Sampling:
-    """What chance allows, with shots."""
+    """The tolerances of a sampled circuit: chance."""
 
     def __init__(self, o: Observation, b: Boundary, tests: int) -> None:
         self.program, self.shots, self.method = b.program, int(o.scenario["shots"]), method(o)
         self.alpha = statistical.level(tests, o.family)
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
-        """(rows, outputs)."""
+        """Tolerances of the predictions, (rows, outputs)."""
         return statistical.forward(self.program, expected, got, self.shots, self.alpha), None
 
     def refusal(self) -> str | None:
-        """Why the gradient has no test."""
+        """Why the gradient cannot be judged; None if it can."""
         tested = self.method in statistical.TESTED_METHODS
         return None if tested else f"{self.method} with shots: there is no test of its sampled gradients"
 
     def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
-        """For a weight that feeds one rotation, (steps,)."""
+        """Tolerances of the gradient of a weight that feeds one rotation, (steps,)."""
         return statistical.gradient(by_row, stops[:-1], self.shots, self.alpha), None
 
     def by_row(self, scale: np.ndarray) -> Pair:
-        """For inputs, (rows, features)."""
+        """Tolerances of the gradient of inputs, (rows, features)."""
         return scale * statistical.hoeffding(self.shots, self.alpha), None
 
 

@@ -67,7 +67,7 @@ def circuit_faults(block: Sequence[Observation]) -> dict[str, ExactFault | str]:
 
 
 def _alone(cells: Sequence[Observation]) -> dict[str, ExactFault | str]:
-    """Where one backend alone has read the circuit, since the reference could not: nobody says it is the one meant."""
+    """The reason for cells whose circuit one backend alone has read: the reference could not confirm it."""
     found: dict[str, ExactFault | str] = {}
     for o in cells:
         if "reason" in (said := o.outcome.get("reference") or {}) and "programs" not in said:

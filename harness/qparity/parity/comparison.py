@@ -26,7 +26,8 @@ class Comparison:
 
     `lower` is the tolerance one precision class below (infinitely strict, zero, where there is none);
     `scale` is what effective bits and ULPs are counted at; `steps` (audited,) are the numbers of the steps
-    that `offsets` (audited + 1,) delimits; `shape` is that of one row; `by` is who expects it.
+    that `offsets` (audited + 1,) delimits; `shape` is that of one row; `by` says whose values are expected,
+    `ORACLE` or `REFERENCE`.
     """
 
     stage: Stage

@@ -1,4 +1,4 @@
-"""Is what was audited what the user trains? `model.fit`, from the same start, must end where the audit does.
+"""Whether `model.fit` trains what was recorded: from the same start it must end at the same weights.
 
 On most variants it ends there bit for bit. Where a compiler fuses otherwise, the worker has trained again with every
 weight disturbed by one rounding before each step: `fit_spread/<k>` says how far that moves the end.

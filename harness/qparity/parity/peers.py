@@ -52,7 +52,7 @@ class Blame:
     by_design: bool = False
 
     def judgement(self) -> Judgement:
-        """As a judgement; there is no expected value, only the others'."""
+        """The blame as a judgement; it has no expected value, only what the others recorded."""
         r = self.residual / self.tolerance if self.residual is not None and self.tolerance else None
         return Judgement(
             self.verdict,

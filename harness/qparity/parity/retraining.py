@@ -54,13 +54,13 @@ class Retraining:
 
     @cached_property
     def inputs(self) -> np.ndarray:
-        """What each row was, (rows, features)."""
+        """The inputs of each row, (rows, features)."""
         assert self.o.trace is not None
         return flat(self.o.trace["x"])[self.o.trace["batch_index"]]
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """What each row was to give, (rows, outputs)."""
+        """The targets of each row, (rows, outputs)."""
         return np.asarray(self.o.targets.astype(self.dtypes[1]))
 
     def recorded_weights(self, step: int) -> list[np.ndarray]:

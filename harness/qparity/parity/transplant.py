@@ -2,7 +2,7 @@
 
 F_s is where the oracle ends when it takes over before step s, so F_0 is the oracle's own training and F_T the
 backend's. What the backend did differently in steps a..b-1 is F_b - F_a, with all that later steps made of it: an
-accumulated difference is the sum of these, each to be laid at its steps' door. Measured in predictions over the data,
+accumulated difference is the sum of these, each due to its own steps. Measured in predictions over the data,
 since weights may mean nothing.
 """
 

@@ -127,7 +127,7 @@ UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 
 
 def unreadable(error: Exception) -> Judgement:
-    """What cannot be judged is said so, and is never a pass."""
+    """The judgement of a cell whose recordings cannot be read: NOT-COMPARED."""
     why = f"not compared: what was recorded cannot be judged ({type(error).__name__}: {error})"
     return Judgement(Verdict.NOT_COMPARED, why)
 

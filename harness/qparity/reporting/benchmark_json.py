@@ -14,7 +14,7 @@ from qparity.timing import samples_s
 
 
 def document(run: Run, view: RunView) -> dict[str, Any]:
-    """One benchmark a cell that was timed and earned its time: seconds a step, one datum a round."""
+    """One benchmark for each cell that was timed and passed: seconds a step, one datum a round."""
     entries = [
         _entry(view, cell, found)
         for cell in view.cells

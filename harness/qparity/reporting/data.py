@@ -72,7 +72,7 @@ def phases(view: RunView) -> PhaseTable:
 
 
 def rounded(document: Any, digits: int = 6) -> Any:
-    """A JSON document with no more digits than anyone reads, and without what is known of no fault: a quarter of it."""
+    """A JSON document with few digits, and without entries that are null in almost all cells: a quarter of its size."""
     if isinstance(document, float):
         return float(f"{document:.{digits}g}")
     if isinstance(document, dict):

@@ -23,7 +23,7 @@ from qparity.reporting import charts, circuit, data, palette
 from qparity.scenario.text import printable_lines
 from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
-from qparity.summary.compare import Comparison, said
+from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
 from qparity.summary.speeds import overall
 from qparity.summary.words import number, seconds, size
@@ -33,7 +33,7 @@ MOST_PAIRS = 100
 MOST_CHANGES = 200
 
 
-def render(view: RunView, base: Comparison | None = None) -> str:
+def render(view: RunView, base: RunChanges | None = None) -> str:
     """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
     scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))

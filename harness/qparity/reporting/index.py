@@ -36,7 +36,7 @@ class Entry:
         return "✓" if self.document.get("exit_code") == 0 else "✗"
 
     @property
-    def started(self) -> str:
+    def created(self) -> str:
         """Such as `2026-11-22 11:53`."""
         return str(self.document.get("created"))[:16].replace("T", " ")
 

@@ -3,16 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-# variant -> (colour on white, colour on black, dashes); the family shows in the hue, the mode in the dash
-_KNOWN: dict[str, tuple[str, str, tuple[int, ...]]] = {
-    "tf": ("#E69F00", "#E69F00", (1, 0)),
-    "tf-graph": ("#D55E00", "#FF8A3D", (6, 3)),
-    "tf-xla": ("#8C6A00", "#F0E442", (2, 2)),
-    "torch": ("#CC79A7", "#E59BC5", (1, 0)),
-    "torch-compile": ("#009E73", "#2FCB9E", (6, 3)),
-    "jax": ("#56B4E9", "#56B4E9", (1, 0)),
-    "jax-jit": ("#0072B2", "#A99BFF", (6, 3)),
-}
+from qparity.scenario.backends import trainable
+
+# variant -> (colour on white, colour on black, dashes)
+_KNOWN = {mode.variant: (*mode.colours, mode.dashes) for facts in trainable() for mode in facts.modes}
 _OTHERS = ("#555555", "#BBBBBB")
 _GPU_DASHES = (9, 2, 2, 2)
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qparity.runner import memory
-from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, expected, starting_values
+from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, sent_and_declared, starting_values
 from qparity.runner.patience import Patience
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Server, Unavailable
@@ -71,12 +71,12 @@ async def run_cell(
 ) -> CellResult:
     """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too.
 
-    A cell whose server dies under it starts again: others' deeds, or the system's, are not its outcome. One that kills
-    its server every time is not tried for ever.
+    A cell whose server dies starts again, since something else may have ended the server; after `ATTEMPTS` times it
+    counts as crashed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         key = pool.key(cell.variant, cell.scenario.device)
-        draft = Draft(started(cell, str(key), pool.isolation(key)))
+        draft = Draft(empty_outcome(cell, str(key), pool.isolation(key)))
         patience = None
         try:
             refuse_what_cannot_run(cell, memory_bytes)
@@ -115,8 +115,8 @@ async def run_cell(
     return CellResult(draft.outcome, draft.trace)
 
 
-def started(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
-    """The outcome of a cell of which nothing is known yet but where it runs, and how its process is made."""
+def empty_outcome(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
+    """The outcome of a cell that has not run: everything is unknown but its worker, and how its process is made."""
     return {
         "id": cell.id,
         "scenario": cell.scenario.model_dump(mode="json"),
@@ -197,7 +197,7 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
         draft.start |= {f"{kind}/{k}": value for k, value in enumerate(values)}
     sent = Inputs(inputs.x, shaped_targets(inputs.y, tuple(answer.body["output_shape"])), inputs.order)
     kinds = ([v for k, v in draft.start.items() if k.startswith(kind)] for kind in ("weights", "state"))
-    draft.outcome["expected"] = expected(scenario, sent, *kinds)
+    draft.outcome["expected"] = sent_and_declared(scenario, sent, *kinds)
     draft.start |= {"x": sent.x, "y": sent.y, "order": sent.order}
 
 

@@ -22,7 +22,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from qparity.runner.cell import ATTEMPTS, CellResult, started
+from qparity.runner.cell import ATTEMPTS, CellResult, empty_outcome
 from qparity.runner.events import WorkerStarted
 from qparity.runner.local import Options
 from qparity.runner.plan import Block, Cell
@@ -61,7 +61,7 @@ class Task:
 
 
 @dataclass
-class Report:
+class NodeAnswer:
     """What a node answers. `node` names it, `workers` are its servers by key, `logs` the last bytes of each cell's."""
 
     node: str
@@ -138,7 +138,7 @@ async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None
     from qparity.runner.node import NodeError, run_task
 
     attempts: Counter[str] = Counter()
-    busy: dict[str, tuple[Task, Future, asyncio.Task[Report]]] = {}
+    busy: dict[str, tuple[Task, Future, asyncio.Task[NodeAnswer]]] = {}
     told = False
     try:
         while waiting or busy:
@@ -183,15 +183,15 @@ async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None
             future.release()
 
 
-def _noted(running: asyncio.Task[Report]) -> None:
-    """How a task ended that nobody asks any more, its node having died, is not to be complained of."""
+def _noted(running: asyncio.Task[NodeAnswer]) -> None:
+    """Take note of the exception of an abandoned task, whose node has died: asyncio would log it otherwise."""
     if not running.cancelled():
         running.exception()
 
 
-async def _result(future: Future) -> Report:
-    report: Report = await future
-    return report
+async def _result(future: Future) -> NodeAnswer:
+    answer: NodeAnswer = await future
+    return answer
 
 
 def resources_of_workers(dask_scheduler: Any) -> dict[str, dict[str, float]]:
@@ -202,32 +202,32 @@ def resources_of_workers(dask_scheduler: Any) -> dict[str, dict[str, float]]:
 def give_up(task: Task, ledger: Ledger) -> None:
     """Store that a block's nodes have died under it."""
     for cell in task.left:
-        outcome = started(cell, "cluster") | {"status": "crashed", "reason": f"its node died {ATTEMPTS} times"}
+        outcome = empty_outcome(cell, "cluster") | {"status": "crashed", "reason": f"its node died {ATTEMPTS} times"}
         ledger.store(cell, CellResult(outcome, None))
     if task.left:
         ledger.finished(task.block)
 
 
-def store(report: Report, task: Task, ledger: Ledger) -> None:
+def store(answer: NodeAnswer, task: Task, ledger: Ledger) -> None:
     """Keep what a node answers, each cell with the node and the servers that it ran on."""
     nodes = ledger.run.record.get("nodes") or {}
-    if report.node not in nodes:
-        ledger.update(nodes={**nodes, report.node: report.environment})
-    for key, about in report.workers.items():
-        if f"{key} ({report.node})" not in ledger.run.record["workers"]:
-            ledger.hear(WorkerStarted(f"{key} ({report.node})", "ready", about))
-    for cell, result in report.results:
-        ledger.store_log(cell, report.logs.get(cell.id, b""))
-        where = {"node": report.node, "worker": f"{result.outcome['worker']} ({report.node})"}
+    if answer.node not in nodes:
+        ledger.update(nodes={**nodes, answer.node: answer.environment})
+    for key, about in answer.workers.items():
+        if f"{key} ({answer.node})" not in ledger.run.record["workers"]:
+            ledger.hear(WorkerStarted(f"{key} ({answer.node})", "ready", about))
+    for cell, result in answer.results:
+        ledger.store_log(cell, answer.logs.get(cell.id, b""))
+        where = {"node": answer.node, "worker": f"{result.outcome['worker']} ({answer.node})"}
         ledger.store(cell, replace(result, outcome=result.outcome | where))
     if task.left:
         ledger.finished(task.block)
-    if report.timing is not None:
-        ledger.store_timing(task.block, report.timing | {"node": report.node})
+    if answer.timing is not None:
+        ledger.store_timing(task.block, answer.timing | {"node": answer.node})
 
 
 async def check(client: Client, scheduler: str) -> None:
-    """Refuse a scheduler that would move blocks about, or call a long silence of a measuring node its death."""
+    """Refuse a scheduler that would move blocks between nodes, or give up a node that is silent as it measures."""
 
     def read(dask_scheduler: Any, keys: Sequence[str]) -> dict[str, Any]:
         return {key: dask.config.get(key) for key in keys}

@@ -79,7 +79,9 @@ def to_bfloat16(array: np.ndarray) -> np.ndarray:
     return (rounded & np.uint32(0xFFFF0000)).view(np.float32).reshape(array.shape)
 
 
-def expected(scenario: Scenario, inputs: Inputs, weights: list[np.ndarray], state: list[np.ndarray]) -> dict[str, Any]:
+def sent_and_declared(
+    scenario: Scenario, inputs: Inputs, weights: list[np.ndarray], state: list[np.ndarray]
+) -> dict[str, Any]:
     """What the parent sent and declared, as the outcome keeps it: the setup stage is judged against it."""
     return {
         "hashes": {

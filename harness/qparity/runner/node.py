@@ -22,7 +22,7 @@ from distributed import get_worker
 from distributed.worker import Worker
 
 from qparity.runner.cell import CellResult
-from qparity.runner.dask import RESOURCE, Report, Task
+from qparity.runner.dask import RESOURCE, NodeAnswer, Task
 from qparity.runner.local import Options, run_blocks
 from qparity.runner.machine import machine_rates
 from qparity.runner.plan import Block, Cell
@@ -41,7 +41,7 @@ class NodeError(Exception):
     """A node that is not set up to run the block: one line that names it."""
 
 
-def run_task(task: Task) -> Report:
+def run_task(task: Task) -> NodeAnswer:
     """Run a block on this node; given up within a second or so when nobody waits for it any more.
 
     Raises:
@@ -66,12 +66,12 @@ def run_task(task: Task) -> Report:
                 raise NodeError("nobody waits for this block any more")
 
 
-async def _run(task: Task, logs: Path, worker: Worker) -> Report:
-    report = Report(_about()["host"], _about())
+async def _run(task: Task, logs: Path, worker: Worker) -> NodeAnswer:
+    answer = NodeAnswer(_about()["host"], _about())
     trained = set(task.trained)
 
     def store(cell: Cell, result: CellResult) -> None:
-        report.results.append((cell, result))
+        answer.results.append((cell, result))
         if worth_timing(result.outcome):
             trained.add(cell.id)
 
@@ -80,13 +80,13 @@ async def _run(task: Task, logs: Path, worker: Worker) -> Report:
         if task.timing and len(lanes) > 1:
             with at_rest(worker):
                 found = await time_block(pool, task.block, lanes, logs, cpus, task.timing)
-                report.timing = {**found, "machine": _rates(tuple(cpus))}
+                answer.timing = {**found, "machine": _rates(tuple(cpus))}
 
-    pool, report.workers = await _pool(task.options)
+    pool, answer.workers = await _pool(task.options)
     left = [Block(task.block.scenario, task.left, task.block.search_path, task.block.source)] if task.left else []
     await run_blocks(left, logs, task.options, store, _nobody, _nobody, measure, pool)
-    report.logs = {cell.id: _tail(logs / f"{cell.id}.log") for cell in task.left}
-    return report
+    answer.logs = {cell.id: _tail(logs / f"{cell.id}.log") for cell in task.left}
+    return answer
 
 
 def check(worker: Worker, block: Block) -> None:
@@ -169,4 +169,4 @@ def _tail(log: Path) -> bytes:
 
 
 def _nobody(*_: object) -> None:
-    """Nobody listens on a node."""
+    """A listener that does nothing: events are not sent from a node."""

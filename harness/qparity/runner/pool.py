@@ -22,25 +22,15 @@ from typing import Any
 import qparity.worker
 from qparity.runner.log import Log
 from qparity.runner.process import GRACE_S, Child, ServerDied, kill_group
+from qparity.scenario.backends import REFERENCE, every
 from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.variant import Variant
 from qparity.store import files
 
 WORKER = Path(qparity.worker.__file__).parent / "__main__.py"
 MAX_STARTS = 3
-# Variables that change numerics or speed behind our back; a worker gets what its backend file says instead.
-DROPPED = (
-    "XLA_",
-    "TF_",
-    "JAX_",
-    "KERAS_",
-    "TORCH",
-    "PYTORCH",
-    "NVIDIA_TF32",
-    "OMP_",
-    "MKL_",
-    "OPENBLAS_",
-)
+# Variables that change numerics or speed behind our back; a worker gets what is known of its backend instead.
+DROPPED = (*every("dropped"), "KERAS_", "NVIDIA_TF32", "OMP_", "MKL_", "OPENBLAS_")
 # Thread limits every numeric library reads; they must stand before the interpreter imports NumPy.
 THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"))
 
@@ -254,8 +244,8 @@ class Pool:
 
     async def reference(self) -> Server:
         """The server of the reference: Keras on NumPy, with no framework; raises as `server` does."""
-        interpreter = self.interpreters.get("numpy") or sys.executable
-        return await self._serving(ServerKey(interpreter, "numpy", "cpu", 1))
+        interpreter = self.interpreters.get(REFERENCE) or sys.executable
+        return await self._serving(ServerKey(interpreter, REFERENCE, "cpu", 1))
 
     async def server(self, variant: Variant, device: str = "") -> Server:
         """The running server of a variant, started on first use and again after a death.

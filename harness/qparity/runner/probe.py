@@ -18,13 +18,15 @@ from qparity.runner.local import Options, available_cores, run_blocks
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ServerDied
+from qparity.scenario.backends import trainable
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.validate import validate
 from qparity.scenario.variant import MODES, Variant
 
 DEVICES = ("default.qubit", "lightning.qubit", "default.mixed", "reference.qubit")
 METHODS = ("backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best")
-BACKENDS = ("tf", "torch", "jax", "tf@gpu", "torch@gpu", "jax@gpu")
+_EAGER = [facts.modes[0].variant for facts in trainable()]
+SERVERS = (*_EAGER, *(f"{name}@gpu" for name in _EAGER))
 ON_GPU = "lightning.gpu"
 
 
@@ -34,8 +36,10 @@ def backends(interpreters: dict[str, str]) -> dict[str, Any]:
     async def ask() -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             async with Pool(Path(folder), 1, interpreters) as pool:
-                rows = [await one(pool, Variant.parse(name)) for name in BACKENDS]
-                host = next((name for name, row in zip(BACKENDS, rows, strict=True) if row["status"] == "ok"), "torch")
+                rows = [await one(pool, Variant.parse(name)) for name in SERVERS]
+                host = next(
+                    (name for name, row in zip(SERVERS, rows, strict=True) if row["status"] == "ok"), SERVERS[0]
+                )
                 simulator = await one(pool, Variant.parse(host), ON_GPU)
                 return [*rows, simulator | {"backend": ON_GPU, "accelerator": "gpu"}]
 

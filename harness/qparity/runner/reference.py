@@ -105,7 +105,7 @@ class References:
 
 
 class Refused(Exception):
-    """The reference says why it cannot tell."""
+    """The reference cannot answer; the message says why."""
 
 
 def checked(answer: Message) -> Message:

@@ -261,7 +261,7 @@ async def stopped(lane: Lane, child: Child, options: TimingOptions, record: Reco
 
 
 async def ended(child: Child) -> None:
-    """No child outlives its generation, whatever happened."""
+    """End a child at the end of its generation, whatever happened before."""
     if not child.exited.done():
         await asyncio.shield(child.close())
 

@@ -217,7 +217,7 @@ def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
 
 @lru_cache(maxsize=64)
 def _check_device(name: str) -> None:
-    """Refuse a slip of the pen; any other name may be a plugin's in a worker's own environment, which will say so."""
+    """Refuse a misspelt device; another unknown name may be a plugin's in the worker's environment, which will tell."""
     known = {*DEVICES, *(plugin.name for plugin in entry_points(group="pennylane.plugins"))}
     if name not in known and (close := did_you_mean(name, known, SLIP)):
         raise ScenarioError(f"a PennyLane device{close}", key="device", value=name)

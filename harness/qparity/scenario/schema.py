@@ -203,7 +203,7 @@ class Scenario(_Strict):
         """Whether the boundary of each quantum layer is recorded: where the derivative of the loss is not known."""
         return bool(self.model) or self.training.loss not in WITH_LAW
 
-    def expected(self, variant: Variant) -> str:
+    def expected_verdict(self, variant: Variant) -> str:
         """The verdict expected of a variant."""
         return self.expect if isinstance(self.expect, str) else self.expect.get(str(variant), "ROUNDING")
 

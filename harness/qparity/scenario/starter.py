@@ -1,9 +1,13 @@
 """The scenario file `qparity init` writes."""
 
-STARTER = """\
+import json
+
+from qparity.scenario.variant import DEFAULT_VARIANTS
+
+_TEXT = """\
 # What is trained, the same on every variant. All keys: docs/scenarios.md. Run it: qparity run <this file> --report
 description = "My first sweep"
-variants = ["tf", "torch", "jax", "jax-jit"]
+variants = VARIANTS
 
 circuit = "data_reuploading"      # or your own "module:function", with weight_shapes
 wires = 2
@@ -28,3 +32,5 @@ simulator = [
     { device = "lightning.qubit", diff_method = "adjoint" },
 ]
 """
+
+STARTER = _TEXT.replace("VARIANTS", json.dumps(list(map(str, DEFAULT_VARIANTS))))

@@ -4,29 +4,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Self
 
+from qparity.scenario.backends import trainable
 from qparity.scenario.errors import ScenarioError
 
+_ALL = [(facts.name, mode) for facts in trainable() for mode in facts.modes]
 # name -> (Keras backend, mode)
-MODES: dict[str, tuple[str, str]] = {
-    "tf": ("tensorflow", "eager"),
-    "tf-graph": ("tensorflow", "graph"),
-    "tf-xla": ("tensorflow", "xla"),
-    "torch": ("torch", "eager"),
-    "torch-compile": ("torch", "compile"),
-    "jax": ("jax", "eager"),
-    "jax-jit": ("jax", "jit"),
-}
+MODES: dict[str, tuple[str, str]] = {mode.variant: (backend, mode.name) for backend, mode in _ALL}
 ACCELERATORS = ("cpu", "gpu")
-
-# what people write instead
-_ALIASES = {"tensorflow": "tf", "pytorch": "torch", "keras": "tf", "tf-eager": "tf", "torch-eager": "torch"}
-_ALIASES |= {
-    "jit": "jax-jit",
-    "xla": "tf-xla",
-    "graph": "tf-graph",
-    "compile": "torch-compile",
-    "jax-eager": "jax",
-}
+_ALIASES = {alias: mode.variant for _, mode in _ALL for alias in mode.aliases}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,4 +41,4 @@ class Variant:
         return name if self.accelerator == "cpu" else f"{name}@{self.accelerator}"
 
 
-DEFAULT_VARIANTS: tuple[Variant, ...] = tuple(map(Variant.parse, ("tf", "torch", "jax", "jax-jit")))
+DEFAULT_VARIANTS: tuple[Variant, ...] = tuple(Variant.parse(mode.variant) for _, mode in _ALL if mode.usual)

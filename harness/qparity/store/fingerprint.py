@@ -16,18 +16,18 @@ from typing import Any
 
 import psutil
 
+from qparity.scenario.backends import every
+
 PACKAGES = (
-    "qparity", "keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "jaxlib", "pennylane",
-    "pennylane-lightning", "pennylane-lightning-gpu", "numpy", "scipy", "autograd", "autoray", "ml-dtypes",
+    "qparity", "keras", *every("distributions"), "pennylane", "pennylane-lightning", "pennylane-lightning-gpu",
+    "numpy", "scipy", "autograd", "autoray", "ml-dtypes",
 )  # fmt: skip
 
 # Only flags that change numbers or speed: an environment may hold secrets, so it is never copied whole.
 FLAGS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_PROC_BIND",
-    "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS",
-    "TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC", "NVIDIA_TF32_OVERRIDE", "JAX_PLATFORMS",
-    "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION", "TORCH_COMPILE_DISABLE", "CUDA_VISIBLE_DEVICES",
-    "CUBLAS_WORKSPACE_CONFIG", "KERAS_BACKEND", "PYTHONHASHSEED",
+    *every("flags"), "NVIDIA_TF32_OVERRIDE", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "KERAS_BACKEND",
+    "PYTHONHASHSEED",
 )  # fmt: skip
 
 # What must be equal for two runs' cells to stand in one table.

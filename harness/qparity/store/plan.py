@@ -1,7 +1,7 @@
 """The plan in a `run.json`: which cells a run has. Whatever is stored of a cell must be of the one that is planned.
 
-A plan that cannot be used as a whole is no smaller plan: what was wrong with it is said, and keeps the gate from
-passing.
+A plan of which a part cannot be used must not count as a smaller plan: what is wrong with it is recorded, and the gate
+does not pass.
 """
 
 import re

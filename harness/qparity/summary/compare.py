@@ -62,7 +62,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class RunChanges:
     """Two runs, cell by cell: worst changes first.
 
     `no_speed` says why speeds were not compared; then none is. `reference` is the variant that all of them are relative
@@ -145,7 +145,7 @@ class Comparison:
         }
 
 
-def compare(base: RunView, head: RunView) -> Comparison:
+def compare(base: RunView, head: RunView) -> RunChanges:
     """Every cell of either run, matched by scenario and variant."""
     ours, theirs = ({(c.scenario, c.variant): c for c in view.cells} for view in (base, head))
     speeds, why_not = relative_speeds(base.cells, head.cells)
@@ -158,7 +158,7 @@ def compare(base: RunView, head: RunView) -> Comparison:
     timed = any(cell.timing for view in (base, head) for cell in view.cells)
     untold = "" if speeds or not timed else why_not
     reference = reference_change(base.cells, head.cells)
-    return Comparison(base.id, head.id, tuple(changes), untold, noise, reference)
+    return RunChanges(base.id, head.id, tuple(changes), untold, noise, reference)
 
 
 def said(cell: CellView) -> str:

@@ -93,7 +93,7 @@ def _judged(observations: "list[Observation]") -> "dict[str, Judgement]":
 def lacking(o: "Observation") -> str | None:
     """What must have been recorded of a cell for its judgement to mean something, and was not; one line, or None.
 
-    What a check has nothing to look at finds no fault, so that a folder with less in it would pass more.
+    A check finds no fault in what was not recorded, so a folder with less in it would pass more easily.
     """
     outcome, trace = o.outcome, o.trace
     if outcome["status"] != "ok" or trace is None:

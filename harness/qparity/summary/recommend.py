@@ -17,7 +17,7 @@ from qparity.timing import ONE, Interval, break_even, quotient
 EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
 FEW = 10
-"""A start that has paid within so few steps is not worth a word."""
+"""A slower start that has paid off within so few steps is not mentioned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
 
 
 def notes(cell: CellView, most: int = 4) -> list[str]:
-    """The annotations of a cell that are no matter of course."""
+    """The annotations of a cell, without the routine ones."""
     found = [_safe(note) for note in cell.annotations if not note.startswith(ROUTINE)]
     return found[:most] + ([f"and {len(found) - most} more notes"] if len(found) > most else [])
 
@@ -101,7 +101,7 @@ ROUTINE = (
     "whole model judged by",
     "run twice: bit",
 )
-"""What is said of most cells, and reads as a comfort."""
+"""Beginnings of annotations that most cells have."""
 
 
 def lines(view: RunView) -> Iterator[str]:

@@ -156,7 +156,7 @@ def _delayed_s(sample: Mapping[str, float]) -> float:
 
 
 def _remarks(times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> Iterator[str]:
-    """What else there is to know, and takes nothing from the numbers."""
+    """Notes that do not make the numbers less reliable."""
     taken = sum(map(_delayed_s, samples)) / sum(float(sample["wall_s"]) for sample in samples)
     if taken > STOLEN:
         yield f"others had its core for {taken:.0%} of the time, which is not counted"

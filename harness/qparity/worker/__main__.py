@@ -13,13 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-BACKENDS = ("tensorflow", "torch", "jax", "numpy")
-
 
 def main() -> None:
     """Serve cells of one backend until the parent closes the socket."""
     parser = argparse.ArgumentParser(prog="qparity.worker")
-    parser.add_argument("--backend", choices=BACKENDS, required=True)
+    parser.add_argument("--backend", required=True, help="as Keras writes it")
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--simulator", default="", help="a PennyLane device that needs the GPU, such as lightning.gpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -29,12 +27,13 @@ def main() -> None:
     options = parser.parse_args()
     load_own_package()
 
+    from qparity.scenario.backends import REFERENCE
     from qparity.worker import backends, control, old_name
 
     old_name.accept()
     control.die_with(options.parent)
     parent = socket.socket(fileno=options.fd)
-    if options.backend == "numpy":
+    if options.backend == REFERENCE:
         serve_reference(parent, options.isolation)
         return
     if missing := backends.missing(options.backend, options.accelerator, options.simulator):
@@ -66,9 +65,10 @@ def main() -> None:
 
 def serve_reference(parent: socket.socket, isolation: str) -> None:
     """The reference in place of a backend: Keras on NumPy."""
+    from qparity.scenario.backends import REFERENCE
     from qparity.worker import backends, control
 
-    if missing := backends.missing("numpy", "cpu"):
+    if missing := backends.missing(REFERENCE, "cpu"):
         control.tell(parent, "unavailable", reason=missing)
         return
     start = time.perf_counter()

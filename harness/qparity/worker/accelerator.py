@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from qparity.scenario.backends import BackendFacts
+
 CUDA_SUCCESS = 0
 # cuInit's answers worth words of their own
 REFUSALS = {
@@ -42,11 +44,11 @@ class Build:
     without: str = "is built without CUDA"
 
 
-def missing(backend: str, accelerator: str, simulator: str = "") -> list[str]:
+def missing(backend: BackendFacts, accelerator: str, simulator: str = "") -> list[str]:
     """All that keeps a backend from running on the GPU here, or a simulator from it: one clause each, none if nothing.
 
     Args:
-        backend: Keras' name.
+        backend: what is known of it.
         accelerator: `gpu` if the backend itself is to run there.
         simulator: a PennyLane device that does, or nothing.
     """
@@ -55,7 +57,7 @@ def missing(backend: str, accelerator: str, simulator: str = "") -> list[str]:
     if accelerator == "gpu":
         found = build_of(backend)
         if found is not None and found.cuda is None:
-            reasons.append(f"{found.name} {found.without} (pip install '.[{backend}-gpu]' in a clone of qparity)")
+            reasons.append(f"{found.name} {found.without} (pip install '.[{backend.gpu_extra}]' in a clone of qparity)")
         builds.append(found)
     if simulator == "lightning.gpu":
         found = lightning_build()
@@ -101,36 +103,32 @@ def driver() -> Driver | None:
     return Driver(version, None if number.value else REFUSALS[100])
 
 
-def build_of(backend: str) -> Build | None:
+def build_of(backend: BackendFacts) -> Build | None:
     """The framework installed in this interpreter; None if there is none."""
-    return {"tensorflow": tensorflow_build, "torch": torch_build, "jax": jax_build}[backend]()
-
-
-def tensorflow_build() -> Build | None:
-    """`tensorflow` is built for CUDA, `tensorflow-cpu` is not."""
-    if version := version_of("tensorflow-cpu"):
-        return Build(f"tensorflow-cpu {version}", None)
-    version = version_of("tensorflow")
-    return Build(f"tensorflow {version}", 12) if version else None
-
-
-def torch_build() -> Build | None:
-    """Torch writes the CUDA it was built for into its own `version.py`."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return None
-    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    number = re.search(r"^cuda[^=]*=\s*['\"](\d+)", text, re.MULTILINE)
-    return Build(f"torch {version_of('torch')}", int(number[1]) if number else None)
-
-
-def jax_build() -> Build | None:
-    """JAX is built for the CPU alone; its CUDA plugin is a package beside it."""
-    version = version_of("jax")
+    for name in backend.cpu_builds:
+        if version := version_of(name):
+            return Build(f"{name} {version}", None)
+    version = version_of(backend.distributions[0])
     if version is None:
         return None
-    plugin = next((cuda for cuda in (13, 12) if version_of(f"jax-cuda{cuda}-plugin")), None)
-    return Build(f"jax {version}", plugin, "has no CUDA plugin, jax-cuda12-plugin or jax-cuda13-plugin")
+    if backend.cuda_plugins:
+        plugins = sorted(backend.cuda_plugins.items())
+        newest = max((cuda for cuda, name in plugins if version_of(name)), default=None)
+        return Build(
+            f"{backend.name} {version}", newest, f"has no CUDA plugin, {' or '.join(name for _, name in plugins)}"
+        )
+    cuda = cuda_written_in(backend.package, backend.cuda_file) if backend.cuda_file else backend.cuda
+    return Build(f"{backend.name} {version}", cuda)
+
+
+def cuda_written_in(package: str, file: str) -> int | None:
+    """The CUDA version that a package was built for, from its line `cuda = "12.8"`; None if it says none."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    text = (Path(spec.origin).parent / file).read_text(encoding="utf-8")
+    number = re.search(r"^cuda[^=]*=\s*['\"](\d+)", text, re.MULTILINE)
+    return int(number[1]) if number else None
 
 
 def lightning_build() -> Build | None:

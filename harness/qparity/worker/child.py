@@ -81,8 +81,6 @@ class Cell:
         sys.path[:0] = body["search_path"]
         self.scenario = Scenario.model_validate(body["scenario"])
         self.mode = Variant.parse(body["variant"]).mode
-        if self.mode not in self.backend.modes:
-            raise UnsupportedError(f"{self.backend.name} has no mode {self.mode}")
         self.features, self.outputs = body["features"], body["outputs"]
         self.fault = faults.Fault.parse(body.get("fault"))
         keras.config.set_floatx(self.scenario.dtype)

@@ -40,7 +40,7 @@ def share() -> None:
 
 
 def unshare() -> None:
-    """From now on the backend draws by itself again."""
+    """Put back the functions of the backend."""
     for name, function in own.items():
         setattr(backend.random, name, function)
     own.clear()

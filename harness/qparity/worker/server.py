@@ -21,14 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from qparity.scenario.backends import every
 from qparity.worker.control import die_with, outlive_parent, receive_request, tell
 from qparity.worker.protocol import Channel
 
 # Where compilers keep what they have made on disk: no other cell, and no earlier run, may help one start, or have left
 # something broken.
+CACHES = every("caches")
 COMPILED = "QPARITY_COMPILED"
 """The folder of compiled programs that all cells of a sweep share; not set in a timed child."""
-CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:

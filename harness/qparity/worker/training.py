@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from qparity.oracle.optimizers import LAWS
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.schema import Training
 from qparity.worker.losses import SampleLoss, keras_loss, sample_loss
@@ -51,7 +52,7 @@ def make_optimizer(training: Training, dtype: str) -> Any:
     backends keep them anyhow (and `torch.compile` cannot take NumPy scalars).
     """
     options = training.optimizer.arguments
-    careful = training.numerics == "exact" and dtype == "float64" and keras.backend.backend() == "tensorflow"
+    careful = training.numerics == "exact" and dtype == "float64" and BACKENDS[keras.backend.backend()].narrows_floats
     if careful:
         options = {k: np.float64(v) if isinstance(v, float) else v for k, v in options.items()}
     return getattr(keras.optimizers, LAWS[training.optimizer.name].keras)(**options)

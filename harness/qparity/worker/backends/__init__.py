@@ -8,42 +8,40 @@ import importlib.util
 import sys
 from typing import TYPE_CHECKING, Any
 
+from qparity.scenario.backends import BACKENDS, every, trainable
 from qparity.worker import accelerator as gpu
 
 if TYPE_CHECKING:
     from qparity.worker.backends.base import Backend
 
-# Keras' name of the backend -> its package, its class
-REGISTRY = {
-    "tensorflow": ("tensorflow", "qparity.worker.backends.tensorflow:TensorFlow"),
-    "torch": ("torch", "qparity.worker.backends.torch:Torch"),
-    "jax": ("jax", "qparity.worker.backends.jax:Jax"),
-}
-PACKAGES = (
-    "keras", "pennylane", "pennylane_lightning", "pennylane_lightning_gpu", "custatevec_cu12", "tensorflow",
-    "tensorflow_cpu", "torch", "jax", "jaxlib", "jax_cuda12_plugin", "jax_cuda13_plugin", "numpy", "scipy", "autoray",
+PLUGINS = tuple(name for facts in trainable() for _, name in sorted(facts.cuda_plugins.items()))
+RECORDED = (
+    "keras", "pennylane", "pennylane-lightning", "pennylane-lightning-gpu", "custatevec-cu12",
+    *every("distributions"), *PLUGINS, "numpy", "scipy", "autoray",
 )  # fmt: skip
+NEEDED = ("keras", "pennylane", "numpy", "pydantic", "psutil")
 
 
 def missing(name: str, accelerator: str, simulator: str = "") -> str | None:
     """Why this backend cannot run here: a package that is not installed, all the GPU lacks; None if nothing is."""
-    own = [REGISTRY[name][0]] if name in REGISTRY else []
-    for package in (*own, "keras", "pennylane", "numpy", "pydantic", "psutil"):
+    facts = BACKENDS[name]
+    for package in (facts.package, *NEEDED) if facts.trains else NEEDED:
         if importlib.util.find_spec(package) is None:
-            return f"{package} is not installed in {sys.executable} (pip install '.[{name}]' in a clone of qparity)"
-    return "; ".join(gpu.missing(name, accelerator, simulator)) or None if own else None
+            extra = f"pip install '.[{facts.extra}]' in a clone of qparity"
+            return f"{package} is not installed in {sys.executable} ({extra})"
+    return "; ".join(gpu.missing(facts, accelerator, simulator)) or None if facts.trains else None
 
 
 def backend_class(name: str) -> type[Backend]:
     """The class of a backend; imports no framework."""
-    module, _, attribute = REGISTRY[name][1].partition(":")
+    module, _, attribute = BACKENDS[name].implementation.partition(":")
     found: type[Backend] = getattr(importlib.import_module(module), attribute)
     return found
 
 
 def environment(name: str, accelerator: str, threads: int, simulator: str = "") -> dict[str, str]:
     """The environment to set before `load`; a simulator on the GPU must see it where the framework must not use it."""
-    found = {"KERAS_BACKEND": name, **backend_class(name).environment(accelerator, threads)}
+    found = BACKENDS[name].variables(accelerator, threads)
     if simulator:
         found.pop("CUDA_VISIBLE_DEVICES", None)
     if simulator or accelerator == "gpu":
@@ -69,7 +67,7 @@ def load(name: str, accelerator: str, threads: int) -> Backend:
 def blind(backend: Backend, simulator: str = "") -> str | None:
     """Why the GPU cannot be used although nothing is missing: the framework, or the simulator, was asked; or None.
 
-    Whatever they raise is no answer to that: a GPU may be short of memory for the moment.
+    Their exceptions are passed on: a GPU may be short of memory for the moment.
     """
     if backend.accelerator == "gpu" and not backend.gpus():
         return f"{backend.name} sees no GPU, although the driver has one (its own log says why)"
@@ -89,9 +87,9 @@ def description(backend: Backend) -> dict[str, Any]:
 def about_packages(threads: int) -> dict[str, Any]:
     """Versions and interpreter of this process."""
     versions = {}
-    for package in PACKAGES:
+    for package in RECORDED:
         try:
-            versions[package] = importlib.metadata.version(package)
+            versions[package.replace("-", "_")] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
     python = sys.version.split()[0]

@@ -1,6 +1,11 @@
-"""What a backend must answer: its environment, its compile options, and one uniform training step.
+"""What a backend must answer: its compile options, and one uniform training step.
 
-Adding a backend is one file with a subclass of `Backend` and one line in `backends.REGISTRY`.
+Adding a backend that PennyLane has an interface for is one file, `worker/backends/<name>.py` with a subclass of
+`Backend`, and one entry, in `_FACTS` of `scenario/backends.py`. With these its variants are parsed, started, trained,
+judged, timed and drawn. Two things more are optional: an entry in `SNIPPETS` of `diagnose/snippets.py`, without which
+`qparity reproduce` says that it has no script for this backend, and in `TRACERS` of `circuit/tensors.py`, without which
+nobody notices a quantum function that loses gradients by computing with NumPy. Cures for what PennyLane does wrong on a
+framework stand in `circuit/execution.py` and `circuit/on_device.py`.
 """
 
 from __future__ import annotations
@@ -37,16 +42,10 @@ class Backend(ABC):
     """One Keras backend inside its server process."""
 
     name: ClassVar[str]
-    modes: ClassVar[tuple[str, ...]]
 
     def __init__(self, accelerator: str, threads: int) -> None:
         """Import the framework; execute nothing (the server forks)."""
         self.accelerator, self.threads = accelerator, threads
-
-    @staticmethod
-    def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """Environment variables that must stand before the framework is imported."""
-        raise NotImplementedError
 
     def start(self, dtype: str, stock: bool = False) -> None:  # noqa: B027 (nothing to do is a fine answer)
         """Prepare a child for cells of this dtype, before its first operation.

@@ -19,7 +19,7 @@ STEPS_PER_EXECUTION = 40
 class Jax(Backend):
     """The Keras backend `jax`."""
 
-    name, modes = "jax", ("eager", "jit")
+    name = "jax"
 
     def __init__(self, accelerator: str, threads: int) -> None:
         super().__init__(accelerator, threads)
@@ -27,19 +27,6 @@ class Jax(Backend):
 
         self.jax, self.compiled = jax, 0
         jax.monitoring.register_event_duration_secs_listener(self.count)
-
-    @staticmethod
-    def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """One thread for XLA's CPU client if asked for, no preallocation of GPU memory, no user's cache of programs.
-
-        The CPU stays available beside a GPU, as the second choice: callbacks into Python need it. A user's cache on
-        disk would have earlier runs help a compile phase.
-        """
-        xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
-        platforms = "cuda,cpu" if accelerator == "gpu" else "cpu"
-        cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": ""}
-        fixed = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
-        return {"JAX_PLATFORMS": platforms, "XLA_FLAGS": xla, **fixed, **cuda}
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""

@@ -19,21 +19,13 @@ STEPS_PER_EXECUTION = 20
 class TensorFlow(Backend):
     """The Keras backend `tensorflow`."""
 
-    name, modes = "tensorflow", ("eager", "graph", "xla")
+    name = "tensorflow"
 
     def __init__(self, accelerator: str, threads: int) -> None:
         super().__init__(accelerator, threads)
         import tensorflow
 
         self.tf = tensorflow
-
-    @staticmethod
-    def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """Quiet logs, fixed threads, no GPU unless asked for, and GPU memory taken as needed."""
-        cuda = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "-1"}
-        threads_of_tf = {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
-        level = "1" if accelerator == "gpu" else "2"  # a CUDA library that is not found is a warning
-        return {"TF_CPP_MIN_LOG_LEVEL": level, **cuda, **threads_of_tf}
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """Thread pools, devices and TF32 (TensorFlow's default on a GPU), before the first operation."""

@@ -15,24 +15,13 @@ from qparity.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tap
 class Torch(Backend):
     """The Keras backend `torch`."""
 
-    name, modes = "torch", ("eager", "compile")
+    name = "torch"
 
     def __init__(self, accelerator: str, threads: int) -> None:
         super().__init__(accelerator, threads)
         import torch
 
         self.torch = torch
-
-    @staticmethod
-    def environment(accelerator: str, threads: int) -> dict[str, str]:
-        """NVML answers whether there is a GPU without initialising CUDA, which would poison a fork.
-
-        Inductor's precompiled headers (150 MB) lie in one place for all, whatever cache it is given; a compiler that is
-        killed there leaves one that breaks every later cell.
-        """
-        cuda = {} if accelerator == "gpu" else {"CUDA_VISIBLE_DEVICES": "", "KERAS_TORCH_DEVICE": "cpu"}
-        inductor = {"TORCHINDUCTOR_COMPILE_THREADS": str(threads), "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}
-        return {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", **inductor, **cuda}
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """Thread count, and full float32 products (which for matrices is torch's own default too)."""

@@ -76,7 +76,7 @@ class _Shells(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return _Shell(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """There is nothing in a shell."""
+        """Leave the module empty."""
 
 
 class _Shell(types.ModuleType):

@@ -25,7 +25,7 @@ Arrays = list[np.ndarray]
 
 
 class CannotStand(Exception):
-    """Why no reference can be had for a model, in one line."""
+    """There is no reference for a model; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,6 @@ class OracleExecutor:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """NumPy's warnings are a framework's silence: a relu of an overflow is no news here."""
+    """Silence NumPy's warnings, such as of an overflow before a relu: the frameworks give none either."""
     with np.errstate(all="ignore"):
         yield
