@@ -166,7 +166,7 @@ async def started(
             await prepare(child, block, cell, inputs, lambda *_: None, draft)
             known = record.lanes.get(lane.name)
             body = {"stretch_s": options.stretch_s, "steps": known["steps"] if known else None}
-            answer = checked(await child.request("time", body, draft.trace), "time").body
+            answer = checked(await child.request("time", body, draft.start), "time").body
         if answer["pilot_step_s"] > LONGEST_STEP_S:
             raise CellEnded("unsupported", f"a step takes {answer['pilot_step_s']:.1f} s: too long to repeat")
     except (TimeoutError, ChildDied, CellEnded, Unavailable, ProtocolError) as error:
