@@ -80,7 +80,7 @@ def test_init_copies_a_shipped_file(qparity, tmp_path):
     assert qparity("init", "--from", "fourier", cwd=tmp_path).returncode == 0
     assert (tmp_path / "fourier.toml").read_bytes() == (ROOT / "scenarios" / "fourier.toml").read_bytes()
     unknown = qparity("init", "--from", "furier", cwd=tmp_path)
-    assert (unknown.returncode, unknown.stderr.count("\n"), 'did you mean fourier?' in unknown.stderr) == (2, 1, True)
+    assert (unknown.returncode, unknown.stderr.count("\n"), "did you mean fourier?" in unknown.stderr) == (2, 1, True)
 
 
 def test_list_without_a_file_names_what_ships(qparity):

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -48,6 +46,7 @@ from qparity.store import Run
 
 INTERFACES = {"tensorflow": "tf", "torch": "torch", "jax": "jax"}
 SLOTS = {"m": "_momentums", "v": "_velocities", "vhat": "_velocity_hats", "momentum": "momentums"}
+OPTIMIZERS = {"adam": "Adam", "sgd": "SGD"}
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
 TF_BATCHED_WIRES = 8
 
@@ -75,15 +74,15 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
             write = {Stage.LOSS: _loss, Stage.UPDATE: _update}.get(stage, _circuit)
             body = write(subject, comparison, variant, rows)
             body += _expected(comparison.expected[rows].astype(np.float64), comparison.tolerance[rows])
-    versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
-    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    worker = run.record.workers.get(subject.observation.outcome.worker or "")
+    shown = ", ".join(f"{name} {version}" for name, version in worker.versions.items()) if worker else ""
     head = HEAD.format(
         what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
         source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
         size=_size(subject),
         backend=variant.backend,
         hide=""
-        if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
+        if variant.accelerator == "gpu" or subject.observation.scenario.device in GPU_DEVICES
         else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
         imports=IMPORTS[variant.backend].format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,
@@ -96,7 +95,7 @@ def _settings(subject: Subject, variant: Variant) -> str:
     """What the cell's framework was told: precision, and where PennyLane's own tensors go."""
     doubles = subject.observation.dtype == "float64"
     x64 = f'jax.config.update("jax_enable_x64", {doubles})\n' if variant.backend == "jax" else ""
-    exact = subject.observation.scenario["training"].get("numerics", "exact") == "exact"
+    exact = subject.observation.scenario.training.numerics == "exact"
     if variant.accelerator == "cpu":
         return x64
     place = 'torch.set_default_device("cuda")\n' if variant.backend == "torch" else ""
@@ -105,7 +104,7 @@ def _settings(subject: Subject, variant: Variant) -> str:
 
 def _size(subject: Subject) -> str:
     scenario, samples = subject.observation.scenario, subject.rows.stop - subject.rows.start
-    sizes = {"wire": scenario["wires"], "layer": scenario["layers"], "sample": samples}
+    sizes = {"wire": scenario.wires, "layer": scenario.layers, "sample": samples}
     return ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in sizes.items())
 
 
@@ -161,7 +160,7 @@ def _user_model(run: Run, subject: Subject, variant: Variant, comparison: Compar
 
 def _setup(subject: Subject) -> str:
     name = str(subject.judgement.tensor)
-    options = subject.observation.scenario["training"]["optimizer"]
+    options = subject.observation.optimizer
     if name not in options:
         raise DiagnosisError(
             f"{subject.name}: {subject.judgement.reason}: this is about what a worker was handed, not about a library"
@@ -201,9 +200,8 @@ def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: sl
 def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
     """Forward and gradient: the quantum layer as a plain Keras layer around a plain QNode."""
     number = subject.layer(comparison)
-    layer = subject.layers[number]
     try:
-        program = GateProgram.from_dict(layer["program"])
+        program = subject.program(number).simulated
     except NotCovered as error:
         raise DiagnosisError(f"{subject.name}: nothing to reproduce it with: {error}") from None
     inputs, cotangents = subject.layer_arrays(number)
@@ -215,7 +213,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     qnode, device = _qnode(subject, program, variant)
     body = f"x = {script.literal(inputs)}\n"
     body += f"weights = [{', '.join(map(script.literal, subject.layer_weights(number)))}]\n"
-    lightning = str(subject.observation.outcome["resolved"]["device"]).startswith("lightning")
+    lightning = str(subject.observation.outcome.resolved.device).startswith("lightning")
     body += CIRCUIT.format(
         circuit=script.circuit(program),
         device=device,
@@ -234,7 +232,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     else:
         body += f"y = {script.literal(cotangents)}\n\ndef loss_of(cotangents, predictions):\n"
         body += "    return ops.sum(cotangents * predictions)\n"
-    names = list(layer.get("arrays") or (f"weights/{k}" for k in layer["weights"]))
+    names = subject.layers[number].read
     weight = subject.weight_of(comparison.tensor)
     place = len(names) if trained_inputs else names.index(f"weights/{weight}")
     wrapped = _wrapped("gradients_of", variant, traceable)
@@ -251,8 +249,8 @@ FORWARD_JAX = "lambda x: model.stateless_call([w.value for w in model.trainable_
 
 def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_inputs: bool) -> tuple[bool, bool]:
     """Whether the circuit is compiled into its mode, and whether samples run one by one, as `QKerasLayer` decides."""
-    resolved = subject.observation.outcome["resolved"]
-    device, method = str(resolved["device"]), str(resolved["diff_method"])
+    resolved = subject.observation.outcome.resolved
+    device, method = str(resolved.device), str(resolved.diff_method)
     traceable = variant.backend != "tensorflow" or (device == "default.qubit" and method == "backprop")
     meet = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
     expand = not device.startswith("default.") or method in ("adjoint", "hadamard")
@@ -262,8 +260,8 @@ def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_in
 
 
 def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[str, str]:
-    resolved, scenario = subject.observation.outcome["resolved"], subject.observation.scenario
-    method, options = str(resolved["diff_method"]), dict(scenario.get("diff_options") or {})
+    resolved, scenario = subject.observation.outcome.resolved, subject.observation.scenario
+    method, options = str(resolved.diff_method), dict(scenario.diff_options)
     if method == "hadamard":
         options.setdefault("aux_wire", program.wires)
     settings = {"interface": repr(INTERFACES[variant.backend]), "diff_method": repr(method)}
@@ -272,24 +270,23 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
     wires = program.wires + (method == "hadamard")
     return script.call(
         "qml.QNode", settings, "circuit", "device"
-    ), f"qml.device({str(resolved['device'])!r}, wires={wires})"
+    ), f"qml.device({str(resolved.device)!r}, wires={wires})"
 
 
 def _loss_function(subject: Subject) -> str:
-    training: Mapping[str, Any] = subject.observation.scenario["training"]
-    if training["loss"] == "mse" and training["numerics"] == "stock":
+    training = subject.observation.scenario.training
+    if training.loss == "mse" and training.numerics == "stock":
         return "loss_of = keras.losses.MeanSquaredError()"
-    terms = "ops.square(predictions - y)" if training["loss"] == "mse" else "predictions"
+    terms = "ops.square(predictions - y)" if training.loss == "mse" else "predictions"
     return f"def loss_of(y, predictions):\n    return ops.sum({terms}) / float(np.prod(predictions.shape))"
 
 
 def _optimizer(subject: Subject) -> str:
     """The optimizer as the cell made it: TensorFlow keeps float64 digits of NumPy numbers only."""
     o = subject.observation
-    exact = o.scenario["training"]["numerics"] == "exact" and o.dtype == "float64"
+    exact = o.scenario.training.numerics == "exact" and o.dtype == "float64"
     numpy = exact and Variant.parse(o.variant).backend == "tensorflow"
-    table = {k: v for k, v in o.scenario["training"]["optimizer"].items() if k != "name" and v is not None}
-    name = {"adam": "Adam", "sgd": "SGD"}[o.scenario["training"]["optimizer"]["name"]]
+    table, name = o.scenario.training.optimizer.arguments, OPTIMIZERS[o.scenario.training.optimizer.name]
     options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
     return script.call(f"keras.optimizers.{name}", options)
 

@@ -46,5 +46,5 @@ def fit_faults(o: Observation) -> Iterator[ExactFault]:
 
 def own_training(o: Observation) -> str:
     """Which parts of Keras' training the model replaces, as words after `fit`."""
-    own = [n for n in (o.outcome.get("resolved") or {}).get("own") or () if n != "compute_loss"]
+    own = [n for n in o.outcome.resolved.own if n != "compute_loss"]
     return f", which uses the model's own {' and '.join(own)}," if own else ""

@@ -159,8 +159,8 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
         return []
     drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
     drift[0] = 0.0  # all start from the same weights: setup says so where they do not
-    flags = [o.outcome.get("resolved", {}).get("flags") or {} for o in (a, b)]
-    low = tol.lower_unit(a.dtype, {"tf32": any(each.get("tf32") for each in flags)}) or tol.unit(a.dtype)
+    flags = next((o.outcome.resolved.flags for o in (a, b) if o.outcome.resolved.flags.get("tf32")), {})
+    low = tol.lower_unit(a.dtype, flags) or tol.unit(a.dtype)
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
     series = [
         _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
@@ -180,32 +180,32 @@ def _bounds(
 ) -> dict[Stage, np.ndarray]:
     """Tolerances of a pair for each stage, (T,); every one counts both sides."""
     assert o.trace is not None
-    training = o.scenario["training"]
+    optimizer = o.scenario.training.optimizer
     loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
     slopes = np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1]) * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
-    method = str(o.outcome.get("resolved", {}).get("diff_method") or "best")
-    options = o.scenario.get("diff_options") or {}
-    rate = float(training.get("optimizer", {}).get("learning_rate") or 0.001)
+    method = o.outcome.resolved.diff_method or "best"
+    rate = optimizer.learning_rate
     forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
-    gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, options) + (slopes + 2 * norm**2) * reach
+    gradient = (
+        2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options) + (slopes + 2 * norm**2) * reach
+    )
     terms = np.diff(offsets) * predictions.shape[1]
     stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    adam = training.get("optimizer", {}).get("name", "adam") == "adam"
     return {
         Stage.FORWARD: np.asarray(forward),
         Stage.LOSS: 2 * tol.loss(u, terms, loss.magnitudes) + slopes * forward / norm + forward**2,
         Stage.GRADIENT: np.asarray(gradient),
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
-        Stage.UPDATE: drift + stored + (2 * rate if adam else rate * gradient),
+        Stage.UPDATE: drift + stored + (2 * rate if optimizer.name == "adam" else rate * gradient),
     }
 
 
 def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
     """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
     first_only = cells[0].whole_model
-    sampled = bool(cells[0].scenario.get("shots")) or cells[0].scenario.get("diff_method") == "spsa"
+    sampled = bool(cells[0].scenario.shots) or cells[0].scenario.diff_method == "spsa"
     pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
     by_cell = {o.cell: o for o in cells}
     alive, found = list(by_cell), dict[str, Blame]()

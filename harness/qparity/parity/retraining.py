@@ -24,9 +24,9 @@ class Retraining:
     @cached_property
     def program(self) -> oracle.GateProgram:
         """The circuit. Raises ValueError (NotCovered) where the oracle cannot train the scenario."""
-        if self.o.program is None or self.o.scenario.get("model") or self.o.scenario.get("shots"):
+        if self.o.program is None or self.o.whole_model or self.o.scenario.shots:
             raise oracle.NotCovered("the oracle trains bare analytic circuits that have a gate program")
-        return oracle.GateProgram.from_dict(self.o.program)
+        return self.o.program.simulated
 
     @cached_property
     def dtypes(self) -> tuple[type, type]:
@@ -36,9 +36,7 @@ class Retraining:
     @cached_property
     def optimizer(self) -> Optimizer:
         """The reference of the scenario's optimizer."""
-        return oracle.reference_optimizer(
-            self.o.scenario["training"].get("optimizer", {}), self.o.dtype, self.dtypes[1]
-        )
+        return oracle.reference_optimizer(self.o.optimizer, self.o.dtype, self.dtypes[1])
 
     @cached_property
     def offsets(self) -> np.ndarray:

@@ -8,7 +8,7 @@ of Numerical Algorithms, chapter 3), so it fits any momentum, any beta, any numb
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ CLIPPING = 4.0
 def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far."""
     _, real = oracle.reference_dtype(o.dtype)
-    optimizer = oracle.reference_optimizer(o.scenario["training"].get("optimizer", {}), o.dtype, real)
+    optimizer = oracle.reference_optimizer(o.optimizer, o.dtype, real)
     weights: list[np.ndarray] = [w.astype(real) for w in weight_arrays(o, "weights")]
     gradients: list[np.ndarray] = [g.astype(real) for g in weight_arrays(o, "gradients")]
     expected = [np.empty_like(w) for w in weights]
@@ -40,7 +40,7 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     carried = [Carried.start(w.shape[1:]) for w in weights]
     steps = len(weights[0]) if weights else 0
     constraints = constraints_of(o)
-    still = {int(k) for k in o.outcome.get("audit", {}).get("without_gradient") or ()}
+    still = set(o.outcome.audit.without_gradient)
     for t in range(steps):
         before, now = [w[t] for w in weights], [g[t] for g in gradients]
         state, after = optimizer.step(state, before, now)
@@ -64,16 +64,14 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
 
 def constraints_of(o: Observation) -> dict[int, Mapping[str, Any]]:
     """Place of a weight -> what Keras does to it after each update; not those that have no reference."""
-    weights = (o.outcome.get("resolved") or {}).get("weights") or []
-    found = {k: about["constraint"] for k, about in enumerate(weights) if about.get("constraint")}
-    return {k: constraint for k, constraint in found.items() if constraint.get("name") in KNOWN}
+    found = {k: about.constraint for k, about in enumerate(o.outcome.resolved.weights) if about.constraint}
+    return {k: asdict(constraint) for k, constraint in found.items() if constraint.name in KNOWN}
 
 
 def without_reference(o: Observation) -> list[int]:
     """The weights whose updates cannot be judged: they are constrained by something that is not Keras'."""
-    weights = (o.outcome.get("resolved") or {}).get("weights") or []
     known = constraints_of(o)
-    return [k for k, about in enumerate(weights) if about.get("constraint") and k not in known]
+    return [k for k, about in enumerate(o.outcome.resolved.weights) if about.constraint and k not in known]
 
 
 @dataclass(frozen=True, slots=True)
