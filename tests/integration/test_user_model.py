@@ -94,7 +94,7 @@ def cells(run, scenario):
     loaded, checked = run
     found = [c for c in checked["cells"] if c["scenario"].startswith(scenario)]
     assert {c["variant"] for c in found} == set(CHOSEN)
-    return [(c, loaded.outcome(c["id"]), dict(loaded.trace(c["id"]).items())) for c in found]
+    return [(c, loaded.outcome(c["id"]).raw, dict(loaded.trace(c["id"]).items())) for c in found]
 
 
 def test_a_function_of_ones_own_takes_two_lines(run):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -167,7 +166,7 @@ def most_steps(wires: int, steps: int) -> int:
 def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     """The reference of the loss at the recorded predictions; NotCovered where the model has a loss of its own."""
     assert o.trace is not None
-    if "compute_loss" in ((o.outcome.get("resolved") or {}).get("own") or ()):
+    if "compute_loss" in o.outcome.resolved.own:
         raise oracle.NotCovered("the model has a compute_loss of its own")
     if o.loss not in LOSSES:
         raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
@@ -213,10 +212,9 @@ def _stale_weights(o: Observation) -> Iterator[ExactFault]:
 def _leaks(o: Observation) -> Iterator[ExactFault]:
     """Tensors whose recorded dtype is below the declared one."""
     assert o.trace is not None
-    told: Mapping[str, Any] = o.outcome.get("audit", {}).get("dtypes") or {}
     found: list[tuple[str, str]] = [(n, str(o.trace[n].dtype)) for n in sorted(o.trace)]
-    for name, value in told.items():
-        values = value if isinstance(value, list | tuple) else [value]
+    for name, value in o.outcome.audit.dtypes.items():
+        values = value if isinstance(value, tuple) else (value,)
         found += [(name if len(values) == 1 else f"{name}/{k}", str(v)) for k, v in enumerate(values)]
     least = min(DIGITS[o.dtype], DIGITS.get(o.precision, 99))
     for name, dtype in found:

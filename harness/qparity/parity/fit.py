@@ -23,7 +23,7 @@ MARGIN = 16.0
 def fit_faults(o: Observation) -> Iterator[ExactFault]:
     """A setup fault where `fit` ended elsewhere by more than rounding explains: it is another training then."""
     assert o.trace is not None
-    if o.scenario.get("shots") or o.scenario.get("diff_method") in SAMPLED_METHODS:
+    if o.scenario.shots or o.scenario.diff_method in SAMPLED_METHODS:
         return  # one more pass anywhere, and all samples after it are other ones
     last, final = weight_arrays(o, "new_weights"), weight_arrays(o, "final_weights")
     if not final or len(final) != len(last) or not len(last[0]):
@@ -49,5 +49,5 @@ def fit_faults(o: Observation) -> Iterator[ExactFault]:
 
 def own_training(o: Observation) -> str:
     """Which parts of Keras' training the model replaces, as words after `fit`."""
-    own = [n for n in (o.outcome.get("resolved") or {}).get("own") or () if n != "compute_loss"]
+    own = [n for n in o.outcome.resolved.own if n != "compute_loss"]
     return f", which uses the model's own {' and '.join(own)}," if own else ""

@@ -160,8 +160,8 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
         return []
     drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
     drift[0] = 0.0  # all start from the same weights: setup says so where they do not
-    flags = [o.outcome.get("resolved", {}).get("flags") or {} for o in (a, b)]
-    low = tol.lower_unit(a.dtype, {"tf32": any(each.get("tf32") for each in flags)}) or tol.unit(a.dtype)
+    flags = next((o.outcome.resolved.flags for o in (a, b) if o.outcome.resolved.flags.get("tf32")), {})
+    low = tol.lower_unit(a.dtype, flags) or tol.unit(a.dtype)
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
     series = [
         _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
@@ -181,19 +181,20 @@ def _bounds(
 ) -> dict[Stage, np.ndarray]:
     """Tolerances of a pair for each stage, (T,); every one counts both sides."""
     assert o.trace is not None
-    training = o.scenario["training"]
+    optimizer = o.scenario.training.optimizer
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
     magnitudes, slopes = _loss_scales(o, predictions, offsets)
     slopes = slopes * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
-    method = str(o.outcome.get("resolved", {}).get("diff_method") or "best")
-    options = o.scenario.get("diff_options") or {}
-    rate = float(training.get("optimizer", {}).get("learning_rate") or 0.001)
+    method = o.outcome.resolved.diff_method or "best"
+    rate = optimizer.learning_rate
     forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
-    gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, options) + (slopes + 2 * norm**2) * reach
+    gradient = (
+        2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options) + (slopes + 2 * norm**2) * reach
+    )
     terms = np.diff(offsets) * predictions.shape[1]
     stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    stride = oracle.law_of(training.get("optimizer", {}), o.dtype, float, u).reach
+    stride = oracle.law_of(optimizer.model_dump(), o.dtype, float, u).reach
     return {
         Stage.FORWARD: np.asarray(forward),
         Stage.LOSS: 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2,
@@ -224,7 +225,7 @@ def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -
 def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
     """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
     first_only = cells[0].whole_model
-    sampled = bool(cells[0].scenario.get("shots")) or cells[0].scenario.get("diff_method") == "spsa"
+    sampled = bool(cells[0].scenario.shots) or cells[0].scenario.diff_method == "spsa"
     pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
     by_cell = {o.cell: o for o in cells}
     alive, found = list(by_cell), dict[str, Blame]()
