@@ -6,9 +6,11 @@ does with all that it hands out; and what this version knows nothing of survives
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from types import NoneType
-from typing import Generic, Self, TypeVar, cast, get_args, overload
+from typing import Generic, Self, TypeVar, cast, get_args, get_origin, overload
 
 from qparity.records.kinds import Reader, Unreadable, reader
 
@@ -42,32 +44,27 @@ class Part(Generic[T]):
         """The entry as it is in a document."""
         value = document.raw.get(self.name)
         if value is None and self.name not in document.needed:
-            return self._nothing()
+            return self._nothing
         try:
-            return cast(T, self._reader()(value))
+            return cast(T, self._reader(value))
         except Unreadable as error:
             raise error.inside(self.name).of(document.file) from None
 
-    def _kind(self) -> object:
-        return get_args(getattr(self, "__orig_class__"))[0]  # noqa: B009 (set by typing)
+    @cached_property
+    def _kind(self) -> Hashable:
+        return cast(Hashable, get_args(getattr(self, "__orig_class__"))[0])  # noqa: B009 (set by typing)
 
+    @cached_property
     def _reader(self) -> Reader:
-        found: Reader | None = self.__dict__.get("found")
-        if found is None:
-            found = self.found = reader(self._kind())
-        return found
+        return reader(self._kind)
 
+    @cached_property
     def _nothing(self) -> T:
-        kind = self._kind()
-        if NoneType in get_args(kind):
-            return cast(T, None)
-        value: object = {}
-        for value in ({}, []):
-            try:
-                return cast(T, self._reader()(value))
-            except Unreadable:
-                continue
-        return cast(T, self._reader()(None))
+        """What is read where nothing is written."""
+        empty: dict[str, object] | list[object] | None = None
+        if NoneType not in get_args(self._kind):
+            empty = [] if get_origin(self._kind) is tuple else {}
+        return cast(T, self._reader(empty))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +78,7 @@ class Document:
 
     def checked(self) -> Self:
         """The document, every part of which has been read. Raises `Unreadable` for the first that is odd."""
-        for name in _parts(type(self)):
+        for name in _parts(cast(Hashable, type(self))):
             getattr(self, name)
         return self
 
@@ -95,5 +92,11 @@ class Document:
         return replace(self, raw=self.raw | entries)
 
 
-def _parts(kind: type) -> list[str]:
-    return [name for each in reversed(kind.__mro__) for name, value in vars(each).items() if isinstance(value, Part)]
+@cache
+def _parts(kind: Hashable) -> list[str]:
+    return [
+        name
+        for each in reversed(cast(type, kind).__mro__)
+        for name, value in vars(each).items()
+        if isinstance(value, Part)
+    ]

@@ -60,7 +60,7 @@ def matches(expression: str, most: int) -> Callable[[object], bool]:
 
 
 def _whole(value: object) -> bool:
-    return type(value) is int and -MOST <= value < MOST
+    return type(value) is int and -MOST <= value < MOST  # no bool: that is a type of its own
 
 
 def _count(value: object) -> bool:
@@ -105,16 +105,12 @@ def read(kind: type[T], value: object) -> T:
 def reader(kind: Hashable) -> Reader:
     """How a value of a type is read."""
     origin, parts = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _checking(parts[1])
-    if kind in _PLAIN:
-        return _checking(_PLAIN[kind])
-    if origin is Literal:
-        return _checking(Kind(f"one of {', '.join(parts)}", lambda value: isinstance(value, str) and value in parts))
+    if simple := _simple(kind):
+        return _checking(simple)
     if origin in (Union, types.UnionType):
         return _either(parts)
     if origin is tuple and parts[1:] == (...,):
-        return _list(reader(parts[0]))
+        return _list(reader(parts[0]), _simple(parts[0]))
     if origin is tuple:
         return _fixed(tuple(map(reader, parts)))
     if origin is not None and issubclass(origin, Mapping):
@@ -123,6 +119,24 @@ def reader(kind: Hashable) -> Reader:
         own = getattr(kind, "reader", None)
         return own() if own else fields_of(kind)
     raise TypeError(f"no document holds {kind}")
+
+
+def _simple(kind: Hashable) -> Kind | None:
+    """What a value must be that is kept as it is; None for a type whose values are made into something else."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return cast(Kind, parts[1])
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if origin is Literal:
+        return Kind(f"one of {', '.join(parts)}", lambda value: isinstance(value, str) and value in parts)
+    if origin in (Union, types.UnionType):
+        some = [_simple(part) for part in parts]
+        kinds = [each for each in some if each is not None]
+        if len(kinds) == len(some):
+            tests = [each.holds for each in kinds]
+            return Kind(" or ".join(each.words for each in kinds), lambda value: any(test(value) for test in tests))
+    return None
 
 
 def fields_of(kind: type) -> Reader:
@@ -134,13 +148,13 @@ def fields_of(kind: type) -> Reader:
     def read(value: object) -> object:
         if not isinstance(value, dict):
             raise Unreadable("a table")
-        found = {}
-        for name, each in readers:
-            if name in value:
-                try:
+        found, name = {}, ""
+        try:
+            for name, each in readers:
+                if name in value:
                     found[name] = each(value[name])
-                except Unreadable as error:
-                    raise error.inside(name) from None
+        except Unreadable as error:
+            raise error.inside(name) from None
         for name in needed:
             if name not in found:
                 raise Unreadable("an entry here", name)
@@ -182,19 +196,21 @@ def _either(parts: tuple[object, ...]) -> Reader:
     return read
 
 
-def _list(each: Reader) -> Reader:
+def _list(each: Reader, simple: Kind | None) -> Reader:
+    holds = simple.holds if simple else None
+
     def read(value: object) -> object:
         if not isinstance(value, list | tuple):
             raise Unreadable("a list")
-        try:
-            return tuple([each(item) for item in value])
-        except Unreadable:
-            for place, item in enumerate(value):
-                try:
-                    each(item)
-                except Unreadable as error:
-                    raise error.inside(place) from None
-            raise
+        if holds and all(map(holds, value)):
+            return tuple(value)
+        found = []
+        for place, item in enumerate(value):
+            try:
+                found.append(each(item))
+            except Unreadable as error:
+                raise error.inside(place) from None
+        return tuple(found)
 
     return read
 

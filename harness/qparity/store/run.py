@@ -47,6 +47,7 @@ class Run:
         self._damaged: dict[str, str] = {}
         self._checked: dict[str, int] = {}
         self._recent: dict[str, tuple[bytes, Outcome]] = {}
+        self._recent_bytes = 0
         self._places = {place.cell_id: place for place in plan.places()}
 
     @classmethod
@@ -191,10 +192,16 @@ class Run:
 
         found = self._read(name, "cell", content, read)
         if found is not None:  # what is read of a cell is read several times in a row
+            self._forget(name)
             self._recent[name] = content, found
-            while len(self._recent) > 1 and sum(len(each) for each, _ in self._recent.values()) > RECENT_BYTES:
-                del self._recent[next(iter(self._recent))]
+            self._recent_bytes += len(content)
+            while len(self._recent) > 1 and self._recent_bytes > RECENT_BYTES:
+                self._forget(next(iter(self._recent)))
         return found
+
+    def _forget(self, name: str) -> None:
+        content, _ = self._recent.pop(name, (b"", None))
+        self._recent_bytes -= len(content)
 
     def outcomes(self) -> dict[str, Outcome]:
         """Usable outcomes of the planned cells, by cell id, in the order of the plan."""
