@@ -125,7 +125,8 @@ class Run:
     def update(self, **fields: Any) -> None:
         """Replace top-level fields of `run.json` (state, finished, workers, ...), the plan excepted."""
         self.record = self.record.changed(**fields)
-        atomic.write_json(self.path / "run.json", self.record.raw | {"plan": self.plan.to_dict()})
+        plan = self.plan.to_dict() if self.plan_faults else self.record.raw.get("plan", self.plan.to_dict())
+        atomic.write_json(self.path / "run.json", self.record.raw | {"plan": plan})
 
     def finish(self, state: str = "finished") -> None:
         """Close the run as `finished` or `interrupted`."""
