@@ -42,7 +42,7 @@ class Run:
     def __init__(self, path: Path, record: RunRecord, plan: Plan, plan_faults: tuple[str, ...] = ()) -> None:
         self.path = path
         self.record = record
-        self.plan = plan
+        self.plan = self._as_read = plan
         self.plan_faults = plan_faults
         self._damaged: dict[str, str] = {}
         self._checked: dict[str, int] = {}
@@ -125,7 +125,8 @@ class Run:
     def update(self, **fields: Any) -> None:
         """Replace top-level fields of `run.json` (state, finished, workers, ...), the plan excepted."""
         self.record = self.record.changed(**fields)
-        plan = self.plan.to_dict() if self.plan_faults else self.record.raw.get("plan", self.plan.to_dict())
+        untouched = self.plan is self._as_read and not self.plan_faults
+        plan = self.record.raw.get("plan") if untouched else self.plan.to_dict()
         atomic.write_json(self.path / "run.json", self.record.raw | {"plan": plan})
 
     def finish(self, state: str = "finished") -> None:
