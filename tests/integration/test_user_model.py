@@ -144,4 +144,4 @@ def test_what_keras_adds_to_a_model_accuses_no_backend(run):
         assert outcome["audit"]["beyond"] == {"losses": 2, "regularized": [DENSE, ANGLES], "constrained": [LAST]}
         leaks = cell["variant"] == "torch" and len(CHOSEN) > 2
         assert cell["verdict"] == ("PRECISION-LEAK" if leaks else "ROUNDING"), cell["reason"]
-        assert any("the model adds 2 terms" in note for note in cell["annotations"])
+        assert any("2 terms" in note for note in cell["annotations"])
