@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from qparity.records import Timing
 from qparity.runner.local import available_cores
 from qparity.runner.plan import Block, make_blocks
 from qparity.runner.pool import Pool
@@ -73,11 +74,11 @@ class Summary:
     dropped: int
 
 
-def summary(documents: list[dict[str, Any]], planted: float) -> Summary:
+def summary(documents: list[Timing], planted: float) -> Summary:
     """Of the repetitions in which anything was measured."""
     lanes = [(d, lane, lane.ratio) for d in documents if (lane := read_block(d).lanes.get("b")) and lane.ratio]
     if not lanes:
-        raise SystemExit("nothing was measured: " + str([document["left_out"] for document in documents]))
+        raise SystemExit("nothing was measured: " + str([document.left_out for document in documents]))
     return Summary(
         repetitions=len(lanes),
         holds=float(np.mean([ratio.contains(1.0) for _, _, ratio in lanes])),
@@ -99,21 +100,21 @@ def said(name: str, found: Summary, planted: float) -> str:
     )
 
 
-def slowed(document: dict[str, Any], factor: float) -> Speed | None:
+def slowed(document: Timing, factor: float) -> Speed | None:
     """The verdict on lane b had each of its steps taken `factor` times as long."""
-    changed = copy.deepcopy(document)
+    changed: dict[str, Any] = copy.deepcopy(document.raw)
     for each in changed["rounds"]:
         if "b" in each["samples"]:
             each["samples"]["b"]["step_s"] *= factor
-    lane = read_block(changed).lanes.get("b")
+    lane = read_block(Timing(changed)).lanes.get("b")
     return lane.speed if lane else None
 
 
 async def measure(
     block: Block, folder: Path, cpus: list[int], timing: TimingOptions, repetitions: int, load: bool
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Timing]]:
     """Documents of all repetitions by variant; the variants take turns, so that all meet the same day."""
-    found: dict[str, list[dict[str, Any]]] = {str(cell.variant): [] for cell in block.cells}
+    found: dict[str, list[Timing]] = {str(cell.variant): [] for cell in block.cells}
     rival = multiprocessing.get_context("spawn").Process(target=burn, args=(cpus,), daemon=True) if load else None
     if rival:
         rival.start()
@@ -126,7 +127,7 @@ async def measure(
                 document = await time_block(pool, block, lanes, folder, cpus, timing)
                 found[str(cell.variant)].append(document)
                 lane = read_block(document).lanes.get("b")
-                words = phrase(lane) if lane else document["left_out"]
+                words = phrase(lane) if lane else document.left_out
                 print(f"{number + 1} {cell.variant}: {words} ({time.monotonic() - start:.0f} s)", flush=True)
     finally:
         if rival:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.parity import Judgement, Observation, judge, own_program
+from qparity.parity import Judgement, Observation, judge
 from qparity.runner.cell import CellEnded, Draft, audit, prepare
 from qparity.runner.inputs import make_inputs
 from qparity.runner.local import available_cores
@@ -70,7 +70,7 @@ class Findings:
     def add(self, scenario: Scenario, variant: str, draft: Draft, judged: Judgement | None) -> None:
         """Count one cell."""
         if judged is None or draft.trace is None or judged.verdict != "ROUNDING":
-            why = judged.reason if judged else f"{draft.outcome['status']}: {draft.outcome.get('reason')}"
+            why = judged.reason if judged else f"{draft.document['status']}: {draft.document.get('reason')}"
             kept = self.alarms if judged and judged.verdict != "NOT-COMPARED" else self.failed
             kept.append(f"{scenario.name} {variant}: {why}\n    {scenario.model_dump_json()}")
             print(kept[-1], flush=True)
@@ -118,9 +118,7 @@ async def run(cells: list[tuple[Scenario, str]]) -> Findings:
             async def one(scenario: Scenario, variant: str) -> None:
                 async with cores:
                     draft = await train(pool, scenario, variant)
-                o = Observation(
-                    draft.outcome, draft.trace, draft.outcome.get("expected") or {}, own_program(draft.outcome)
-                )
+                o = Observation.of(draft.outcome(scenario), draft.trace)
                 found.add(scenario, variant, draft, judge([o]).get(o.cell))
                 if found.cells.total() % 50 == 0:
                     print(f"{found.cells.total()} cells, {len(found.alarms)} alarms", flush=True)
@@ -143,7 +141,7 @@ async def train(pool: Pool, scenario: Scenario, variant: str) -> Draft:
         await audit(child, cell, inputs, _untold, draft)
         await child.close()
     except CellEnded as ended:
-        draft.outcome |= {"status": ended.status, "reason": str(ended)}
+        draft.document |= {"status": ended.status, "reason": str(ended)}
         await child.kill()
     return draft
 

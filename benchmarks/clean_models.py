@@ -92,16 +92,16 @@ def report(run: Run) -> tuple[str, list[str]]:
     used: dict[tuple[str, str], list[float]] = defaultdict(list)
     bad, other = [], Counter[str]()
     steps = judged = judgeable = 0
-    for block in run.record["plan"]["blocks"]:
+    for block in run.plan.blocks:
         judgements = judge_block(run, block)
         seen = {o.cell: o for o in observations_of(run, block)}
-        for cell in block["cells"]:
-            o, judgement = seen.get(cell["id"]), judgements.get(cell["id"])
-            name = f"{block['scenario']['name']}/{cell['variant']}"
+        for cell in block.cells:
+            o, judgement = seen.get(cell.id), judgements.get(cell.id)
+            name = f"{block.scenario.name}/{cell.variant}"
             if o is None or judgement is None:
-                status = "missing" if o is None else str(o.outcome["status"])
-                counts[cell["variant"], block["scenario"]["dtype"], status] += 1
-                other[f"{status}: {'' if o is None else o.outcome.get('reason')}"] += 1
+                status = "missing" if o is None else o.outcome.status
+                counts[cell.variant, block.scenario.dtype, status] += 1
+                other[f"{status}: {'' if o is None else o.outcome.reason}"] += 1
                 continue
             counts[o.variant, o.dtype, str(judgement.verdict)] += 1
             steps, judged, judgeable = steps + _use(o, used), judged + judgement.judged, judgeable + judgement.judgeable

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from qparity.runner.cell import FAULT_VARIABLE
 from qparity.runner.local import Options
-from qparity.runner.plan import make_blocks, to_record
+from qparity.runner.plan import make_blocks, to_plan
 from qparity.runner.sweep import sweep
 from qparity.scenario.load import Block
 from qparity.scenario.schema import Scenario
@@ -129,11 +129,11 @@ def probe(searches: Sequence[Search], seeds: int) -> None:
     os.environ[FAULT_VARIABLE] = json.dumps(faults)
     blocks = make_blocks([Block(s, (Variant.parse("torch"),), Path("limits.toml")) for s in scenarios.values()])
     with tempfile.TemporaryDirectory() as folder:
-        run = Run.create(Path(folder), to_record(blocks), {}, [])
+        run = Run.create(Path(folder), to_plan(blocks).to_dict(), {}, [])
         sweep(run, blocks, Options())
         run = Run.load(run.path)
         found = judgements(run)
-        judged = {s["name"]: found[cell_id] for s, cell_id, _ in run.planned()}
+        judged = {place.scenario.name: found[place.cell_id] for place in run.planned()}
     for search in searches:
         middle = search.middle
         assert middle is not None

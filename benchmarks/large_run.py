@@ -22,9 +22,10 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from qparity.records import Outcome
 from qparity.scenario.schema import Scenario
 from qparity.store import Run, fingerprint
-from tests.parity.fake import Setting, observe
+from tests.parity.fake import Setting, observe, program
 
 VARIANTS = ("tf", "torch", "jax", "jax-jit")
 
@@ -50,23 +51,22 @@ def write(folder: Path, cells: int) -> Run:
         for variant in VARIANTS:
             seen = wrong if variant == "torch" else clean
             missing = i % 10 == 0 and variant == "jax"
-            outcome = dict(seen.outcome) | {
+            outcome = seen.outcome.raw | {
                 "id": ids[name, variant], "variant": variant, "scenario": scenarios[name],
                 "status": "unsupported" if missing else "ok", "reason": "jax is not installed" if missing else None,
-                "expected": dict(seen.expected), "phases": {"build_s": 0.1, "first_step_s": 0.3, "step_s": 0.01},
+                "phases": {"build_s": 0.1, "first_step_s": 0.3, "step_s": 0.01},
                 "memory": {"baseline_bytes": 300_000_000, "peak_bytes": 320_000_000},
                 "resolved": {"device": "default.qubit", "diff_method": "backprop",
-                             "quantum_layers": [{"name": "quantum", "weights": [0, 1], "program": clean.program}]},
+                             "quantum_layers": [{"name": "quantum", "weights": [0, 1], "program": program(setting)}]},
             }  # fmt: skip
-            run.write_outcome(outcome, None if missing else dict(seen.trace or {}))
+            run.write_outcome(Outcome(outcome), None if missing else dict(seen.trace or {}))
     run.finish()
     return run
 
 
 def measure(*arguments: str) -> tuple[float, float, int, int]:
     """Seconds on the clock, seconds of processor, peak bytes and exit code of a command of ours."""
-    root = Path(__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (root / "harness", root)))}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "harness")}
     start, peak, before = time.perf_counter(), 0, os.times()
     process = psutil.Popen(
         [sys.executable, "-m", "qparity.cli", *arguments], env=environment, stdout=subprocess.DEVNULL

@@ -21,6 +21,7 @@ import numpy as np
 from qparity.parity import Observation
 from qparity.parity.audit import audit, audited_steps
 from qparity.parity.envelope import envelope
+from qparity.records import Outcome, Program, read
 from qparity.store import Run
 from qparity.summary import judgements
 
@@ -96,13 +97,13 @@ def training(wires: int) -> Observation:
         "training": {"batch_size": BATCH, "epochs": STEPS, "loss": "mse", "optimizer": OPTIMIZER},
     }  # fmt: skip
     outcome = {"id": "cost", "variant": "torch", "status": "ok", "scenario": scenario, "resolved": {}, "audit": {}}
-    return Observation(outcome, trace, {}, raw)
+    return Observation(Outcome(outcome), trace, program=read(Program, raw))
 
 
 def share(folder: Path) -> tuple[float, str]:
     """Judging a run against the wall time of its sweep."""
     run = Run.load(folder)
-    begun, done = (datetime.fromisoformat(run.record[key]) for key in ("created", "finished"))
+    begun, done = (datetime.fromisoformat(str(each)) for each in (run.record.created, run.record.finished))
     start = time.perf_counter()
     cells = len(judgements(run))
     judged, wall = time.perf_counter() - start, (done - begun).total_seconds()

@@ -89,11 +89,11 @@ def sweep(folder: Path, variants: list[str]) -> None:
         sys.exit("the sweep failed")
     wall = time.perf_counter() - start
     run = Run.load(resolve(folder / "results", "latest"))
-    phases = [outcome["phases"] for outcome in run.outcomes().values()]
-    documents = [run.timing(name) for name in dict.fromkeys(s["name"] for s, _, _ in run.planned())]
-    lanes = [lane for document in documents if document for lane in document["lanes"].values()]
-    used = sum(table.get(name, 0.0) for table in phases for name in USED)
-    measured = sum(child["phases"][name] for lane in lanes for child in lane["children"] for name in MEASURED)
+    phases = [outcome.phases for outcome in run.outcomes().values()]
+    documents = [run.timing(name) for name in dict.fromkeys(place.scenario.name for place in run.planned())]
+    lanes = [lane for document in documents if document for lane in document.lanes.values()]
+    used = sum(table.get(name) or 0.0 for table in phases for name in USED)
+    measured = sum(child.phases[name] or 0.0 for lane in lanes for child in lane.children for name in MEASURED)
     overhead = 1 - (used + measured * cores) / (wall * cores)
     seconds = f"{used:.0f} core-s trained, {measured:.0f} s measured"
     print(f"(a) {len(phases)} cells in {wall:.0f} s on {cores} cores: {seconds}")
@@ -111,7 +111,7 @@ def against_fresh_processes(folder: Path, variants: list[str], count: int) -> No
         smoke(file, variant, "-k", "seed0", "--jobs", "1")  # the framework's files in the page cache, for all alike
         seconds = {"one at a time": smoke(file, variant, "--jobs", "1"), "as run by itself": smoke(file, variant)}
         run = Run.load(resolve(folder / "results", "latest"))
-        names = [scenario["name"] for scenario, _, _ in run.planned()]
+        names = [place.scenario.name for place in run.planned()]
         some = names[:: max(1, len(names) // count)][:count]
         seconds["fresh"] = statistics.mean(in_fresh_process(file, name, variant)[0] for name in some) * len(names)
         totals.update(seconds)

@@ -80,7 +80,7 @@ def test_cell(place: Place, swept: tuple[Run, RunView], request: pytest.FixtureR
         pytest.skip(cell.line)
     if not cell.as_expected:
         pytest.fail(cell.line, pytrace=False)
-    samples = samples_s(run.timing(cell.scenario) or {}, cell.variant)
+    samples = samples_s(run.timing(cell.scenario), cell.variant)
     if samples and request.config.pluginmanager.hasplugin("benchmark"):
         replay = Replay(samples)
         request.node.add_marker(pytest.mark.benchmark(group=cell.scenario, timer=replay.clock))

@@ -12,7 +12,8 @@ from qparity.circuit.layer import QKerasLayer
 from qparity.circuit.program import gate_program
 from qparity.oracle import GateProgram, predict, vjp
 from qparity.scenario.registry import CIRCUITS
-from qparity.worker.training import SAMPLE_LOSSES, ExactLoss
+from qparity.worker.losses import sample_loss
+from qparity.worker.training import ExactLoss
 
 METHODS = {
     "default.qubit": ["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard"],
@@ -37,7 +38,7 @@ def model_of(circuit, device, method, batch):
     model = keras.Sequential([keras.Input((layer.function.features or 1,)), layer])
     model.compile(
         keras.optimizers.SGD(1.0),
-        loss=ExactLoss(SAMPLE_LOSSES["energy"], "energy"),
+        loss=ExactLoss(sample_loss("energy", {}), "energy"),
         run_eagerly=keras.backend.backend() != "torch",
     )
     return model, layer
@@ -49,7 +50,7 @@ def test_predictions_and_gradients(circuit, device, method, backend, rng):
     model, layer = model_of(circuit, device, method, batch)
     x = rng.uniform(-2, 2, (batch, layer.function.features))
     weights = [ops.convert_to_numpy(w) for w in layer.weights]
-    step = backend.stepper(model, "eager", SAMPLE_LOSSES["energy"])(x, np.zeros((batch, layer.outputs)))
+    step = backend.stepper(model, "eager", sample_loss("energy", {}))(x, np.zeros((batch, layer.outputs)))
 
     program = GateProgram.from_dict(gate_program(layer.function))
     cotangents = np.full((batch, layer.outputs), 1 / (batch * layer.outputs))
@@ -80,7 +81,7 @@ def test_float64_stays_float64_in_inference_and_training(device, backend, rng):
     program = GateProgram.from_dict(gate_program(layer.function))
     expected = predict(program, [ops.convert_to_numpy(w) for w in layer.weights], x)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-14)
-    step = backend.stepper(model, "eager", SAMPLE_LOSSES["energy"])(x, np.zeros((3, 1)))
+    step = backend.stepper(model, "eager", sample_loss("energy", {}))(x, np.zeros((3, 1)))
     np.testing.assert_allclose(step.predictions, expected, atol=1e-14)
 
 
@@ -89,7 +90,7 @@ def test_a_batch_of_one(device, method, backend, rng):
     model, layer = model_of("data_reuploading", device, method, 1)
     x = rng.uniform(-2, 2, (1, 1))
     weights = [ops.convert_to_numpy(w) for w in layer.weights]
-    step = backend.stepper(model, "eager", SAMPLE_LOSSES["energy"])(x, np.zeros((1, 1)))
+    step = backend.stepper(model, "eager", sample_loss("energy", {}))(x, np.zeros((1, 1)))
     program = GateProgram.from_dict(gate_program(layer.function))
     expected, gradients, _ = vjp(program, weights, x, np.ones((1, 1)))
     np.testing.assert_allclose(step.predictions, expected, atol=1e-14)

@@ -139,4 +139,4 @@ def test_wrong_samples_and_seed_are_named() -> None:
 
 
 def test_options_are_read_from_the_signature() -> None:
-    assert options_of("moons") == {"noise": 0.1}
+    assert options_of("moons") == {"noise": 0.1, "labels": "signs"}

@@ -9,6 +9,7 @@ import pytest
 
 from qparity.diagnose import DiagnosisError, diagnose, find, reproduce, shrink
 from qparity.diagnose.usermodel import model_lines
+from qparity.records import Outcome
 from qparity.store import Run
 from tests.parity import fake
 
@@ -17,18 +18,19 @@ HOSTILE = "x\"\"\"'''\\\n\r\x0c\x85\u2028import os; os.abort()\n\\N{x} {0} {run}
 
 def make(folder, fault="gradient x2", **changes) -> Run:
     """A faulty cell beside a clean one, with all that a reproducer reads."""
-    scenario = fake.observe(fake.Setting()).outcome["scenario"] | {"name": "fake"} | changes
+    scenario = fake.observe(fake.Setting()).outcome.raw["scenario"] | {"name": "fake"} | changes
     cells = {"torch": f"{0:016x}", "jax": f"{1:016x}"}
     plan = {"scenario": scenario, "cells": [{"id": i, "variant": v} for v, i in cells.items()]}
     plan["search_path"] = [str(folder / "theirs")]
     run = Run.create(folder, {"blocks": [plan], "sources": []}, {}, ["test"])
     for variant, cell in cells.items():
         seen = fake.observe(fake.Setting(fault=fault if variant == "torch" else "", variant=variant))
-        weights = [{"path": w["name"], "shape": w["shape"], "dtype": "float64"} for w in seen.program["weights"]]
-        layer = {"name": "quantum", "weights": [0, 1], "program": seen.program}
+        program = fake.program(fake.Setting())
+        weights = [{"path": w["name"], "shape": w["shape"], "dtype": "float64"} for w in program["weights"]]
+        layer = {"name": "quantum", "weights": [0, 1], "program": program}
         resolved = {"device": "default.qubit", "diff_method": "backprop", "weights": weights, "quantum_layers": [layer]}
-        outcome = seen.outcome | {"id": cell, "scenario": run.planned()[0].scenario, "worker": "w"}
-        run.write_outcome(outcome | {"resolved": resolved, "expected": seen.expected}, seen.trace)
+        outcome = seen.outcome.raw | {"id": cell, "scenario": run.planned()[0].block.written, "worker": "w"}
+        run.write_outcome(Outcome(outcome | {"resolved": resolved}), seen.trace)
     run.update(workers={"w": {"versions": {"keras": "3"}}})
     return Run.load(run.path)
 
@@ -98,7 +100,8 @@ USERS = ({"circuit": "my_ansatz:circuit", "weight_shapes": {"w": [1]}}, {"model"
 def test_nothing_is_imported_from_a_run_that_is_not_trusted(tmp_path, changes):
     run = make(tmp_path)
     subject = find(run, "fake/torch")
-    mine = replace(subject, block=subject.block | {"scenario": subject.block["scenario"] | changes})
+    scenario = subject.block.scenario.model_copy(update=changes)
+    mine = replace(subject, block=replace(subject.block, scenario=scenario))
     module = next(value.partition(":")[0] for value in changes.values() if isinstance(value, str))
     acts = [lambda: diagnose(run, mine), lambda: shrink(run, mine)]
     if "model" in changes:

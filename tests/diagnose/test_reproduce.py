@@ -54,7 +54,7 @@ def test_a_clean_cell_shows_nothing_at_any_stage(small, execute, variant, stage)
 @pytest.mark.skipif("torch" not in backends(), reason="needs torch")
 def test_a_script_of_a_gpu_cell_sets_what_the_cell_had(small):
     subject = find(small, "small-exact/torch")
-    outcome = subject.observation.outcome | {"variant": "torch@gpu"}
+    outcome = subject.observation.outcome.changed(variant="torch@gpu")
     on_gpu = replace(subject, observation=replace(subject.observation, outcome=outcome))
     source = reproduce(small, on_gpu)
     assert 'torch.set_default_device("cuda")' in source, "PennyLane makes tensors of its own"

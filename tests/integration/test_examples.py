@@ -24,8 +24,8 @@ def run(folder, script, *options):
     return done.stdout
 
 
-def assert_complete(folder, printed):
-    assert float(re.search(r"final loss: (\S+)", printed)[1]) < 1e-2
+def assert_complete(folder, printed, most):
+    assert float(re.search(r"final loss: (\S+)", printed)[1]) < most
     assert "the loaded model predicts the same" in printed
     assert re.search(r"0: ──Rot.*RX.*Rot.*<Z>", printed)
     assert "Total params: 6" in printed
@@ -36,14 +36,8 @@ def assert_complete(folder, printed):
 
 @pytest.mark.parametrize("backend", backends())
 def test_the_tutorial_runs(backend, tmp_path):
-    assert_complete(tmp_path, run(tmp_path, EXAMPLES / "fourier.py", "--backend", backend))
-
-
-def test_the_tutorial_runs_on_another_device_with_more_layers(tmp_path):
-    options = ["--device", "lightning.qubit", "--diff-method", "adjoint", "--layers", "2", "--epochs", "2"]
-    printed = run(tmp_path, EXAMPLES / "fourier.py", "--backend", backends()[0], *options)
-    assert "Total params: 9" in printed
-    assert "the loaded model predicts the same" in printed
+    """To the end, though not until it has learnt much: that is the notebook's test."""
+    assert_complete(tmp_path, run(tmp_path, EXAMPLES / "fourier.py", "--backend", backend, "--epochs", "2"), 1.0)
 
 
 def document():
@@ -88,4 +82,5 @@ def test_the_notebooks_code_runs_cell_by_cell(tmp_path):
         "    if cell['cell_type'] == 'code':\n"
         "        exec(compile(''.join(cell['source']), cell['id'], 'exec'), space)\n"
     )
-    assert_complete(tmp_path, run(tmp_path, runner, "--backend", backends()[-1]))
+    options = ["--backend", backends()[-1], "--device", "lightning.qubit", "--diff-method", "adjoint"]
+    assert_complete(tmp_path, run(tmp_path, runner, *options), 1e-2)

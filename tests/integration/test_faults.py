@@ -7,7 +7,7 @@ import pytest
 
 from qparity.runner.cell import CellEnded, injected_fault
 from qparity.runner.local import Options
-from qparity.runner.plan import Cell, make_blocks, to_record
+from qparity.runner.plan import Cell, make_blocks, to_plan
 from qparity.runner.sweep import sweep
 from qparity.scenario.load import Block
 from qparity.scenario.schema import Scenario
@@ -80,7 +80,7 @@ def run(folder: Path, blocks: list[tuple[Scenario, list[str]]], faults: list[dic
     monkeypatch.setenv("QPARITY_FAULT", json.dumps(faults))
     loaded = [Block(s, tuple(map(Variant.parse, variants)), Path("faults.toml")) for s, variants in blocks]
     planned = make_blocks(loaded)
-    started = Run.create(folder, to_record(planned), {}, [])
+    started = Run.create(folder, to_plan(planned).to_dict(), {}, [])
     assert sweep(started, planned, Options(timeout=600))
     return summarise(Run.load(started.path))
 

@@ -140,9 +140,9 @@ def test_a_spawned_cell_is_the_forked_one_bit_for_bit_and_its_death_is_told_alik
     ((cell, forked),) = runs["fork"].outcomes().items()
     outcomes = runs["spawn"].outcomes()
     spawned = outcomes.pop(cell)
-    assert [(each["isolation"], each["status"]) for each in (forked, spawned)] == [("fork", "ok"), ("spawn", "ok")]
+    assert [(each.isolation, each.status) for each in (forked, spawned)] == [("fork", "ok"), ("spawn", "ok")]
     one, other = (run.trace(cell) for run in runs.values())
     assert one.keys() == other.keys()
     assert all(one[name].tobytes() == other[name].tobytes() for name in one)
-    ((status, reason),) = ((each["status"], each["reason"]) for each in outcomes.values())
+    ((status, reason),) = ((each.status, each.reason) for each in outcomes.values())
     assert (status, reason) == ("crashed", "killed by SIGKILL")

@@ -58,9 +58,9 @@ def test_every_cell_is_a_pass(small):
 
 def test_agreement_within_1e_13_at_every_step_from_the_same_weights(small):
     run, _, _ = small
-    for scenario, cell_id, _ in run.planned():
-        if scenario["device"] == "default.qubit":
-            stages = judgements(run)[cell_id].stages
+    for place in run.planned():
+        if place.scenario.device == "default.qubit":
+            stages = judgements(run)[place.cell_id].stages
             for stage in ("forward", "loss", "gradient"):
                 assert np.nanmax(stages[stage].residual) < 0.5e-13
                 assert not np.isnan(stages[stage].residual).any()
@@ -68,8 +68,8 @@ def test_agreement_within_1e_13_at_every_step_from_the_same_weights(small):
 
 def test_variants_agree_with_each_other_at_the_first_step(small):
     run, _, _ = small
-    for block in run.record["plan"]["blocks"]:
-        traces = [run.trace(cell["id"]) for cell in block["cells"]]
+    for block in run.plan.blocks:
+        traces = [run.trace(cell.id) for cell in block.cells]
         for trace in traces[1:]:
             rows = slice(*trace["offsets"][:2])
             np.testing.assert_array_equal(trace["weights/0"][0], traces[0]["weights/0"][0])
@@ -80,14 +80,14 @@ def test_variants_agree_with_each_other_at_the_first_step(small):
 def test_fit_ends_at_the_audits_weights_bit_for_bit(small):
     run, _, _ = small
     for outcome in run.outcomes().values():
-        assert outcome["fit"]["equals_audit"], outcome["variant"]
-        assert len(outcome["fit"]["history"]) == 2
+        assert outcome.fit.equals_audit, outcome.variant
+        assert len(outcome.fit.history) == 2
 
 
 def test_each_framework_is_imported_once(small):
     run, _, _ = small
-    assert sorted(run.record["workers"]) == sorted(f"{backend}@cpu-1t" for backend in backends())
-    assert {worker["imports"] for worker in run.record["workers"].values()} == {1}
+    assert sorted(run.record.workers) == sorted(f"{backend}@cpu-1t" for backend in backends())
+    assert {worker.imports for worker in run.record.workers.values()} == {1}
 
 
 BLOCKED = """
@@ -136,9 +136,9 @@ def test_trace_is_native_and_complete(small):
         assert trace["iterations"].tolist() == list(range(steps))
         assert {trace[k].dtype.name for k in ("predictions", "gradients/0", "loss", "slots/0/v")} == {"float64"}
         np.testing.assert_array_equal(trace["weights/0"][1:], trace["new_weights/0"][:-1])
-        assert outcome["audit"]["devices"]["weights"] == ["cpu"]
-        assert outcome["audit"]["compiled"] == (outcome["variant"] == "jax-jit")
-        assert outcome["resolved"]["diff_method"] == outcome["scenario"]["diff_method"]
+        assert outcome.audit.devices["weights"] == ("cpu",)
+        assert outcome.audit.compiled == (outcome.variant == "jax-jit")
+        assert outcome.resolved.diff_method == outcome.scenario.diff_method
 
 
 @pytest.mark.backend("tensorflow", "torch", "jax")
@@ -146,12 +146,12 @@ def test_stock_numerics_show_what_a_plain_fit_user_gets(tmp_path, qparity):
     done = qparity("run", ROOT / "scenarios" / "stock.toml", "--no-timing", "--check", "--results", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     run = Run.load(tmp_path / done.stdout.splitlines()[-1])
-    outcomes = {(o["scenario"]["name"], o["variant"]): o for o in run.outcomes().values()}
+    outcomes = {(o.scenario.name, o.variant): o for o in run.outcomes().values()}
     for variant in ("tf", "torch", "jax", "jax-jit"):
-        exact, stock = (outcomes[name, variant]["fit"]["history"][0] for name in ("stock-exact", "stock-stock"))
+        exact, stock = (outcomes[name, variant].fit.history[0] for name in ("stock-exact", "stock-stock"))
         assert abs(exact - stock) < 1e-6
     found = judgements(run)
-    by_cell = {(o["scenario"]["name"], o["variant"]): found[i] for i, o in run.outcomes().items()}
+    by_cell = {(o.scenario.name, o.variant): found[i] for i, o in run.outcomes().items()}
     for variant in ("torch", "jax", "jax-jit"):
         leak = by_cell["stock-stock", variant]
         assert (str(leak.verdict), str(leak.stage)) == ("PRECISION-LEAK", "loss")
@@ -184,7 +184,7 @@ def test_shuffled_batches_come_in_the_shipped_order(tmp_path, qparity):
     order = run.trace(cell_id)["batch_index"].reshape(3, 7)
     assert np.array_equal(np.sort(order, axis=1), np.tile(np.arange(7), (3, 1)))
     assert not np.array_equal(order[0], order[1])
-    assert outcome["fit"]["max_weight_difference"] < 1e-10  # jax-jit: another program, other rounding; else 0
+    assert outcome.fit.max_weight_difference < 1e-10  # jax-jit: another program, other rounding; else 0
 
 
 @pytest.mark.skipif(accelerator.driver() is not None, reason="this machine has a GPU")
@@ -196,9 +196,9 @@ def test_without_a_gpu_every_cell_for_one_says_what_its_own_backend_lacks(tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     run = Run.load(tmp_path / "results" / done.stdout.splitlines()[-1])
     outcomes = list(run.outcomes().values())
-    assert {(each["status"], each["isolation"]) for each in outcomes} == {("unsupported", "spawn")}
-    assert len({each["reason"] for each in outcomes}) == 2 * len(names)
-    assert all("no NVIDIA driver" in each["reason"] for each in outcomes)
+    assert {(each.status, each.isolation) for each in outcomes} == {("unsupported", "spawn")}
+    assert len({each.reason for each in outcomes}) == 2 * len(names)
+    assert all("no NVIDIA driver" in each.reason for each in outcomes)
 
 
 def test_a_missing_backend_is_unsupported_and_the_rest_runs(tmp_path, qparity):

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from qparity.records import Timing
 from qparity.runner.condition import sentinel
 from qparity.runner.inputs import make_inputs
 from qparity.runner.local import available_cores
@@ -47,7 +48,7 @@ class Timed:
 
     folder: Path
     run: Run
-    document: dict
+    document: Timing
     cells: dict
 
 
@@ -80,13 +81,13 @@ def test_a_sweep_with_timing_resolves_jit_against_eager(timed):
     assert 0 < jit["inference_s"] < reference["inference_s"]
     assert all(0 < cell["limit_s"] < cell["step_s"] / 100 for cell in timed.cells.values())
     assert not list(timed.folder.glob("compiled/*"))
-    orders = {tuple(each["order"]) for each in timed.document["rounds"]}
+    orders = {tuple(each["order"]) for each in timed.document.raw["rounds"]}
     assert orders == {("torch", "jax-jit"), ("jax-jit", "torch")}
 
 
 @pytest.mark.backend("torch", "jax")
 def test_every_fresh_process_trained_alike_and_compiled_nothing_while_it_was_timed(timed):
-    for lane in timed.document["lanes"].values():
+    for lane in timed.document.raw["lanes"].values():
         assert len(lane["children"]) == 3
         assert len({child["weights_sha256"] for child in lane["children"]}) == 1
         assert all(child["finite"] and child["memory"]["peak_bytes"] > 0 for child in lane["children"])
@@ -98,14 +99,14 @@ def test_every_fresh_process_trained_alike_and_compiled_nothing_while_it_was_tim
 @pytest.mark.backend("torch", "jax")
 def test_the_phases_add_up_to_the_wall_time(timed):
     """Within 5%; a cell this small may also lose a tenth of a second between two processes on a busy machine."""
-    for lane in timed.document["lanes"].values():
+    for lane in timed.document.raw["lanes"].values():
         for child in lane["children"]:
             assert sum(child["phases"].values()) == pytest.approx(child["wall_s"], rel=0.05, abs=0.1)
     for outcome in timed.run.outcomes().values():
-        phases = outcome["phases"]
+        phases = outcome.phases
         parts = ("spawn_s", "build_s", "audit_s", "fit_s", "waiting_s", "close_s")
         assert sum(phases[name] for name in parts) == pytest.approx(phases["wall_s"], rel=0.05, abs=0.1)
-        assert 0 < outcome["memory"]["baseline_bytes"] < outcome["memory"]["peak_bytes"]
+        assert 0 < outcome.memory.baseline_bytes < outcome.memory.peak_bytes
 
 
 @pytest.mark.backend("torch", "jax")
@@ -145,7 +146,7 @@ def test_a_resumed_run_is_not_timed_again_and_damaged_rounds_are_not_believed(ti
     again = qparity("run", "s.toml", "--resume", "latest", cwd=timed.folder)
     assert again.returncode == 0, again.stderr
     assert "timed" not in again.stdout
-    assert timed.run.timing("s") == timed.document
+    assert timed.run.timing("s").raw == timed.document.raw
     assert qparity("show", cwd=timed.folder).stdout.count("machine's limit]") == 2
     file = timed.run.path / "timings" / "s.json"
     whole = file.read_text()
@@ -166,11 +167,11 @@ def test_a_variant_against_itself_is_not_resolved_as_10_percent_different(tmp_pa
 
     document = asyncio.run(measure())
     timing = read_block(document).lanes["b"]
-    assert not document["left_out"]
+    assert not document.left_out
     assert timing.rounds >= 6
     assert not (timing.speed is Speed.SLOWER and timing.ratio.low > 1.1)
     assert not (timing.speed is Speed.FASTER and timing.ratio.high < 1 / 1.1)
-    assert {tuple(each["order"]) for each in document["rounds"]} == {("a", "b"), ("b", "a")}
+    assert {tuple(each["order"]) for each in document.raw["rounds"]} == {("a", "b"), ("b", "a")}
 
 
 def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
@@ -181,16 +182,16 @@ def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
     async def measure():
         async with Pool(tmp_path, 1, {}) as pool:
             cpus = available_cores()[-1:]
-            child = await started(pool, block, lane, 0, make_inputs(block.scenario), tmp_path, cpus, options, record)
-            assert child is not None, record.left_out
-            process = psutil.Process(child.pid)
+            fresh = await started(pool, block, lane, 0, make_inputs(block.scenario), tmp_path, cpus, options, record)
+            assert fresh is not None, record.left_out
+            process = psutil.Process(fresh.child.pid)
             before = sum(process.cpu_times()[:2])
             await asyncio.sleep(1.0)
             idle = sum(process.cpu_times()[:2]) - before
             wall, own = time.perf_counter(), time.process_time()
-            sample = (await child.request("go")).body
+            sample = (await fresh.child.request("go")).body
             share = (time.process_time() - own) / (time.perf_counter() - wall)
-            await stopped(lane, child, options, record)
+            await stopped(lane, fresh, options, record)
             return idle, share, sample, process.cpu_affinity() == cpus
 
     idle, share, sample, pinned = asyncio.run(measure())
@@ -198,7 +199,7 @@ def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
     assert share < 0.02
     assert pinned
     assert sample["cpu_s"] <= 1.05 * sample["wall_s"]
-    assert record.lanes["a"]["children"][0]["finite"]
+    assert record.lanes["a"].children[0]["finite"]
 
 
 def test_a_lane_that_dies_is_left_out_with_its_reason_and_the_rest_is_measured(tmp_path):
@@ -223,8 +224,8 @@ def test_a_lane_that_dies_is_left_out_with_its_reason_and_the_rest_is_measured(t
             return await time_block(pool, well, lanes, tmp_path, available_cores()[-1:], options)
 
     document = asyncio.run(measure())
-    assert "exit code 7" in document["left_out"]["ill"]
-    assert list(document["lanes"]) == ["well"]
+    assert document.left_out["ill"].endswith("exit code 7")
+    assert list(document.lanes) == ["well"]
     assert read_block(document).lanes["well"].step_s > 0
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from qparity.parity import Observation
+from qparity.records import Outcome, Program, read
+from qparity.records.outcome import Expected
 
 PAULI = {"RX": [[0, 1], [1, 0]], "RY": [[0, -1j], [1j, 0]], "RZ": [[1, 0], [0, -1]]}
 
@@ -97,11 +99,13 @@ def observe(s: Setting) -> Observation:
         "training": {"batch_size": s.batch, "epochs": s.epochs, "loss": s.loss, "shuffle": False,
                      "optimizer": {"name": s.optimizer, "learning_rate": 0.03, **dict(s.options)}},
     }  # fmt: skip
+    told_of = {"hashes": sent, "hyperparameters": hyper}
     outcome = {
         "id": s.variant, "variant": s.variant, "status": "ok", "scenario": scenario,
-        "resolved": {"diff_method": "backprop"}, "audit": {"hashes": told, "hyperparameters": hyper},
+        "resolved": {"diff_method": "backprop"}, "expected": told_of,
+        "audit": {"hashes": told, "hyperparameters": hyper},
     }  # fmt: skip
-    return Observation(outcome, trace, {"hashes": sent, "hyperparameters": hyper}, program(s))
+    return Observation(Outcome(outcome), trace, read(Expected, told_of), read(Program, program(s)))
 
 
 def _train(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qparity.parity import Stage, Verdict, judge
+from qparity.records import Outcome, Program, read
 
 from .fake import Setting, observe, program
 
@@ -37,9 +38,9 @@ HOW = ["angle", "sign", "wires", "axis", "missing gate", "measured wire", "rando
 
 def cell(variant: str, mine: dict = PROGRAM, reference: dict | None = PROGRAM, fault: str = ""):
     o = observe(Setting(variant=variant, fault=fault))
-    resolved = dict(o.outcome["resolved"]) | {"bare": True, "quantum_layers": [{"name": "quantum", "program": mine}]}
+    resolved = o.outcome.raw["resolved"] | {"bare": True, "quantum_layers": [{"name": "quantum", "program": mine}]}
     said = {"reference": {"programs": [reference]}} if reference else {}
-    return replace(o, outcome=dict(o.outcome) | {"resolved": resolved} | said, program=mine)
+    return replace(o, outcome=Outcome(o.outcome.raw | {"resolved": resolved} | said), program=read(Program, mine))
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -82,11 +83,15 @@ def test_a_wrong_reading_by_the_reference_accuses_nobody():
 
 def test_a_circuit_that_the_reference_could_not_read_is_not_judged_by_its_own_word():
     o = cell("torch", reference=None)
-    o = replace(o, outcome=dict(o.outcome) | {"reference": {"reason": "ModuleNotFoundError: No module named 'x'"}})
+    o = replace(
+        o, outcome=Outcome(o.outcome.raw | {"reference": {"reason": "ModuleNotFoundError: No module named 'x'"}})
+    )
     judged = judge([o])["torch"]
     assert judged.verdict == Verdict.NOT_COMPARED
     assert "torch" in judged.reason
-    two = judge([o, replace(cell("tf", reference=None), outcome=dict(o.outcome) | {"id": "tf", "variant": "tf"})])
+    two = judge(
+        [o, replace(cell("tf", reference=None), outcome=Outcome(o.outcome.raw | {"id": "tf", "variant": "tf"}))]
+    )
     assert {j.verdict for j in two.values()} == {Verdict.ROUNDING}
 
 

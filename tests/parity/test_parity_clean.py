@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qparity.parity import STAGES, Observation, Stage, Verdict, judge
+from qparity.records import Outcome
 
 from .fake import Setting, observe, variants
 
@@ -72,9 +73,9 @@ def test_bitwise_twins_and_fit_are_annotated():
 
 
 def with_flags(observation, repeat, **flags):
-    resolved = dict(observation.outcome["resolved"]) | {"flags": flags}
-    told = dict(observation.outcome["audit"]) | {"repeat": repeat}
-    return replace(observation, outcome=dict(observation.outcome) | {"resolved": resolved, "audit": told})
+    resolved = observation.outcome.raw["resolved"] | {"flags": flags}
+    told = observation.outcome.raw["audit"] | {"repeat": repeat}
+    return replace(observation, outcome=Outcome(observation.outcome.raw | {"resolved": resolved, "audit": told}))
 
 
 @pytest.mark.parametrize(("tf32", "verdict"), [(True, Verdict.PRECISION_LEAK), (False, Verdict.LOCAL_FAULT)])
@@ -99,10 +100,10 @@ def test_an_audit_run_twice_says_whether_it_gave_the_same_bits():
 
 def test_cells_that_did_not_run_get_no_verdict():
     done, dead = variants(Setting(), "jax", "torch")
-    dead = Observation(dict(dead.outcome) | {"status": "crashed"}, None)
-    empty = Observation(dict(done.outcome) | {"id": "tf", "variant": "tf"}, None)
+    dead = Observation(Outcome(dead.outcome.raw | {"status": "crashed"}), None)
+    empty = Observation(Outcome(done.outcome.raw | {"id": "tf", "variant": "tf"}), None)
     trace = {name: array for name, array in done.trace.items() if name != "loss"}
-    cut = Observation(dict(done.outcome) | {"id": "cut", "variant": "cut"}, trace)
+    cut = Observation(Outcome(done.outcome.raw | {"id": "cut", "variant": "cut"}), trace)
     judged = judge([done, dead, empty, cut])
     assert set(judged) == {"jax", "tf", "cut"}
     assert judged["tf"].verdict == Verdict.NOT_COMPARED
@@ -133,7 +134,7 @@ def test_wide_circuits_are_sampled_and_it_is_said(monkeypatch):
 def test_a_block_of_the_shipped_sweep_passes():
     one = observe(Setting(wires=1, layers=4, samples=96, batch=32, epochs=30))
     block = [
-        replace(one, outcome=dict(one.outcome) | {"id": name, "variant": name})
+        replace(one, outcome=Outcome(one.outcome.raw | {"id": name, "variant": name}))
         for name in ("tf", "torch", "jax", "jax-jit")
     ]
     assert {j.verdict for j in judge(block).values()} == {Verdict.ROUNDING}

@@ -14,6 +14,7 @@ from qparity.oracle.adjoint import vjp
 from qparity.parity import Observation, judge
 from qparity.parity.envelope import envelope
 from qparity.parity.tolerances import UNITS
+from qparity.records import Outcome, Program, read
 from tests.parity.fake import Setting, observe
 
 WIRES, LAYERS, STEPS, ROWS = 3, 2, 12, 4
@@ -50,7 +51,7 @@ def trained(noise: int, dtype: str = "float32") -> Observation:
     training = {"batch_size": ROWS, "epochs": STEPS, "loss": "mse", "numerics": "exact", "optimizer": OPTIMIZER}
     scenario = {"name": "dead", "dtype": dtype, "diff_method": "backprop", "training": training}
     outcome = {"id": str(noise), "variant": "torch", "status": "ok", "scenario": scenario, "resolved": {}, "audit": {}}
-    return Observation(outcome, trace, {}, raw)
+    return Observation(Outcome(outcome), trace, program=read(Program, raw))
 
 
 def test_dead_weights_are_null_and_weights_uninformative():
@@ -99,4 +100,4 @@ def test_what_the_oracle_cannot_train_is_refused():
     with pytest.raises(oracle.NotCovered):
         envelope(replace(o, program=None))
     with pytest.raises(oracle.NotCovered, match="no such thing"):
-        envelope(replace(o, program=dict(o.program) | {"not_covered": "no such thing"}))
+        envelope(replace(o, program=replace(o.program, not_covered="no such thing")))

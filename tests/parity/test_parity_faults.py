@@ -7,6 +7,7 @@ import pytest
 
 from qparity.parity import Stage, Verdict, judge
 from qparity.parity.audit import audit
+from qparity.records import Outcome
 
 from .fake import Setting, observe, variants
 
@@ -134,9 +135,9 @@ def test_learning_rate_and_counter_are_read_step_by_step():
 def test_a_hyperparameter_that_is_off_does_not_hide_a_wrong_gradient():
     """`expect = "SETUP-FAULT"` would let it pass: a beta explains a wrong update, not a wrong gradient."""
     observation = observe(Setting(fault="sign flip", at=4))
-    heard = dict(observation.outcome["audit"])
+    heard = observation.outcome.raw["audit"]
     heard["hyperparameters"] = dict(heard["hyperparameters"]) | {"beta_1": float(np.float32(0.9))}
-    judged = judge([replace(observation, outcome=dict(observation.outcome) | {"audit": heard})])["torch"]
+    judged = judge([replace(observation, outcome=Outcome(observation.outcome.raw | {"audit": heard}))])["torch"]
     assert (judged.verdict, judged.step, judged.stage) == (Verdict.LOCAL_FAULT, 4, Stage.GRADIENT)
     assert any("beta_1" in note for note in judged.annotations)
 
@@ -155,7 +156,7 @@ def test_a_fault_after_a_leak_in_the_same_tensor_is_the_one_that_is_located():
 def test_a_gradient_that_could_not_have_failed_is_not_compared(fault):
     """Finite differences at PennyLane's default step, in float32."""
     observation = observe(Setting(dtype="float32", fault=fault))
-    scenario = dict(observation.scenario) | {"diff_method": "finite-diff"}
-    outcome = dict(observation.outcome) | {"scenario": scenario, "resolved": {"diff_method": "finite-diff"}}
+    scenario = observation.outcome.raw["scenario"] | {"diff_method": "finite-diff"}
+    outcome = Outcome(observation.outcome.raw | {"scenario": scenario, "resolved": {"diff_method": "finite-diff"}})
     judged = judge([replace(observation, outcome=outcome)])["torch"]
     assert (judged.verdict, judged.stage) == (Verdict.NOT_COMPARED, Stage.GRADIENT), judged.reason

@@ -9,6 +9,7 @@ import pytest
 
 from qparity import oracle
 from qparity.parity import Observation, Stage, Verdict, judge
+from qparity.records import Outcome
 
 from .fake import Setting, observe, program
 
@@ -58,12 +59,12 @@ def hybrid(spoil: str = "") -> Observation:
     arrays = {n: np.concatenate(v) if n.startswith(by_row) else np.stack(v) for n, v in record.items()}
     keep = {n: trace[n] for n in ("offsets", "batch_index")}
     assert len(arrays["predictions"]) == rows
-    scenario = dict(bare.scenario) | {"model": "mine:build"}
+    scenario = bare.outcome.raw["scenario"] | {"model": "mine:build"}
     scenario["training"] = dict(scenario["training"]) | {"optimizer": table}
     layers = [{"name": "quantum", "weights": [1, 2], "program": program(setting)}]
     resolved = {"diff_method": "backprop", "quantum_layers": layers}
     outcome = {"id": "m", "variant": "jax", "status": "ok", "scenario": scenario, "resolved": resolved, "audit": {}}
-    return Observation(outcome, arrays | keep | {"x": x, "y": y}, {}, None)
+    return Observation(Outcome(outcome), arrays | keep | {"x": x, "y": y})
 
 
 def test_a_hybrid_alone_is_not_compared_as_a_whole_and_says_what_was():
@@ -82,7 +83,7 @@ def test_backends_that_agree_at_step_0_are_peers_and_it_is_said():
 
 
 def another(whole: Observation, variant: str, **arrays: np.ndarray) -> Observation:
-    outcome = dict(whole.outcome) | {"id": variant, "variant": variant}
+    outcome = Outcome(whole.outcome.raw | {"id": variant, "variant": variant})
     return replace(whole, outcome=outcome, trace=dict(whole.trace) | arrays)
 
 
@@ -111,7 +112,7 @@ def penalized(spoil: bool = False) -> Observation:
     extra = {"extra_loss": np.full(steps, 1e-3), "extra_gradients/1": np.full_like(gradient, 1e-3)}
     o = another(whole, "jax", **changed, **extra)
     weights = [{"constraint": {"name": "mine"}}] * 3  # what the optimizer makes of that gradient is not the point here
-    return replace(o, outcome=dict(o.outcome) | {"resolved": dict(o.outcome["resolved"]) | {"weights": weights}})
+    return replace(o, outcome=Outcome(o.outcome.raw | {"resolved": o.outcome.raw["resolved"] | {"weights": weights}}))
 
 
 def test_what_keras_adds_is_taken_off_and_the_rest_is_judged():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qparity.parity import Stage, Verdict, judge
+from qparity.records import Outcome, Program
 
 from .fake import Setting, observe, variants
 
@@ -13,7 +14,7 @@ NAMES = ["tf", "torch", "jax"]
 
 
 def uncovered(block):
-    return [replace(o, program={"not_covered": "the oracle does not cover QubitUnitary"}) for o in block]
+    return [replace(o, program=Program(not_covered="the oracle does not cover QubitUnitary")) for o in block]
 
 
 @pytest.mark.parametrize("culprit", [0, 1, 2])
@@ -96,9 +97,15 @@ def test_drifting_weights_are_not_a_fault():
     assert {peers[n].verdict for n in ("tf", "torch")} == {Verdict.PEERS_AGREE}
 
 
+SAMPLED = {"shots": 100, "diff_method": "best"}
+
+
 def test_shots_are_compared_exactly_or_not_at_all():
     def sampled(block):
-        return [replace(o, outcome=dict(o.outcome) | {"scenario": dict(o.scenario) | {"shots": 100}}) for o in block]
+        return [
+            replace(o, outcome=Outcome(o.outcome.raw | {"scenario": o.outcome.raw["scenario"] | SAMPLED}))
+            for o in block
+        ]
 
     equal = judge(sampled(variants(Setting(), *NAMES)))
     assert {j.verdict for j in equal.values()} == {Verdict.PEERS_AGREE}

@@ -8,6 +8,7 @@ import pytest
 
 from qparity.oracle.probes import direction
 from qparity.parity import Stage, Verdict, judge
+from qparity.records import Outcome
 
 from .test_parity_hybrid import another, hybrid
 
@@ -34,7 +35,7 @@ def referred(o, steps=(0, 2, 4), of=None, condition=1.0, error=1e-13, **changed)
     }  # fmt: skip
     about = {"reference": {"seed": SEED, "steps": count, "of": len(right["loss"])}}
     trace = dict(o.trace) | {f"reference_{name}": array for name, array in (said | changed).items()}
-    return replace(o, trace=trace, outcome=dict(o.outcome) | about)
+    return replace(o, trace=trace, outcome=Outcome(o.outcome.raw | about))
 
 
 def test_a_whole_model_passes_by_itself_and_the_steps_are_counted():

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from qparity.parity import Stage, Verdict, judge
+from qparity.records import Outcome
+from qparity.records.outcome import Expected
 
 from .fake import Setting, observe, variants
 
@@ -13,11 +15,11 @@ NAMES = ("tf", "torch", "jax")
 
 def started_elsewhere(variant: str):
     """A correct training from other weights than were sent to the others, of which nothing was sent to it."""
-    return replace(observe(Setting(variant=variant, fault="swapped weights")), expected={})
+    return replace(observe(Setting(variant=variant, fault="swapped weights")), expected=Expected())
 
 
 def test_who_starts_from_other_weights_is_named_by_a_majority_of_backends():
-    block = [replace(o, expected={}) for o in variants(Setting(), *NAMES)]
+    block = [replace(o, expected=Expected()) for o in variants(Setting(), *NAMES)]
     block[1] = started_elsewhere("torch")
     judged = judge(block)
     assert (judged["torch"].verdict, judged["torch"].tensor) == (Verdict.SETUP_FAULT, "weights/0")
@@ -26,7 +28,7 @@ def test_who_starts_from_other_weights_is_named_by_a_majority_of_backends():
 
 
 def test_of_two_backends_that_start_apart_neither_is_a_pass():
-    judged = judge([replace(observe(Setting(variant="tf")), expected={}), started_elsewhere("jax")])
+    judged = judge([replace(observe(Setting(variant="tf")), expected=Expected()), started_elsewhere("jax")])
     assert {j.verdict for j in judged.values()} == {Verdict.SETUP_FAULT}
 
 
@@ -46,8 +48,8 @@ def fitted(distance: float, spread: float | None, own: tuple[str, ...] = ()):
     moved = (
         {} if spread is None else {f"fit_spread/{k}": np.full(final["final_weights/0"].shape, spread) for k in (0, 1)}
     )
-    resolved = dict(o.outcome["resolved"]) | {"own": list(own)}
-    return replace(o, trace=dict(o.trace) | final | moved, outcome=dict(o.outcome) | {"resolved": resolved})
+    resolved = o.outcome.raw["resolved"] | {"own": list(own)}
+    return replace(o, trace=dict(o.trace) | final | moved, outcome=Outcome(o.outcome.raw | {"resolved": resolved}))
 
 
 def test_a_fit_that_trains_something_else_is_a_setup_fault():

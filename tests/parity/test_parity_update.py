@@ -6,6 +6,7 @@ import pytest
 from qparity.parity import Observation
 from qparity.parity.tolerances import unit
 from qparity.parity.update import update_comparisons
+from qparity.records import Outcome
 
 ADAM = {"name": "adam", "learning_rate": 0.03, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 SGD = {"name": "sgd", "learning_rate": 0.03, "momentum": 0.9}
@@ -71,7 +72,7 @@ def test_rounding_stays_inside_the_bound_and_a_wrong_rate_does_not(name, kind, n
 
 def largest(h, dtype, arrays):
     names = ("weights/0", "gradients/0", "new_weights/0")
-    outcome = {"id": "a", "variant": "torch", "scenario": {"dtype": dtype, "training": {"optimizer": h}}}
-    observation = Observation(outcome, dict(zip(names, arrays, strict=True)))
+    outcome = {"id": "a", "variant": "torch", "scenario": {"name": "a", "dtype": dtype, "training": {"optimizer": h}}}
+    observation = Observation(Outcome(outcome), dict(zip(names, arrays, strict=True)))
     (comparison,) = update_comparisons(observation, (unit(dtype), None))
     return comparison.r.max()

@@ -17,6 +17,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from qparity.diagnose import DiagnosisError, find, reproduce
+from qparity.records import Outcome, Timing
 from qparity.reporting import benchmark_json, html
 from qparity.scenario.text import printable_lines
 from qparity.store import Run, StoreError
@@ -49,29 +51,31 @@ CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
 def make_run(folder: Path, faults: Mapping[str, str | None] = PASSES) -> Run:
     """A small run of these variants, each with a fault (of tests/parity/fake.py), none (""), or unsupported (None)."""
     cells = {variant: f"{number:016x}" for number, variant in enumerate(faults)}
-    scenario = fake.observe(fake.Setting(wires=1, layers=1)).outcome["scenario"] | {"name": "fake"}
+    setting = fake.Setting(wires=1, layers=1)
+    scenario = fake.observe(setting).outcome.raw["scenario"] | {"name": "fake"}
     listed = [{"id": cell, "variant": variant} for variant, cell in cells.items()]
     block = {"scenario": scenario, "cells": listed, "search_path": [str(folder / "theirs")]}
     run = Run.create(folder, {"blocks": [block], "sources": ["fake.toml"]}, {}, ["test"])
-    scenario = run.planned()[0].scenario
+    scenario, program = run.planned()[0].block.written, fake.program(setting)
     for variant, cell in cells.items():
-        seen = fake.observe(fake.Setting(wires=1, layers=1, variant=variant, fault=faults[variant] or ""))
+        seen = fake.observe(replace(setting, variant=variant, fault=faults[variant] or ""))
         outcome = {"id": cell, "variant": variant, "scenario": scenario, "worker": "w", "log": f"logs/{cell}.log"}
         run.write_log(cell, b"printed\n")
         if faults[variant] is None:
-            run.write_outcome(outcome | {"status": "unsupported", "reason": "no such backend"})
+            run.write_outcome(Outcome(outcome | {"status": "unsupported", "reason": "no such backend"}))
             continue
-        weights = [{"path": w["name"], "shape": w["shape"], "dtype": "float64"} for w in seen.program["weights"]]
-        layers = [{"name": "quantum", "weights": [0, 1], "program": seen.program, "drawing": "0: ──RX"}]
-        resolved = {**seen.outcome["resolved"], "bare": True, "device": "default.qubit", "interface": "torch"}
+        weights = [{"path": w["name"], "shape": w["shape"], "dtype": "float64"} for w in program["weights"]]
+        layers = [{"name": "quantum", "weights": [0, 1], "program": program, "drawing": "0: ──RX"}]
+        resolved = {**seen.outcome.raw["resolved"], "bare": True, "device": "default.qubit", "interface": "torch"}
         resolved |= {"weights": weights, "quantum_layers": layers}
-        more = {"expected": seen.expected, "phases": {"step_s": 0.1}, "memory": {"peak_bytes": 10**8}}
-        run.write_outcome(seen.outcome | outcome | more | {"resolved": resolved}, seen.trace)
+        more = {"phases": {"step_s": 0.1}, "memory": {"peak_bytes": 10**8}}
+        run.write_outcome(Outcome(seen.outcome.raw | outcome | more | {"resolved": resolved}), seen.trace)
     timing = document(**{variant: 1.0 + 0.2 * number for number, variant in enumerate(PASSES)})
     for variant in PASSES:
         timing["lanes"][variant]["id"] = cells.get(variant)
     machine = {"flops": {"float64": 1e9, "float32": 1e9}, "copy": {"1000": 1e9}}
-    run.write_timing("fake", timing | {"left_out": {}, "run": "there", "node": "a", "machine": machine})
+    more = {"left_out": {}, "run": "there", "node": "a", "machine": machine}
+    run.write_timing("fake", Timing(timing | more))
     told = {"id": "there", "environment": {"cpu": {"model": "x"}}, "nodes": {"a": {"cpu": {"model": "y"}}}}
     environment = {"packages": {"keras": "3.15.1"}, "cpu": {"model": "x", "count": 2}, "memory_bytes": 8 * 10**9}
     workers = {"w": {"versions": {"keras": "3.15.1"}, "import_s": 1.0, "imports": 1}}

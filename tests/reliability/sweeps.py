@@ -102,8 +102,8 @@ def assert_same(run: Run, undisturbed: Run) -> None:
     mine, theirs = run.outcomes(), undisturbed.outcomes()
     assert mine.keys() == theirs.keys()
     for cell, outcome in theirs.items():
-        for name in outcome.keys() - CIRCUMSTANCES:
-            assert mine[cell][name] == outcome[name], (cell, name)
+        for name in outcome.raw.keys() - CIRCUMSTANCES:
+            assert mine[cell].raw[name] == outcome.raw[name], (cell, name)
         trace, expected = run.trace(cell), undisturbed.trace(cell)
         assert (trace is None) == (expected is None)
         for name, array in (expected or {}).items():

@@ -37,8 +37,8 @@ def on_cluster(sweeps, nodes):
 def spans(run) -> dict[int, list[tuple[float, float]]]:
     """(begin, end) of each block by the process of the node it ran on, in order."""
     found = defaultdict(list)
-    for block in run.record["plan"]["blocks"]:
-        lines = [line.split() for cell in block["cells"] for line in run.log_path(cell["id"]).read_text().splitlines()]
+    for block in run.plan.blocks:
+        lines = [line.split() for cell in block.cells for line in run.log_path(cell.id).read_text().splitlines()]
         (node,) = {int(node) for _, node, _ in lines}  # one block, one node
         times = [float(moment) for *_, moment in lines]
         found[node].append((min(times), max(times)))
@@ -59,9 +59,9 @@ def test_same_results_as_here_and_one_block_at_a_time_on_a_node(sweeps, on_clust
     assert spans(run).keys() == {process.pid for process in nodes[1]}  # both had their share
     for blocks in spans(run).values():
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(blocks))
-    (node,) = run.record["nodes"]  # two processes, one machine
-    assert {o["node"] for o in run.outcomes().values()} == {node}
-    assert {o["worker"] for o in run.outcomes().values()} <= run.record["workers"].keys()
+    (node,) = run.record.nodes  # two processes, one machine
+    assert {o.node for o in run.outcomes().values()} == {node}
+    assert {o.worker for o in run.outcomes().values()} <= run.record.workers.keys()
     timing = run.timing("null-seed0")
     assert timing["node"] == node
     assert timing["left_out"].keys() == {"torch", "jax"}  # the null worker cannot be timed
@@ -99,7 +99,7 @@ def test_a_dead_scheduler_ends_the_sweep_with_one_line_and_a_resume_completes(sw
     line = finish(process, 3).strip().splitlines()[-1]
     assert f"lost the Dask scheduler {nodes[0]}" in line
     assert "--resume" in line
-    assert sweeps.run.record["state"] == "interrupted"
+    assert sweeps.run.record.state == "interrupted"
     assert_same(sweeps.sweep("latest"), undisturbed)
 
 

@@ -32,7 +32,7 @@ def test_a_killed_parent_leaves_no_process_and_a_run_to_resume(sweeps, undisturb
     wait_for(lambda: not sweeps.processes(), 5.0)
     kept = {path: path.stat().st_mtime_ns for path in sweeps.stored()}
     assert 0 < len(kept) < 12
-    assert sweeps.run.record["state"] == "running"
+    assert sweeps.run.record.state == "running"
     assert_same(sweeps.sweep("latest"), undisturbed)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
@@ -105,7 +105,7 @@ def test_killed_children_are_crashed_cells_and_a_retry_mends_them(misfortune, mo
     process.communicate(timeout=60)
     assert process.returncode == 3
     outcomes = sweeps.run.outcomes().values()
-    assert {(o["status"], o["reason"]) for o in outcomes} == {("crashed", "killed by SIGKILL")}
+    assert {(o.status, o.reason) for o in outcomes} == {("crashed", "killed by SIGKILL")}
     assert sweeps.run.missing() == []
     monkeypatch.delenv("QPARITY_TEST_FLAG")
     undisturbed = Sweeps(tmp_path_factory.mktemp("well"), 2, how="hang").sweep()
@@ -114,18 +114,18 @@ def test_killed_children_are_crashed_cells_and_a_retry_mends_them(misfortune, mo
 
 def test_an_answer_that_nobody_expected_fails_its_cell_alone(misfortune):
     sweeps = misfortune("odd-answer")
-    assert {(o["status"], o["reason"][:9]) for o in sweeps.sweep().outcomes().values()} == {("failed", "TypeError")}
+    assert {(o.status, o.reason[:9]) for o in sweeps.sweep().outcomes().values()} == {("failed", "TypeError")}
 
 
 def test_a_cell_that_kills_its_server_is_not_tried_for_ever(misfortune):
     outcomes = misfortune("kill-server").sweep().outcomes().values()
     assert {o["reason"] for o in outcomes} == {f"its worker server died {cell.ATTEMPTS} times"}
-    assert {o["status"] for o in outcomes} == {"crashed"}
+    assert {o.status for o in outcomes} == {"crashed"}
 
 
 def test_what_a_cell_has_started_ends_with_it_though_it_ignores_signals(misfortune):
     sweeps = misfortune("orphan")
-    assert {o["status"] for o in sweeps.sweep(timeout=1.0).outcomes().values()} == {"timeout"}
+    assert {o.status for o in sweeps.sweep(timeout=1.0).outcomes().values()} == {"timeout"}
     wait_for(lambda: not sweeps.processes(), 5.0)
     process = sweeps.start("--resume", "latest", "--retry")
     wait_for(lambda: any("time.sleep(99)" in " ".join(p.info["cmdline"] or ()) for p in sweeps.processes()))

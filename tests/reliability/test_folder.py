@@ -42,13 +42,13 @@ def from_the_future(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [truncated, flipped, foreign, from_the_future])
 def test_what_is_damaged_is_named_and_a_resume_mends_it(sweeps, copied, undisturbed, damage):
-    first, second, *_ = (block["cells"] for block in copied.record["plan"]["blocks"])
-    files = [f"cells/{first[0]['id']}.json", f"traces/{second[1]['id']}.npz"]
+    first, second, *_ = (block.cells for block in copied.plan.blocks)
+    files = [f"cells/{first[0].id}.json", f"traces/{second[1].id}.npz"]
     for name in files:
         path = copied.path / name
         path.write_bytes(damage(path.read_bytes()))
     found = Run.load(copied.path)
-    assert set(found.missing()) == {first[0]["id"], second[1]["id"]}
+    assert set(found.missing()) == {first[0].id, second[1].id}
     assert {name for name, _ in found.damaged} == set(files)
     assert len(found.outcomes()) == 10  # the rest is readable
     assert_same(sweeps.sweep(copied.id), undisturbed)
@@ -68,9 +68,9 @@ def test_no_flipped_bit_goes_unseen(undisturbed, tmp_path_factory, data):
     content[bit // 8] ^= 1 << bit % 8
     try:
         (folder / name).write_bytes(content)
-        found = Run(folder, undisturbed.record)
+        found = Run(folder, undisturbed.record, undisturbed.plan)
         pairs = [(found.outcome(cell), undisturbed.outcome(cell))]
-        same = all(read is not None and {**read, **kept} == read for read, kept in pairs)
+        same = all(read is not None and {**read.raw, **kept.raw} == read.raw for read, kept in pairs)
         whole = same and found.trace(cell) is not None
         assert whole or name in dict(found.damaged)  # whole, though a bit of the seal's own name has changed
     finally:
@@ -123,8 +123,8 @@ def test_a_clock_that_jumps_back_a_day_changes_no_result(sweeps, undisturbed, mo
     monkeypatch.setattr(run, "datetime", Jumping)
     found = sweeps.sweep()
     assert Jumping.readings > 1
-    assert found.record["finished"] < found.record["created"]
-    assert all(seconds >= 0 for outcome in found.outcomes().values() for seconds in outcome["phases"].values())
+    assert found.record.finished < found.record.created
+    assert all(seconds >= 0 for outcome in found.outcomes().values() for seconds in outcome.phases.values())
     assert_same(found, undisturbed)
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_grow_halts_the_sweep(sweeps, monkeypatch):
     with pytest.raises(Halted, match=r"File too large"):
         sweeps.sweep()
     assert len(sweeps.run.outcomes()) == 3
-    assert sweeps.run.record["state"] == "interrupted"
+    assert sweeps.run.record.state == "interrupted"
 
 
 def test_a_results_folder_that_vanishes_halts_the_sweep_with_one_line(sweeps):

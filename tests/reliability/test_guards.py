@@ -46,8 +46,8 @@ def test_a_cell_that_cannot_fit_is_refused_and_the_others_run(tmp_path):
     with sweeps.file.open("a") as file:
         file.write("wires = [1, 30]\n")
     outcomes = list(sweeps.sweep(memory_bytes=2**33).outcomes().values())
-    assert [o["status"] for o in outcomes] == ["ok", "ok", "unsupported", "unsupported"]
-    assert outcomes[3]["reason"] == "needs at least 1 TiB of memory for its states: 8 GiB may be used"
+    assert [o.status for o in outcomes] == ["ok", "ok", "unsupported", "unsupported"]
+    assert outcomes[3].reason == "needs at least 1 TiB of memory for its states: 8 GiB may be used"
 
 
 def test_cells_share_the_memory_and_one_that_needs_more_goes_alone():

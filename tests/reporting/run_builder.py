@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from qparity.parity.types import Judgement, PairDifference, Stage, StageSeries, Verdict
+from qparity.records import Outcome, Program, Timing, read
 from qparity.store import Run
 from qparity.summary import RunView, summarise
 from tests.timing.test_timing_block import lanes
@@ -82,11 +83,11 @@ def build_run(
                 continue
             rng = np.random.default_rng(int(cell["id"][:8], 16))
             outcome, arrays = _outcome(block["scenario"], cell, fault, reasons, rng, steps)
-            run.write_outcome(outcome, arrays)
+            run.write_outcome(Outcome(outcome), arrays)
             if outcome["status"] == "ok":
                 judgements[cell["id"]] = _judgement(fault, rng, steps, cell["variant"], variants)
         if speeds:
-            run.write_timing(block["scenario"]["name"], _rounds(speeds))
+            run.write_timing(block["scenario"]["name"], Timing(_rounds(speeds)))
     run.finish()
     return run, judgements
 
@@ -129,7 +130,7 @@ def hostile_view(folder: Path) -> RunView:
         scenarios=tuple(name + HOSTILE for name in view.scenarios),
         environment={HOSTILE: {HOSTILE: HOSTILE}, "packages": {"keras": HOSTILE}},
         drawings={HOSTILE: HOSTILE},
-        programs={HOSTILE: ({**PROGRAM, "gates": [{"name": HOSTILE, "wires": [0], "params": []}]},)},
+        programs={HOSTILE: (read(Program, {**PROGRAM, "gates": [{"name": HOSTILE, "wires": [0], "params": []}]}),)},
         damaged=((HOSTILE, HOSTILE),),
         sources=(HOSTILE,),
     )

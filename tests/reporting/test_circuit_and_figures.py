@@ -9,6 +9,8 @@ import pytest
 
 from qparity import summary
 from qparity.cli.runs import write_figures, write_index
+from qparity.oracle.program import Gate, Parameter
+from qparity.records import Program, RunRecord, read
 from qparity.reporting import circuit, figures, index
 from tests.reporting.run_builder import HOSTILE, PROGRAM, build_run, build_view
 
@@ -17,14 +19,16 @@ def texts(svg: str) -> list[str]:
     return [node.text.strip() for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
-def gate(name: str, *wires: int, weights=(), inputs=()) -> dict:
-    terms = [{"constant": 0.0, "weights": [[w, 1.0]], "inputs": [], "products": []} for w in weights]
-    terms += [{"constant": 0.0, "weights": [], "inputs": [[i, 1.0]], "products": []} for i in inputs]
-    return {"name": name, "wires": list(wires), "params": terms}
+def gate(name: str, *wires: int, weights=(), inputs=()) -> Gate:
+    angles = [Parameter(weights=((w, 1.0),)) for w in weights] + [Parameter(inputs=((i, 1.0),)) for i in inputs]
+    return Gate(name, wires, tuple(angles))
+
+
+DRAWN = read(Program, PROGRAM)
 
 
 def test_a_drawing_names_gates_angles_wires_and_what_is_measured():
-    shown = texts(circuit.svg(PROGRAM))
+    shown = texts(circuit.svg(DRAWN))
     assert shown.count("RX") == 2
     assert shown.count("x0") == 2
     assert shown.count("Rot") == 2
@@ -44,20 +48,20 @@ def test_gates_that_share_no_wire_stand_below_each_other_and_others_side_by_side
      (gate("U3", 0, weights=[1], inputs=[0]), "x0 w1")],
 )  # fmt: skip
 def test_angles_are_named_by_what_they_read(found, said):
-    assert circuit.angles(found["params"]) == said
+    assert circuit.angles(found.params) == said
 
 
 def test_a_deep_circuit_folds_and_is_cut_and_says_so():
-    deep = {**PROGRAM, "gates": [gate("RX", 0) for _ in range(500)]}
+    deep = replace(DRAWN, gates=(gate("RX", 0),) * 500)
     svg = circuit.svg(deep)
     assert "340 more gates" in texts(svg)
     assert len(svg) < 100_000
-    wide = {**PROGRAM, "wires": 40, "gates": [gate("CNOT", 0, 39), gate("RX", 1)]}
+    wide = replace(DRAWN, wires=40, gates=(gate("CNOT", 0, 39), gate("RX", 1)))
     assert "RX" in texts(circuit.svg(wide))
 
 
 def test_a_drawing_takes_the_pages_colours_and_no_names_as_markup():
-    svg = circuit.svg({**PROGRAM, "gates": [gate(HOSTILE, 0), gate("$x_1$", 1)]})
+    svg = circuit.svg(replace(DRAWN, gates=(gate(HOSTILE, 0), gate("$x_1$", 1))))
     assert "currentColor" in svg
     assert circuit.INK not in svg
     assert "<script" not in svg
@@ -69,14 +73,14 @@ def test_equal_circuits_are_drawn_once_and_most_are_left_out(tmp_path):
     view = build_view(tmp_path, scenarios=("a", "b", "c"), variants=("torch",))
     found = circuit.circuits(view)
     assert [each.scenarios for each in found.drawn] == [("a", "b", "c")]
-    programs = {str(i): ({**PROGRAM, "gates": PROGRAM["gates"][:1] * i},) for i in range(1, 21)}
+    programs = {str(i): (read(Program, {**PROGRAM, "gates": PROGRAM["gates"][:1] * i}),) for i in range(1, 21)}
     many = circuit.circuits(replace(view, programs=programs, drawings={}), most=3)
     assert (len(many.drawn), many.left_out) == (3, 17)
 
 
 def test_a_program_that_is_not_covered_shows_its_text_drawing(tmp_path):
     view = build_view(tmp_path, scenarios=("a",), variants=("torch",))
-    found = circuit.circuits(replace(view, programs={"a": ({**PROGRAM, "not_covered": "QFT"},)}))
+    found = circuit.circuits(replace(view, programs={"a": (read(Program, {**PROGRAM, "not_covered": "QFT"}),)}))
     assert found.drawn[0].svg is None
     assert "RX(x)" in found.drawn[0].text
 
@@ -126,7 +130,7 @@ def test_the_index_of_hostile_and_missing_runs_stays_text(tmp_path):
     assert "There is no run yet" in write_index(tmp_path / "none", tmp_path / "reports").read_text(encoding="utf-8")
     cell = {"scenario": HOSTILE, "variant": HOSTILE, "mark": "pass", "line": HOSTILE, "timing": {"ratio": 2.0}}
     document = {"run": HOSTILE, "created": HOSTILE, "sentence": HOSTILE, "exit_code": 0, "cells": [cell]}
-    entries = [index.Entry("a.html", {"environment": {"git": {"commit": HOSTILE}}}, document)] * 2
+    entries = [index.Entry("a.html", RunRecord({"environment": {"git": {"commit": HOSTILE}}}), document)] * 2
     page = index.render(entries)
     assert "<script" not in page
     assert "<img" not in page

@@ -6,10 +6,11 @@ import threading
 import pytest
 from rich.console import Console
 
+from qparity.records import Outcome
 from qparity.reporting import live as module
 from qparity.reporting.live import Board, live
 from qparity.runner.events import BlockFinished, BlockTimed, CellFinished, CellProgress, SweepStarted
-from qparity.runner.plan import make_blocks, to_record
+from qparity.runner.plan import make_blocks, to_plan
 from qparity.scenario.load import load_files
 from qparity.store import Run
 
@@ -19,7 +20,7 @@ def board(tmp_path):
     file = tmp_path / "two.toml"
     file.write_text('variants = ["torch", "jax"]\n[matrix]\nlayers = [1, 2]\n', encoding="utf-8")
     blocks = make_blocks(load_files([file]))
-    run = Run.create(tmp_path / "results", to_record(blocks), {}, ["qparity"])
+    run = Run.create(tmp_path / "results", to_plan(blocks).to_dict(), {}, ["qparity"])
     console = Console(file=io.StringIO(), width=140, force_terminal=True, color_system=None)
     board = Board(run, console)
     board.hear(SweepStarted(tuple(blocks), ()))
@@ -33,7 +34,7 @@ def shown(board: Board) -> str:
 
 
 def outcome(status="ok"):
-    return {"status": status, "reason": None if status == "ok" else "because", "phases": {"step_s": 0.02}}
+    return Outcome({"status": status, "reason": None if status == "ok" else "because", "phases": {"step_s": 0.02}})
 
 
 def test_a_finished_cell_is_no_pass_until_it_is_judged(board):

@@ -48,10 +48,10 @@ def test_a_cell_is_prepared_recorded_and_fitted_in_that_order(tmp_path):
     (child,) = pool.children
     assert [kind for kind, *_ in child.asked] == ["prepare", "audit", "fit"]
     assert child.ended == "closed"
-    assert (result.outcome["status"], result.outcome["reason"]) == ("ok", None)
-    assert result.outcome["fit"]["equals_audit"] is True
+    assert (result.outcome.raw["status"], result.outcome.raw["reason"]) == ("ok", None)
+    assert result.outcome.raw["fit"]["equals_audit"] is True
     assert {"loss", "gradients/0", "final_weights/0"} <= set(result.trace)
-    assert result.outcome["phases"]["step_s"] == 0.1
+    assert result.outcome.raw["phases"]["step_s"] == 0.1
     assert [phase for phase, _ in told] == ["starting", "building", "audit", "audit", "fit", "fit"]
 
 
@@ -61,7 +61,7 @@ def test_what_is_sent_is_what_is_recorded_as_sent(tmp_path):
     pool = StandInPool()
     result, _ = run(tmp_path, pool)
     sent = pool.children[0].asked[1][2]
-    hashes = result.outcome["expected"]["hashes"]
+    hashes = result.outcome.raw["expected"]["hashes"]
     assert hashes["x"] == sha256(sent["x"])
     assert hashes["order"] == sha256(sent["order"])
     assert hashes["weights"] == [sha256(sent["weights/0"])]
@@ -84,8 +84,8 @@ def test_what_is_sent_is_what_is_recorded_as_sent(tmp_path):
 def test_however_a_child_ends_the_cell_has_an_outcome(tmp_path, request_, answer, status):
     pool = StandInPool({**GOOD, request_: answer})
     result, _ = run(tmp_path, pool, timeout=0.3)
-    assert result.outcome["status"] == status
-    assert result.outcome["reason"]
+    assert result.outcome.raw["status"] == status
+    assert result.outcome.raw["reason"]
     assert pool.children[0].ended == ("closed" if status == "diverged" else "killed")
     assert (result.trace is not None) == (status == "diverged" or request_ == "fit"), "what was recorded is kept"
 
@@ -93,24 +93,24 @@ def test_however_a_child_ends_the_cell_has_an_outcome(tmp_path, request_, answer
 def test_a_divergence_names_its_first_step_and_nothing_is_fitted_after_it(tmp_path):
     pool = StandInPool({**GOOD, "audit": lambda: audited(loss=(1.0, float("inf")))})
     result, _ = run(tmp_path, pool)
-    assert result.outcome["diverged_step"] == 1
+    assert result.outcome.raw["diverged_step"] == 1
     assert [kind for kind, *_ in pool.children[0].asked] == ["prepare", "audit"]
 
 
 def test_a_cell_starts_again_when_its_server_dies_but_not_for_ever(tmp_path):
     dying = {**GOOD, "audit": raising(ServerDied())}
     pool = StandInPool(dying, GOOD)
-    assert run(tmp_path, pool)[0].outcome["status"] == "ok"
+    assert run(tmp_path, pool)[0].outcome.raw["status"] == "ok"
     assert [child.ended for child in pool.children] == ["killed", "closed"]
     pool = StandInPool(dying)
-    assert run(tmp_path, pool)[0].outcome["status"] == "crashed"
+    assert run(tmp_path, pool)[0].outcome.raw["status"] == "crashed"
     assert len(pool.children) == ATTEMPTS
 
 
 def test_the_death_of_a_child_is_its_own_and_not_tried_again(tmp_path):
     pool = StandInPool({**GOOD, "audit": raising(ChildDied("exit code 7"))}, GOOD)
     result, _ = run(tmp_path, pool)
-    assert (result.outcome["status"], result.outcome["reason"]) == ("crashed", "exit code 7")
+    assert (result.outcome.raw["status"], result.outcome.raw["reason"]) == ("crashed", "exit code 7")
     assert len(pool.children) == 1
 
 
@@ -118,14 +118,14 @@ def test_what_cannot_run_is_refused_before_a_server_starts(tmp_path):
     pool = StandInPool(refuse=AssertionError("no server is asked"))
     big = {"scenario": blocks(tmp_path, "torch")[0].scenario.model_copy(update={"wires": 30})}
     result, _ = run(tmp_path, pool, memory_bytes=2**30, change=lambda cell: dataclasses.replace(cell, **big))
-    assert result.outcome["status"] == "unsupported"
-    assert "1 GiB" in result.outcome["reason"]
+    assert result.outcome.raw["status"] == "unsupported"
+    assert "1 GiB" in result.outcome.raw["reason"]
 
 
 @pytest.mark.parametrize("status", ["unsupported", "failed"])
 def test_a_backend_that_cannot_run_says_why(tmp_path, status):
     result, _ = run(tmp_path, StandInPool(refuse=Unavailable(status, "not installed")))
-    assert (result.outcome["status"], result.outcome["reason"]) == (status, "not installed")
+    assert (result.outcome.raw["status"], result.outcome.raw["reason"]) == (status, "not installed")
 
 
 def test_being_cancelled_ends_the_child_and_is_passed_on(tmp_path):
@@ -151,5 +151,5 @@ def test_an_injected_fault_is_sent_recorded_and_never_fitted(tmp_path, monkeypat
     pool = StandInPool({**GOOD, "prepare": prepared})
     result, _ = run(tmp_path, pool)
     (_, body, _), *others = pool.children[0].asked
-    assert body["fault"] == result.outcome["fault"] == {"name": "loss-scaled", "step": 1}
+    assert body["fault"] == result.outcome.raw["fault"] == {"name": "loss-scaled", "step": 1}
     assert [kind for kind, *_ in others] == ["audit"]

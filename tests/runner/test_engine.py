@@ -7,6 +7,7 @@ from collections import deque
 
 import pytest
 
+from qparity.records import Outcome
 from qparity.runner import events, local
 from qparity.runner.begin import begin
 from qparity.runner.cell import ATTEMPTS, CellResult, empty_outcome
@@ -28,7 +29,8 @@ def opened(tmp_path):
 
 def ended(cell, status="ok"):
     outcome = empty_outcome(cell, "torch@cpu-1t", "fork")
-    return CellResult(outcome | {"status": status, "reason": None if status == "ok" else "so it is"}, None)
+    said = {"status": status, "reason": None if status == "ok" else "so it is"}
+    return CellResult(Outcome(outcome | said, planned=cell.scenario), None)
 
 
 # The ledger
@@ -38,7 +40,7 @@ def test_a_result_is_on_disk_before_anybody_hears_of_it(opened):
     run, planned, ledger, told = opened
     cell = planned[0].cells[0]
     stored = []
-    ledger.listen = lambda event: stored.append(Run.load(run.path).outcome(cell.id)["status"])
+    ledger.listen = lambda event: stored.append(Run.load(run.path).outcome(cell.id).status)
     ledger.store(cell, ended(cell))
     assert stored == ["ok"]
     assert isinstance(told[0], events.SweepStarted)
@@ -68,7 +70,7 @@ def test_what_a_worker_says_of_itself_is_kept(opened):
     run, _, ledger, told = opened
     for key, state in (("torch@cpu-1t", "ready"), ("jax@cpu-1t", "unavailable")):
         ledger.hear(events.WorkerStarted(key, state, {"python": "3.11"}))
-    assert list(Run.load(run.path).record["workers"]) == ["torch@cpu-1t"]
+    assert list(Run.load(run.path).record.workers) == ["torch@cpu-1t"]
     assert [event.state for event in told[1:]] == ["ready", "unavailable"]
 
 
@@ -91,7 +93,7 @@ def test_only_what_trained_to_the_end_without_a_fault_is_timed(opened):
     ledger.store(bad, ended(bad, "failed"))
     assert [lane.cell.id for lane in lanes_of(run, planned[0])] == [good.id]
     spoilt, _ = planned[1].cells
-    ledger.store(spoilt, CellResult(ended(spoilt).outcome | {"fault": {"name": "x"}}, None))
+    ledger.store(spoilt, CellResult(ended(spoilt).outcome.changed(fault={"name": "x"}), None))
     assert lanes_of(run, planned[1]) == []
     assert ledger.untimed() == planned
 
@@ -122,7 +124,7 @@ def test_a_run_is_closed_whatever_an_engine_does(opened, raised, state, outcome)
         with pytest.raises(outcome):
             sweep(run, planned, Options(), engine=engine)
     read = Run.load(run.path)
-    assert read.record["state"] == state
+    assert read.record.state == state
     assert len(read.missing()) == 3, "what was finished until then is kept"
 
 
@@ -150,7 +152,7 @@ def test_every_cell_is_stored_and_every_block_finished_after_its_cells(tmp_path)
     planned = blocks(tmp_path, "torch", "jax", seeds=3)
     stored, finished, heard = run_all(planned, StandInPool())
     assert set(stored) == {cell.id for block in planned for cell in block.cells}
-    assert {result.outcome["status"] for result in stored.values()} == {"ok"}
+    assert {result.outcome.status for result in stored.values()} == {"ok"}
     assert sorted(b.scenario.name for b in finished) == sorted(b.scenario.name for b in planned)
     assert {event.cell.id for event in heard if isinstance(event, events.CellProgress)} == set(stored)
 
@@ -192,7 +194,7 @@ def test_a_cell_that_fails_stops_no_other(tmp_path):
 
     planned = blocks(tmp_path, "torch", "jax")
     stored, *_ = run_all(planned, StandInPool({**GOOD, "prepare": broken}, GOOD))
-    assert sorted(result.outcome["status"] for result in stored.values()) == ["failed", "ok"]
+    assert sorted(result.outcome.status for result in stored.values()) == ["failed", "ok"]
 
 
 # The cluster
@@ -247,8 +249,8 @@ def test_blocks_go_to_nodes_and_their_cells_say_which(opened):
     assert {address for address, _ in client.submitted} == {"a", "b"}
     outcomes = Run.load(run.path).outcomes().values()
     assert len(outcomes) == 4
-    assert {outcome["node"] for outcome in outcomes} == {"a", "b"}
-    assert set(Run.load(run.path).record["nodes"]) == {"a", "b"}
+    assert {outcome.node for outcome in outcomes} == {"a", "b"}
+    assert set(Run.load(run.path).record.nodes) == {"a", "b"}
 
 
 def test_a_node_gets_its_next_block_when_it_has_ended_the_last(opened):
@@ -271,7 +273,7 @@ def test_the_block_of_a_dead_node_is_tried_again_but_not_for_ever(opened):
     client = StandInClient({"a": {"machine": 1.0}}, answers)
     dispatched(ledger, client)
     assert len(client.submitted) == 3
-    assert {outcome["status"] for outcome in Run.load(run.path).outcomes().values()} == {"ok"}
+    assert {outcome.status for outcome in Run.load(run.path).outcomes().values()} == {"ok"}
 
 
 def test_a_block_that_kills_every_node_is_a_crash(opened):
@@ -282,7 +284,7 @@ def test_a_block_that_kills_every_node_is_a_crash(opened):
     dispatched(ledger, client)
     outcomes = Run.load(run.path).outcomes()
     assert set(outcomes) == {cell.id for cell in planned[0].cells}
-    assert {outcome["status"] for outcome in outcomes.values()} == {"crashed"}
+    assert {outcome.status for outcome in outcomes.values()} == {"crashed"}
 
 
 def test_nodes_that_can_run_nothing_halt_the_sweep_with_what_they_lack(opened):

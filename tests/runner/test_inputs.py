@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qparity.records import Variable, read
 from qparity.runner.cell import CellEnded, shaped_targets
 from qparity.runner.inputs import (
     STATE_STREAM,
@@ -33,7 +34,7 @@ INITIAL = [np.ones((2, 3)), np.arange(8.0).reshape(4, 2), np.full(2, 7.0), np.on
 
 
 def starting_weights(weights, initial, of):
-    return starting_values(weights, initial, of, WEIGHT_STREAM)
+    return starting_values(read(tuple[Variable, ...], weights), initial, of, WEIGHT_STREAM)
 
 
 def test_both_precisions_start_from_the_same_numbers():
@@ -76,6 +77,7 @@ def test_variables_that_are_not_trained_are_shipped_too():
         {"path": "noise/seed_generator_state", "shape": [2], "dtype": "uint32", "layer": None, "random": False},
     ]
     built = [np.zeros(2), np.ones((2, 2)), np.array([5, 0], np.uint32), np.array([7, 0], np.uint32)]
+    state = read(tuple[Variable, ...], state)
     mean, frozen, drawn, kept = starting_values(state, built, scenario(), STATE_STREAM)
     assert np.array_equal(mean, built[0])
     assert not np.array_equal(frozen, starting_values(state, built, scenario(), WEIGHT_STREAM)[1])

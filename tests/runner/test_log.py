@@ -84,7 +84,7 @@ def test_every_cell_has_caches_of_its_own_of_any_size_and_none_is_left(tmp_path,
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("QPARITY_TEST_FLAG", str(tmp_path))
     run = Sweeps(tmp_path / "sweep", 4, how="cache").sweep()
-    assert {outcome["status"] for outcome in run.outcomes().values()} == {"ok"}
+    assert {outcome.status for outcome in run.outcomes().values()} == {"ok"}
     said = [line for _, cell, _ in run.planned() for line in run.log(cell).decode().splitlines() if "cache" in line]
     assert len(set(said)) == 4
     assert all(str(tmp_path / "temporary") in line for line in said)

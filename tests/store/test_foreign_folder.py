@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from qparity.records import Outcome, Resolved, Timing, Variable
 from qparity.store import Run, StoreError, atomic, files, traces
 from tests.parity import fake
 from tests.reliability.fuzz_folder import make_run
@@ -79,7 +80,7 @@ def test_a_scenario_without_its_defaults_is_the_same_one(run):
     rewrite(run, f"cells/{TORCH}.json", lambda d: d["scenario"].pop("layers"))
     found = Run.load(run.path)
     assert found.damaged == []
-    assert found.outcome(TORCH)["scenario"] == found.planned()[0].scenario
+    assert found.outcome(TORCH).scenario == found.planned()[0].scenario
 
 
 def test_an_id_or_a_place_that_is_planned_twice_is_named(run):
@@ -153,7 +154,8 @@ def test_an_odd_entry_of_the_record_is_left_out_and_named(run, key, value):
     assert len(found.planned()) == 2
     assert found.plan_faults == ()
     for table in ("environment", "workers", "nodes"):
-        assert isinstance(found.record[table], dict)
+        assert isinstance(found.record.table(table), dict)
+        assert getattr(found.record, table) is not None
     assert found.id
 
 
@@ -161,8 +163,8 @@ def test_text_is_printable_once_it_is_read(run):
     rewrite(run, f"cells/{TORCH}.json", lambda d: d.update(status="failed", reason="a\u202eb\x1b[31m\ud800"))
     rewrite(run, "run.json", lambda d: d.update(command=["\u2067x"]))
     found = Run.load(run.path)
-    assert found.outcome(TORCH)["reason"] == "a\\u202eb\\ud800"  # a colour is left out
-    assert found.record["command"] == ["\\u2067x"]
+    assert found.outcome(TORCH).reason == "a\\u202eb\\ud800"  # a colour is left out
+    assert found.record.command == ("\\u2067x",)
 
 
 # Links, and what is no file
@@ -189,10 +191,10 @@ def test_no_folder_behind_a_link_is_read_or_written(run, tmp_path, folder):
     (outside / ".leftover.tmp").touch()
     before = {path: path.read_bytes() for path in outside.iterdir()}
     found = Run.load(run.path)
-    outcome = found.outcome(JAX) or {"id": JAX}
+    outcome = found.outcome(JAX) or Outcome({"id": JAX})
     for write in (
         lambda: found.write_outcome(outcome, {"loss": np.zeros(1)}),
-        lambda: found.write_timing("fake", {}),
+        lambda: found.write_timing("fake", Timing({})),
         lambda: found.write_diagnosis(JAX, {"story": []}),
         lambda: found.write_log(JAX, b"printed"),
         found.logs,
@@ -264,12 +266,14 @@ def test_a_document_that_is_too_large_is_not_read(run, monkeypatch):
 
 
 def test_what_a_trace_may_hold_follows_from_the_plan(run):
-    (scenario, cell, _), _ = run.planned()
-    outcome = run.outcome(cell)
-    assert (run.path / outcome["trace"]).stat().st_size < traces.LEAST_BYTES
-    assert traces.most_bytes(scenario, outcome) < 2 * traces.LEAST_BYTES
-    large = outcome | {"resolved": {"weights": [{"shape": [10**6]}]}}
-    assert traces.most_bytes(scenario, large) > 7 * 8 * 10**6 * 3  # seven arrays of a million float64, three steps
+    place, _ = run.planned()
+    outcome = run.outcome(place.cell_id)
+    assert (run.path / outcome.trace).stat().st_size < traces.LEAST_BYTES
+    assert traces.most_bytes(place.scenario, outcome.resolved) < 2 * traces.LEAST_BYTES
+    large = Resolved(weights=(Variable(shape=(10**6,)),))
+    assert (
+        traces.most_bytes(place.scenario, large) > 7 * 8 * 10**6 * 3
+    )  # seven arrays of a million float64, three steps
 
 
 def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
@@ -411,7 +415,7 @@ def test_a_record_behind_a_link_is_no_run(run, tmp_path):
 def test_writing_to_a_folder_that_is_gone_makes_no_other(run):
     shutil.rmtree(run.path)
     with pytest.raises(FileNotFoundError):
-        run.write_outcome({"id": TORCH}, {"loss": np.zeros(1)})
+        run.write_outcome(Outcome({"id": TORCH}), {"loss": np.zeros(1)})
     with pytest.raises(FileNotFoundError):
         atomic.write_json(run.path / "run.json", {"a": 1})
     assert not run.path.exists()

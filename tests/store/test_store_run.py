@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qparity.records import Outcome, Timing
 from qparity.store import Run, StoreError, atomic, resolve, schema, trust
 
 A, B = "a" * 16, "b" * 16
@@ -35,10 +36,10 @@ def plan(*names: str) -> dict:
     }
 
 
-def outcome(cell_id: str, **fields) -> dict:
+def outcome(cell_id: str, **fields) -> Outcome:
     """Of a cell of `plan("s", "t")`."""
     number = int(cell_id, 16)
-    return {
+    document = {
         "schema": 1,
         "id": cell_id,
         "scenario": plan("s", "t")["blocks"][number // 2 % 2]["scenario"],
@@ -46,6 +47,7 @@ def outcome(cell_id: str, **fields) -> dict:
         "status": "ok",
         **fields,
     }
+    return Outcome(document)
 
 
 def trace() -> dict:
@@ -88,9 +90,9 @@ def test_the_record_survives_updates(run: Run):
     run.update(workers={"torch": {"import_s": 1.5}})
     run.finish("interrupted")
     record = Run.load(run.path).record
-    assert record["state"] == "interrupted"
-    assert record["workers"]["torch"]["import_s"] == 1.5
-    assert record["finished"] >= record["created"]
+    assert record.state == "interrupted"
+    assert record.workers["torch"].import_s == 1.5
+    assert record.finished >= record.created
     assert run.id == run.path.name
 
 
@@ -121,15 +123,15 @@ def test_a_truncated_trace_makes_its_cell_missing(run: Run, keep: int):
 def test_newer_and_foreign_files_are_named(run: Run):
     run.write_outcome(outcome(cell(0)))
     run.write_outcome(outcome(cell(1)))
-    atomic.write_json(run.path / "cells" / f"{cell(0)}.json", outcome(cell(0), schema=99))
-    atomic.write_json(run.path / "cells" / f"{cell(1)}.json", outcome(cell(2)))
-    atomic.write_json(run.path / "cells" / f"{cell(2)}.json", outcome(cell(2), status="fine"))
+    atomic.write_json(run.path / "cells" / f"{cell(0)}.json", outcome(cell(0), schema=99).raw)
+    atomic.write_json(run.path / "cells" / f"{cell(1)}.json", outcome(cell(2)).raw)
+    atomic.write_json(run.path / "cells" / f"{cell(2)}.json", outcome(cell(2), status="fine").raw)
     (run.path / "cells" / "notes.txt").write_text("hello")
     (run.path / "traces" / f"{A}.npz").write_bytes(b"")
     reasons = dict(Run.load(run.path).damaged)
     assert "newer qparity" in reasons[f"cells/{cell(0)}.json"]
     assert "another cell" in reasons[f"cells/{cell(1)}.json"]
-    assert "none of" in reasons[f"cells/{cell(2)}.json"]
+    assert "status: expected one of ok" in reasons[f"cells/{cell(2)}.json"]
     assert reasons.keys() >= {"cells/notes.txt", f"traces/{A}.npz"}
     assert Run.load(run.path).outcomes() == {}
 
@@ -143,7 +145,7 @@ def test_a_pickled_trace_is_never_opened(run: Run):
 @pytest.mark.parametrize("bad", ["../../etc/passwd", "", "A" * 16, "a" * 17, A + "\n", None, 5])
 def test_no_cell_id_but_sixteen_hex_digits_becomes_a_path(run: Run, bad):
     with pytest.raises(StoreError, match="cell id"):
-        run.write_outcome(outcome(A) | {"id": bad})
+        run.write_outcome(outcome(A).changed(id=bad))
     with pytest.raises(StoreError, match="cell id"):
         run.trace(bad)
 
@@ -151,13 +153,13 @@ def test_no_cell_id_but_sixteen_hex_digits_becomes_a_path(run: Run, bad):
 @pytest.mark.parametrize("bad", ["../x", "a/b", "", "x y", "<script>"])
 def test_no_odd_scenario_name_becomes_a_path(run: Run, bad: str):
     with pytest.raises(StoreError, match="scenario name"):
-        run.write_timing(bad, {})
+        run.write_timing(bad, Timing({}))
     with pytest.raises(StoreError, match="scenario "):
         Run.create(run.path.parent, plan(bad), {}, "")
 
 
 def test_hostile_names_in_run_json_are_dropped_and_named(run: Run):
-    record = run.record | {"plan": {"blocks": [
+    record = run.record.raw | {"plan": {"blocks": [
         {"scenario": {"name": "../up"}, "cells": [{"id": A, "variant": "jax"}]},
         {"scenario": {"name": "g"}, "cells": [{"id": "../x", "variant": "tf"}, {"id": B, "variant": "tf"}, 7]},
         "not a block",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qparity.records import Environment, Timing, read
 from qparity.store import Run, atomic, differences, fingerprint
 from tests.reporting.run_builder import build_run
 
@@ -38,7 +39,7 @@ def test_rounds_are_what_speeds_are_made_of(run: Run):
     rounds = [
         {"child": 0, "kept": k != 1, "samples": {"torch": sample, "jax": sample | {"step_s": 0.2}}} for k in range(3)
     ]
-    run.write_timing("s", {"lanes": {}, "rounds": rounds, "left_out": {}})
+    run.write_timing("s", Timing({"lanes": {}, "rounds": rounds, "left_out": {}}))
     table = Run.load(run.path).rounds()
     assert len(table) == 6
     kept = table[table.kept].pivot(index=["scenario", "round"], columns="variant", values="step_s")
@@ -88,10 +89,10 @@ def test_only_what_changes_numbers_or_speed_differs():
     base = fingerprint()
     other = base | {"memory_bytes": 1, "host": "x", "packages": base["packages"] | {"torch": "9"}}
     other["packages"].pop("keras", None)
-    lines = differences(base, other)
+    lines = differences(read(Environment, base), read(Environment, other))
     assert all(line.startswith("packages.") for line in lines)
     assert any("torch" in line and line.endswith("-> 9") for line in lines)
-    assert differences(base, fingerprint()) == []
+    assert differences(read(Environment, base), read(Environment, fingerprint())) == []
 
 
 def test_no_secret_of_the_environment_is_copied(monkeypatch: pytest.MonkeyPatch):
@@ -117,7 +118,7 @@ def test_scenarios_that_are_none_are_named_and_left_out(tmp_path):
     record["plan"]["blocks"][0]["scenario"]["training"] = "<script>"
     record["plan"]["blocks"][1]["scenario"]["training"]["optimizer"] = "<script>"
     atomic.write_json(run.path / "run.json", record)
-    read = Run.load(run.path)
-    assert list(read.cells().scenario) == ["c"]
-    assert dict(read.damaged)["run.json"] == "; ".join(read.plan_faults)
-    assert [fault.partition(": ")[0] for fault in read.plan_faults] == ["scenario 'a'", "scenario 'b'"]
+    found = Run.load(run.path)
+    assert list(found.cells().scenario) == ["c"]
+    assert dict(found.damaged)["run.json"] == "; ".join(found.plan_faults)
+    assert [fault.partition(": ")[0] for fault in found.plan_faults] == ["scenario 'a'", "scenario 'b'"]

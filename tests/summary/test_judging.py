@@ -8,6 +8,7 @@ import pytest
 
 import qparity.parity
 from qparity.parity import Observation
+from qparity.records import Outcome, Program
 from qparity.store import Run
 from qparity.summary import cost, judging, summarise
 from qparity.summary.gate import Gate
@@ -132,8 +133,8 @@ def test_what_the_oracle_refuses_costs_nothing():
     """17 wires are not covered, whatever they would take: variants are compared with each other."""
     seen = fake.observe(fake.Setting())
     assert cost.seconds(replace(seen, program=None)) == 0
-    assert cost.seconds(replace(seen, program={"not_covered": "why"})) == 0
-    assert cost.seconds(replace(seen, program=dict(seen.program or {}) | {"wires": 17})) == 0
+    assert cost.seconds(replace(seen, program=Program(not_covered="why"))) == 0
+    assert cost.seconds(replace(seen, program=replace(seen.program, wires=17))) == 0
 
 
 def test_a_larger_circuit_costs_more():
@@ -145,9 +146,9 @@ def test_a_larger_circuit_costs_more():
     assert seconds(wires=3) > 1.9 * small
     assert seconds(epochs=6) == 2 * small
     seen = fake.observe(fake.Setting())
-    model = dict(seen.outcome) | {"scenario": dict(seen.scenario) | {"model": "a:b"}}
-    model["resolved"] = {"quantum_layers": [{"program": seen.program}] * 3}
-    assert cost.seconds(Observation(model, seen.trace)) == pytest.approx(3 * small)
+    model = seen.outcome.raw | {"scenario": seen.outcome.raw["scenario"] | {"model": "a:b"}}
+    model["resolved"] = {"quantum_layers": [{"program": fake.program(fake.Setting())}] * 3}
+    assert cost.seconds(Observation(Outcome(model), seen.trace)) == pytest.approx(3 * small)
 
 
 def test_a_run_too_small_for_forks_is_judged_as_one_with_them(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qparity.records import Timing
+from qparity.scenario.validate import validate
 from qparity.store import Run
 from qparity.summary import json as json_view
 from qparity.summary import summarise
@@ -24,7 +26,7 @@ def timed(folder, seeds=(0, 1), faults=None, **speeds):
     """A run of two scenarios whose variants take `speeds` times as long as each other, in recorded rounds."""
     run, judgements = build_run(folder, scenarios=("a", "b"), variants=VARIANTS, steps=4, faults=faults)
     for name, seed in zip(("a", "b"), seeds, strict=True):
-        run.write_timing(name, document(seed=seed, **{v.replace("_", "-"): s for v, s in speeds.items()}))
+        run.write_timing(name, Timing(document(seed=seed, **{v.replace("_", "-"): s for v, s in speeds.items()})))
     return Run.load(run.path), judgements
 
 
@@ -50,7 +52,7 @@ def test_what_was_too_slow_to_time_does_not_pass_the_gate(tmp_path):
     base = summarise(run, judgements, Gate(reference="torch"))
     for name in ("a", "b"):
         found = document(torch=1.0)
-        run.write_timing(name, found | {"left_out": {"tf": "a step takes 2.4 s: too long to repeat"}})
+        run.write_timing(name, Timing(found | {"left_out": {"tf": "a step takes 2.4 s: too long to repeat"}}))
     for gate in (Gate(max_slowdown=1.2, base=base), Gate(max_slowdown=1.2)):
         view = summarise(Run.load(run.path), judgements, gate)
         assert view.exit_code == 3
@@ -62,8 +64,8 @@ def test_what_cannot_be_compared_any_more_does_not_pass_the_gate(tmp_path):
     run, judgements = timed(tmp_path, torch=1.0, tf=1.1, jax_jit=0.1)
     base = summarise(run, judgements, Gate(reference="torch"))
     gate = Gate(max_slowdown=1.2, reference="torch", base=base)
-    run.write_outcome(run.outcome(run.planned()[0][1]) | {"status": "unsupported", "reason": "no tf here"})
-    run.write_timing("a", document(torch=1.0, jit=0.1))
+    run.write_outcome(run.outcome(run.planned()[0][1]).changed(status="unsupported", reason="no tf here"))
+    run.write_timing("a", Timing(document(torch=1.0, jit=0.1)))
     view = summarise(Run.load(run.path), judgements, gate)
     assert view.exit_code == 3
     assert "Speed: a tf was not compared: unsupported: no tf here." in view.problems
@@ -71,7 +73,7 @@ def test_what_cannot_be_compared_any_more_does_not_pass_the_gate(tmp_path):
     (run.path / "timings" / "b.json").unlink()
     view = summarise(Run.load(run.path), judgements, gate)
     assert len(view.problems) == 1, "one line, not one a cell"
-    run.write_timing("a", {"lanes": {"torch": {}, "tf": {}}, "rounds": [{"samples": {}}], "left_out": {}})
+    run.write_timing("a", Timing({"lanes": {"torch": {}, "tf": {}}, "rounds": [{"samples": {}}], "left_out": {}}))
     view = summarise(Run.load(run.path), judgements)
     assert view.cell("a", "torch").untimed == "its timed rounds cannot be read"
 
@@ -83,7 +85,7 @@ def test_a_reference_that_got_slower_is_named_and_does_not_make_the_others_faste
         found = document(seed=seed, torch=1.0, tf=1.0)
         for each in found["rounds"]:
             each["samples"]["torch"]["step_s"] *= 2
-        run.write_timing(name, found)
+        run.write_timing(name, Timing(found))
     found = compare(base, summarise(Run.load(run.path), judgements, Gate(reference="torch")))
     assert "speed: relative to torch, whose own steps take 2x as long (unpaired: drift is in it)" in found.lines()
     assert found.speeds["tf"].contains(0.5)
@@ -92,7 +94,7 @@ def test_a_reference_that_got_slower_is_named_and_does_not_make_the_others_faste
 
 def test_a_mean_is_over_the_scenarios_of_the_runs_reference(tmp_path):
     run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
-    run.write_timing("b", document(tf=1.0, jit=0.1) | {"left_out": {"torch": "no answer within 900 s"}})
+    run.write_timing("b", Timing(document(tf=1.0, jit=0.1) | {"left_out": {"torch": "no answer within 900 s"}}))
     view = summarise(Run.load(run.path), judgements, Gate(reference="torch"))
     found = overall(view.cells)
     assert (found.reference, found.shared, found.timed) == ("torch", ("a",), ("a", "b"))
@@ -106,7 +108,7 @@ def test_an_unstable_mean_says_so(tmp_path):
         found = document(torch=1.0, tf=1.5)
         for each in found["rounds"]:
             each["samples"]["torch"]["cpu_s"] /= 5
-        run.write_timing(name, found)
+        run.write_timing(name, Timing(found))
     view = summarise(Run.load(run.path), judgements, Gate(reference="torch"))
     assert overall(view.cells).unstable
     assert "over all 2 timed scenarios, some of them unstable" in "\n".join(lines(view))
@@ -149,7 +151,7 @@ def test_runs_are_compared_by_ratios_of_ratios(tmp_path):
 
 def test_a_scenario_that_has_become_another_is_not_compared(tmp_path):
     base = summarise(*timed(tmp_path, torch=1.0, tf=1.4))
-    deeper = [replace(cell, settings=dict(cell.settings) | {"layers": 4}) for cell in base.cells]
+    deeper = [replace(cell, settings=cell.settings.model_copy(update={"layers": 4})) for cell in base.cells]
     found = compare(base, replace(base, cells=tuple(deeper)))
     assert not any(change.speed for change in found.changes)
     assert "with the same settings" in found.no_speed
@@ -196,14 +198,17 @@ def family(axis, sizes):
 
 def point(scenario, variant, time):
     ratio = Interval(time * 0.98, time, time * 1.02)
-    return Point(scenario, variant, scenario["training"]["batch_size"], time, ratio, "r")
+    return Point(validate(scenario), variant, scenario["training"]["batch_size"], time, ratio, "r")
 
 
 def test_growth_is_fitted_within_families_and_crossings_found():
     sizes = (2, 4, 6, 8)
     points = [point(s, "slow-start", 0.04 * (2 ** s["wires"]) ** 0.1) for s in family("wires", sizes)]
     points += [point(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", sizes)]
-    points += [point(s | {"device": "lightning.qubit"}, "steep", 1.0) for s in family("wires", sizes[:2])]
+    points += [
+        point(s | {"device": "lightning.qubit", "diff_method": "best"}, "steep", 1.0)
+        for s in family("wires", sizes[:2])
+    ]
     found = growths(points)
     assert [(g.axis, g.group, g.variant, g.sizes) for g in found] == [
         ("wires", "grow-default", "slow-start", sizes),

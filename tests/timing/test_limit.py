@@ -2,20 +2,19 @@
 
 import pytest
 
+from qparity.oracle.program import Gate, Parameter
+from qparity.records import Program
+from qparity.records.timing import Rates
 from qparity.timing import Machine, least_step_s
 from qparity.timing.limit import Work, gate_work, step_work
 
 
 def gate(name, *wires, weights=(), inputs=()):
-    angle = {"constant": 0.0, "weights": list(weights), "inputs": list(inputs), "products": []}
-    return {"name": name, "wires": list(wires), "params": [angle] if weights or inputs else []}
+    return Gate(name, wires, (Parameter(0.0, weights, inputs),) if weights or inputs else ())
 
 
-PROGRAM = {
-    "wires": 3,
-    "gates": [gate("RX", 0, inputs=[[0, 1.0]]), gate("RY", 1, weights=[[0, 1.0]]), gate("CNOT", 0, 1)],
-    "not_covered": None,
-}
+GATES = (gate("RX", 0, inputs=((0, 1.0),)), gate("RY", 1, weights=((0, 1.0),)), gate("CNOT", 0, 1))
+PROGRAM = Program(wires=3, gates=GATES)
 SLOW_ARITHMETIC = Machine({"float64": 1.0, "float32": 2.0}, {1: 1e30})
 SLOW_MEMORY = Machine({"float64": 1e30, "float32": 1e30}, {1: 1.0})
 
@@ -61,12 +60,12 @@ def test_a_density_matrix_has_the_square_of_amplitudes_and_two_sides():
 
 
 def test_a_circuit_that_is_not_known_has_no_limit():
-    unknown = {"not_covered": "QFT"}
+    unknown = Program(not_covered="QFT")
     assert least_step_s([unknown], 1, "float64", "default.qubit", "backprop", SLOW_MEMORY) is None
 
 
 def test_the_bandwidth_is_that_of_the_working_set():
-    machine = Machine.read({"flops": {"float64": 1}, "copy": {"100": 9.0, "1000": 4.0, "10000": 1.0}})
+    machine = Machine.of(Rates({"float64": 1}, {"100": 9.0, "1000": 4.0, "10000": 1.0}))
     assert [machine.bandwidth(size) for size in (1, 100, 101, 5000, 1e9)] == [9, 9, 4, 1, 1]
     with pytest.raises(ValueError, match="positive"):
-        Machine.read({"flops": {"float64": 0}, "copy": {"100": 1.0}})
+        Machine.of(Rates({"float64": 0}, {"100": 1.0}))

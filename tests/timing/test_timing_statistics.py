@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from qparity.scenario.validate import validate
 from qparity.timing import (
     ONE,
     Interval,
@@ -209,7 +210,7 @@ def points(variant, times, widths=0.02, reference="torch"):
     for k, time in enumerate(times):
         scenario = {"name": f"grow-{k}wires", "wires": 2 * k + 2, "layers": 1, "training": {"batch_size": 4}}
         ratio = Interval(time / (1 + widths), time, time * (1 + widths))
-        yield Point(scenario, variant, 4, time, ratio, reference)
+        yield Point(validate(scenario), variant, 4, time, ratio, reference)
 
 
 def crossed(a, b, **options):
@@ -232,7 +233,7 @@ def test_fitted_lines_do_not_make_a_crossing():
 def test_sizes_are_those_that_ran_and_no_point_is_lost():
     def batches(declared, ran, samples=64):
         scenario = {"name": f"b{declared}-s{samples}", "wires": 1, "layers": 1, "training": {"batch_size": declared}}
-        return Point(scenario | {"data": {"samples": samples}}, "a", ran, ran / 100, ONE, "a")
+        return Point(validate(scenario | {"data": {"samples": samples}}), "a", ran, ran / 100, ONE, "a")
 
     (growth,) = growths([batches(16, 16), batches(64, 32), batches(256, 64)])
     assert growth.sizes == (16, 32, 64)

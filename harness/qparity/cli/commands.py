@@ -395,7 +395,7 @@ def merge(
     from qparity.store.merge import merge as joined
 
     merged = joined([loaded(results, reference) for reference in runs], output)
-    for note in merged.record["merged"]["notes"]:
+    for note in merged.record.merged.notes if merged.record.merged else ():
         say(f"qparity: {note}", err=True)
     say(merged.id)
 
@@ -415,7 +415,7 @@ def diagnose(
 
     source = loaded(results, run)
     found = found_out(source, find(source, cell, trust), interpreters(python))
-    say(as_json(found) if json else "\n".join(found["story"]))
+    say(as_json(found.to_dict()) if json else "\n".join(found.story))
 
 
 @app.command()
@@ -441,8 +441,8 @@ def reproduce(
     write(output, script_of(source, shrink(source, subject, given) if smaller else subject, given))
     if subject.judgement.verdict in ("ROUNDING", "PEERS-AGREE"):
         say(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)
-    elif fault := subject.observation.outcome.get("fault"):
-        say(f"qparity: the fault {fault['name']} was injected: the script is without", err=True)
+    elif fault := subject.observation.outcome.fault:
+        say(f"qparity: the fault {fault.name} was injected: the script is without", err=True)
     say(f"{output}   # exits with 1 if the divergence shows")
 
 

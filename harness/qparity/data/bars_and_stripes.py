@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from qparity.data.dataset import Dataset, dataset, generator, real, whole
+from qparity.data.dataset import Dataset, generator, labelled, real, whole
 
 
-def bars_and_stripes(samples: int, seed: int, *, size: int = 2, noise: float = 0.0) -> Dataset:
+def bars_and_stripes(samples: int, seed: int, *, size: int = 2, noise: float = 0.0, labels: str = "signs") -> Dataset:
     """x (samples, size * size) has a pixel, 0 or pi, a feature; y (samples, 1) is +1 for bars, else -1.
 
     Bars and stripes alternate. The empty and the full image are both, and are left out. `noise` is a standard
-    deviation in radians.
+    deviation in radians. `labels`: see circles.
     """
     size, noise = whole("size", size, 2, 5), real("noise", noise, 0, 10)
     rng = generator(seed)
@@ -18,4 +18,4 @@ def bars_and_stripes(samples: int, seed: int, *, size: int = 2, noise: float = 0
     is_bar = np.arange(samples) % 2 == 0
     images = np.where(is_bar[:, None, None], bars, bars.transpose(0, 2, 1)).reshape(samples, size * size)
     x = np.pi * images + noise * rng.standard_normal((samples, size * size))
-    return dataset(x, np.where(is_bar, 1.0, -1.0))
+    return labelled(x, is_bar, labels)

@@ -54,3 +54,21 @@ def real(option: str, value: object, low: float, high: float) -> float:
 def _rounded(values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float32).astype(np.float64)
     return array.reshape(len(array), -1)
+
+
+def labelled(x: np.ndarray, positive: np.ndarray, labels: str) -> Dataset:
+    """A data set of two classes; `positive` (samples,) are those of the second.
+
+    `labels` says how y tells them: `signs` -1 and +1, `classes` 0 and 1, both (samples, 1), or `one-hot` (samples, 2).
+
+    Raises:
+        OptionError: another way.
+    """
+    if labels not in LABELS:
+        raise OptionError("labels", labels, f"one of {', '.join(LABELS)}")
+    if labels == "one-hot":
+        return dataset(x, np.stack([~positive, positive], axis=1).astype(np.float64))
+    return dataset(x, np.where(positive, 1.0, -1.0 if labels == "signs" else 0.0))
+
+
+LABELS = ("signs", "classes", "one-hot")

@@ -7,7 +7,7 @@ without the gate is right, the one with it is wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,15 +15,15 @@ import numpy as np
 
 from qparity.diagnose import script
 from qparity.diagnose.subject import Subject
-from qparity.oracle import GateProgram
 from qparity.parity import Observation
 from qparity.parity.audit import audit
 from qparity.parity.comparison import Comparison
+from qparity.records import Program
+from qparity.records.program import Word
 from qparity.runner.cell import checked
 from qparity.runner.process import Child
 
 PAIRS_UP_TO_WIRES = 6
-Word = list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,17 @@ async def bisect(child: Child, subject: Subject, comparison: Comparison) -> Gate
         NotCovered: there is no gate program.
     """
     number = subject.layer(comparison)
-    layer = subject.layers[number]
-    name, program = layer["name"], layer["program"]
-    gates = len(GateProgram.from_dict(program).gates)
+    name, program = subject.layers[number].name, subject.program(number)
+    gates = len(program.simulated.gates)
     stages = {"forward"} if comparison.stage == "forward" else {"forward", "gradient"}
     inputs, _ = subject.layer_arrays(number)
     weights = {f"weights/{i}": w for i, w in enumerate(subject.layer_weights(number))}
-    words = pauli_words(int(program["wires"]))
+    words = pauli_words(program.wires)
 
     async def worst(count: int | None, measured: list[Word] | None) -> tuple[float, str]:
         body = {"layer": number, "gates": count, "words": measured}
         answer = checked(await child.request("evaluate", body, {"x": inputs, **weights}), "evaluate")
-        return _worst(subject, _prefix(program, count, measured), answer.arrays, stages, measured)
+        return _worst(subject, program.prefix(count, measured), answer.arrays, stages, measured)
 
     if (await worst(None, None))[0] <= 1:
         return GateFinding(name, "the circuit alone is right: the fault lies around it, in the layer or the model")
@@ -78,34 +77,29 @@ async def bisect(child: Child, subject: Subject, comparison: Comparison) -> Gate
             right = middle
     if wrong == gates:
         last = await worst(gates, words)
-    code = script.gate_lines(GateProgram.from_dict(program))[wrong - 1]
+    code = script.gate_lines(program.simulated)[wrong - 1]
     reason = f"the first {wrong - 1} of {gates} gates are right, with {code} it is wrong ({last[1]}, r = {last[0]:.2g})"
     return GateFinding(name, reason, wrong - 1, code, last[1], last[0])
 
 
 def pauli_words(wires: int) -> list[Word]:
     """X, Y and Z of every wire, and on up to 6 wires XX, YY and ZZ of every pair: what prefixes are measured in."""
-    words: list[Word] = [[(letter, wire)] for wire in range(wires) for letter in "XYZ"]
+    words: list[Word] = [((letter, wire),) for wire in range(wires) for letter in "XYZ"]
     if wires <= PAIRS_UP_TO_WIRES:
-        words += [[(letter, a), (letter, b)] for a, b in combinations(range(wires), 2) for letter in "XYZ"]
+        words += [((letter, a), (letter, b)) for a, b in combinations(range(wires), 2) for letter in "XYZ"]
     return words
 
 
-def _prefix(program: dict[str, Any], gates: int | None, words: list[Word] | None) -> dict[str, Any]:
-    """The gate program of a prefix."""
-    measured = [{"kind": "expval", "terms": [[1.0, word]]} for word in words] if words else program["measurements"]
-    return program | {"gates": program["gates"][:gates], "measurements": measured}
-
-
 def _worst(
-    subject: Subject, program: dict[str, Any], trace: dict[str, np.ndarray], stages: set[str], words: list[Word] | None
+    subject: Subject, program: Program, trace: dict[str, np.ndarray], stages: set[str], words: list[Word] | None
 ) -> tuple[float, str]:
     """The largest r of a prefix, and what it was seen in."""
-    scenario = dict(subject.observation.scenario) | {"model": None}
-    scenario["training"] = scenario["training"] | {"loss": "energy"}
-    outcome = {key: subject.observation.outcome[key] for key in ("id", "variant", "status", "resolved")}
-    resolved = outcome["resolved"] | {"quantum_layers": []}
-    found = audit(Observation(outcome | {"scenario": scenario, "resolved": resolved}, trace, {}, program))
+    o = subject.observation
+    energy = o.scenario.training.model_copy(update={"loss": "energy"})
+    alone = o.outcome.planned_as(o.scenario.model_copy(update={"model": None, "training": energy}))
+    told = {key: alone.raw[key] for key in ("id", "variant", "status", "scenario")}
+    told["resolved"] = alone.table("resolved") | {"quantum_layers": []}
+    found = audit(Observation(replace(alone, raw=told), trace, program=program))
     largest, seen = 0.0, ""
     for c in found.comparisons:
         if c.stage in stages and c.r.max(initial=0) > largest:

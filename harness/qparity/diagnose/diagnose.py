@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from qparity.diagnose.bisect import GateFinding, bisect
 from qparity.diagnose.escalate import escalate
+from qparity.diagnose.finding import Diagnosis
 from qparity.diagnose.replay import Replay, changed, judged, replay, session, swaps
 from qparity.diagnose.subject import Subject
 from qparity.diagnose.walk import LayerFinding, walk
 from qparity.oracle import NotCovered
 from qparity.parity import PASSES, Stage
 from qparity.parity.envelope import Envelope, envelope
-from qparity.parity.setup import setup_faults
+from qparity.parity.setup import ExactFault, setup_faults
 from qparity.parity.transplant import Transplant, transplant
+from qparity.records import Environment, read
 from qparity.runner.cell import CellEnded
 from qparity.runner.local import available_cores
 from qparity.runner.pool import Pool, Unavailable
@@ -30,57 +32,59 @@ from qparity.runner.process import ChildDied
 from qparity.runner.reference import References, Refused
 from qparity.store import Run, differences, fingerprint
 
-SCHEMA = 1
 CIRCUIT_STAGES = (Stage.FORWARD, Stage.GRADIENT)
 
 
-def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> dict[str, Any]:
-    """Find out why; write and return `diagnosis/<cell>.json` (docs/architecture.md). `story` is lines for people."""
+def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> Diagnosis:
+    """Find out why; write it to `diagnosis/<cell>.json` too."""
     o, judgement = subject.observation, subject.judgement
-    found: dict[str, Any] = {
-        "schema": SCHEMA,
-        "cell": o.cell,
-        "scenario": o.scenario["name"],
-        "variant": o.variant,
-        "created": datetime.now(UTC).isoformat(),
-        "judgement": judgement.to_dict(),
-        "setup": [
-            {"tensor": f.tensor, "step": f.step, "got": f.got, "expected": f.expected, "reason": f.reason}
-            for f in setup_faults(o)
-        ],
-        "replays": [],
-        "blame": None,
-        "gates": None,
-        "layer": None,
-        "escalation": None,
-        "envelope": None,
-        "transplant": None,
-    }
-    story = [f"{subject.name}: {judgement.reason}", *_setup_story(found["setup"])]
-    if o.scenario.get("shots"):
-        found["escalation"] = asyncio.run(escalate(run, subject, interpreters or {}))
-        story.append(found["escalation"]["reason"])
+    setup = list(setup_faults(o))
+    story = [f"{subject.name}: {judgement.reason}", *_setup_story(setup)]
+    escalation = None
+    if o.scenario.shots:
+        escalation = asyncio.run(escalate(run, subject, interpreters or {}))
+        story.append(escalation.reason)
+    around = None
+    again = _Again()
     if judgement.verdict in PASSES:
         around = _envelope(subject)
-        found["envelope"] = None if around is None else around.to_dict()
         story += ["no step is at fault", *(around.annotations() if around else ())]
         moved = _transplant(subject) if around and around.outside() else None
     else:
-        changes = differences(run.record["environment"], fingerprint())
+        changes = differences(run.record.environment, read(Environment, fingerprint()))
         story += [f"this is another environment than the run's: {'; '.join(changes[:3])}"] if changes else []
-        replays, gates, layer = asyncio.run(_run_again(run, subject, interpreters or {}))
-        found["replays"] = [r.to_dict() for r in replays]
-        found["gates"] = None if gates is None else gates.to_dict()
-        found["layer"] = None if layer is None else layer.to_dict()
-        found["blame"] = blame(subject, replays)
-        story += [*_replay_story(subject, replays), f"so: {found['blame']}"]
-        story += [f"layers: {layer.reason}"] if layer else []
-        story += [f"gates of {gates.layer}: {gates.reason}"] if gates else []
+        again = asyncio.run(_run_again(run, subject, interpreters or {}))
+        story += [*_replay_story(subject, again.replays), f"so: {blame(subject, again.replays)}"]
+        story += [f"layers: {again.layer.reason}"] if again.layer else []
+        story += [f"gates of {again.gates.layer}: {again.gates.reason}"] if again.gates else []
         moved = _transplant(subject)
-    found["transplant"] = None if moved is None else moved.to_dict()
-    found["story"] = [*story, *([moved.line()] if moved else [])]
-    run.write_diagnosis(o.cell, found)
+    found = Diagnosis(
+        cell=o.cell,
+        scenario=o.scenario.name,
+        variant=o.variant,
+        created=datetime.now(UTC).isoformat(),
+        judgement=judgement,
+        setup=setup,
+        story=[*story, *([moved.line()] if moved else [])],
+        replays=again.replays,
+        blame=blame(subject, again.replays) if judgement.verdict not in PASSES else None,
+        gates=again.gates,
+        layer=again.layer,
+        escalation=escalation,
+        envelope=around,
+        transplant=moved,
+    )
+    run.write_diagnosis(o.cell, found.to_dict())
     return found
+
+
+@dataclass(frozen=True)
+class _Again:
+    """What running the step again has shown."""
+
+    replays: list[Replay] = field(default_factory=list)
+    gates: GateFinding | None = None
+    layer: LayerFinding | None = None
 
 
 def blame(subject: Subject, replays: list[Replay]) -> str:
@@ -107,9 +111,7 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
     return f"{who}" + (f", but not {', '.join(r.variant for r in others if r.right)}" if others else "")
 
 
-async def _run_again(
-    run: Run, subject: Subject, interpreters: dict[str, str]
-) -> tuple[list[Replay], GateFinding | None, LayerFinding | None]:
+async def _run_again(run: Run, subject: Subject, interpreters: dict[str, str]) -> _Again:
     o, stage = subject.observation, subject.judgement.stage
     cores = asyncio.Semaphore(len(available_cores()))
 
@@ -119,18 +121,17 @@ async def _run_again(
 
     async with Pool(run.logs(), 1, interpreters) as pool:
         references = References(pool, run.logs())
-        variants = [o.variant, *(c["variant"] for c in subject.block["cells"] if c["variant"] != o.variant)]
+        variants = [o.variant, *(c.variant for c in subject.block.cells if c.variant != o.variant)]
         replays = judged(list(await asyncio.gather(*(one(v, {}) for v in variants))))
         if stage not in CIRCUIT_STAGES or not replays[0].wrong:
-            return replays, None, None
+            return _Again(replays)
         if subject.around_the_circuits:
-            return replays, None, await _layer(pool, run, subject)
-        resolved = o.outcome["resolved"]
-        if resolved.get("device"):
-            asked = swaps(str(resolved["device"]), str(resolved["diff_method"]))
+            return _Again(replays, layer=await _layer(pool, run, subject))
+        if device := o.outcome.resolved.device:
+            asked = swaps(device, str(o.outcome.resolved.diff_method))
             for swapped in await asyncio.gather(*(one(o.variant, changes) for changes in asked)):
                 replays += judged([swapped])
-        return replays, await _gates(pool, subject), None
+        return _Again(replays, await _gates(pool, subject))
 
 
 async def _layer(pool: Pool, run: Run, subject: Subject) -> LayerFinding | None:
@@ -168,10 +169,10 @@ def _split(subject: Subject, replays: list[Replay]) -> tuple[Replay | None, list
     return mine[0] if mine else None, [r for r in replays if r not in mine], mine[1:]
 
 
-def _setup_story(setup: list[dict[str, Any]]) -> list[str]:
+def _setup_story(setup: list[ExactFault]) -> list[str]:
     if not setup:
         return ["setup: data, order, weights and hyper-parameters are as sent and declared"]
-    return [f"setup: {fault['reason']}" for fault in setup]
+    return [f"setup: {fault.reason}" for fault in setup]
 
 
 def _replay_story(subject: Subject, replays: list[Replay]) -> list[str]:

@@ -6,7 +6,7 @@ so the level of the pooled test is halved; a pass of the new samples alone never
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,40 +22,54 @@ TIMES = 4
 SEED_STEP = 0x9E3779B9
 
 
-async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> dict[str, Any]:
-    """The step's predictions again: `r` of the new samples alone, `pooled_r` of all, `found` if that is over 1."""
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """The second look, at so many new `shots`: `r` of the new samples alone, `pooled_r` of all."""
+
+    shots: int
+    reason: str
+    r: float | None = None
+    pooled_r: float | None = None
+
+    @property
+    def found(self) -> bool | None:
+        """Whether the difference stands; None where nothing could be tested."""
+        return None if self.pooled_r is None else self.pooled_r > 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: getattr(self, name) for name in ("shots", "r", "pooled_r", "found", "reason")}
+
+
+async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> Escalation:
+    """The step's predictions again."""
     scenario = subject.observation.scenario
-    shots, seed = int(scenario["shots"]), (int(scenario["seed"]) + SEED_STEP) % 2**32
+    shots, seed = scenario.shots or 0, (scenario.seed + SEED_STEP) % 2**32
     changes = {"shots": TIMES * shots, "seed": seed}
     async with Pool(run.logs(), 1, interpreters) as pool:
         again = await replay(pool, subject, subject.observation.variant, changes)
     if again.observation is None:
-        return _answer(shots, None, None, f"the step could not be sampled again: {again.status}: {again.reason}")
+        return Escalation(TIMES * shots, f"the step could not be sampled again: {again.status}: {again.reason}")
     new = replace(again.observation, family=2 * subject.observation.family)
     r, pooled_r = _forward(new), _forward(pooled(subject, new, shots))
     if r is None or pooled_r is None:
-        return _answer(shots, None, None, "sampled again, but the oracle does not cover the circuit")
+        return Escalation(TIMES * shots, "sampled again, but the oracle does not cover the circuit")
     found = "the difference stands" if pooled_r > 1 else "no difference in predictions is found"
     reason = (
         f"with {TIMES * shots} fresh shots r = {r:.2g}, all {(TIMES + 1) * shots} together r = {pooled_r:.2g}: {found}"
     )
-    return _answer(shots, r, pooled_r, reason)
+    return Escalation(TIMES * shots, reason, r, pooled_r)
 
 
 def pooled(subject: Subject, new: Observation, shots: int) -> Observation:
     """The new observation with the samples of both looks."""
     assert new.trace is not None
     both = (subject.trace["predictions"][subject.rows] + TIMES * new.trace["predictions"]) / (TIMES + 1)
-    scenario = dict(new.scenario) | {"shots": (TIMES + 1) * shots}
-    outcome = dict(new.outcome) | {"scenario": scenario}
-    return replace(new, outcome=outcome, trace=dict(new.trace) | {"predictions": both.astype(np.float64)})
+    scenario = new.scenario.model_copy(update={"shots": (TIMES + 1) * shots})
+    trace = dict(new.trace) | {"predictions": both.astype(np.float64)}
+    return replace(new, outcome=new.outcome.planned_as(scenario), trace=trace)
 
 
 def _forward(o: Observation) -> float | None:
     found = [c for c in audit(o).comparisons if c.stage == Stage.FORWARD]
     return float(max(c.r.max(initial=0) for c in found)) if found else None
-
-
-def _answer(shots: int, r: float | None, pooled_r: float | None, reason: str) -> dict[str, Any]:
-    found = None if pooled_r is None else pooled_r > 1
-    return {"shots": TIMES * shots, "r": r, "pooled_r": pooled_r, "found": found, "reason": reason}

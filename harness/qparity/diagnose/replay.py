@@ -8,7 +8,7 @@ so they can be compared with each other even where there is no oracle.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from qparity.diagnose.subject import Subject
-from qparity.parity import PASSES, Judgement, Observation, Verdict, judge, own_program
+from qparity.parity import PASSES, Judgement, Observation, Verdict, judge
+from qparity.records import Outcome, read
+from qparity.records.answers import Prepared
 from qparity.runner.cell import CellEnded, checked
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
@@ -63,7 +65,7 @@ async def replay(
     pool: Pool,
     subject: Subject,
     variant: str,
-    changes: Mapping[str, Any] | None = None,
+    changes: dict[str, Any] | None = None,
     references: References | None = None,
 ) -> Replay:
     """Run the subject's step on a variant, with fields of the scenario changed. Never raises for what a child does.
@@ -74,7 +76,8 @@ async def replay(
     place = (variant, scenario.device, scenario.diff_method)
     try:
         async with asyncio.timeout(TIMEOUT_S), session(pool, subject, variant, scenario) as (child, prepared):
-            answer = checked(await child.request("audit", {}, _one_step(subject, prepared.body)), "audit")
+            held = _one_step(subject, read(Prepared, prepared.body))
+            answer = checked(await child.request("audit", {}, held), "audit")
     except TimeoutError:
         return Replay(*place, "timeout", f"no end after {TIMEOUT_S:g} s")
     except (ChildDied, ProtocolError) as error:
@@ -82,18 +85,24 @@ async def replay(
     except (CellEnded, Unavailable) as error:
         return Replay(*place, error.status, str(error))
     resolved = prepared.body["resolved"] | {"flags": answer.body["flags"]}
-    outcome = {"id": "/".join(place), "scenario": scenario.model_dump(mode="json"), "variant": variant, "status": "ok"}
-    outcome |= {"resolved": resolved, "audit": answer.body["audit"]}
+    document: dict[str, object] = {
+        "id": "/".join(place),
+        "scenario": scenario.model_dump(mode="json"),
+        "variant": variant,
+        "status": "ok",
+    }
+    document |= {"resolved": resolved, "audit": answer.body["audit"]}
+    outcome = Outcome(document, planned=scenario)
     arrays = answer.arrays
-    if references is not None and wanted(outcome):
+    if references is not None and wanted(scenario, outcome.resolved):
         cell = Cell(subject.observation.cell, scenario, Variant.parse(variant))
         block = Block(scenario, (), tuple(subject.search_path()), "")
         shape = arrays["x"].shape[1], arrays["y"].shape[1] if arrays["y"].ndim > 1 else 1
         said = await references.about(block, cell, shape)
         more, told = await references.judge(block, cell, shape, arrays, 0.0)
-        outcome["reference"] = said | more
+        outcome = outcome.changed(reference=said | more)
         arrays = arrays | told
-    return Replay(*place, observation=Observation(outcome, arrays, {}, own_program(outcome)))
+    return Replay(*place, observation=Observation.of(outcome, arrays))
 
 
 def judged(replays: list[Replay]) -> list[Replay]:
@@ -120,9 +129,8 @@ async def session(
         "features": x.shape[1],
         "outputs": y.shape[1] if y.ndim > 1 else 1,
     }
-    fault = subject.observation.outcome.get("fault")
-    if fault and variant == subject.observation.variant:
-        body["fault"] = fault | {"step": 0}
+    if subject.observation.outcome.fault and variant == subject.observation.variant:
+        body["fault"] = subject.observation.outcome.table("fault") | {"step": 0}
     server = await pool.server(Variant.parse(variant), scenario.device)
     name = f"diagnose-{variant}-{scenario.device}-{scenario.diff_method}-{len(server.children)}"
     child = await server.child(name, pool.logs / f"{name}.log", None)
@@ -134,11 +142,11 @@ async def session(
         raise
 
 
-def changed(subject: Subject, changes: Mapping[str, Any]) -> Scenario:
+def changed(subject: Subject, changes: dict[str, Any]) -> Scenario:
     """The subject's scenario as a training of one epoch, with some fields changed."""
-    raw = dict(subject.observation.scenario)
-    training = raw["training"] | {"epochs": 1, "shuffle": False}
-    return Scenario.model_validate(raw | {"training": training} | dict(changes))
+    scenario = subject.observation.scenario
+    training = scenario.training.model_copy(update={"epochs": 1, "shuffle": False})
+    return Scenario.model_validate(scenario.model_dump(mode="json") | {"training": training.model_dump()} | changes)
 
 
 def swaps(device: str, method: str) -> list[dict[str, str]]:
@@ -149,13 +157,13 @@ def swaps(device: str, method: str) -> list[dict[str, str]]:
     return [{"device": other, "diff_method": kept}, {"device": device, "diff_method": another}]
 
 
-def _one_step(subject: Subject, prepared: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _one_step(subject: Subject, prepared: Prepared) -> dict[str, np.ndarray]:
     """The step's batch and weights; a scenario cut down (shrink.py) takes the corner of each array that it needs."""
     trace = subject.trace
     index = trace["batch_index"][subject.rows]
-    pairs = zip(subject.weights(), [tuple(w["shape"]) for w in prepared["resolved"]["weights"]], strict=True)
+    pairs = zip(subject.weights(), [w.shape for w in prepared.resolved.weights], strict=True)
     weights = {f"weights/{k}": _corner(w, shape) for k, (w, shape) in enumerate(pairs)}
-    y = _corner(trace["y"][index], (len(index), *prepared["output_shape"]))
+    y = _corner(trace["y"][index], (len(index), *prepared.output_shape))
     still = {name: a[subject.step if len(a) > 1 else 0] for name, a in trace.items() if name.startswith("state/")}
     return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -33,6 +31,7 @@ from qparity.diagnose.templates import (
 from qparity.diagnose.usermodel import expected_by_others, model_lines
 from qparity.diagnose.walk import LayerFinding, walk
 from qparity.oracle import GateProgram, NotCovered
+from qparity.oracle.losses import LOSSES as WITH_LAW
 from qparity.oracle.optimizers import LAWS
 from qparity.parity import Stage
 from qparity.parity.comparison import REFERENCE, Comparison
@@ -41,6 +40,7 @@ from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
 from qparity.runner.reference import Refused
 from qparity.scenario.backends import BACKENDS
+from qparity.scenario.losses import LOSSES
 from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.variant import Variant
 from qparity.store import Run
@@ -75,15 +75,15 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
             write = {Stage.LOSS: _loss, Stage.UPDATE: _update}.get(stage, _circuit)
             body = write(subject, comparison, variant, rows)
             body += _expected(comparison.expected[rows].astype(np.float64), comparison.tolerance[rows])
-    versions = (run.record["workers"].get(subject.observation.outcome.get("worker")) or {}).get("versions") or {}
-    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    worker = run.record.workers.get(subject.observation.outcome.worker or "")
+    shown = ", ".join(f"{name} {version}" for name, version in worker.versions.items()) if worker else ""
     head = HEAD.format(
         what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
         source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
         size=_size(subject),
         backend=variant.backend,
         hide=""
-        if variant.accelerator == "gpu" or subject.observation.scenario.get("device") in GPU_DEVICES
+        if variant.accelerator == "gpu" or subject.observation.scenario.device in GPU_DEVICES
         else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
         imports=SNIPPETS[variant.backend].imports.format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
         dtype=subject.observation.dtype,
@@ -96,7 +96,7 @@ def _settings(subject: Subject, variant: Variant) -> str:
     """What the cell's framework was told: precision, and where PennyLane's own tensors go."""
     snippets = SNIPPETS[variant.backend]
     precision = snippets.precision.format(doubles=subject.observation.dtype == "float64")
-    exact = subject.observation.scenario["training"].get("numerics", "exact") == "exact"
+    exact = subject.observation.scenario.training.numerics == "exact"
     if variant.accelerator == "cpu":
         return precision
     return precision + snippets.on_gpu + (snippets.full_float32 if exact else "")
@@ -104,7 +104,7 @@ def _settings(subject: Subject, variant: Variant) -> str:
 
 def _size(subject: Subject) -> str:
     scenario, samples = subject.observation.scenario, subject.rows.stop - subject.rows.start
-    sizes = {"wire": scenario["wires"], "layer": scenario["layers"], "sample": samples}
+    sizes = {"wire": scenario.wires, "layer": scenario.layers, "sample": samples}
     return ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in sizes.items())
 
 
@@ -161,7 +161,7 @@ def _user_model(run: Run, subject: Subject, variant: Variant, comparison: Compar
 
 def _setup(subject: Subject) -> str:
     name = str(subject.judgement.tensor)
-    options = subject.observation.scenario["training"]["optimizer"]
+    options = subject.observation.optimizer
     if name not in options:
         raise DiagnosisError(
             f"{subject.name}: {subject.judgement.reason}: this is about what a worker was handed, not about a library"
@@ -184,7 +184,7 @@ def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: sl
     body += f"gradients = [{', '.join(script.literal(g) for g in gradients)}]\n"
     slots = {}
     if subject.step:
-        for name, attribute in LAWS[subject.observation.scenario["training"]["optimizer"]["name"]].slots.items():
+        for name, attribute in LAWS[subject.observation.scenario.training.optimizer.name].slots.items():
             if f"slots/0/{name}" in subject.trace:
                 slots[attribute] = [subject.trace[f"slots/{j}/{name}"][subject.step - 1] for j in range(len(weights))]
     body += "slots = {" + "".join(f'\n"{a}": [{", ".join(map(script.literal, v))}],' for a, v in slots.items()) + "}\n"
@@ -196,9 +196,8 @@ def _update(subject: Subject, comparison: Comparison, variant: Variant, rows: sl
 def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
     """Forward and gradient: the quantum layer as a plain Keras layer around a plain QNode."""
     number = subject.layer(comparison)
-    layer = subject.layers[number]
     try:
-        program = GateProgram.from_dict(layer["program"])
+        program = subject.program(number).simulated
     except NotCovered as error:
         raise DiagnosisError(f"{subject.name}: nothing to reproduce it with: {error}") from None
     inputs, cotangents = subject.layer_arrays(number)
@@ -210,7 +209,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     qnode, device = _qnode(subject, program, variant)
     body = f"x = {script.literal(inputs)}\n"
     body += f"weights = [{', '.join(map(script.literal, subject.layer_weights(number)))}]\n"
-    lightning = str(subject.observation.outcome["resolved"]["device"]).startswith("lightning")
+    lightning = str(subject.observation.outcome.resolved.device).startswith("lightning")
     body += CIRCUIT.format(
         circuit=script.circuit(program),
         device=device,
@@ -229,7 +228,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     else:
         body += f"y = {script.literal(cotangents)}\n\ndef loss_of(cotangents, predictions):\n"
         body += "    return ops.sum(cotangents * predictions)\n"
-    names = list(layer.get("arrays") or (f"weights/{k}" for k in layer["weights"]))
+    names = subject.layers[number].read
     weight = subject.weight_of(comparison.tensor)
     place = len(names) if trained_inputs else names.index(f"weights/{weight}")
     wrapped = _wrapped("gradients_of", variant, traceable)
@@ -243,8 +242,8 @@ def _forward(variant: Variant, traceable: bool) -> str:
 
 def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_inputs: bool) -> tuple[bool, bool]:
     """Whether the circuit is compiled into its mode, and whether samples run one by one, as `QKerasLayer` decides."""
-    resolved = subject.observation.outcome["resolved"]
-    device, method = str(resolved["device"]), str(resolved["diff_method"])
+    resolved = subject.observation.outcome.resolved
+    device, method = str(resolved.device), str(resolved.diff_method)
     facts = BACKENDS[variant.backend]
     traceable = facts.traces_callbacks or (device == "default.qubit" and method == "backprop")
     meet = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
@@ -255,8 +254,8 @@ def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_in
 
 
 def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[str, str]:
-    resolved, scenario = subject.observation.outcome["resolved"], subject.observation.scenario
-    method, options = str(resolved["diff_method"]), dict(scenario.get("diff_options") or {})
+    resolved, scenario = subject.observation.outcome.resolved, subject.observation.scenario
+    method, options = str(resolved.diff_method), dict(scenario.diff_options)
     if method == "hadamard":
         options.setdefault("aux_wire", program.wires)
     settings = {"interface": repr(BACKENDS[variant.backend].interface), "diff_method": repr(method)}
@@ -265,24 +264,26 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
     wires = program.wires + (method == "hadamard")
     return script.call(
         "qml.QNode", settings, "circuit", "device"
-    ), f"qml.device({str(resolved['device'])!r}, wires={wires})"
+    ), f"qml.device({str(resolved.device)!r}, wires={wires})"
 
 
 def _loss_function(subject: Subject) -> str:
-    training: Mapping[str, Any] = subject.observation.scenario["training"]
-    if training["loss"] == "mse" and training["numerics"] == "stock":
-        return "loss_of = keras.losses.MeanSquaredError()"
-    terms = "ops.square(predictions - y)" if training["loss"] == "mse" else "predictions"
+    training = subject.observation.scenario.training
+    kind, exact = LOSSES[training.loss].keras, training.numerics == "exact" and training.loss in WITH_LAW
+    if kind and not exact:
+        options = {name: repr(value) for name, value in (training.loss_options or {}).items()}
+        return f"loss_of = {script.call(f'keras.losses.{kind}', options)}"
+    terms = "ops.square(predictions - y)" if training.loss == "mse" else "predictions"
     return f"def loss_of(y, predictions):\n    return ops.sum({terms}) / float(np.prod(predictions.shape))"
 
 
 def _optimizer(subject: Subject) -> str:
     """The optimizer as the cell made it: TensorFlow keeps float64 digits of NumPy numbers only."""
     o = subject.observation
-    exact = o.scenario["training"]["numerics"] == "exact" and o.dtype == "float64"
+    optimizer = o.scenario.training.optimizer
+    exact = o.scenario.training.numerics == "exact" and o.dtype == "float64"
     numpy = exact and BACKENDS[o.backend].narrows_floats
-    table = {k: v for k, v in o.scenario["training"]["optimizer"].items() if k != "name" and v is not None}
-    name = LAWS[o.scenario["training"]["optimizer"]["name"]].keras
+    table, name = optimizer.arguments, LAWS[optimizer.name].keras
     options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
     return script.call(f"keras.optimizers.{name}", options)
 

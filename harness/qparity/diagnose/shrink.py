@@ -20,14 +20,14 @@ from qparity.store import Run
 
 def shrink(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> Subject:
     """The subject, or a smaller one with the same fault; its `block` has the scenario that was run in the end."""
-    if subject.observation.scenario.get("model") or subject.judgement.stage in (None, Stage.SETUP):
+    if subject.observation.whole_model or subject.judgement.stage in (None, Stage.SETUP):
         return subject
     return asyncio.run(_shrink(run, subject, interpreters or {}))
 
 
 async def _shrink(run: Run, subject: Subject, interpreters: dict[str, str]) -> Subject:
     kept, scenario, rows = subject, subject.observation.scenario, subject.rows
-    sizes = {"layers": scenario["layers"], "wires": scenario["wires"], "samples": rows.stop - rows.start}
+    sizes = {"layers": scenario.layers, "wires": scenario.wires, "samples": rows.stop - rows.start}
     async with Pool(run.logs(), 1, interpreters) as pool:
         for key, full in sizes.items():
             for size in [2**k for k in range(full.bit_length()) if 2**k < full]:
@@ -41,9 +41,8 @@ async def _shrink(run: Run, subject: Subject, interpreters: dict[str, str]) -> S
 async def _tried(pool: Pool, subject: Subject, sizes: dict[str, int]) -> Subject | None:
     """The faulty step in these sizes, if it shows the same fault."""
     trace, rows = subject.trace, subject.rows
-    scenario = subject.observation.scenario
     x = trace["x"]
-    if x.shape[1] == scenario["wires"]:  # a feature a wire
+    if x.shape[1] == subject.observation.scenario.wires:  # a feature a wire
         x = x[:, : sizes["wires"]]
     offsets = trace["offsets"].copy()
     offsets[subject.step + 1] = rows.start + sizes["samples"]
@@ -54,7 +53,7 @@ async def _tried(pool: Pool, subject: Subject, sizes: dict[str, int]) -> Subject
         return None
     if (again.judgement.verdict, again.judgement.stage) != (subject.judgement.verdict, subject.judgement.stage):
         return None
-    outcome = dict(again.observation.outcome) | {"worker": subject.observation.outcome.get("worker")}
+    outcome = again.observation.outcome.changed(worker=subject.observation.outcome.worker)
     observation = replace(again.observation, outcome=outcome)
-    block = subject.block | {"scenario": outcome["scenario"]}
+    block = replace(subject.block, scenario=outcome.scenario)
     return replace(subject, block=block, observation=observation, judgement=again.judgement, found=audit(observation))

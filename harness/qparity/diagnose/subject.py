@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from qparity.parity.audit import Audit, audit
 from qparity.parity.boundary import values_at
 from qparity.parity.comparison import REFERENCE, Comparison
 from qparity.parity.names import weight_name
-from qparity.scenario.registry import CIRCUITS
+from qparity.records import Block, Program, QuantumLayer
 from qparity.store import Run, StoreError
 from qparity.summary.judging import judge_block, observations_of
 
@@ -23,12 +22,12 @@ class DiagnosisError(ValueError):
 
 @dataclass(frozen=True)
 class Subject:
-    """A judged cell. `block` is {scenario, cells, search_path} of the plan; `found` is what the oracle saw.
+    """A judged cell. `block` is that of the plan; `found` is what the oracle saw.
 
     `trusted` says that modules may be imported which the run names: without it nothing is run but qparity's own.
     """
 
-    block: dict[str, Any]
+    block: Block
     observation: Observation
     judgement: Judgement
     found: Audit
@@ -37,7 +36,7 @@ class Subject:
     @property
     def name(self) -> str:
         """`scenario/variant`."""
-        return f"{self.observation.scenario['name']}/{self.observation.variant}"
+        return f"{self.observation.scenario.name}/{self.observation.variant}"
 
     @property
     def trace(self) -> dict[str, np.ndarray]:
@@ -56,9 +55,9 @@ class Subject:
         return slice(int(offsets[self.step]), int(offsets[self.step + 1]))
 
     @property
-    def layers(self) -> list[dict[str, Any]]:
-        """The quantum layers as recorded: {name, weights, program}."""
-        return list(self.observation.outcome["resolved"].get("quantum_layers") or [])
+    def layers(self) -> tuple[QuantumLayer, ...]:
+        """The quantum layers as recorded."""
+        return self.observation.outcome.resolved.quantum_layers
 
     @property
     def around_the_circuits(self) -> bool:
@@ -72,11 +71,10 @@ class Subject:
         Raises:
             DiagnosisError: they would have to be imported, and the run is not trusted.
         """
-        scenario = self.block["scenario"]
-        source = scenario.get("model") or CIRCUITS.get(scenario["circuit"], scenario["circuit"])
+        source = self.block.scenario.source
         if source.startswith("qparity."):
             return []
-        folders = list(self.block.get("search_path") or [])
+        folders = list(self.block.search_path)
         if not self.trusted:
             module, places = source.partition(":")[0], " or ".join(folders) or "wherever Python finds it"
             raise DiagnosisError(f"{self.name}: this would import {module} from {places}: if you trust that, --trust")
@@ -92,16 +90,14 @@ class Subject:
         """The number of the quantum layer that a tensor of stage forward or gradient belongs to."""
         label = comparison.tensor.partition("/")[0]
         for number, layer in enumerate(self.layers):
-            if layer["name"] == label or (
-                label == "gradients" and self.weight_of(comparison.tensor) in layer["weights"]
-            ):
+            if layer.name == label or (label == "gradients" and self.weight_of(comparison.tensor) in layer.weights):
                 return number
         return 0
 
     def weight_of(self, tensor: str) -> int | None:
         """The place of the weight behind `gradients/<name>` or `weights/<name>`; None for another tensor."""
         kind, _, name = tensor.partition("/")
-        count = len(self.observation.outcome["resolved"]["weights"])
+        count = len(self.observation.outcome.resolved.weights)
         named = (k for k in range(count) if weight_name(self.observation, k) == name)
         return next(named, None) if kind in ("gradients", "weights") else None
 
@@ -116,14 +112,20 @@ class Subject:
 
     def weights(self, kind: str = "weights") -> list[np.ndarray]:
         """All weights at the step, in Keras' order; or another kind of array that the trace has for each."""
-        count = len(self.observation.outcome["resolved"]["weights"])
+        count = len(self.observation.outcome.resolved.weights)
         return [self.trace[f"{kind}/{k}"][self.step] for k in range(count)]
 
     def layer_weights(self, number: int) -> list[np.ndarray]:
         """The arrays that a quantum layer's circuit reads at the step, trained or frozen, in the program's order."""
-        layer = self.layers[number]
-        names = layer.get("arrays") or [f"weights/{k}" for k in layer["weights"]]
-        return [values_at(self.observation, name, np.array([self.step]))[0] for name in names]
+        at = np.array([self.step])
+        return [values_at(self.observation, name, at)[0] for name in self.layers[number].read]
+
+    def program(self, number: int) -> Program:
+        """The gate program of a quantum layer. DiagnosisError where none was recorded."""
+        found = self.layers[number].program
+        if found is None:
+            raise DiagnosisError(f"{self.name}: no gate program of {self.layers[number].name} was recorded")
+        return found
 
 
 def find(run: Run, reference: str, trust: bool = False) -> Subject:
@@ -132,20 +134,19 @@ def find(run: Run, reference: str, trust: bool = False) -> Subject:
     Raises:
         StoreError: there is no such cell. DiagnosisError: it has no judgement.
     """
-    for block in run.record["plan"]["blocks"]:
-        for cell in block["cells"]:
-            name = f"{block['scenario']['name']}/{cell['variant']}"
-            if reference in (cell["id"], name):
-                return _subject(run, block, cell["id"], name, trust)
-    some = ", ".join(f"{s['name']}/{v}" for s, _, v in run.planned()[:4])
+    names = {place.cell_id: f"{place.scenario.name}/{place.variant}" for place in run.planned()}
+    for place in run.planned():
+        if reference in (place.cell_id, names[place.cell_id]):
+            return _subject(run, place.block, place.cell_id, names[place.cell_id], trust)
+    some = ", ".join(list(names.values())[:4])
     raise StoreError(f"{reference}: no such cell in {run.id} (expected an id or scenario/variant, such as {some})")
 
 
-def _subject(run: Run, block: dict[str, Any], cell_id: str, name: str, trust: bool) -> Subject:
+def _subject(run: Run, block: Block, cell_id: str, name: str, trust: bool) -> Subject:
     outcome, trace = run.outcome(cell_id), run.trace(cell_id)
-    if outcome is None or outcome["status"] != "ok" or trace is None:
-        status = "missing" if outcome is None else outcome["status"]
-        why = (outcome or {}).get("reason") or "no trace was recorded"
+    if outcome is None or outcome.status != "ok" or trace is None:
+        status = "missing" if outcome is None else outcome.status
+        why = (outcome and outcome.reason) or "no trace was recorded"
         raise DiagnosisError(f"{name}: the cell is {status} ({why}): nothing of it was judged")
     observation = next(o for o in observations_of(run, block) if o.cell == cell_id)
     judgement = judge_block(run, block)[cell_id]

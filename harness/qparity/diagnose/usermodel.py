@@ -25,7 +25,7 @@ from qparity.summary.judging import judge_block, observations_of
 def model_lines(subject: Subject, inputs: np.ndarray) -> str:
     """The model, built from its own source, with the recorded weights."""
     scenario = subject.observation.scenario
-    module, _, build = str(scenario["model"]).partition(":")
+    module, _, build = str(scenario.model).partition(":")
     folders = [*map(Path, subject.search_path()), *search_path(Path())]
     if not build.isidentifier():
         raise DiagnosisError(f"{subject.name}: {build!r} is no name of a function")
@@ -33,10 +33,11 @@ def model_lines(subject: Subject, inputs: np.ndarray) -> str:
     if {"qparity", "harness"} & _imported(source):
         raise DiagnosisError(f"{subject.name}: {module} imports qparity: nothing to reproduce it with but qparity")
     trace = subject.trace
-    offered = {key: scenario[key] for key in ("wires", "layers", "device", "diff_method", "shots", "seed", "dtype")}
+    names = ("wires", "layers", "device", "diff_method", "shots", "seed", "dtype")
+    offered = {name: getattr(scenario, name) for name in names}
     outputs = trace["y"].shape[1] if trace["y"].ndim > 1 else 1
-    offered |= {"features": trace["x"].shape[1], "outputs": outputs, **scenario["circuit_options"]}
-    offered |= {"batch_size": scenario["training"]["batch_size"]}
+    offered |= {"features": trace["x"].shape[1], "outputs": outputs, **scenario.circuit_options}
+    offered |= {"batch_size": scenario.training.batch_size}
     return USER_MODEL.format(
         source=source.replace("from __future__ import annotations\n", ""),
         x=script.literal(inputs),

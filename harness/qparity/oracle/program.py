@@ -7,11 +7,11 @@ are exact.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,14 +25,18 @@ class NotCovered(ValueError):
     """The program is well formed, but the oracle cannot simulate it; the message says why."""
 
 
+Operand = Literal["w", "i"]
+"""A weight, or an input."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One gate parameter: `products` are (weight or input, index, weight or input, index, coefficient)."""
 
-    constant: float
+    constant: float = 0.0
     weights: tuple[tuple[int, float], ...] = ()
     inputs: tuple[tuple[int, float], ...] = ()
-    products: tuple[tuple[str, int, str, int, float], ...] = ()
+    products: tuple[tuple[Operand, int, Operand, int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Gate:
 
     name: str
     wires: tuple[int, ...]
-    params: tuple[Parameter, ...]
+    params: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,22 @@ class GateProgram:
                 weight_names=tuple(str(w["name"]) for w in data["weights"]),
                 weight_shapes=tuple(tuple(int(n) for n in w["shape"]) for w in data["weights"]),
                 gates=tuple(_read_gate(g) for g in data["gates"]),
-                measurements=tuple(_read_measurement(m) for m in data["measurements"]),
+                measurements=tuple(
+                    measurement(m["kind"], m.get("terms"), m.get("wires")) for m in data["measurements"]
+                ),
             )
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"gate program: {type(error).__name__} at {error}") from error
-        program._check()
-        return program
+        return program.checked()
+
+    def checked(self) -> GateProgram:
+        """The program, if it is one.
+
+        Raises `NotCovered` where one of its gates is outside what the oracle simulates, and `ValueError` where wires,
+        numbers of parameters or what they read do not fit.
+        """
+        self._check()
+        return self
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -249,21 +263,27 @@ def _read_parameter(data: Mapping[str, Any]) -> Parameter:
         float(data.get("constant", 0.0)),
         tuple((int(i), float(c)) for i, c in data.get("weights", ())),
         tuple((int(i), float(c)) for i, c in data.get("inputs", ())),
-        tuple((str(a), int(i), str(b), int(j), float(c)) for a, i, b, j, c in data.get("products", ())),
+        tuple((a, int(i), b, int(j), float(c)) for a, i, b, j, c in data.get("products", ())),
     )
 
 
-def _read_measurement(data: Mapping[str, Any]) -> Expval | Probs:
-    if data["kind"] == "probs":
-        return Probs(tuple(int(w) for w in data["wires"]))
-    if data["kind"] != "expval":
-        raise NotCovered(f"the oracle does not cover the measurement {data['kind']}")
-    terms = tuple((float(c), tuple((str(p), int(w)) for p, w in word)) for c, word in data["terms"])
-    for _, word in terms:
+def measurement(kind: str, terms: Iterable[Any] | None, wires: Iterable[Any] | None) -> Expval | Probs:
+    """A measurement: of `terms`, (coefficient, word) each, or of the outcomes of `wires`.
+
+    Raises `NotCovered` for another kind, `ValueError` for a letter that is no Pauli's and where nothing is measured.
+    """
+    if kind not in ("probs", "expval"):
+        raise NotCovered(f"the oracle does not cover the measurement {kind}")
+    if (wires if kind == "probs" else terms) is None:
+        raise ValueError(f"gate program: a measurement {kind} of nothing")
+    if kind == "probs":
+        return Probs(tuple(int(w) for w in wires or ()))
+    read = tuple((float(c), tuple((str(p), int(w)) for p, w in word)) for c, word in terms or ())
+    for _, word in read:
         for letter, _ in word:
             if letter not in ("X", "Y", "Z"):
                 raise ValueError(f"gate program: Pauli letter {letter!r}, expected X, Y or Z")
-    return Expval(terms)
+    return Expval(read)
 
 
 def _check_wires(wires: Sequence[int], count: int, name: str) -> None:

@@ -10,7 +10,6 @@ from qparity.parity.types import (
     Stage,
     StageSeries,
     Verdict,
-    own_program,
 )
 from qparity.parity.verdict import UNREADABLE, judge, unreadable
 
@@ -27,6 +26,5 @@ __all__ = [
     "as_expected",
     "expected_verdict",
     "judge",
-    "own_program",
     "unreadable",
 ]

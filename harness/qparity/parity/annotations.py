@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged:
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
         notes.append(f"bitwise equal to {', '.join(twins)}")
-    if o.scenario.get("shots") and len(block) > 1:
+    if o.scenario.shots and len(block) > 1:
         alike = [other.variant for other in block if other.cell != o.cell and _same_samples(o, other)]
         notes.append(f"the same samples as {', '.join(alike)}" if alike else "no other variant drew the same samples")
     return tuple([*notes, *_fit(o)])
@@ -48,28 +49,31 @@ def _same_samples(a: Observation, b: Observation) -> bool:
     assert a.trace is not None
     assert b.trace is not None
     mine, other = a.trace["predictions"], b.trace["predictions"]
-    return mine.shape == other.shape and bool(np.abs(mine - other).max() < 0.5 / int(a.scenario["shots"]))
+    return mine.shape == other.shape and bool(np.abs(mine - other).max() < 0.5 / (a.scenario.shots or 1))
 
 
 def _injected(o: Observation) -> Iterator[str]:
     """A line for a fault that was put in on purpose."""
-    if fault := o.outcome.get("fault"):
-        yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in fault.items())}"
+    if fault := o.outcome.fault:
+        told = {key: value for key, value in asdict(fault).items() if value is not None}
+        yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in told.items())}"
 
 
 def _precision(o: Observation) -> Iterator[str]:
     """A line where matrix products had fewer bits than the declared dtype."""
-    if o.dtype == "float32" and (o.outcome.get("resolved", {}).get("flags") or {}).get("tf32"):
+    if o.dtype == "float32" and o.outcome.resolved.flags.get("tf32"):
         yield "precision class TF32: products of float32 matrices keep 11 bits (u = 2^-11)"
 
 
 def _repeat(o: Observation) -> Iterator[str]:
     """Whether the audit, run twice, gave the same bits (asked on a GPU, where additions may be atomic)."""
-    repeat = o.outcome.get("audit", {}).get("repeat")
-    if repeat and repeat["bitwise"]:
+    repeat = o.outcome.audit.repeat
+    if repeat and repeat.bitwise:
         yield "run twice: bitwise the same"
+    elif repeat and not repeat.differences:
+        yield "run twice: not bitwise the same"
     elif repeat:
-        sizes = {name: math.inf if size is None else size for name, size in repeat["differences"].items()}
+        sizes = {name: math.inf if size is None else size for name, size in repeat.differences.items()}
         name, size = max(sizes.items(), key=lambda each: each[1])
         if math.isinf(size):
             yield f"run twice: it ended at another step, or at numbers that are not finite ({name})"
@@ -109,17 +113,17 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
         yield f"not covered by the oracle: {found.not_covered}"
     elif o.whole_model:
         yield "judged at the quantum layers' boundaries"
-    said = o.outcome.get("reference") or {}
-    if "steps" in said:
-        yield f"whole model judged by the reference (Keras on NumPy) at {said['steps']} of {said['of']} steps"
-    elif said.get("reason"):
-        yield f"no reference: {said['reason']}"
-    for warning in o.outcome.get("audit", {}).get("warnings") or ():
+    said = o.outcome.reference
+    if said.steps is not None:
+        yield f"whole model judged by the reference (Keras on NumPy) at {said.steps} of {said.of} steps"
+    elif said.reason:
+        yield f"no reference: {said.reason}"
+    for warning in o.outcome.audit.warnings:
         yield f"PennyLane warned: {warning}"
-    if own := (o.outcome.get("resolved") or {}).get("own"):
+    if own := o.outcome.resolved.own:
         yield f"the model has its own {', '.join(own)}"
-    if still := o.outcome.get("audit", {}).get("without_gradient"):
-        yield f"no gradient reaches {', '.join(weight_name(o, int(k)) for k in still)}: not trained"
+    if still := o.outcome.audit.without_gradient:
+        yield f"no gradient reaches {', '.join(weight_name(o, k) for k in still)}: not trained"
     if o.precision not in ("float64", o.dtype):
         yield f"parts of the model compute in {o.precision}"
 
@@ -127,8 +131,8 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
 def _sampling(o: Observation, found: Audit) -> Iterator[str]:
     """The smallest difference that the statistical tests can see."""
     tested = [c for c in found.comparisons if c.stage in (Stage.FORWARD, Stage.GRADIENT)]
-    if o.scenario.get("shots") and tested:
-        shots, tests = int(o.scenario["shots"]), sum(c.got.size for c in tested)
+    if (shots := o.scenario.shots) and tested:
+        tests = sum(c.got.size for c in tested)
         seen = statistical.detectable(shots, statistical.level(tests, o.family))
         yield f"{tests} statistical tests: a difference of {seen:.2g} in an expectation value is found half the time"
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.losses import Loss
+from qparity.oracle.losses import LOSSES, Loss
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.parity import tolerances as tol
 from qparity.parity.boundary import boundaries, boundary_comparisons, rows, units
@@ -167,8 +166,10 @@ def most_steps(wires: int, steps: int) -> int:
 def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     """The reference of the loss at the recorded predictions; NotCovered where the model has a loss of its own."""
     assert o.trace is not None
-    if "compute_loss" in ((o.outcome.get("resolved") or {}).get("own") or ()):
+    if "compute_loss" in o.outcome.resolved.own:
         raise oracle.NotCovered("the model has a compute_loss of its own")
+    if o.loss not in LOSSES:
+        raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
     _, real = oracle.reference_dtype(o.dtype)
     predictions: np.ndarray = rows(o.trace["predictions"]).astype(real)
     return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets)
@@ -211,10 +212,9 @@ def _stale_weights(o: Observation) -> Iterator[ExactFault]:
 def _leaks(o: Observation) -> Iterator[ExactFault]:
     """Tensors whose recorded dtype is below the declared one."""
     assert o.trace is not None
-    told: Mapping[str, Any] = o.outcome.get("audit", {}).get("dtypes") or {}
     found: list[tuple[str, str]] = [(n, str(o.trace[n].dtype)) for n in sorted(o.trace)]
-    for name, value in told.items():
-        values = value if isinstance(value, list | tuple) else [value]
+    for name, value in o.outcome.audit.dtypes.items():
+        values = value if isinstance(value, tuple) else (value,)
         found += [(name if len(values) == 1 else f"{name}/{k}", str(v)) for k, v in enumerate(values)]
     least = min(DIGITS[o.dtype], DIGITS.get(o.precision, 99))
     for name, dtype in found:

@@ -48,26 +48,27 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
     """
     assert o.trace is not None
     t = o.trace
-    layers = (o.outcome.get("resolved") or {}).get("quantum_layers") or []
-    if not o.whole_model:
+    if not o.whole_model and "layer_outputs/0" not in t:
         yield _bare(o, loss)
         return
-    for j, layer in enumerate(layers):
+    for j, layer in enumerate(o.outcome.resolved.quantum_layers):
         if f"layer_outputs/{j}" not in t:
-            told = o.outcome.get("audit", {}).get("boundaries")
-            yield oracle.NotCovered(f"the boundary of {layer['name']} was not recorded: {told}")
+            told = o.outcome.audit.boundaries
+            yield oracle.NotCovered(f"the boundary of {layer.name} was not recorded: {told}")
+            continue
+        if layer.program is None:
+            yield oracle.NotCovered(f"no gate program of {layer.name} was recorded")
             continue
         try:
-            program = oracle.GateProgram.from_dict(layer["program"])
+            program = layer.program.simulated
         except oracle.NotCovered as reason:
             yield reason
             continue
         inputs, outputs, bars = (rows(t[f"layer_{kind}/{j}"]) for kind in ("inputs", "outputs", "cotangents"))
         back = t.get(f"layer_input_gradients/{j}")
-        names = tuple(layer.get("arrays") or (f"weights/{int(k)}" for k in layer["weights"]))
         offsets = np.asarray(t.get(f"layer_offsets/{j}", t["offsets"]))
         back = None if back is None else rows(back)
-        yield Boundary(f"{layer['name']}/", program, names, offsets, inputs, outputs, bars, back)
+        yield Boundary(f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back)
 
 
 def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
@@ -76,7 +77,7 @@ def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
     if o.program is None:
         return oracle.NotCovered("no gate program was recorded")
     try:
-        program = oracle.GateProgram.from_dict(o.program)
+        program = o.program.simulated
     except oracle.NotCovered as reason:
         return reason
     if loss is None:
@@ -110,7 +111,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
     chain = oracle.chain_factors(b.program, flat, inputs)
     tests = expected.size + sum(g.size for g in by_weight)
-    allowed = _Sampling(o, b, tests) if o.scenario.get("shots") else _Rounding(o, b, flat, inputs, stops)
+    allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops)
 
     forward = allowed.forward(expected, got)
     yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
@@ -149,7 +150,7 @@ class _Rounding:
     """The tolerances of an exact simulation: rounding."""
 
     def __init__(self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray) -> None:
-        self.o, self.norms, self.method = o, b.program.norms, method(o)
+        self.o, self.norms, self.method = o, b.program.norms, o.method
         self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
         self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, self.method in SHIFTING_METHODS)
 
@@ -171,7 +172,7 @@ class _Rounding:
         return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale))
 
     def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray) -> tol.Numbers:
-        return tol.gradient(u, gates, scale, self.method, self.o.scenario.get("diff_options") or {})
+        return tol.gradient(u, gates, scale, self.method, self.o.scenario.diff_options)
 
     def _pair(self, bound: Callable[[float], tol.Numbers]) -> Pair:
         high, low = units(self.o)
@@ -182,7 +183,7 @@ class _Sampling:
     """The tolerances of a sampled circuit: chance."""
 
     def __init__(self, o: Observation, b: Boundary, tests: int) -> None:
-        self.program, self.shots, self.method = b.program, int(o.scenario["shots"]), method(o)
+        self.program, self.shots, self.method = b.program, o.scenario.shots or 0, o.method
         self.alpha = statistical.level(tests, o.family)
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
@@ -205,12 +206,7 @@ class _Sampling:
 
 def units(o: Observation) -> tuple[float, float | None]:
     """Unit roundoff of the declared precision class, and of the one below."""
-    return tol.unit(o.dtype), tol.lower_unit(o.dtype, o.outcome.get("resolved", {}).get("flags") or {})
-
-
-def method(o: Observation) -> str:
-    """The differentiation method that PennyLane chose."""
-    return str(o.outcome.get("resolved", {}).get("diff_method") or o.scenario.get("diff_method", "best"))
+    return tol.unit(o.dtype), tol.lower_unit(o.dtype, o.outcome.resolved.flags)
 
 
 def rows(array: np.ndarray) -> np.ndarray:

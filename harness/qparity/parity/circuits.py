@@ -7,17 +7,18 @@ what it says of itself alone, so all are compared, and a majority of the witness
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from qparity.oracle.program import Gate, Parameter
 from qparity.parity.setup import ExactFault
 from qparity.parity.types import Observation, Stage
+from qparity.records import Program
 
 SAME = 1e-12
 """Two readings of a coefficient may differ by rounding."""
 NUMPY = "NumPy"
 
-Programs = Sequence[Mapping[str, Any]]
+Programs = Sequence[Program]
 
 
 def circuit_faults(block: Sequence[Observation]) -> dict[str, ExactFault | str]:
@@ -70,24 +71,23 @@ def _alone(cells: Sequence[Observation]) -> dict[str, ExactFault | str]:
     """The reason for cells whose circuit one backend alone has read: the reference could not confirm it."""
     found: dict[str, ExactFault | str] = {}
     for o in cells:
-        if "reason" in (said := o.outcome.get("reference") or {}) and "programs" not in said:
+        said = o.outcome.reference
+        if said.reason is not None and said.programs is None:
             who = f"only {o.backend} itself has read the circuit, so nobody says that it is the one meant"
-            found[o.cell] = f"{who} ({said['reason']})"
+            found[o.cell] = f"{who} ({said.reason})"
     return found
 
 
 def programs_of(o: Observation) -> Programs | None:
     """The circuits as the cell's own worker read them."""
-    layers = (o.outcome.get("resolved") or {}).get("quantum_layers")
-    if layers:
-        return [layer["program"] for layer in layers if isinstance(layer.get("program"), Mapping)]
-    return None if o.program is None else [o.program]
+    if o.outcome.resolved.quantum_layers:
+        return o.outcome.resolved.programs
+    return None if o.program is None else (o.program,)
 
 
 def reference_programs(o: Observation) -> Programs | None:
     """The circuits as the reference read them."""
-    found = (o.outcome.get("reference") or {}).get("programs")
-    return found if isinstance(found, list) and all(isinstance(p, Mapping) for p in found) else None
+    return o.outcome.reference.programs
 
 
 def same(one: Programs, other: Programs) -> bool:
@@ -105,51 +105,54 @@ def difference(meant: Programs, other: Programs) -> str | None:
     return None
 
 
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
-    if a.get("not_covered") or b.get("not_covered"):
-        if bool(a.get("not_covered")) != bool(b.get("not_covered")):
-            yield str(b.get("not_covered") or f"it can be read as gates, elsewhere not: {a.get('not_covered')}")
+def _differences(a: Program, b: Program) -> Iterator[str]:
+    if a is b:
         return
-    for k, (mine, theirs) in enumerate(zip(a["gates"], b["gates"], strict=False)):
-        if (mine["name"], list(mine["wires"])) != (theirs["name"], list(theirs["wires"])):
+    if a.not_covered or b.not_covered:
+        if bool(a.not_covered) != bool(b.not_covered):
+            yield b.not_covered or f"it can be read as gates, elsewhere not: {a.not_covered}"
+        return
+    for k, (mine, theirs) in enumerate(zip(a.gates, b.gates, strict=False)):
+        if (mine.name, mine.wires) != (theirs.name, theirs.wires):
             yield f"gate {k} is {_gate(theirs)}, not {_gate(mine)}"
             return
-        if not _close(mine.get("params", []), theirs.get("params", [])):
+        if not _close(_numbers(mine), _numbers(theirs)):
             yield f"gate {k}, {_gate(theirs)}, has the angle {_angles(theirs)}, not {_angles(mine)}"
             return
-    if len(a["gates"]) != len(b["gates"]):
-        yield f"{len(b['gates'])} gates, not {len(a['gates'])}"
-    elif not _close(a["measurements"], b["measurements"]):
+    if len(a.gates) != len(b.gates):
+        yield f"{len(b.gates)} gates, not {len(a.gates)}"
+    elif not _close([(m.kind, m.terms, m.wires) for m in a.measurements],
+                    [(m.kind, m.terms, m.wires) for m in b.measurements]):  # fmt: skip
         yield "it measures something else"
-    elif [list(w["shape"]) for w in a["weights"]] != [list(w["shape"]) for w in b["weights"]]:
+    elif [w.shape for w in a.weights] != [w.shape for w in b.weights]:
         yield "its weights have other shapes"
 
 
-def _close(one: Any, other: Any) -> bool:
+def _numbers(gate: Gate) -> list[object]:
+    return [(p.constant, p.weights, p.inputs, p.products) for p in gate.params]
+
+
+def _close(one: object, other: object) -> bool:
     if isinstance(one, bool | str) or isinstance(other, bool | str) or one is None or other is None:
         return bool(one == other)
     if isinstance(one, int | float) and isinstance(other, int | float):
         return abs(one - other) <= SAME * max(1.0, abs(one), abs(other))
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_close(one[key], other[key]) for key in one)
     if isinstance(one, Sequence) and isinstance(other, Sequence):
         return len(one) == len(other) and all(_close(a, b) for a, b in zip(one, other, strict=True))
     return False
 
 
-def _gate(gate: Mapping[str, Any]) -> str:
-    return f"{gate['name']} on {', '.join(map(str, gate['wires']))}"
+def _gate(gate: Gate) -> str:
+    return f"{gate.name} on {', '.join(map(str, gate.wires))}"
 
 
-def _angles(gate: Mapping[str, Any]) -> str:
-    return ", ".join(map(_form, gate.get("params", ()))) or "none"
+def _angles(gate: Gate) -> str:
+    return ", ".join(map(_form, gate.params)) or "none"
 
 
-def _form(parameter: Mapping[str, Any]) -> str:
+def _form(p: Parameter) -> str:
     """An angle as a formula, w and x being weights and inputs."""
     names = {"w": "w", "i": "x"}
-    terms = [f"{c:.9g} w{i}" for i, c in parameter.get("weights", ())]
-    terms += [f"{c:.9g} x{i}" for i, c in parameter.get("inputs", ())]
-    terms += [f"{c:.9g} {names.get(a, a)}{i} {names.get(b, b)}{j}" for a, i, b, j, c in parameter.get("products", ())]
-    constant = parameter.get("constant", 0.0)
-    return " + ".join([*terms, *([f"{constant:.9g}"] if constant or not terms else [])])
+    terms = [f"{c:.9g} w{i}" for i, c in p.weights] + [f"{c:.9g} x{i}" for i, c in p.inputs]
+    terms += [f"{c:.9g} {names[a]}{i} {names[b]}{j}" for a, i, b, j, c in p.products]
+    return " + ".join([*terms, *([f"{p.constant:.9g}"] if p.constant or not terms else [])])

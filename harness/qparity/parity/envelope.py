@@ -131,7 +131,7 @@ def _train(training: Retraining, runs: int, rng: np.random.Generator) -> dict[st
     Each of `QUANTITIES` is (runs + 1, rows, elements); `<name> floor` is (rows,); `gradient scale` is (T, weights).
     """
     o, program = training.o, training.program
-    u, method = tol.unit(o.dtype), str(o.scenario.get("diff_method", "best"))
+    u, method = tol.unit(o.dtype), o.scenario.diff_method
     weights = [np.repeat(w, runs + 1, axis=0) for w in training.recorded_weights(0)]
     states = [training.recorded_state(0)] * (runs + 1)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in (*QUANTITIES, *(f"{n} floor" for n in QUANTITIES))}
@@ -153,7 +153,7 @@ def _train(training: Retraining, runs: int, rng: np.random.Generator) -> dict[st
             "loss": loss.steps.reshape(runs + 1, 1, 1),
             "gradients": joined(gradients)[:, None],
         }
-        bound = tol.gradient(u, gates, scale, method, o.scenario.get("diff_options") or {})
+        bound = tol.gradient(u, gates, scale, method, o.scenario.diff_options)
         floor = {
             "weights": [4 * u * np.abs(now["weights"][0]).max()],
             "predictions": [np.max(tol.forward(u, gates, program.norms))] * rows,

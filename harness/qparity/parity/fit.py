@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from qparity.parity.boundary import SAMPLED_METHODS
 from qparity.parity.names import weight_name
 from qparity.parity.setup import ExactFault, weight_arrays
 from qparity.parity.tolerances import UNITS
@@ -22,6 +23,8 @@ MARGIN = 16.0
 def fit_faults(o: Observation) -> Iterator[ExactFault]:
     """A setup fault where `fit` ended elsewhere by more than rounding explains: it is another training then."""
     assert o.trace is not None
+    if o.scenario.shots or o.scenario.diff_method in SAMPLED_METHODS:
+        return  # one more pass anywhere, and all samples after it are other ones
     last, final = weight_arrays(o, "new_weights"), weight_arrays(o, "final_weights")
     if not final or len(final) != len(last) or not len(last[0]):
         return
@@ -46,5 +49,5 @@ def fit_faults(o: Observation) -> Iterator[ExactFault]:
 
 def own_training(o: Observation) -> str:
     """Which parts of Keras' training the model replaces, as words after `fit`."""
-    own = [n for n in (o.outcome.get("resolved") or {}).get("own") or () if n != "compute_loss"]
+    own = [n for n in o.outcome.resolved.own if n != "compute_loss"]
     return f", which uses the model's own {' and '.join(own)}," if own else ""

@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from qparity import oracle
+from qparity.oracle.losses import LOSSES
 from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
@@ -159,8 +160,8 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
         return []
     drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
     drift[0] = 0.0  # all start from the same weights: setup says so where they do not
-    flags = [o.outcome.get("resolved", {}).get("flags") or {} for o in (a, b)]
-    low = tol.lower_unit(a.dtype, {"tf32": any(each.get("tf32") for each in flags)}) or tol.unit(a.dtype)
+    flags = next((o.outcome.resolved.flags for o in (a, b) if o.outcome.resolved.flags.get("tf32")), {})
+    low = tol.lower_unit(a.dtype, flags) or tol.unit(a.dtype)
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
     series = [
         _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
@@ -180,32 +181,51 @@ def _bounds(
 ) -> dict[Stage, np.ndarray]:
     """Tolerances of a pair for each stage, (T,); every one counts both sides."""
     assert o.trace is not None
-    training = o.scenario["training"]
-    loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
+    optimizer = o.scenario.training.optimizer
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
-    slopes = np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1]) * norm
+    magnitudes, slopes = _loss_scales(o, predictions, offsets)
+    slopes = slopes * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
-    method = str(o.outcome.get("resolved", {}).get("diff_method") or "best")
-    options = o.scenario.get("diff_options") or {}
-    rate = float(training.get("optimizer", {}).get("learning_rate") or 0.001)
+    method = o.outcome.resolved.diff_method or "best"
+    rate = optimizer.learning_rate
     forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
-    gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, options) + (slopes + 2 * norm**2) * reach
+    gradient = (
+        2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options) + (slopes + 2 * norm**2) * reach
+    )
     terms = np.diff(offsets) * predictions.shape[1]
     stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    stride = oracle.law_of(training.get("optimizer", {}), o.dtype, float, u).reach
+    stride = oracle.law_of(optimizer.model_dump(), o.dtype, float, u).reach
     return {
         Stage.FORWARD: np.asarray(forward),
-        Stage.LOSS: 2 * tol.loss(u, terms, loss.magnitudes) + slopes * forward / norm + forward**2,
+        Stage.LOSS: 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2,
         Stage.GRADIENT: np.asarray(gradient),
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
         Stage.UPDATE: drift + stored + rate * (gradient if stride is None else 2 * stride),
     }
 
 
+def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The size of the terms of each step's loss, and of its derivative by the predictions, (T,) each.
+
+    Of a loss without a law, as recorded: the samples' losses, and the cotangents that reached the first quantum layer.
+    """
+    assert o.trace is not None
+    if o.loss in LOSSES:
+        loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
+        return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
+    sizes = np.abs(np.asarray(o.trace["sample_loss"], np.float64))
+    magnitudes = np.add.reduceat(sizes, offsets[:-1]) / np.diff(offsets)
+    bars = o.trace.get("layer_cotangents/0")
+    if bars is None:
+        return magnitudes, np.full(len(magnitudes), 1.0)
+    stops = np.asarray(o.trace.get("layer_offsets/0", offsets))
+    return magnitudes, np.add.reduceat(np.abs(bars).reshape(len(bars), -1).sum(axis=1), stops[:-1])
+
+
 def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
     """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
     first_only = cells[0].whole_model
-    sampled = bool(cells[0].scenario.get("shots")) or cells[0].scenario.get("diff_method") == "spsa"
+    sampled = bool(cells[0].scenario.shots) or cells[0].scenario.diff_method == "spsa"
     pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
     by_cell = {o.cell: o for o in cells}
     alive, found = list(by_cell), dict[str, Blame]()

@@ -49,7 +49,9 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
     expected, condition = t["reference_loss"], t["reference_loss_condition"] + np.abs(t["reference_loss"])
     yield compare(Stage.LOSS, "loss", t["loss"][steps], expected, allowed(condition), condition, steps, by=REFERENCE)
 
-    seed = int(o.outcome["reference"]["seed"])
+    seed = o.outcome.reference.seed
+    if seed is None:
+        raise ValueError("the outcome has no reference.seed")
     for k, gradient in enumerate(weight_arrays(o, "gradients")):
         towards = np.stack([direction(gradient.shape[1:], seed, int(s), k) for s in steps])
         parts = gradient[steps].astype(np.longdouble) * towards
@@ -83,18 +85,14 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
 
 def model_units(o: Observation) -> tuple[float, float | None]:
     """Unit roundoff of what the whole model computes in, and of the class below."""
-    flags = (o.outcome.get("resolved") or {}).get("flags") or {}
     coarse = min(o.precision, o.dtype, key=lambda name: -tol.UNITS.get(name, 0.0))
-    return tol.UNITS[coarse], tol.lower_unit(coarse, flags)
+    return tol.UNITS[coarse], tol.lower_unit(coarse, o.outcome.resolved.flags)
 
 
 def _method_error(o: Observation, size: np.ndarray) -> np.ndarray:
     """What a differentiation method may be off by itself: finite differences divide rounding by their step."""
-    resolved = o.outcome.get("resolved") or {}
-    chosen = str(resolved.get("diff_method") or "best")
+    chosen = o.outcome.resolved.diff_method or "best"
     u = tol.UNITS.get(o.precision, tol.UNITS["float32"])
     scale = np.maximum(size, 1.0)
-    exact, whole = (
-        np.asarray(tol.gradient(u, 256, scale, m, o.scenario.get("diff_options") or {})) for m in ("", chosen)
-    )
+    exact, whole = (np.asarray(tol.gradient(u, 256, scale, m, o.scenario.diff_options)) for m in ("", chosen))
     return whole - exact

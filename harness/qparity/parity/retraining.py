@@ -26,9 +26,9 @@ class Retraining:
     @cached_property
     def program(self) -> oracle.GateProgram:
         """The circuit. Raises ValueError (NotCovered) where the oracle cannot train the scenario."""
-        if self.o.program is None or self.o.scenario.get("model") or self.o.scenario.get("shots"):
+        if self.o.program is None or self.o.whole_model or self.o.scenario.shots:
             raise oracle.NotCovered("the oracle trains bare analytic circuits that have a gate program")
-        return oracle.GateProgram.from_dict(self.o.program)
+        return self.o.program.simulated
 
     @cached_property
     def dtypes(self) -> tuple[type, type]:
@@ -38,8 +38,7 @@ class Retraining:
     @cached_property
     def optimizer(self) -> Law:
         """The law of the scenario's optimizer."""
-        table = self.o.scenario["training"].get("optimizer", {})
-        return oracle.law_of(table, self.o.dtype, self.dtypes[1], tol.unit(self.o.dtype))
+        return oracle.law_of(self.o.optimizer, self.o.dtype, self.dtypes[1], tol.unit(self.o.dtype))
 
     @cached_property
     def offsets(self) -> np.ndarray:

@@ -79,24 +79,25 @@ def _fault(
 
 def _shapes(o: Observation) -> Iterator[ExactFault]:
     """Weight shapes, in order, against the program's (a bare circuit's weights are all the model has)."""
-    if o.program is None or o.outcome.get("resolved", {}).get("quantum_layers"):
+    if o.program is None or o.outcome.resolved.quantum_layers:
         return
-    expected = [tuple(w["shape"]) for w in o.program.get("weights", ())]
+    expected = [w.shape for w in o.program.weights]
     got = [w.shape[1:] for w in weight_arrays(o, "weights")]
     if expected and got != expected:
         yield _fault("weights", got, expected, "the weights' shapes or their order differ from the circuit's")
 
 
 def _weights(o: Observation) -> Iterator[ExactFault]:
-    yield from _sent(o, "weights", "starting weight")
-    yield from _sent(o, "state", "starting value of the untrained variable")
+    sent, told = o.expected.hashes, o.outcome.audit.hashes
+    yield from _sent(o, "weights", sent.weights, told.weights, "starting weight")
+    yield from _sent(o, "state", sent.state, told.state, "starting value of the untrained variable")
 
 
-def _sent(o: Observation, kind: str, words: str) -> Iterator[ExactFault]:
-    sent = o.expected.get("hashes", {}).get(kind)
+def _sent(
+    o: Observation, kind: str, sent: Sequence[str] | None, told: Sequence[str] | None, words: str
+) -> Iterator[ExactFault]:
     if sent is None:
         return
-    told = o.outcome.get("audit", {}).get("hashes", {}).get(kind)
     first = [_hashes(w[0]) for w in weight_arrays(o, kind) if len(w)]
     for k, digest in enumerate(sent):
         wrong_told = told is not None and (k >= len(told) or told[k] != digest)
@@ -109,16 +110,15 @@ def _sent(o: Observation, kind: str, words: str) -> Iterator[ExactFault]:
 
 
 def _data(o: Observation) -> Iterator[ExactFault]:
-    sent = o.expected.get("hashes", {})
-    told = o.outcome.get("audit", {}).get("hashes", {})
+    sent, told = o.expected.hashes, o.outcome.audit.hashes
     assert o.trace is not None
-    for name in ("x", "y"):
-        if name not in sent:
+    for name, digest, read in (("x", sent.x, told.x), ("y", sent.y, told.y)):
+        if digest is None:
             continue
-        if name in told and told[name] != sent[name]:
-            yield _fault(name, told[name], sent[name], f"{name} is not what was sent", 0)
-        elif name in o.trace and sent[name] not in _hashes(o.trace[name]):
-            yield _fault(name, sha256(o.trace[name]), sent[name], f"{name} is not what was sent", 0)
+        if read is not None and read != digest:
+            yield _fault(name, read, digest, f"{name} is not what was sent", 0)
+        elif name in o.trace and digest not in _hashes(o.trace[name]):
+            yield _fault(name, sha256(o.trace[name]), digest, f"{name} is not what was sent", 0)
 
 
 def _order(o: Observation) -> Iterator[ExactFault]:
@@ -135,15 +135,15 @@ def _order(o: Observation) -> Iterator[ExactFault]:
             if not np.array_equal(mine, sent):
                 yield _fault("batch_index", _brief(mine), _brief(sent), "the batch is not the one that was sent", t)
                 return
-    digest = o.expected.get("hashes", {}).get("order")
-    told = o.outcome.get("audit", {}).get("hashes", {}).get("order", digest)
+    digest = o.expected.hashes.order
+    told = o.outcome.audit.hashes.order or digest
     if digest is not None and (told != digest or sha256(got.astype(np.int64)) != digest):
         yield _fault("batch_index", sha256(got.astype(np.int64)), digest, "the order of samples is not what was sent")
 
 
 def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
     """What the optimizer says it uses, against what is declared, both as the declared dtype holds them."""
-    read = dict(o.outcome.get("audit", {}).get("hyperparameters") or {})
+    read = o.outcome.audit.hyperparameters
     declared = _declared(o)
     for name, value in declared.items():
         if name in read and not _same(read[name], value, o.dtype):
@@ -188,20 +188,16 @@ def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
 
 
 def _declared(o: Observation) -> dict[str, Any]:
-    table = o.scenario.get("training", {}).get("optimizer", {})
-    try:
-        return oracle.declared_hyperparameters(table, o.dtype)
-    except ValueError:
-        return dict(o.expected.get("hyperparameters") or {})
+    return oracle.declared_hyperparameters(o.optimizer, o.dtype)
 
 
 def _expected_order(o: Observation) -> tuple[np.ndarray, list[int]] | None:
     """The samples in the order sent and the size of each step, where the folder alone tells them."""
-    training = o.scenario.get("training", {})
+    training = o.scenario.training
     assert o.trace is not None
-    if training.get("shuffle", False) or "x" not in o.trace or "epochs" not in training:
+    if training.shuffle or "x" not in o.trace:
         return None
-    samples, batch, epochs = len(o.trace["x"]), int(training["batch_size"]), int(training["epochs"])
+    samples, batch, epochs = len(o.trace["x"]), training.batch_size, training.epochs
     sizes = [min(batch, samples - start) for start in range(0, samples, batch)]
     return np.tile(np.arange(samples), epochs), sizes * epochs
 

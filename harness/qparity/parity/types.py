@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from qparity.records import Outcome, Program
+from qparity.records.outcome import Expected
+from qparity.scenario.schema import Scenario
 from qparity.scenario.variant import MODES
 
 
@@ -45,27 +48,31 @@ STAGES = tuple(Stage)
 class Observation:
     """A cell as the judge sees it: all of it comes from the run folder.
 
-    `outcome`, `trace`, `expected` and `program` are the formats of docs/architecture.md; `trace` is None
-    where the cell recorded none. `program` is the circuit of a bare cell as the cell's own worker reads the function,
-    None where there is none. `family` is how many cells of the run are judged by statistical tests, which share one
-    error probability.
+    `trace` (docs/architecture.md) is None where the cell recorded none. `program` is the circuit of a bare cell as the
+    cell's own worker reads the function, None where there is none; `expected` what the parent sent and declared.
+    `family` is how many cells of the run are judged by statistical tests, which share one error probability.
     """
 
-    outcome: Mapping[str, Any]
+    outcome: Outcome
     trace: Mapping[str, np.ndarray] | None = None
-    expected: Mapping[str, Any] = field(default_factory=dict)
-    program: Mapping[str, Any] | None = None
+    expected: Expected = field(default_factory=Expected)
+    program: Program | None = None
     family: int = 1
+
+    @classmethod
+    def of(cls, outcome: Outcome, trace: Mapping[str, np.ndarray] | None, family: int = 1) -> Observation:
+        """A cell by what is kept of it."""
+        return cls(outcome, trace, outcome.expected, outcome.program, family)
 
     @property
     def cell(self) -> str:
         """The cell's id."""
-        return str(self.outcome["id"])
+        return self.outcome.id
 
     @property
     def variant(self) -> str:
         """The variant's canonical name."""
-        return str(self.outcome["variant"])
+        return self.outcome.variant
 
     @property
     def backend(self) -> str:
@@ -74,24 +81,34 @@ class Observation:
         return MODES[name][0] if name in MODES else name
 
     @property
-    def scenario(self) -> Mapping[str, Any]:
-        """The scenario, as the outcome holds it."""
-        return dict(self.outcome["scenario"])
+    def scenario(self) -> Scenario:
+        """What was trained."""
+        return self.outcome.scenario
 
     @property
     def dtype(self) -> str:
         """The declared dtype."""
-        return str(self.scenario.get("dtype", "float64"))
+        return self.scenario.dtype
 
     @property
     def precision(self) -> str:
         """The coarsest type that the model computes in: what its predictions can be right to."""
-        return str((self.outcome.get("resolved") or {}).get("precision") or self.dtype)
+        return self.outcome.resolved.precision or self.dtype
+
+    @property
+    def method(self) -> str:
+        """The differentiation method that PennyLane chose, else the declared one."""
+        return self.outcome.resolved.diff_method or self.scenario.diff_method
+
+    @property
+    def optimizer(self) -> dict[str, Any]:
+        """The optimizer's table, every field of it."""
+        return dict(self.scenario.training.optimizer)
 
     @property
     def whole_model(self) -> bool:
         """Whether it is a model of a user's own, with more around its quantum layers than an input."""
-        return bool(self.scenario.get("model"))
+        return bool(self.scenario.model)
 
     @property
     def draws(self) -> bool:
@@ -99,17 +116,16 @@ class Observation:
 
         A generator's state has moved, and the numbers were not the shared ones.
         """
-        shared = self.scenario.get("training", {}).get("draws") == "shared"
-        if shared and not (self.outcome.get("audit") or {}).get("own_draws"):
+        if self.scenario.training.draws == "shared" and not self.outcome.audit.own_draws:
             return False
-        state = (self.outcome.get("resolved") or {}).get("state") or []
-        seeds = [j for j, about in enumerate(state) if str(about.get("path", "")).endswith("seed_generator_state")]
+        state = self.outcome.resolved.state
+        seeds = [j for j, about in enumerate(state) if about.path.endswith("seed_generator_state")]
         return any(len((self.trace or {}).get(f"state/{j}", ())) > 1 for j in seeds)
 
     @property
     def loss(self) -> str:
         """The name of the loss."""
-        return str(self.scenario["training"].get("loss", "mse"))
+        return self.scenario.training.loss
 
     @property
     def targets(self) -> np.ndarray:
@@ -120,13 +136,6 @@ class Observation:
             return np.zeros((len(index), 1))
         y = self.trace["y"]
         return np.asarray(y.reshape(len(y), -1)[index])
-
-
-def own_program(outcome: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The circuit of a bare cell as its own worker read the function: nobody else's; None for a user's model."""
-    resolved = outcome.get("resolved") or {}
-    layers = resolved.get("quantum_layers") or []
-    return layers[0].get("program") if layers and not outcome["scenario"].get("model") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ fits any momentum, any decay, any number of steps. Errors are in units of u.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,12 @@ from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Observation, Stage
 
 Units = tuple[float, float | None]
-CLIPPING = 4.0
-"""Roundings of a gradient that was clipped: the norm, the quotient and the product."""
 
 
 def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far."""
     _, real = oracle.reference_dtype(o.dtype)
-    law = oracle.law_of(o.scenario["training"].get("optimizer", {}), o.dtype, real, units[0])
+    law = oracle.law_of(o.optimizer, o.dtype, real, units[0])
     weights: list[np.ndarray] = [w.astype(real) for w in weight_arrays(o, "weights")]
     gradients: list[np.ndarray] = [g.astype(real) for g in weight_arrays(o, "gradients")]
     expected = [np.empty_like(w) for w in weights]
@@ -36,7 +35,7 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     paths = [weight_path(o, k) for k in range(len(weights))]
     steps = len(weights[0]) if weights else 0
     constraints = constraints_of(o)
-    still = {int(k) for k in o.outcome.get("audit", {}).get("without_gradient") or ()}
+    still = set(o.outcome.audit.without_gradient)
     for t in range(steps):
         state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths)
         for k, moved in enumerate(after):
@@ -56,13 +55,11 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
 
 def constraints_of(o: Observation) -> dict[int, Mapping[str, Any]]:
     """Place of a weight -> what Keras does to it after each update; not those that have no reference."""
-    weights = (o.outcome.get("resolved") or {}).get("weights") or []
-    found = {k: about["constraint"] for k, about in enumerate(weights) if about.get("constraint")}
-    return {k: constraint for k, constraint in found.items() if constraint.get("name") in KNOWN}
+    found = {k: about.constraint for k, about in enumerate(o.outcome.resolved.weights) if about.constraint}
+    return {k: asdict(constraint) for k, constraint in found.items() if constraint.name in KNOWN}
 
 
 def without_reference(o: Observation) -> list[int]:
     """The weights whose updates cannot be judged: they are constrained by something that is not Keras'."""
-    weights = (o.outcome.get("resolved") or {}).get("weights") or []
     known = constraints_of(o)
-    return [k for k, about in enumerate(weights) if about.get("constraint") and k not in known]
+    return [k for k, about in enumerate(o.outcome.resolved.weights) if about.constraint and k not in known]

@@ -35,6 +35,7 @@ from qparity.parity.peers import Blame, blame_by_peers, pair_differences, pair_s
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, Judgement, Observation, Stage, Verdict
+from qparity.records import Reference
 
 ALIKE = 100.0
 """Signs of one tensor whose r differ by more than this are not of one fault; a leak and a fault differ by far more."""
@@ -49,7 +50,7 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     Returns:
         Cell id to judgement.
     """
-    cells = [o for o in block if o.outcome.get("status") == "ok"]
+    cells = [o for o in block if o.outcome.status == "ok"]
     loaded = [replace(o, trace=dict(o.trace.items())) for o in cells if o.trace is not None]
     traced = [o for o in loaded if not missing_arrays(o)]
     audits: dict[str, Audit] = {}
@@ -114,9 +115,9 @@ def _forward_fault(c: Comparison) -> bool:
 
 
 def _why_unjudged(o: Observation, found: Audit) -> str:
-    said = o.outcome.get("reference") or {}
-    reasons = [found.not_covered, said.get("reason")]
-    if not said:
+    said = o.outcome.reference
+    reasons = [found.not_covered, said.reason]
+    if said == Reference():
         reasons.append("no reference was asked")
     notes = [note for note in found.annotations if note.startswith("the reference was not believed")]
     return "; ".join(str(reason) for reason in [*reasons, *notes] if reason) or "the reference says nothing of it"
@@ -268,7 +269,7 @@ def _passed(found: Audit, o: Observation) -> Judgement:
         return Judgement(Verdict.NOT_COMPARED, "not compared: the trace has no steps")
     r, c, position, step = worst
     judged = _figures(c, position, step, Verdict.ROUNDING, o)
-    within = "sampling error and rounding" if o.scenario.get("shots") else "rounding"
+    within = "sampling error and rounding" if o.scenario.shots else "rounding"
     reason = f"within {within} {_where(found)}: largest r = {r:.2g} ({c.stage}, step {step})"
     return replace(judged, reason=reason)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
 from typing import Any
 
 from pytest_benchmark.stats import Stats
 
+from qparity.records import Environment
 from qparity.store import Run
 from qparity.summary import CellView, RunView
 from qparity.timing import samples_s
@@ -18,13 +18,11 @@ def document(run: Run, view: RunView) -> dict[str, Any]:
     entries = [
         _entry(view, cell, found)
         for cell in view.cells
-        if cell.timing
-        and cell.speed != "struck"
-        and (found := samples_s(run.timing(cell.scenario) or {}, cell.variant))
+        if cell.timing and cell.speed != "struck" and (found := samples_s(run.timing(cell.scenario), cell.variant))
     ]
     return {
-        "machine_info": _machine(view.environment),
-        "commit_info": {"id": (view.environment.get("git") or {}).get("commit"), "project": "qparity"},
+        "machine_info": _machine(view.ran_on),
+        "commit_info": {"id": view.ran_on.git.commit if view.ran_on.git else None, "project": "qparity"},
         "benchmarks": entries,
         "datetime": view.finished or view.created,
         "version": importlib.metadata.version("pytest-benchmark"),
@@ -48,14 +46,14 @@ def _entry(view: RunView, cell: CellView, found: list[float]) -> dict[str, Any]:
     }
 
 
-def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
-    python, system = environment.get("python") or {}, environment.get("platform") or {}
+def _machine(environment: Environment) -> dict[str, Any]:
+    python, system = environment.python, environment.platform
     return {
-        "node": environment.get("host"),
+        "node": environment.host,
         "machine": system.get("machine"),
         "system": system.get("system"),
         "release": system.get("release"),
         "python_version": python.get("version"),
         "python_implementation": python.get("implementation"),
-        "cpu": {"brand_raw": (environment.get("cpu") or {}).get("model")},
+        "cpu": {"brand_raw": environment.cpu.model if environment.cpu else None},
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from qparity.oracle.program import Gate, Parameter
+from qparity.records import Program
+from qparity.records.program import Measurement
 from qparity.summary import RunView
 
 COLUMNS = 18
@@ -31,7 +34,6 @@ CONTROLS = {"CNOT": 1, "CY": 1, "CZ": 1, "CH": 1, "CSWAP": 1, "Toffoli": 2, "CCZ
             "CRot": 1, "ControlledPhaseShift": 1, "CPhase": 1}  # fmt: skip
 TARGETS = {"CNOT": "X", "Toffoli": "X", "CZ": "Z", "CCZ": "Z", "CSWAP": "SWAP", "PauliX": "X", "PauliY": "Y",
            "PauliZ": "Z", "Hadamard": "H", "PhaseShift": "P", "ControlledPhaseShift": "P", "CPhase": "P"}  # fmt: skip
-Program = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,14 @@ class Circuits:
 
 def circuits(view: RunView, most: int = MOST_CIRCUITS) -> Circuits:
     """Each different circuit of a run once."""
-    found: dict[str, tuple[list[str], Program | None, str | None]] = {}
+    found: dict[object, tuple[list[str], Program | None, str | None]] = {}
     for scenario in dict.fromkeys((*view.programs, *view.drawings)):
         programs = view.programs.get(scenario) or (None,)
         for program in programs:
-            usable = program if program is not None and not program.get("not_covered") else None
+            usable = program if program is not None and not program.not_covered else None
             text = None if usable is not None else view.drawings.get(scenario)
             if usable is not None or text:
-                key = f"{text or [usable['gates'], usable.get('measurements')]}" if usable else f"{text}"
+                key = (usable.gates, usable.measurements) if usable is not None else text
                 found.setdefault(key, ([], usable, text))[0].append(scenario)
     drawn = [
         Drawn(tuple(dict.fromkeys(names)), svg(program) if program is not None else None, text)
@@ -84,11 +86,11 @@ def svg(program: Program) -> str:
 
 def draw(program: Program, ink: str = INK, paper: str = PAPER) -> Figure:
     """The drawing. Angles are named by what they read: `x0` is feature 0, `w3` the weight of flat index 3."""
-    gates = list(program["gates"])[:MOST_GATES]
-    wires = min(int(program["wires"]), MOST_WIRES)
+    gates = program.gates[:MOST_GATES]
+    wires = min(program.wires, MOST_WIRES)
     placed = _place(gates, wires)
     columns = max((column for _, column in placed), default=-1) + 1
-    more = f"{len(program['gates']) - len(gates)} more gates" if len(program["gates"]) > len(gates) else ""
+    more = f"{len(program.gates) - len(gates)} more gates" if len(program.gates) > len(gates) else ""
     rows = max(1, -(-columns // COLUMNS))
     width = min(columns, COLUMNS) + 1.6
     height = rows * (wires + 0.6)
@@ -102,17 +104,17 @@ def draw(program: Program, ink: str = INK, paper: str = PAPER) -> Figure:
         pen.staves(row, (columns - row * COLUMNS if last else COLUMNS) or 0)
     for gate, column in placed:
         pen.gate(gate, column)
-    pen.measurements(program.get("measurements") or [], rows - 1, columns - (rows - 1) * COLUMNS, more)
+    pen.measurements(program.measurements, rows - 1, columns - (rows - 1) * COLUMNS, more)
     return figure
 
 
-def angles(params: Sequence[Mapping[str, Any]]) -> str:
+def angles(params: Sequence[Parameter]) -> str:
     """What the angles of a gate read, such as `x0`, `w3`, `w0–2`; empty for constants."""
-    weights = sorted({int(index) for p in params for index, _ in p.get("weights", ())})
-    inputs = sorted({int(index) for p in params for index, _ in p.get("inputs", ())})
+    weights = sorted({index for p in params for index, _ in p.weights})
+    inputs = sorted({index for p in params for index, _ in p.inputs})
     for p in params:
-        for one, i, other, j, _ in p.get("products", ()):
-            inputs += [int(k) for kind, k in ((one, i), (other, j)) if kind == "i" and int(k) not in inputs]
+        for one, i, other, j, _ in p.products:
+            inputs += [k for kind, k in ((one, i), (other, j)) if kind == "i" and k not in inputs]
     said = [_span(letter, found) for letter, found in (("x", inputs), ("w", weights)) if found]
     return " ".join(said)
 
@@ -121,12 +123,12 @@ def _span(letter: str, found: Sequence[int]) -> str:
     return f"{letter}{found[0]}" if len(found) == 1 else f"{letter}{found[0]}–{found[-1]}"
 
 
-def _place(gates: Sequence[Mapping[str, Any]], wires: int) -> list[tuple[Mapping[str, Any], int]]:
+def _place(gates: Sequence[Gate], wires: int) -> list[tuple[Gate, int]]:
     """Each gate in the first column where all wires between its own are free."""
     free = [0] * wires
     placed = []
     for gate in gates:
-        mine = [int(w) for w in gate["wires"]]
+        mine = gate.wires
         if not mine or max(mine) >= wires:
             continue
         span = range(min(mine), max(mine) + 1)
@@ -153,10 +155,10 @@ class _Pen:
             self.axes.plot([-0.6, columns + 0.1], [y, y], **self._stroke(0.8, 1))
             self._text(-0.85, y, str(wire), 8)
 
-    def gate(self, gate: Mapping[str, Any], column: int) -> None:
+    def gate(self, gate: Gate, column: int) -> None:
         """A box over its wires, below dots for its controls."""
         row, x = divmod(column, COLUMNS)
-        name, wires = str(gate["name"]), [int(w) for w in gate["wires"]]
+        name, wires = gate.name, gate.wires
         controls, targets = wires[: CONTROLS.get(name, 0)], wires[CONTROLS.get(name, 0) :]
         ys = [self._y(row, wire) for wire in wires]
         if len(wires) > 1:
@@ -172,17 +174,17 @@ class _Pen:
             elif label == "SWAP":
                 self.axes.plot([x], [y], "x", ms=7, **self._stroke(1, 3))
             else:
-                self._box(x, y, label, angles(gate.get("params") or ()))
+                self._box(x, y, label, angles(gate.params))
 
-    def measurements(self, found: Sequence[Mapping[str, Any]], row: int, column: int, more: str) -> None:
+    def measurements(self, found: Sequence[Measurement], row: int, column: int, more: str) -> None:
         """What is measured, at the end of the wires it looks at."""
         labels: dict[int, str] = {}
         for each in found:
-            if each.get("kind") == "probs":
-                labels |= {int(wire): "p" for wire in each.get("wires", ())}
+            if each.kind == "probs":
+                labels |= dict.fromkeys(each.wires or (), "p")
                 continue
-            for _, word in each.get("terms", ()):
-                labels |= {int(wire): labels.get(int(wire), str(letter)) for letter, wire in word}
+            for _, word in each.terms or ():
+                labels |= {wire: labels.get(wire, letter) for letter, wire in word}
         for wire, label in labels.items():
             if wire < self.wires:
                 self._box(column + 0.35, self._y(row, wire), "p" if label == "p" else f"⟨{label}⟩", "", dashed=True)

@@ -64,7 +64,7 @@ def _figures(view: RunView) -> Iterator[tuple[str, Figure]]:
         yield f"scaling-{axis}", _scaling(view, axis)
     for scenario, programs in list(view.programs.items())[:MOST_SCENARIOS]:
         for i, program in enumerate(programs):
-            if not program.get("not_covered"):
+            if not program.not_covered:
                 yield f"circuit-{scenario}" + (f"-{i}" if i else ""), circuit.draw(program, "black", "white")
 
 

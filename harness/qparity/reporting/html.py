@@ -8,7 +8,6 @@ the only scripts that may run by their hash.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import resources
@@ -19,6 +18,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from qparity.records import Environment as RanOn
 from qparity.reporting import charts, circuit, data, palette
 from qparity.scenario.text import printable_lines
 from qparity.summary import CellView, RunView, csv
@@ -57,7 +57,7 @@ def render(view: RunView, base: RunChanges | None = None) -> str:
         circuits=_circuits(view),
         timed=tuple(dict.fromkeys(cell.scenario for cell in view.cells if cell.timing)),
         overall=overall(view.cells),
-        machine=_machine(view.environment),
+        machine=_machine(view.ran_on),
         most_pairs=MOST_PAIRS,
         most_changes=MOST_CHANGES,
         most_curves=data.MOST_CURVES,
@@ -154,13 +154,11 @@ def _unclosable(script: str) -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _machine(environment: Mapping[str, Any]) -> list[str]:
+def _machine(environment: RanOn) -> list[str]:
     """The processor, the graphics cards, and the versions that matter most, a line each."""
-    packages, cpu, gpus = (environment.get(name) for name in ("packages", "cpu", "gpu"))
-    lines = [cpu.get("model") if isinstance(cpu, dict) else None]
-    lines += [gpu.get("name") for gpu in gpus if isinstance(gpu, dict)] if isinstance(gpus, list) else []
-    if isinstance(packages, dict):
-        lines.append(" · ".join(f"{name} {packages[name]}" for name in ("keras", "pennylane") if name in packages))
+    packages = environment.packages
+    lines = [environment.cpu.model if environment.cpu else None, *(gpu.get("name") for gpu in environment.gpu)]
+    lines.append(" · ".join(f"{name} {packages[name]}" for name in ("keras", "pennylane") if name in packages))
     return [printable_lines(str(line)) for line in lines if line] or ["not recorded"]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from qparity.records import RunRecord
 from qparity.reporting import html
 from qparity.summary.view import SYMBOLS
 
@@ -27,7 +28,7 @@ class Entry:
     """One run: its folder's record, the file of its report, and what `check --json` says of it."""
 
     report: str
-    record: dict[str, Any]
+    record: RunRecord
     document: dict[str, Any]
 
     @property
@@ -43,8 +44,8 @@ class Entry:
     @property
     def commit(self) -> str:
         """The commit it ran at, shortened; a star where files had been changed."""
-        git = self.record.get("environment", {}).get("git")
-        return f"{str(git['commit'])[:9]}{'*' if git.get('dirty') else ''}" if git and git.get("commit") else ""
+        git = self.record.environment.git
+        return f"{git.commit[:9]}{'*' if git.dirty else ''}" if git and git.commit else ""
 
 
 @dataclass(frozen=True, slots=True)

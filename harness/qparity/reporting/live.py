@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from qparity.records import Outcome, Place
 from qparity.runner.events import (
     BlockFinished,
     BlockTimed,
@@ -137,10 +137,10 @@ class Board:
 
     def judge(self, block: Block, done: set[str]) -> None:
         """Replace the finished cells of a block by their judged views, and note what diverged."""
-        scenario = block.scenario.model_dump(mode="json")
-        judgements = judge_block(self.run, block_record(block))
-        for cell in (c for c in block.cells if c.id in done):
-            view = view_of(self.run, scenario, cell.id, str(cell.variant), judgements.get(cell.id))
+        planned = block.planned()
+        judgements = judge_block(self.run, planned)
+        for cell in (c for c in planned.cells if c.id in done):
+            view = view_of(self.run, Place(planned, cell.id, cell.variant), judgements.get(cell.id))
             self.finished[view.id] = view
             if view.mark in ("fail", "error"):
                 self.divergences.append(view)
@@ -210,23 +210,15 @@ class Board:
 UNJUDGED = "finished, not judged yet"
 
 
-def unjudged(cell: Cell, outcome: dict[str, Any]) -> CellView:
+def unjudged(cell: Cell, outcome: Outcome) -> CellView:
     """A finished cell before its block is judged."""
-    mark = {"ok": "uncompared", "unsupported": "unsupported"}.get(outcome["status"], "error")
+    mark = {"ok": "uncompared", "unsupported": "unsupported"}.get(outcome.status, "error")
     return CellView(
         id=cell.id,
         scenario=cell.scenario.name,
         variant=str(cell.variant),
-        status=outcome["status"],
+        status=outcome.status,
         mark=mark,  # type: ignore[arg-type]
-        line=outcome["reason"] or UNJUDGED,
-        phases=outcome["phases"],
+        line=outcome.reason or UNJUDGED,
+        phases=outcome.seconds,
     )
-
-
-def block_record(block: Block) -> dict[str, Any]:
-    """The block as the plan of `run.json` has it."""
-    return {
-        "scenario": block.scenario.model_dump(mode="json"),
-        "cells": [{"id": c.id, "variant": str(c.variant)} for c in block.cells],
-    }

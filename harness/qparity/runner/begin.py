@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qparity.runner.plan import Block, blocks_of_shard, make_blocks, to_record
+from qparity.records import Environment, read
+from qparity.runner.plan import Block, blocks_of_shard, make_blocks, to_plan
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.load import Block as LoadedBlock
 from qparity.store import Run, StoreError, differences, fingerprint, resolve
@@ -35,18 +36,19 @@ def begin(
         raise ScenarioError("fewer shards than scenarios", key="--shard", value=shard)
     environment = fingerprint()
     if resume is None:
-        return Run.create(results, to_record(blocks), environment, command), blocks
+        return Run.create(results, to_plan(blocks).to_dict(), environment, command), blocks
     run = Run.load(resolve(results, resume))
-    planned = {cell_id: scenario for scenario, cell_id, _ in run.planned()}
-    wanted = {cell.id: block.scenario.model_dump(mode="json") for block in blocks for cell in block.cells}
+    planned = {place.cell_id: place.scenario for place in run.planned()}
+    wanted = {cell.id: block.scenario for block in blocks for cell in block.cells}
     if missing := wanted.keys() - planned.keys():
         raise StoreError(f"{run.id}: cannot resume: {len(missing)} of these cells are not in its plan")
     for cell_id, scenario in wanted.items():
         for key in ("name", "expect"):  # the rest is in the id
-            if planned[cell_id][key] != scenario[key]:
-                told = f"{key} is {planned[cell_id][key]!r} in its plan, {scenario[key]!r} here"
-                raise StoreError(f"{run.id}: cannot resume {scenario['name']}: {told}")
-    changed = differences(run.record["environment"], environment)
+            there, here = getattr(planned[cell_id], key), getattr(scenario, key)
+            if there != here:
+                told = f"{key} is {there!r} in its plan, {here!r} here"
+                raise StoreError(f"{run.id}: cannot resume {scenario.name}: {told}")
+    changed = differences(run.record.environment, read(Environment, environment))
     if changed and not force:
         raise StoreError(f"{run.id}: cannot resume in another environment ({'; '.join(changed[:3])}); --force does")
     return run, blocks

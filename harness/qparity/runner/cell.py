@@ -7,7 +7,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from qparity.records import Outcome, Variable, read
+from qparity.records.answers import Audited, Fitted, Prepared, Refusal
 from qparity.runner import memory
 from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, sent_and_declared, starting_values
 from qparity.runner.patience import Patience
@@ -23,6 +25,7 @@ from qparity.runner.pool import Pool, Server, Unavailable
 from qparity.runner.process import Child, ChildDied, ServerDied
 from qparity.runner.reference import References, wanted
 from qparity.scenario.refusal import refusal
+from qparity.scenario.schema import Scenario
 from qparity.worker.protocol import Message, ProtocolError
 
 Progress = Callable[[str, int], None]
@@ -33,9 +36,9 @@ IMPORT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """An outcome as docs/architecture.md states it, and the trace arrays."""
+    """An outcome, and the trace arrays."""
 
-    outcome: dict[str, Any]
+    outcome: Outcome
     trace: dict[str, np.ndarray] | None
 
 
@@ -49,12 +52,21 @@ class CellEnded(Exception):
 
 @dataclass
 class Draft:
-    """What is known of a cell so far; whatever ends it, this is what is kept."""
+    """What is known of a cell so far; whatever ends it, this is what is kept: `document` is its outcome to be."""
 
-    outcome: dict[str, Any]
+    document: dict[str, Any]
     trace: dict[str, np.ndarray] | None = None
     start: dict[str, np.ndarray] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
+
+    def outcome(self, scenario: Scenario) -> Outcome:
+        """The outcome so far, of a cell of this scenario."""
+        return Outcome(dict(self.document), planned=scenario)
+
+    @property
+    def ended(self) -> bool:
+        """Whether something has ended the cell before its end."""
+        return bool(self.document.get("status") != "ok")
 
 
 async def run_cell(
@@ -91,7 +103,7 @@ async def run_cell(
                     tell(phase, step)
 
                 await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
-            if references and draft.outcome["status"] == "ok":
+            if references and not draft.ended:
                 tell("reference", 0)
                 begun = time.perf_counter()
                 await consult(references, block, cell, inputs, draft)
@@ -111,8 +123,8 @@ async def run_cell(
         except Exception as error:  # an answer that nobody expected: one cell's failure, not the sweep's
             end(draft, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
         break
-    draft.outcome["phases"] = draft.phases
-    return CellResult(draft.outcome, draft.trace)
+    draft.document["phases"] = draft.phases
+    return CellResult(draft.outcome(cell.scenario), draft.trace)
 
 
 def empty_outcome(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
@@ -162,7 +174,7 @@ async def _drive(
     try:
         await prepare(child, block, cell, inputs, tell, draft)
         await audit(child, cell, inputs, tell, draft)
-        if draft.outcome["status"] == "ok" and "fault" not in draft.outcome:
+        if not draft.ended and "fault" not in draft.document:
             await fit(child, tell, draft)
         closing = time.perf_counter()
         await child.close()
@@ -184,20 +196,22 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
         "outputs": inputs.y.shape[1],
     }
     if fault := injected_fault(cell):
-        body["fault"] = draft.outcome["fault"] = fault
+        body["fault"] = draft.document["fault"] = fault
     answer = checked(await child.request("prepare", body), "prepare")
-    draft.outcome["resolved"] = answer.body["resolved"]
-    draft.phases["build_s"] = answer.body["build_s"]
-    resolved = answer.body["resolved"]
-    draft.start = {}
-    for kind, stream in (("weights", WEIGHT_STREAM), ("state", STATE_STREAM)):
-        name = {"weights": "initial", "state": "initial_state"}[kind]
-        initial = [answer.arrays[f"{name}/{k}"] for k in range(len(resolved[kind]))]
-        values = starting_values(resolved[kind], initial, scenario, stream)
-        draft.start |= {f"{kind}/{k}": value for k, value in enumerate(values)}
-    sent = Inputs(inputs.x, shaped_targets(inputs.y, tuple(answer.body["output_shape"])), inputs.order)
-    kinds = ([v for k, v in draft.start.items() if k.startswith(kind)] for kind in ("weights", "state"))
-    draft.outcome["expected"] = sent_and_declared(scenario, sent, *kinds)
+    prepared = read(Prepared, answer.body)
+    draft.document |= {"resolved": answer.body["resolved"]}
+    draft.phases["build_s"] = prepared.build_s
+
+    def drawn(variables: Sequence[Variable], name: str, stream: int) -> list[np.ndarray]:
+        built = [answer.arrays[f"{name}/{k}"] for k in range(len(variables))]
+        return starting_values(variables, built, scenario, stream)
+
+    weights = drawn(prepared.resolved.weights, "initial", WEIGHT_STREAM)
+    state = drawn(prepared.resolved.state, "initial_state", STATE_STREAM)
+    sent = Inputs(inputs.x, shaped_targets(inputs.y, prepared.output_shape), inputs.order)
+    draft.document["expected"] = sent_and_declared(scenario, sent, weights, state)
+    draft.start = {f"weights/{k}": value for k, value in enumerate(weights)}
+    draft.start |= {f"state/{k}": value for k, value in enumerate(state)}
     draft.start |= {"x": sent.x, "y": sent.y, "order": sent.order}
 
 
@@ -208,26 +222,24 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
     told = await child.request("audit", twice, draft.start, lambda said: tell(said["phase"], said["step"]))
     answer = checked(told, "audit")
     draft.trace = answer.arrays
-    draft.outcome["audit"] = answer.body["audit"]
-    draft.outcome["memory"] = answer.body["memory"]
-    draft.outcome["resolved"]["flags"] = answer.body["flags"]
-    seconds = answer.body["step_seconds"]
-    draft.phases |= {
-        "audit_s": answer.body["audit_s"],
-        "first_step_s": seconds[0],
-        "waiting_s": answer.body["waited_s"],
-    }
-    draft.phases |= {name: answer.body[name] for name in ("repeat_s", "transfer_s") if name in answer.body}
+    draft.document |= {name: answer.body[name] for name in ("audit", "memory")}
+    draft.document["resolved"] |= {"flags": answer.body["flags"]}
+    audited = read(Audited, answer.body)
+    seconds = audited.step_seconds
+    draft.phases |= {"audit_s": audited.audit_s, "first_step_s": seconds[0], "waiting_s": audited.waited_s}
+    again = {"repeat_s": audited.repeat_s, "transfer_s": audited.transfer_s}
+    draft.phases |= {name: value for name, value in again.items() if value is not None}
     if len(seconds) > 1:
         draft.phases["step_s"] = statistics.median(seconds[1:])
-    if found := first_not_finite(answer.arrays, draft.outcome["resolved"]):
-        draft.outcome["diverged_step"], what = found
+    paths = [w.path for w in draft.outcome(cell.scenario).resolved.weights]
+    if found := first_not_finite(answer.arrays, paths):
+        draft.document["diverged_step"], what = found
         end(draft, "diverged", f"{what} at step {found[0]}")
 
 
-def first_not_finite(arrays: dict[str, np.ndarray], resolved: dict[str, Any]) -> tuple[int, str] | None:
+def first_not_finite(arrays: dict[str, np.ndarray], paths: Sequence[str]) -> tuple[int, str] | None:
     """The first step whose loss or a gradient is not finite, and which; None where all are."""
-    named = {"loss": "loss"} | {f"gradients/{k}": f"gradient of {w['path']}" for k, w in enumerate(resolved["weights"])}
+    named = {"loss": "loss"} | {f"gradients/{k}": f"gradient of {path}" for k, path in enumerate(paths)}
     found = []
     for place, (name, words) in enumerate(named.items()):
         flat = arrays[name].reshape(len(arrays[name]), -1)
@@ -243,22 +255,19 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     assert draft.trace is not None
     tell("fit", 0)
     answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
-    epochs = answer.body["epoch_seconds"]
-    draft.phases |= {
-        "fit_s": answer.body["fit_s"],
-        "fit_first_epoch_s": epochs[0],
-        "waiting_s": answer.body["waited_s"],
-    }
+    fitted = read(Fitted, answer.body)
+    epochs = fitted.epoch_seconds
+    draft.phases |= {"fit_s": fitted.fit_s, "fit_first_epoch_s": epochs[0], "waiting_s": fitted.waited_s}
     if len(epochs) > 1:
         draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
-    draft.outcome["memory"] = answer.body["memory"]
+    draft.document["memory"] = answer.body["memory"]
     draft.trace |= answer.arrays
     gaps = [
         np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][-1])).max(initial=0.0)
         for name, w in answer.arrays.items()
         if name.startswith("final_weights/")
     ]
-    draft.outcome["fit"] = {
+    draft.document["fit"] = {
         "history": answer.body["history"],
         "equals_audit": not any(gaps),
         "max_weight_difference": float(max(gaps, default=0.0)),
@@ -269,8 +278,9 @@ async def consult(references: References, block: Block, cell: Cell, inputs: Inpu
     """What the reference says: of the circuit for every cell, of the steps where the oracle cannot."""
     assert draft.trace is not None
     shape = inputs.x.shape[1], inputs.y.shape[1]
-    draft.outcome["reference"] = about = dict(await references.about(block, cell, shape))
-    if wanted(draft.outcome) and "reason" not in about:
+    draft.document["reference"] = about = dict(await references.about(block, cell, shape))
+    resolved = draft.outcome(cell.scenario).resolved
+    if wanted(cell.scenario, resolved) and "reason" not in about:
         said, arrays = await references.judge(block, cell, shape, draft.trace, draft.phases["audit_s"])
         about |= said
         draft.trace |= arrays
@@ -296,7 +306,8 @@ def injected_fault(cell: Cell) -> dict[str, Any] | None:
 def checked(answer: Message, what: str) -> Message:
     """The answer, unless it is an error of the child."""
     if answer.kind == "error":
-        raise CellEnded(answer.body["status"], f"{what}: {answer.body['reason']}")
+        refusal = read(Refusal, answer.body)
+        raise CellEnded(refusal.status, f"{what}: {refusal.reason}")
     if answer.kind != "done":
         raise ProtocolError(f"answer of kind {answer.kind!r}")
     return answer
@@ -304,7 +315,7 @@ def checked(answer: Message, what: str) -> Message:
 
 def end(draft: Draft, status: str, reason: str) -> None:
     """Give the cell its final status."""
-    draft.outcome |= {"status": status, "reason": reason}
+    draft.document |= {"status": status, "reason": reason}
 
 
 def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:

@@ -22,6 +22,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
+from qparity.records import Outcome, Timing
 from qparity.runner.cell import ATTEMPTS, CellResult, empty_outcome
 from qparity.runner.events import WorkerStarted
 from qparity.runner.local import Options
@@ -68,7 +69,7 @@ class NodeAnswer:
     environment: dict[str, Any]
     results: list[tuple[Cell, CellResult]] = field(default_factory=list)
     logs: dict[str, bytes] = field(default_factory=dict)
-    timing: dict[str, Any] | None = None
+    timing: Timing | None = None
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -122,7 +123,7 @@ def tasks(ledger: Ledger, options: Options, timing: TimingOptions | None) -> lis
         name = block.scenario.name
         missing = left.get(name, ())
         outcomes = [ledger.run.outcome(c.id) for c in block.cells if c not in missing] if name in untimed else []
-        trained = frozenset(o["id"] for o in outcomes if o and worth_timing(o))
+        trained = frozenset(o.id for o in outcomes if o and worth_timing(o))
         timed = timing if name in untimed and len(missing) + len(trained) > 1 else None
         if missing or timed:
             found.append(Task(block, missing, trained, options, timed))
@@ -203,27 +204,27 @@ def give_up(task: Task, ledger: Ledger) -> None:
     """Store that a block's nodes have died under it."""
     for cell in task.left:
         outcome = empty_outcome(cell, "cluster") | {"status": "crashed", "reason": f"its node died {ATTEMPTS} times"}
-        ledger.store(cell, CellResult(outcome, None))
+        ledger.store(cell, CellResult(Outcome(outcome, planned=cell.scenario), None))
     if task.left:
         ledger.finished(task.block)
 
 
 def store(answer: NodeAnswer, task: Task, ledger: Ledger) -> None:
     """Keep what a node answers, each cell with the node and the servers that it ran on."""
-    nodes = ledger.run.record.get("nodes") or {}
+    nodes = ledger.run.record.table("nodes")
     if answer.node not in nodes:
         ledger.update(nodes={**nodes, answer.node: answer.environment})
     for key, about in answer.workers.items():
-        if f"{key} ({answer.node})" not in ledger.run.record["workers"]:
+        if f"{key} ({answer.node})" not in ledger.run.record.workers:
             ledger.hear(WorkerStarted(f"{key} ({answer.node})", "ready", about))
     for cell, result in answer.results:
         ledger.store_log(cell, answer.logs.get(cell.id, b""))
-        where = {"node": answer.node, "worker": f"{result.outcome['worker']} ({answer.node})"}
-        ledger.store(cell, replace(result, outcome=result.outcome | where))
+        worker = f"{result.outcome.worker} ({answer.node})"
+        ledger.store(cell, replace(result, outcome=result.outcome.changed(node=answer.node, worker=worker)))
     if task.left:
         ledger.finished(task.block)
     if answer.timing is not None:
-        ledger.store_timing(task.block, answer.timing | {"node": answer.node})
+        ledger.store_timing(task.block, answer.timing.changed(node=answer.node))
 
 
 async def check(client: Client, scheduler: str) -> None:

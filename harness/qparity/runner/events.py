@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from qparity.records import Outcome
 from qparity.runner.plan import Block, Cell
 
 
@@ -41,7 +42,7 @@ class CellFinished:
     """A cell's outcome has been stored."""
 
     cell: Cell
-    outcome: dict[str, Any]
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)

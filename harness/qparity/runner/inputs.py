@@ -6,12 +6,14 @@ representable in float32: a float32 and a float64 program start from the same nu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qparity.data import make
+from qparity.records import Variable
 from qparity.scenario.schema import Scenario
 from qparity.worker.protocol import digest
 
@@ -39,7 +41,7 @@ def make_inputs(scenario: Scenario) -> Inputs:
 
 
 def starting_values(
-    variables: list[dict[str, Any]], initial: list[np.ndarray], scenario: Scenario, stream: int
+    variables: Sequence[Variable], initial: list[np.ndarray], scenario: Scenario, stream: int
 ) -> list[np.ndarray]:
     """Starting values of every weight (`WEIGHT_STREAM`) or other variable (`STATE_STREAM`) of a model.
 
@@ -49,26 +51,26 @@ def starting_values(
     float32.
 
     Args:
-        variables: `resolved.weights` or `resolved.state` of an outcome: path, shape, dtype, layer, random.
+        variables: `resolved.weights` or `resolved.state` of an outcome.
         initial: the arrays as the model was built with.
     """
     arrays = []
     for k, (about, built) in enumerate(zip(variables, initial, strict=True)):
         rng = np.random.Generator(np.random.PCG64([scenario.seed, stream, k]))
-        shape = tuple(about["shape"])
+        shape = about.shape
         if not np.issubdtype(built.dtype, np.floating):
             drawn = rng.integers(0, 2**31, shape).astype(built.dtype)
-            arrays.append(drawn if about["random"] else built)
+            arrays.append(drawn if about.random else built)
             continue
-        if not about["random"]:
+        if not about.random:
             values = built
-        elif about["layer"]:
+        elif about.layer:
             values = rng.uniform(0.0, 2 * np.pi, shape)
         else:
             limit = np.sqrt(6.0 / (shape[0] + shape[-1])) if shape else 1.0
             values = rng.uniform(-limit, limit, shape)
         single = np.asarray(values, dtype=np.float32)
-        arrays.append((to_bfloat16(single) if about["dtype"] == "bfloat16" else single).astype(built.dtype))
+        arrays.append((to_bfloat16(single) if about.dtype == "bfloat16" else single).astype(built.dtype))
     return arrays
 
 

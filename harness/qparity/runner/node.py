@@ -21,6 +21,7 @@ from typing import Any
 from distributed import get_worker
 from distributed.worker import Worker
 
+from qparity.records import Environment, read
 from qparity.runner.cell import CellResult
 from qparity.runner.dask import RESOURCE, NodeAnswer, Task
 from qparity.runner.local import Options, run_blocks
@@ -67,7 +68,7 @@ def run_task(task: Task) -> NodeAnswer:
 
 
 async def _run(task: Task, logs: Path, worker: Worker) -> NodeAnswer:
-    answer = NodeAnswer(_about()["host"], _about())
+    answer = NodeAnswer(str(read(Environment, _about()).host), _about())
     trained = set(task.trained)
 
     def store(cell: Cell, result: CellResult) -> None:
@@ -80,7 +81,7 @@ async def _run(task: Task, logs: Path, worker: Worker) -> NodeAnswer:
         if task.timing and len(lanes) > 1:
             with at_rest(worker):
                 found = await time_block(pool, task.block, lanes, logs, cpus, task.timing)
-                answer.timing = {**found, "machine": _rates(tuple(cpus))}
+                answer.timing = found.changed(machine=_rates(tuple(cpus)))
 
     pool, answer.workers = await _pool(task.options)
     left = [Block(task.block.scenario, task.left, task.block.search_path, task.block.source)] if task.left else []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from qparity import records
 from qparity.scenario.identity import cell_id, search_path, source_hash_of
 from qparity.scenario.load import Block as LoadedBlock
 from qparity.scenario.registry import GPU_DEVICES
@@ -38,6 +38,11 @@ class Block:
     source_sha256: str = ""
     """Of the file that the circuit or model is in: what is trained is the scenario and this."""
 
+    def planned(self) -> records.Block:
+        """The block as the plan of a run has it."""
+        cells = tuple(records.PlannedCell(cell.id, str(cell.variant)) for cell in self.cells)
+        return records.Block(self.scenario, cells, self.source, self.source_sha256, self.search_path)
+
 
 def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
     """The blocks of loaded scenario files, with the id of every cell."""
@@ -50,21 +55,9 @@ def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
     return blocks
 
 
-def to_record(blocks: Sequence[Block]) -> dict[str, Any]:
-    """The plan as `run.json` keeps it."""
-    return {
-        "blocks": [
-            {
-                "scenario": block.scenario.model_dump(mode="json"),
-                "source": block.source,
-                "source_sha256": block.source_sha256,
-                "search_path": list(block.search_path),
-                "cells": [{"id": cell.id, "variant": str(cell.variant)} for cell in block.cells],
-            }
-            for block in blocks
-        ],
-        "sources": sorted({block.source for block in blocks}),
-    }
+def to_plan(blocks: Sequence[Block]) -> records.Plan:
+    """The plan as a run keeps it."""
+    return records.Plan(tuple(block.planned() for block in blocks), tuple(sorted({block.source for block in blocks})))
 
 
 def blocks_of_shard(blocks: Sequence[Block], shard: str) -> list[Block]:

@@ -123,8 +123,13 @@ class Server:
         """Whether it still serves."""
         return not self.listening.done()
 
-    async def child(self, cell: str, log: Path, cpus: list[int] | None, memory_bytes: int | None = None) -> Child:
+    async def child(
+        self, cell: str, log: Path, cpus: list[int] | None, memory_bytes: int | None = None, timed: bool = False
+    ) -> Child:
         """A fresh process for a cell, on these cores, with at most so much memory beyond what the server holds.
+
+        What a backend compiles it finds again in the sweep's other cells, unless it is `timed`: then all is compiled
+        anew, as in a program of its own.
 
         Raises:
             ServerDied: before the process was there.
@@ -134,6 +139,7 @@ class Server:
         child = Child(ours, cell, output, self.caches / secrets.token_hex(8))
         self.children[cell] = child
         about = {"cell": cell, "cache": str(child.cache), "cpus": cpus, "memory_bytes": memory_bytes}
+        about["compiled"] = None if timed else str(self.caches / f"compiled-{self.key}")
         try:
             socket.send_fds(self.control, [json.dumps(about).encode()], [theirs.fileno(), output.inlet])
         except OSError:

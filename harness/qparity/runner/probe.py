@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from qparity.parity import Observation, judge, own_program
+from qparity.parity import Observation, judge
 from qparity.runner.cell import CellResult
 from qparity.runner.local import Options, available_cores, run_blocks
 from qparity.runner.plan import Block, Cell
@@ -99,13 +99,12 @@ def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> 
     def store(cell: Cell, result: CellResult) -> None:
         outcome = result.outcome
         found[cell.id] |= {
-            "status": outcome["status"],
-            "reason": outcome["reason"],
-            "resolved": outcome.get("resolved", {}).get("diff_method"),
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "resolved": outcome.resolved.diff_method,
         }
-        if outcome["status"] == "ok":
-            seen = Observation(outcome, result.trace, outcome.get("expected") or {}, own_program(outcome))
-            judged = judge([seen])[cell.id]
+        if outcome.status == "ok":
+            judged = judge([Observation.of(outcome, result.trace)])[cell.id]
             found[cell.id] |= {"verdict": str(judged.verdict), "reason": judged.reason}
 
     options = Options(interpreters=interpreters)

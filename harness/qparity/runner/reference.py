@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from qparity.oracle.losses import LOSSES
 from qparity.oracle.probes import sampled_steps, seed_of
+from qparity.records import Resolved
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
+from qparity.scenario.schema import Scenario
 from qparity.worker.protocol import Message, ProtocolError
 
 MOST_STEPS = 8
@@ -122,14 +125,13 @@ def circuit_key(cell: Cell, shape: Shape) -> str:
     return json.dumps([scenario, shape], sort_keys=True)
 
 
-def wanted(outcome: dict[str, Any]) -> bool:
+def wanted(scenario: Scenario, resolved: Resolved) -> bool:
     """Whether a cell has parts that the oracle cannot judge: layers of others, or a circuit that it does not cover."""
-    resolved = outcome["resolved"]
-    if outcome["scenario"].get("shots") or resolved.get("diff_method") == "spsa":
+    if scenario.shots or resolved.diff_method == "spsa":
         return False
-    if outcome["scenario"].get("model"):
+    if scenario.model or scenario.training.loss not in LOSSES:
         return True
-    return any(layer["program"].get("not_covered") for layer in resolved["quantum_layers"])
+    return any(program.not_covered for program in resolved.programs)
 
 
 def at_steps(trace: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, np.ndarray]:

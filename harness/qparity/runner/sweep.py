@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qparity.records import Outcome, Timing
 from qparity.runner.cell import CellResult
 from qparity.runner.events import (
     BlockFinished,
@@ -54,7 +55,7 @@ class Ledger:
     def hear(self, event: Event) -> None:
         """Something happened; what a worker says of itself is kept."""
         if isinstance(event, WorkerStarted) and event.state == "ready":
-            self.update(workers={**self.run.record["workers"], event.key: event.about})
+            self.update(workers={**self.run.record.table("workers"), event.key: event.about})
         self.listen(event)
 
     def update(self, **fields: Any) -> None:
@@ -80,10 +81,10 @@ class Ledger:
         """Whole blocks without timed rounds."""
         return [block for block in self.blocks if self.run.timing(block.scenario.name) is None]
 
-    def store_timing(self, block: Block, document: dict[str, Any]) -> None:
+    def store_timing(self, block: Block, timing: Timing) -> None:
         """The rounds of a block have been measured."""
         with self._writing():
-            self.run.write_timing(block.scenario.name, document)
+            self.run.write_timing(block.scenario.name, timing)
         self.listen(BlockTimed(block))
 
     @contextlib.contextmanager
@@ -188,7 +189,7 @@ async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOption
                     ledger.listen(CellProgress(cell, "timing", done, most))
 
                 found = await time_block(pool, block, lanes, logs, cpus, timing, tell)
-                ledger.store_timing(block, {**found, "machine": machine})
+                ledger.store_timing(block, found.changed(machine=machine))
 
     await run_blocks(ledger.left, logs, options, ledger.store, ledger.hear, ledger.finished, time_all)
 
@@ -199,9 +200,9 @@ def lanes_of(run: Run, block: Block) -> list[Lane]:
     return [Lane(str(cell.variant), cell) for cell, outcome in outcomes if outcome and worth_timing(outcome)]
 
 
-def worth_timing(outcome: dict[str, Any]) -> bool:
+def worth_timing(outcome: Outcome) -> bool:
     """Whether a cell trained to the end, without a fault put in."""
-    return outcome["status"] == "ok" and "fault" not in outcome
+    return outcome.status == "ok" and outcome.fault is None
 
 
 def _first(error: BaseException, kind: type[Exception]) -> BaseException | None:

@@ -11,13 +11,16 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from qparity.records import Timing, Unreadable, read
+from qparity.records.answers import Ready
+from qparity.records.timing import Sample
 from qparity.runner.cell import CellEnded, Draft, checked, prepare
 from qparity.runner.condition import between, condition, sentinel
 from qparity.runner.inputs import Inputs, make_inputs
@@ -68,22 +71,62 @@ class Lane:
     cell: Cell
 
 
+@dataclass(frozen=True, slots=True)
+class Competitor:
+    """A lane that is timed: its cell, its stretches, and what is kept of each of its processes."""
+
+    id: str
+    variant: str
+    steps: int
+    steps_per_execution: int
+    batch_size: int
+    children: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A fresh process of a lane, waiting inside its `fit`: what it has cost so far, and when that began."""
+
+    child: Child
+    build_s: float
+    first_s: float
+    spawn_s: float
+    began: float
+
+
+@dataclass
+class Measured:
+    """A round in the making. `around` is the machine's condition during it."""
+
+    child: int
+    kept: bool
+    order: list[str]
+    sentinel_s: list[float]
+    around: dict[str, Any]
+    samples: dict[str, Sample]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the record has it."""
+        about = {"child": self.child, "kept": self.kept, "order": self.order, "sentinel_s": self.sentinel_s}
+        return about | self.around | {"samples": {name: asdict(sample) for name, sample in self.samples.items()}}
+
+
 @dataclass
 class Record:
     """`timings/<scenario>.json` in the making; see docs/architecture.md."""
 
-    lanes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    rounds: list[dict[str, Any]] = field(default_factory=list)
+    lanes: dict[str, Competitor] = field(default_factory=dict)
+    rounds: list[Measured] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     sentinel_s: list[float] = field(default_factory=list)
 
     def logs(self, names: Sequence[str]) -> list[np.ndarray]:
         """Log-ratios (rounds,) of each further lane to the first, over the rounds kept."""
-        kept = [each["samples"] for each in self.rounds if each["kept"]]
+        kept = [each.samples for each in self.rounds if each.kept]
         base, *others = names
         found = []
         for name in others:
-            pairs = [(each[name]["step_s"], each[base]["step_s"]) for each in kept if {name, base} <= each.keys()]
+            pairs = [(each[name].step_s, each[base].step_s) for each in kept if {name, base} <= each.keys()]
             found.append(log_ratios(*zip(*pairs, strict=True)) if pairs else np.empty(0))
         return found
 
@@ -96,7 +139,7 @@ async def time_block(
     cpus: list[int],
     options: TimingOptions,
     tell: Tell = lambda *_: None,
-) -> dict[str, Any]:
+) -> Timing:
     """Measure the lanes of a block against each other; what goes wrong with one leaves it out, with the reason."""
     inputs = make_inputs(block.scenario)
     record = Record(sentinel_s=[sentinel(cpus) for _ in range(CALIBRATION)])
@@ -104,27 +147,29 @@ async def time_block(
     for party in parties(lanes, most_children()):
         for generation in range(options.children):
             async with contextlib.AsyncExitStack() as stack:
-                alive = {}
+                alive: dict[Lane, Started] = {}
                 for lane in party:
                     if lane.name not in record.left_out:
                         tell(lane.cell, len(record.rounds), options.rounds)
-                        child = await started(pool, block, lane, generation, inputs, logs, cpus, options, record)
-                        if child is not None:
-                            stack.push_async_callback(ended, child)
-                            alive[lane] = child
+                        fresh = await started(pool, block, lane, generation, inputs, logs, cpus, options, record)
+                        if fresh is not None:
+                            stack.push_async_callback(ended, fresh.child)
+                            alive[lane] = fresh
                 await measure(alive, generation, cpus, options, record, start, tell)
-                for lane, child in list(alive.items()):
-                    await stopped(lane, child, options, record, inference=generation == 0)
-    return {
-        "scenario": block.scenario.name,
-        "cpus": cpus,
-        "threads": len(cpus),
-        "options": {name: getattr(options, name) for name in options.__slots__},
-        "sentinel_s": record.sentinel_s,
-        "lanes": {name: lane for name, lane in record.lanes.items() if lane["children"]},
-        "rounds": record.rounds,
-        "left_out": record.left_out,
-    }
+                for lane, fresh in list(alive.items()):
+                    await stopped(lane, fresh, options, record, inference=generation == 0)
+    return Timing(
+        {
+            "scenario": block.scenario.name,
+            "cpus": cpus,
+            "threads": len(cpus),
+            "options": {name: getattr(options, name) for name in options.__slots__},
+            "sentinel_s": record.sentinel_s,
+            "lanes": {name: asdict(lane) for name, lane in record.lanes.items() if lane.children},
+            "rounds": [each.to_dict() for each in record.rounds],
+            "left_out": record.left_out,
+        }
+    )
 
 
 def parties(lanes: Sequence[Lane], most: int) -> list[list[Lane]]:
@@ -151,7 +196,7 @@ async def started(
     cpus: list[int],
     options: TimingOptions,
     record: Record,
-) -> Child | None:
+) -> Started | None:
     """A fresh child of a lane, compiled, warm and waiting inside its `fit`; None if it is left out, with the reason."""
     cell = lane.cell
     draft = Draft({"id": cell.id})
@@ -161,15 +206,15 @@ async def started(
             server = await pool.server(cell.variant, cell.scenario.device)
             began = time.perf_counter()
             log = logs / f"{cell.id}.log"
-            child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus)
+            child = await server.child(f"{cell.id}-{lane.name}-{generation}", log, cpus, timed=True)
             spawn_s = time.perf_counter() - began
             await prepare(child, block, cell, inputs, lambda *_: None, draft)
             known = record.lanes.get(lane.name)
-            body = {"stretch_s": options.stretch_s, "steps": known["steps"] if known else None}
-            answer = checked(await child.request("time", body, draft.trace), "time").body
-        if answer["pilot_step_s"] > LONGEST_STEP_S:
-            raise CellEnded("unsupported", f"a step takes {answer['pilot_step_s']:.1f} s: too long to repeat")
-    except (TimeoutError, ChildDied, CellEnded, Unavailable, ProtocolError) as error:
+            body = {"stretch_s": options.stretch_s, "steps": known.steps if known else None}
+            ready = read(Ready, checked(await child.request("time", body, draft.start), "time").body)
+        if ready.pilot_step_s > LONGEST_STEP_S:
+            raise CellEnded("unsupported", f"a step takes {ready.pilot_step_s:.1f} s: too long to repeat")
+    except (TimeoutError, ChildDied, CellEnded, Unavailable, ProtocolError, Unreadable) as error:
         leave_out(lane, error, options, record)
         if child is not None and hasattr(child, "pid"):
             await child.kill()
@@ -178,29 +223,14 @@ async def started(
         if child is not None and hasattr(child, "pid"):
             await asyncio.shield(child.kill())
         raise
-    lane_record = record.lanes.setdefault(
-        lane.name,
-        {
-            "id": cell.id,
-            "variant": str(cell.variant),
-            "steps": answer["steps"],
-            "steps_per_execution": answer["steps_per_execution"],
-            "batch_size": min(cell.scenario.training.batch_size, len(inputs.x)),
-            "children": [],
-        },
-    )
-    build_s = draft.phases["build_s"]
-    lane_record["starting"] = {
-        "build_s": build_s,
-        "first_s": answer["first_s"],
-        "phases": {"spawn_s": spawn_s, "build_s": build_s},
-        "began": began,
-    }
-    return child
+    rows = min(cell.scenario.training.batch_size, len(inputs.x))
+    competitor = Competitor(cell.id, str(cell.variant), ready.steps, ready.steps_per_execution, rows)
+    record.lanes.setdefault(lane.name, competitor)
+    return Started(child, draft.phases["build_s"], ready.first_s, spawn_s, began)
 
 
 async def measure(
-    alive: dict[Lane, Child],
+    alive: dict[Lane, Started],
     generation: int,
     cpus: list[int],
     options: TimingOptions,
@@ -220,23 +250,16 @@ async def measure(
             tell(lane.cell, len(record.rounds), options.rounds)
             try:
                 async with asyncio.timeout(options.timeout):
-                    samples[lane.name] = checked(await alive[lane].request("go"), "time").body
-            except (TimeoutError, ChildDied, CellEnded, ProtocolError) as error:
+                    samples[lane.name] = read(Sample, checked(await alive[lane].child.request("go"), "time").body)
+            except (TimeoutError, ChildDied, CellEnded, ProtocolError, Unreadable) as error:
                 leave_out(lane, error, options, record)
-                await alive.pop(lane).kill()
+                await alive.pop(lane).child.kill()
         after = sentinel(cpus)
         disturbed = moved(before, after, record.sentinel_s)
         record.sentinel_s += [before, after]
-        record.rounds.append(
-            {
-                "child": generation,
-                "kept": not disturbed,
-                "order": [lane.name for lane in order],
-                "sentinel_s": [before, after],
-                **between(earlier, condition(cpus)),
-                "samples": samples,
-            }
-        )
+        around = between(earlier, condition(cpus))
+        names = [lane.name for lane in order]
+        record.rounds.append(Measured(generation, not disturbed, names, [before, after], around, samples))
         kept += not disturbed
         names = [lane.name for lane in alive]
         precise = len(names) > 1 and enough(record.logs(names), options.target_width, generation, options.children)
@@ -245,19 +268,18 @@ async def measure(
             return
 
 
-async def stopped(lane: Lane, child: Child, options: TimingOptions, record: Record, inference: bool = False) -> None:
+async def stopped(lane: Lane, fresh: Started, options: TimingOptions, record: Record, inference: bool = False) -> None:
     """End a child's `fit`; keep what it cost, phase by phase, and whether it trained as its siblings did."""
     try:
         async with asyncio.timeout(options.timeout):
-            body = checked(await child.request("stop", {"inference": inference}), "time").body
+            body = checked(await fresh.child.request("stop", {"inference": inference}), "time").body
     except (TimeoutError, ChildDied, CellEnded, ProtocolError) as error:
         leave_out(lane, error, options, record)
         return
-    about = {key: body[key] for key in ("finite", "weights_sha256", "recompilations", "inference_s", "memory")}
-    starting = record.lanes[lane.name].pop("starting")
-    about["wall_s"] = time.perf_counter() - starting.pop("began")
-    about["phases"] = starting["phases"] | body["phases"] | {"waiting_s": body["waited_s"]}
-    record.lanes[lane.name]["children"].append(starting | about)
+    phases = {"spawn_s": fresh.spawn_s, "build_s": fresh.build_s, **body["phases"], "waiting_s": body["waited_s"]}
+    cost = {"build_s": fresh.build_s, "first_s": fresh.first_s, "phases": phases}
+    told = {key: body[key] for key in ("finite", "weights_sha256", "recompilations", "inference_s", "memory")}
+    record.lanes[lane.name].children.append(cost | told | {"wall_s": time.perf_counter() - fresh.began})
 
 
 async def ended(child: Child) -> None:
@@ -271,4 +293,4 @@ def leave_out(lane: Lane, error: BaseException, options: TimingOptions, record: 
     reason = f"no answer within {options.timeout:g} s" if isinstance(error, TimeoutError) else str(error)
     record.left_out[lane.name] = reason
     for each in record.rounds:
-        each["samples"].pop(lane.name, None)
+        each.samples.pop(lane.name, None)

@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from qparity.data import MAX_SAMPLES, OptionError, make
+from qparity.oracle.losses import LOSSES as WITH_LAW
 from qparity.scenario.errors import ScenarioError
+from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import Optimizer
 from qparity.scenario.registry import CIRCUITS
 from qparity.scenario.suggest import one_of
@@ -124,7 +126,10 @@ class Training(_Strict):
         default=32, ge=1, le=MAX_SAMPLES, description="Samples a step; the last batch may be smaller."
     )
     epochs: int = Field(default=30, ge=1, le=1_000_000, description="Passes over the data.")
-    loss: Literal["mse", "energy"] = Field(default="mse", description="Mean squared error, or the mean output itself.")
+    loss: Literal[tuple(LOSSES)] = Field(  # type: ignore[valid-type]
+        default="mse", description="One of Keras' losses, or `energy`, the mean output itself."
+    )
+    loss_options: Options | None = Field(default=None, description="Options of the loss, such as `from_logits`.")
     numerics: Literal["exact", "stock"] = Field(
         default="exact",
         description="`exact`: everything in the declared dtype. `stock`: what a plain `model.fit` computes.",
@@ -135,6 +140,18 @@ class Training(_Strict):
         description="Random numbers of layers (dropout, noise): the same on every backend, or each backend's own.",
     )
     optimizer: Optimizer = Field(default=Optimizer(), description="Optimizer table.")
+
+    @model_validator(mode="after")
+    def _options_of_the_loss(self) -> Self:
+        known = LOSSES[self.loss].options
+        for key, value in (self.loss_options or {}).items():
+            if key not in known:
+                words = one_of(f"an option of {self.loss}", key, known) if known else f"no option with {self.loss}"
+                raise ScenarioError(words, key=f"loss_options.{key}", value=value)
+            if isinstance(known[key], bool) != isinstance(value, bool) or not isinstance(value, int | float):
+                kind = "true or false" if isinstance(known[key], bool) else "a number"
+                raise ScenarioError(kind, key=f"loss_options.{key}", value=value)
+        return self
 
 
 class Scenario(_Strict):
@@ -180,6 +197,11 @@ class Scenario(_Strict):
     def source(self) -> str:
         """The `module:function` that is under test."""
         return self.model or CIRCUITS.get(self.circuit, self.circuit)
+
+    @property
+    def recorded_at_layers(self) -> bool:
+        """Whether the boundary of each quantum layer is recorded: where the derivative of the loss is not known."""
+        return bool(self.model) or self.training.loss not in WITH_LAW
 
     def expected_verdict(self, variant: Variant) -> str:
         """The verdict expected of a variant."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qparity.records import RunRecord, Unreadable
 from qparity.store import schema, trust
 from qparity.store.errors import StoreError
 
@@ -11,10 +12,13 @@ def list_runs(results_dir: Path | str) -> list[tuple[str, Path]]:
     found = []
     for file in Path(results_dir).glob("*/run.json"):
         try:
-            record = schema.upgrade(trust.read_json(file.parent, "run.json"), "run")
+            record = RunRecord(schema.upgrade(trust.read_json(file.parent, "run.json"), "run"))
         except (ValueError, OSError, RecursionError):
             continue
-        found.append((str(record.get("created") or ""), file.parent))
+        try:
+            found.append((record.created or "", file.parent))
+        except Unreadable:
+            found.append(("", file.parent))
     return sorted(found)
 
 

@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from qparity.records.run import Environment, Processor
 from qparity.scenario.backends import every
 
 PACKAGES = (
@@ -56,12 +58,12 @@ def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
     }
 
 
-def machine(environment: dict[str, Any]) -> dict[str, Any]:
+def machine(environment: Environment) -> dict[str, Any]:
     """The flat part of a fingerprint that must be equal for times to be compared."""
     return _flat(environment, MACHINE)
 
 
-def differences(base: dict[str, Any], other: dict[str, Any], keys: Sequence[str] = COMPARED) -> list[str]:
+def differences(base: Environment, other: Environment, keys: Sequence[str] = COMPARED) -> list[str]:
     """One line an entry that differs, such as `packages.torch: 2.6.0 -> 2.7.0`; none: cells may be mixed."""
     return changes(_flat(base, keys), _flat(other, keys))
 
@@ -75,14 +77,16 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(environment: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+def _flat(environment: Environment, keys: Sequence[str]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key in keys:
-        value = environment.get(key)
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": item for name, item in value.items()}
+        value = getattr(environment, key)
+        if isinstance(value, Processor):
+            value = {name: item for name, item in asdict(value).items() if item is not None}
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": list(item) if isinstance(item, tuple) else item for name, item in value.items()}
         else:
-            flat[key] = value or None
+            flat[key] = list(value) if value else None
     return flat
 
 

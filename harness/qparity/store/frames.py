@@ -1,6 +1,6 @@
 """A run as tidy DataFrames, for notebooks: `Run.load(path).cells()`, `.timings()`, `.rounds()`, `.steps()`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,20 +18,19 @@ def cells(run: "Run") -> pd.DataFrame:
     """One row a planned cell: scenario fields, status (`missing` without one), bytes of memory before and at most."""
     outcomes = run.outcomes()
     rows = []
-    for scenario, cell_id, variant in run.planned():
-        outcome = outcomes.get(cell_id) or {"status": "missing"}
-        training, memory = scenario.get("training") or {}, outcome.get("memory") or {}
+    for block, cell_id, variant in run.planned():
+        outcome, scenario = outcomes.get(cell_id), block.scenario
         rows.append(
             {
                 "cell": cell_id,
-                "scenario": scenario["name"],
+                "scenario": scenario.name,
                 "variant": variant,
-                "status": outcome["status"],
-                "reason": outcome.get("reason"),
-                **{name: scenario.get(name) for name in SCENARIO_COLUMNS},
-                **{name: training.get(name) for name in TRAINING_COLUMNS},
-                "optimizer": (training.get("optimizer") or {}).get("name"),
-                **{name: memory.get(name) for name in MEMORY_COLUMNS},
+                "status": outcome.status if outcome else "missing",
+                "reason": outcome.reason if outcome else None,
+                **{name: getattr(scenario, name) for name in SCENARIO_COLUMNS},
+                **{name: getattr(scenario.training, name) for name in TRAINING_COLUMNS},
+                "optimizer": scenario.training.optimizer.name,
+                **{name: getattr(outcome.memory, name) if outcome else None for name in MEMORY_COLUMNS},
             }
         )
     columns = ["cell", "scenario", "variant", "status", "reason", *SCENARIO_COLUMNS, *TRAINING_COLUMNS]
@@ -46,13 +45,14 @@ def timings(run: "Run") -> pd.DataFrame:
     rows = [
         {
             "cell": cell_id,
-            "scenario": scenario["name"],
+            "scenario": block.scenario.name,
             "variant": variant,
-            "phase": phase,
+            "phase": _phase(key),
             "seconds": seconds,
         }
-        for (scenario, cell_id, variant), outcome in _with_outcomes(run)
-        for phase, seconds in ((_phase(key), value) for key, value in _phases(outcome).items())
+        for block, cell_id, variant in run.planned()
+        if (outcome := run.outcome(cell_id)) is not None
+        for key, seconds in outcome.seconds.items()
     ]
     return pd.DataFrame(rows, columns=["cell", "scenario", "variant", "phase", "seconds"])
 
@@ -68,14 +68,14 @@ def rounds(run: "Run") -> pd.DataFrame:
             "scenario": name,
             "variant": variant,
             "round": number,
-            "generation": each.get("child"),
-            "kept": each.get("kept"),
+            "generation": each.child,
+            "kept": each.kept,
         }
-        | {column: sample.get(column) for column in ROUND_COLUMNS}
-        for name in dict.fromkeys(scenario["name"] for scenario, _, _ in run.planned())
-        for number, each in enumerate((run.timing(name) or {}).get("rounds") or ())
-        for variant, sample in each["samples"].items()
-        if isinstance(sample, dict)
+        | {column: getattr(sample, column) for column in ROUND_COLUMNS}
+        for name in dict.fromkeys(place.scenario.name for place in run.planned())
+        if (timing := run.timing(name)) is not None
+        for number, each in enumerate(timing.rounds)
+        for variant, sample in each.samples.items()
     ]
     return pd.DataFrame(rows, columns=["scenario", "variant", "round", "generation", "kept", *ROUND_COLUMNS])
 
@@ -83,14 +83,14 @@ def rounds(run: "Run") -> pd.DataFrame:
 def steps(run: "Run") -> pd.DataFrame:
     """One row a cell and audited step: loss, learning rate, Euclidean norms of weights and gradients."""
     tables = []
-    for scenario, cell_id, variant in run.planned():
+    for block, cell_id, variant in run.planned():
         trace = run.trace(cell_id)
         if trace is None or "loss" not in trace:
             continue
         loss = trace["loss"]
         columns = {
             "cell": cell_id,
-            "scenario": scenario["name"],
+            "scenario": block.scenario.name,
             "variant": variant,
             "step": np.arange(len(loss)),
             "loss": loss,
@@ -101,16 +101,6 @@ def steps(run: "Run") -> pd.DataFrame:
         tables.append(pd.DataFrame(columns))
     names = ["cell", "scenario", "variant", "step", "loss", "learning_rate", "weight_norm", "gradient_norm"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=names)
-
-
-def _with_outcomes(run: "Run") -> list[tuple[tuple[dict[str, Any], str, str], dict[str, Any]]]:
-    outcomes = run.outcomes()
-    return [(cell, outcomes[cell[1]]) for cell in run.planned() if cell[1] in outcomes]
-
-
-def _phases(outcome: dict[str, Any]) -> dict[str, float]:
-    phases = outcome.get("phases") or {}
-    return {key: float(value) for key, value in phases.items() if isinstance(value, (int, float))}
 
 
 def _phase(key: str) -> str:

@@ -8,16 +8,19 @@ where its environment differs, so that each cell still names the versions it ran
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from qparity.records import Block, Plan, PlannedCell, Timing
 from qparity.store.errors import StoreError
 from qparity.store.fingerprint import differences
 from qparity.store.run import Run
 
 Place = tuple[str, str]
+TOLD = ("id", "created", "command", "environment", "nodes")
+"""What is told of each run that was merged (`records.Source`)."""
 
 
 def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
@@ -31,31 +34,28 @@ def merge(runs: Sequence[Run], results_dir: Path | str) -> Run:
     """
     if not runs:
         raise StoreError("merge: no run given")
-    ordered = sorted(runs, key=lambda run: str(run.record.get("created")))
+    ordered = sorted(runs, key=lambda run: str(run.record.created))
     notes: list[str] = []
     chosen = _chosen(ordered, notes)
     blocks = _blocks(ordered, chosen, notes)
-    sources = sorted({str(s) for run in ordered for s in run.record["plan"].get("sources") or ()})
-    first = ordered[0].record["environment"]
+    sources = sorted({source for run in ordered for source in run.plan.sources})
+    first = ordered[0].record.environment
     for run in ordered[1:]:
-        notes += [f"{run.id}: another environment: {line}" for line in differences(first, run.record["environment"])]
-    plan = {"blocks": blocks, "sources": sources}
-    merged = Run.create(
-        results_dir, plan, ordered[-1].record["environment"], ["qparity", "merge", *(run.id for run in ordered)]
-    )
+        notes += [f"{run.id}: another environment: {line}" for line in differences(first, run.record.environment)]
+    plan = Plan(tuple(blocks), tuple(sources)).to_dict()
+    environment = ordered[-1].record.table("environment")
+    merged = Run.create(results_dir, plan, environment, ["qparity", "merge", *(run.id for run in ordered)])
     names, workers = _workers(ordered)
     _carry_tables(ordered, chosen, merged, notes)
     for cell_id, run in chosen.values():
         outcome = run.outcome(cell_id)
         if outcome is not None:
-            worker = names.get((run.id, outcome.get("worker")), outcome.get("worker"))
-            merged.write_outcome(outcome | {"worker": worker, "run": run.id}, run.trace(cell_id))
+            worker = names.get((run.id, outcome.worker), outcome.worker)
+            merged.write_outcome(outcome.changed(worker=worker, run=run.id), run.trace(cell_id))
         if (log := run.log(cell_id)) is not None:
             merged.write_log(cell_id, log)
-    told = [each for run in ordered for each in (run.record.get("merged") or {}).get("runs") or ()]
-    told += [
-        {key: run.record.get(key) for key in ("id", "created", "command", "environment", "nodes")} for run in ordered
-    ]
+    told = [each for run in ordered for each in _sources(run)]
+    told += [{name: run.record.raw.get(name) for name in TOLD} for run in ordered]
     merged.update(workers=workers, merged={"runs": told, "notes": notes})
     merged.finish("finished" if not merged.missing() else "interrupted")
     return merged
@@ -65,8 +65,8 @@ def _chosen(runs: Sequence[Run], notes: list[str]) -> dict[Place, tuple[str, Run
     """For each scenario and variant the cell's id and the run to take it from, in the order of the plans."""
     chosen: dict[Place, tuple[str, Run]] = {}
     for run in runs:
-        for scenario, cell_id, variant in run.planned():
-            place = (scenario["name"], variant)
+        for block, cell_id, variant in run.planned():
+            place = (block.scenario.name, variant)
             before = chosen.get(place)
             if before is None:
                 chosen[place] = cell_id, run
@@ -81,9 +81,11 @@ def _disagreement(a: tuple[str, Run], b: tuple[str, Run]) -> str | None:
     """How two outcomes of one cell differ; None if they are the same to the bit."""
     if a[0] != b[0]:
         return "ran another source or scenario"
-    first, second = a[1].outcome(a[0]) or {}, b[1].outcome(b[0]) or {}
-    if first["status"] != second["status"]:
-        return f"ended {first['status']} and {second['status']}"
+    first, second = a[1].outcome(a[0]), b[1].outcome(b[0])
+    if first is None or second is None:
+        return "have not both an outcome"
+    if first.status != second.status:
+        return f"ended {first.status} and {second.status}"
     ours, theirs = a[1].trace(a[0]) or {}, b[1].trace(b[0]) or {}
     different = [n for n in sorted(ours.keys() | theirs.keys()) if not _same(ours.get(n), theirs.get(n))]
     return f"recorded other values of {', '.join(different[:3])}" if different else None
@@ -95,21 +97,21 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]], notes: list[str]) -> list[dict[str, Any]]:
+def _blocks(runs: Sequence[Run], chosen: dict[Place, tuple[str, Run]], notes: list[str]) -> list[Block]:
     """One block a scenario, with the variants of all runs; a note where their circuits or models are not one file."""
-    blocks: dict[str, dict[str, Any]] = {}
+    blocks: dict[str, Block] = {}
     for run in runs:
-        for block in run.record["plan"]["blocks"]:
-            name = block["scenario"]["name"]
-            known = blocks.setdefault(name, {**block, "cells": []})
-            if known["scenario"] != block["scenario"]:
+        for block in run.plan.blocks:
+            name = block.scenario.name
+            known = blocks.setdefault(name, block)
+            if known.scenario != block.scenario:
                 raise StoreError(f"merge: scenario {name} of {run.id} is another one than in the runs before it")
-            digests = {each.get("source_sha256") for each in (known, block)} - {None, ""}
-            if len(digests) > 1:
+            if len({known.source_sha256, block.source_sha256} - {""}) > 1:
                 notes.append(f"{name}: {run.id} ran another source of its circuit or model than the runs before it")
+    cells: dict[str, list[PlannedCell]] = {}
     for (name, variant), (cell_id, _) in chosen.items():
-        blocks[name]["cells"].append({"id": cell_id, "variant": variant})
-    return list(blocks.values())
+        cells.setdefault(name, []).append(PlannedCell(cell_id, variant))
+    return [replace(block, cells=tuple(cells.get(name, ()))) for name, block in blocks.items()]
 
 
 def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], merged: Run, notes: list[str]) -> None:
@@ -120,36 +122,34 @@ def _carry_tables(runs: Sequence[Run], chosen: Mapping[Place, tuple[str, Run]], 
     """
     timed: dict[str, str] = {}
     for run in runs:
-        for block in run.record["plan"]["blocks"]:
-            name = block["scenario"]["name"]
+        for block in run.plan.blocks:
+            name = block.scenario.name
             timing = run.timing(name)
             if timing is not None:
                 if name in timed:
                     notes.append(f"{name}: timed in {timed[name]} and {run.id}; the later is taken")
                 timed[name] = run.id
-                for variant in list(timing["lanes"]):
-                    mine = timing["lanes"][variant].get("id", ""), run
+                for variant, lane in timing.lanes.items():
+                    mine = lane.id or "", run
                     shown = chosen.get((name, variant), mine)
                     if shown[1] is not run and _disagreement(mine, shown):
-                        leave_out(timing, variant, f"timed in {run.id}, its outcome is another one, of {shown[1].id}")
-                merged.write_timing(name, {"run": run.id} | timing)
+                        why = f"timed in {run.id}, its outcome is another one, of {shown[1].id}"
+                        timing = timing.without(variant, why)
+                merged.write_timing(name, Timing({"run": run.id} | timing.raw))
 
 
-def leave_out(timing: dict[str, Any], variant: str, reason: str) -> None:
-    """Take a variant out of a timing record, with the reason."""
-    del timing["lanes"][variant]
-    timing["left_out"][variant] = reason
-    for each in timing["rounds"]:
-        each["samples"].pop(variant, None)
-
-
-def _workers(runs: Sequence[Run]) -> tuple[dict[tuple[str, Any], str], dict[str, Any]]:
+def _workers(runs: Sequence[Run]) -> tuple[dict[tuple[str, str | None], str], dict[str, object]]:
     """New names of the workers, (run, old name) -> name, and the workers: one that differs gets its run's id added."""
-    names: dict[tuple[str, Any], str] = {}
-    workers: dict[str, Any] = {}
+    names: dict[tuple[str, str | None], str] = {}
+    workers: dict[str, object] = {}
     for run in runs:
-        for key, about in run.record["workers"].items():
+        for key, about in run.record.table("workers").items():
             name = key if workers.get(key, about) == about else f"{key} ({run.id})"
             names[run.id, key] = name
             workers[name] = about
     return names, workers
+
+
+def _sources(run: Run) -> list[object]:
+    found = run.record.table("merged").get("runs")
+    return found if isinstance(found, list) else []

@@ -2,8 +2,8 @@
 
 Written by the sweep, cell by cell; read by everything after it, perhaps years later and on another machine.
 So nothing read is trusted: ids and names are checked before they become paths, no link is followed, documents must be
-of their types (`documents.py`), an outcome that of the cell that is planned, a trace that of its outcome. Whatever is
-truncated, foreign, too large or from a newer qparity is named in `Run.damaged` and treated as missing.
+of their types (`qparity.records`), an outcome that of the cell that is planned, a trace that of its outcome. Whatever
+is truncated, foreign, too large or from a newer qparity is named in `Run.damaged` and treated as missing.
 """
 
 import hashlib
@@ -13,18 +13,20 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from qparity.records import Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
+from qparity.records.outcome import STATUSES
+from qparity.records.plan import read_plan
 from qparity.scenario.text import printable
 from qparity.store import atomic, claim, files, schema, traces, trust
-from qparity.store import plan as plans
 from qparity.store.errors import StoreError
 from qparity.store.traces import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Outcome = dict[str, Any]
+D = TypeVar("D", bound=Document)
 MOST_LOG = 1 << 27
 RECENT_BYTES = 1 << 17
 """Of outcomes that are kept as they were read: those of a block or two, or a single large one."""
@@ -33,18 +35,20 @@ RECENT_BYTES = 1 << 17
 class Run:
     """One run folder. Make it with `Run.create` or `Run.load`.
 
-    `plan_faults` says what of the plan in `run.json` could not be used, a line each: such a run is not whole.
+    `record` is its `run.json`, `plan` the cells that it has; `plan_faults` says what of the plan could not be used, a
+    line each: such a run is not whole.
     """
 
-    def __init__(self, path: Path, record: dict[str, Any], plan_faults: tuple[str, ...] = ()) -> None:
+    def __init__(self, path: Path, record: RunRecord, plan: Plan, plan_faults: tuple[str, ...] = ()) -> None:
         self.path = path
         self.record = record
+        self.plan = plan
         self.plan_faults = plan_faults
         self._damaged: dict[str, str] = {}
         self._checked: dict[str, int] = {}
-        self._recent: dict[str, tuple[bytes, dict[str, Any]]] = {}
-        self._plan: dict[str, Any] | None = None
-        self._places: dict[str, plans.Place] = {}
+        self._recent: dict[str, tuple[bytes, Outcome]] = {}
+        self._recent_bytes = 0
+        self._places = {place.cell_id: place for place in plan.places()}
 
     @classmethod
     def create(
@@ -59,7 +63,7 @@ class Run:
         `plan` is {blocks: [{scenario: {...}, cells: [{id, variant}]}], sources: [files]}. Raises `StoreError` where it
         is no such plan, or `results_dir` is a file.
         """
-        whole, faults = plans.read(plan)
+        whole, faults = read_plan(plan)
         if faults:
             raise StoreError(faults[0])
         created = datetime.now(UTC)
@@ -70,7 +74,7 @@ class Run:
             "created": created.isoformat(),
             "finished": None,
             "command": command,
-            "plan": whole,
+            "plan": whole.to_dict(),
             "environment": environment,
             "workers": {},
         }
@@ -86,7 +90,7 @@ class Run:
         for folder in ("cells", "traces", "logs"):
             (path / folder).mkdir()
         atomic.write_json(path / "run.json", record)
-        return cls(path, record)
+        return cls(path, RunRecord(record, "run.json"), whole)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -96,13 +100,13 @@ class Run:
         """
         path = Path(path)
         try:
-            record = schema.upgrade(trust.read_json(path, "run.json"), "run")
+            raw = schema.upgrade(trust.read_json(path, "run.json"), "run")
         except FileNotFoundError:
             raise StoreError(f"{path}: not a run (it has no run.json)") from None
         except (ValueError, OSError, RecursionError) as error:
             raise StoreError(f"{path / 'run.json'}: {trust.one_line(error)}") from None
-        record, faults, others = trust.clean_record(record)
-        run = cls(path, record, tuple(faults))
+        record, plan, faults, others = trust.read_record(raw)
+        run = cls(path, record, plan, tuple(faults))
         if faults or others:
             run._damaged["run.json"] = "; ".join((*faults, *others))
         run._scan()
@@ -111,7 +115,7 @@ class Run:
     @property
     def id(self) -> str:
         """The run id, `YYYYMMDD-HHMMSS-xxxx`."""
-        return str(self.record.get("id") or self.path.name)
+        return self.record.id or self.path.name
 
     @property
     def damaged(self) -> list[tuple[str, str]]:
@@ -119,9 +123,9 @@ class Run:
         return sorted(self._damaged.items())
 
     def update(self, **fields: Any) -> None:
-        """Replace top-level fields of `run.json` (state, finished, workers, expected, ...)."""
-        self.record = {**self.record, **fields}
-        atomic.write_json(self.path / "run.json", self.record)
+        """Replace top-level fields of `run.json` (state, finished, workers, ...), the plan excepted."""
+        self.record = self.record.changed(**fields)
+        atomic.write_json(self.path / "run.json", self.record.raw | {"plan": self.plan.to_dict()})
 
     def finish(self, state: str = "finished") -> None:
         """Close the run as `finished` or `interrupted`."""
@@ -133,26 +137,20 @@ class Run:
 
     # The plan
 
-    def planned(self) -> list[plans.Place]:
-        """Every planned cell as (scenario, cell id, variant), in the order of the plan."""
-        return list(self._by_id().values())
-
-    def _by_id(self) -> dict[str, plans.Place]:
-        if self._plan is not self.record["plan"]:
-            self._plan = self.record["plan"]
-            self._places = {place.cell_id: place for place in plans.planned(self._plan)}
-        return self._places
+    def planned(self) -> list[Place]:
+        """Every planned cell, in the order of the plan."""
+        return list(self._places.values())
 
     def missing(self, retry: bool = False) -> list[str]:
         """Ids of planned cells without a usable outcome: what a resume has still to do.
 
         With `retry` also those that did not train to an end (`failed`, `timeout`, `crashed`, `unsupported`).
         """
-        enough = ("ok", "diverged") if retry else trust.STATUSES
+        enough = ("ok", "diverged") if retry else STATUSES
         found = []
-        for _, cell_id, _ in self.planned():
+        for cell_id in self._places:
             outcome = self.outcome(cell_id)
-            if outcome is None or outcome["status"] not in enough:
+            if outcome is None or outcome.status not in enough:
                 found.append(cell_id)
         return found
 
@@ -160,8 +158,8 @@ class Run:
 
     def write_outcome(self, outcome: Outcome, trace: Trace | None = None) -> None:
         """Store a cell: the trace first, then the outcome naming it, so that no outcome lacks its trace."""
-        cell_id = trust.cell_id(outcome.get("id"))
-        document = {**outcome, "schema": schema.SCHEMA, "trace": None, "trace_sha256": None}
+        cell_id = trust.cell_id(outcome.raw.get("id"))
+        document: dict[str, Any] = {**outcome.raw, "schema": schema.SCHEMA, "trace": None, "trace_sha256": None}
         if trace is not None:
             content = traces.to_bytes(trace)
             atomic.write_bytes(self._to_write("traces", f"{cell_id}.npz"), content)
@@ -175,21 +173,45 @@ class Run:
 
     def outcome(self, cell_id: str) -> Outcome | None:
         """The outcome of a planned cell, or None where it is missing, damaged, another's, or its trace is."""
-        place = self._by_id().get(trust.cell_id(cell_id))
+        place = self._places.get(trust.cell_id(cell_id))
         if place is None or f"traces/{cell_id}.npz" in self._damaged:
             return None
-        found = self._read(f"cells/{cell_id}.json", "cell", lambda document: trust.check_outcome(document, place))
-        return None if found is None else found | {"scenario": place.scenario}
+        name = f"cells/{cell_id}.json"
+        content = self._content(name)
+        if content is None:
+            return None
+        if (kept := self._recent.get(name)) and kept[0] == content:
+            return kept[1]
+
+        def read(raw: dict[str, Any]) -> Outcome:
+            if self._checked.get(name) == hash(content):  # what has been found whole once is not looked at again
+                return Outcome(raw, name, place.scenario)
+            found = trust.read_outcome(raw, place)
+            self._checked[name] = hash(content)
+            return found
+
+        found = self._read(name, "cell", content, read)
+        if found is not None:  # what is read of a cell is read several times in a row
+            self._forget(name)
+            self._recent[name] = content, found
+            self._recent_bytes += len(content)
+            while len(self._recent) > 1 and self._recent_bytes > RECENT_BYTES:
+                self._forget(next(iter(self._recent)))
+        return found
+
+    def _forget(self, name: str) -> None:
+        content, _ = self._recent.pop(name, (b"", None))
+        self._recent_bytes -= len(content)
 
     def outcomes(self) -> dict[str, Outcome]:
         """Usable outcomes of the planned cells, by cell id, in the order of the plan."""
-        found = ((cell_id, self.outcome(cell_id)) for _, cell_id, _ in self.planned())
+        found = ((cell_id, self.outcome(cell_id)) for cell_id in self._places)
         return {cell_id: outcome for cell_id, outcome in found if outcome is not None}
 
     def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
         """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
         outcome = self.outcome(cell_id)
-        if outcome is None or not outcome.get("trace"):
+        if outcome is None or not outcome.trace:
             return None
         content = self._trace_bytes(cell_id, outcome)
         try:
@@ -200,16 +222,19 @@ class Run:
 
     # Programs, timings, logs and diagnoses
 
-    def write_timing(self, scenario: str, document: dict[str, Any]) -> None:
+    def write_timing(self, scenario: str, timing: Timing) -> None:
         """Store the timed rounds of a scenario's variants."""
         path = self._to_write("timings", f"{trust.scenario_name(scenario)}.json")
-        atomic.write_json(path, {**document, "schema": schema.SCHEMA})
+        atomic.write_json(path, {**timing.raw, "schema": schema.SCHEMA})
 
-    def timing(self, scenario: str) -> dict[str, Any] | None:
+    def timing(self, scenario: str) -> Timing | None:
         """The timed rounds of a scenario, or None where it was not timed or they are damaged."""
         name = f"timings/{trust.scenario_name(scenario)}.json"
-        ids = {place.cell_id for place in self.planned() if place.scenario["name"] == scenario}
-        return self._read(name, "timing", lambda found: trust.check_timing(found, scenario, ids))
+        content = self._content(name)
+        if content is None:
+            return None
+        ids = {place.cell_id for place in self.planned() if place.scenario.name == scenario}
+        return self._read(name, "timing", content, lambda raw: trust.read_timing(raw, scenario, ids))
 
     def write_diagnosis(self, cell_id: str, document: dict[str, Any]) -> None:
         """Store what was found out about a cell."""
@@ -257,46 +282,43 @@ class Run:
     def _to_write(self, folder: str, name: str) -> Path:
         return files.folder(self.path, folder) / name
 
-    def _read(self, name: str, kind: str, check: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
-        """A document that is what it should be; what has been found so once is not looked at again."""
+    def _content(self, name: str) -> bytes | None:
+        """A document's bytes, or None where there are none that can be read."""
         try:
-            content = files.read(self.path, name, trust.MOST_JSON)
-            if kind == "cell" and (kept := self._recent.get(name)) and kept[0] == content:
-                return kept[1]
-            document = schema.upgrade(trust.parse(content), kind)
-            if self._checked.get(name) != hash(content):
-                check(document)
-                self._checked[name] = hash(content)
+            return files.read(self.path, name, trust.MOST_JSON)
         except FileNotFoundError:
             return None
         except OSError as error:
             self._damaged[name] = error.strerror or "cannot be read"
             return None
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             self._damaged[name] = trust.one_line(error)
             return None
-        if kind == "cell":  # what is read of a cell is read several times in a row
-            self._recent[name] = content, document
-            while len(self._recent) > 1 and sum(len(each) for each, _ in self._recent.values()) > RECENT_BYTES:
-                del self._recent[next(iter(self._recent))]
-        return document
+
+    def _read(self, name: str, kind: str, content: bytes, read: Callable[[dict[str, Any]], D]) -> D | None:
+        """A document that is what it should be."""
+        try:
+            return read(schema.upgrade(trust.parse(content), kind))
+        except (ValueError, RecursionError) as error:
+            self._damaged[name] = error.said if isinstance(error, Unreadable) else trust.one_line(error)
+            return None
 
     def _trace_bytes(self, cell_id: str, outcome: Outcome) -> bytes | None:
         """The file's content if its hash is the outcome's; the path in the outcome is not followed."""
         name = f"traces/{cell_id}.npz"
         try:
-            content = files.read(self.path, name, traces.most_bytes(outcome["scenario"], outcome))
+            content = files.read(self.path, name, traces.most_bytes(outcome.scenario, outcome.resolved))
         except (OSError, ValueError) as error:
             strerror = error.strerror if isinstance(error, OSError) else None
             self._damaged[name] = strerror or trust.one_line(error)
             return None
-        if hashlib.sha256(content).hexdigest() != outcome.get("trace_sha256"):
+        if hashlib.sha256(content).hexdigest() != outcome.trace_sha256:
             self._damaged[name] = "is truncated or changed (not the hash in its outcome)"
             return None
         return content
 
     def _scan(self) -> None:
-        planned = self._by_id()
+        planned = self._places
         for folder, suffix in (("cells", ".json"), ("traces", ".npz")):
             if (self.path / folder).is_symlink():
                 self._damaged[folder] = files.LINK
@@ -306,7 +328,7 @@ class Run:
                     self._damaged[f"{folder}/{printable(file.name)}"] = "does not belong to this run"
         for cell_id in planned:
             outcome = self.outcome(cell_id)
-            if outcome is not None and outcome.get("trace"):
+            if outcome is not None and outcome.trace:
                 self._trace_bytes(cell_id, outcome)
 
 

@@ -12,10 +12,12 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from math import prod
 from re import compile as pattern
-from typing import Any
 
 import numpy as np
 import psutil
+
+from qparity.records import Resolved
+from qparity.scenario.schema import Scenario
 
 Trace = dict[str, np.ndarray]
 
@@ -44,15 +46,12 @@ def to_bytes(trace: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def most_bytes(scenario: Mapping[str, Any], outcome: Mapping[str, Any]) -> int:
+def most_bytes(scenario: Scenario, resolved: Resolved) -> int:
     """How large the trace of a planned training can be, in bytes; an archive that is larger need not be read."""
-    training, samples = scenario["training"], scenario["data"]["samples"]
-    steps = training["epochs"] * -(-samples // training["batch_size"])
-    resolved = outcome.get("resolved") or {}
-    variables = (*resolved.get("weights", ()), *resolved.get("state", ()))
-    weights = sum(prod(each.get("shape", ())) for each in variables)
-    rows = (training["epochs"] * samples + samples) * NUMBERS_A_ROW * 2 ** min(scenario["wires"], MOST_WIRES)
-    needed = LEAST_BYTES + 8 * (steps * COPIES_OF_A_WEIGHT * (weights + 1) + rows)
+    training, samples = scenario.training, scenario.data.samples
+    weights = sum(prod(each.shape) for each in (*resolved.weights, *resolved.state))
+    rows = (training.epochs * samples + samples) * NUMBERS_A_ROW * 2 ** min(scenario.wires, MOST_WIRES)
+    needed = LEAST_BYTES + 8 * (scenario.steps * COPIES_OF_A_WEIGHT * (weights + 1) + rows)
     return needed if needed <= MUCH else min(needed, max(MUCH, psutil.virtual_memory().available // 2))
 
 

@@ -5,19 +5,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+from qparity.records import Outcome, Place, Plan, RunRecord, Timing, Unreadable
+from qparity.records.plan import CELL_ID, normal, read_plan
 from qparity.scenario.text import printable, printable_lines, uncoloured
-from qparity.store import atomic, documents, files, plan
+from qparity.store import atomic, files
 from qparity.store.errors import StoreError
 
 SCENARIO_NAME = re.compile(r"[A-Za-z0-9._-]+")
-STATUSES = ("ok", "failed", "timeout", "crashed", "unsupported", "diverged")
 MOST_JSON = 1 << 28
 """Bytes of a document: a plan of a hundred thousand cells has a tenth of that."""
 
 
 def cell_id(value: Any) -> str:
     """The value, if it is a cell id: 16 hex digits."""
-    return _checked(plan.CELL_ID, value, "cell id")
+    return _checked(CELL_ID, value, "cell id")
 
 
 def scenario_name(value: Any) -> str:
@@ -25,57 +26,43 @@ def scenario_name(value: Any) -> str:
     return _checked(SCENARIO_NAME, value, "scenario name")
 
 
-def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """A `run.json` of which all can be used; what was wrong with its plan; and with the rest, which was left out."""
-    blocks, faults = plan.read(record.get("plan"))
-    rest, others = {key: value for key, value in record.items() if key != "plan"}, []
-    while found := documents.fault(rest, documents.Record):
-        del rest[str(found[0][0])]
-        others.append(found[1])
-    tables = {key: rest.get(key) or {} for key in ("environment", "workers", "nodes")}
-    merged = {"merged": _merged(rest["merged"])} if "merged" in rest else {}
-    return {**rest, **tables, **merged, "plan": blocks}, faults, others
+def read_record(raw: dict[str, object]) -> tuple[RunRecord, Plan, list[str], list[str]]:
+    """A `run.json`: all of it that can be used, and its plan; what was wrong with the plan, and with the rest."""
+    plan, faults = read_plan(raw.get("plan"))
+    others: list[str] = []
+    while True:
+        record = RunRecord(raw, "run.json")
+        try:
+            return record.checked(), plan, faults, others
+        except Unreadable as error:
+            others.append(error.said)
+            odd = error.place.partition(".")[0].partition("[")[0]
+            raw = {key: value for key, value in raw.items() if key != odd}
 
 
-def _merged(value: dict[str, Any]) -> dict[str, Any]:
-    """What a run was merged from, with every entry there."""
-    told = [{"id": "", **each} for each in value.get("runs") or ()]
-    told = [{**each, **{key: each.get(key) or {} for key in ("environment", "nodes")}} for each in told]
-    return {"runs": told, "notes": value.get("notes") or []}
-
-
-def check_outcome(document: dict[str, Any], place: plan.Place) -> None:
-    """Raise `ValueError` where a cell's JSON is not the outcome that the plan has at this place."""
-    if document.get("id") != place.cell_id:
-        raise ValueError(f"is the outcome of another cell ({document.get('id')!r:.40})")
-    if document.get("variant") != place.variant:
-        raise ValueError(f"is the outcome of another variant ({document.get('variant')!r:.40})")
-    if document.get("scenario") != place.scenario and plan.normal(document.get("scenario")) != place.scenario:
+def read_outcome(raw: dict[str, object], place: Place) -> Outcome:
+    """A cell's outcome, all of it read. Raises `ValueError` where it is not the one that the plan has at this place."""
+    if raw.get("id") != place.cell_id:
+        raise ValueError(f"is the outcome of another cell ({raw.get('id')!r:.40})")
+    if raw.get("variant") != place.variant:
+        raise ValueError(f"is the outcome of another variant ({raw.get('variant')!r:.40})")
+    planned = place.block.written
+    if raw.get("scenario") != planned and normal(raw.get("scenario")) != planned:
         raise ValueError("is the outcome of another scenario than the one in the plan")
-    if document.get("status") not in STATUSES:
-        raise ValueError(f"status {document.get('status')!r:.40} is none of {', '.join(STATUSES)}")
-    check(document, documents.Outcome)
-    if document["status"] != "ok" and not document.get("reason"):
-        raise ValueError(f"is {document['status']} without a reason")
+    outcome = Outcome(raw, f"cells/{place.cell_id}.json", place.scenario).checked()
+    if outcome.status != "ok" and not outcome.reason:
+        raise ValueError(f"is {outcome.status} without a reason")
+    return outcome
 
 
-def check_timing(document: dict[str, Any], scenario: str, ids: set[str]) -> None:
-    """Raise `ValueError` where a JSON object is not the timed rounds of this scenario, whose cells are `ids`."""
-    check(document, documents.Timing)
-    if not {"lanes", "rounds", "left_out"} <= document.keys():
-        raise ValueError("has no lanes, rounds and left_out")
-    if not all("samples" in each for each in document["rounds"]):
-        raise ValueError("has rounds without samples")
-    if document.get("scenario", scenario) != scenario:
-        raise ValueError(f"is of another scenario ({document['scenario']})")
-    if strange := {lane["id"] for lane in document["lanes"].values() if "id" in lane} - ids:
+def read_timing(raw: dict[str, object], scenario: str, ids: set[str]) -> Timing:
+    """The timed rounds of this scenario, whose cells are `ids`. Raises `ValueError` where they are not."""
+    timing = Timing(raw, f"timings/{scenario}.json").checked()
+    if (timing.scenario or scenario) != scenario:
+        raise ValueError(f"is of another scenario ({timing.scenario})")
+    if strange := {lane.id for lane in timing.lanes.values() if lane.id is not None} - ids:
         raise ValueError(f"is of other cells ({min(strange):.40})")
-
-
-def check(document: dict[str, Any], kind: Any) -> None:
-    """Raise `ValueError` where an entry of a document is not of its type (`documents.py`)."""
-    if found := documents.fault(document, kind):
-        raise ValueError(found[1])
+    return timing
 
 
 def read_json(root: Path, name: str) -> Any:

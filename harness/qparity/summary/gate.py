@@ -70,7 +70,9 @@ class Gate:
 
     def unmet(self, run: Run) -> tuple[str, ...]:
         """A line for each entry that has expired, fits no cell, or cannot apply."""
-        planned = [(s["name"], variant, versions_of(run, cell_id)) for s, cell_id, variant in run.planned()]
+        if not self.expectations:  # else every outcome would be read again
+            return ()
+        planned = [(b.scenario.name, variant, versions_of(run, cell_id)) for b, cell_id, variant in run.planned()]
         return tuple(line for e in self.expectations if (line := self._problem(e, planned)))
 
     def shortfall(self, cells: Sequence[CellView]) -> tuple[str, ...]:
@@ -144,6 +146,6 @@ def _why_lost(cell: CellView) -> str:
 
 def versions_of(run: Run, cell_id: str) -> dict[str, str]:
     """The package versions that the worker of a cell recorded; none where the cell never reached one."""
-    worker = (run.outcome(cell_id) or {}).get("worker")
-    about = (run.record.get("workers") or {}).get(worker) or {}
-    return dict(about.get("versions") or {})
+    outcome = run.outcome(cell_id)
+    worker = run.record.workers.get(outcome.worker or "") if outcome else None
+    return dict(worker.versions) if worker else {}

@@ -4,8 +4,9 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from qparity.records import Block
 from qparity.store import Run
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ MANY = 200
 WITHIN_S = 300.0
 """What is certain to take the oracle longer than this for one cell is not judged unless asked for."""
 _RECORDED = ("sample_loss", "learning_rate", "iterations")
-_HASHED = {"x", "y", "order", "weights"}
+_HASHED = ("order", "weights", "x", "y")
 
 
 def judgements(run: Run, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
@@ -30,7 +31,7 @@ def judgements(run: Run, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
 
 def _each(run: Run, within_s: float) -> "Iterator[dict[str, Judgement]]":
     """The judgements of every block, in forks that share the plan and return no more than their verdicts."""
-    blocks = run.record["plan"]["blocks"]
+    blocks = run.plan.blocks
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # where there is one, there is fork
     if len(blocks) < MANY or cores < 2:
         yield from (judge_block(run, block, within_s) for block in blocks)
@@ -49,11 +50,11 @@ def _share(run: Run, within_s: float) -> None:
 
 def _judge_shared(number: int) -> "dict[str, Judgement]":
     ((run, within_s),) = _shared
-    return judge_block(run, run.record["plan"]["blocks"][number], within_s)
+    return judge_block(run, run.plan.blocks[number], within_s)
 
 
-def judge_block(run: Run, block: dict[str, Any], within_s: float = WITHIN_S) -> "dict[str, Judgement]":
-    """Judge one scenario's cells: `block` is {scenario, cells: [{id, variant}]} of the plan.
+def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
+    """Judge one scenario's cells: a block of the plan.
 
     A cell of which something was not recorded, or that is too large to judge, is not compared, and stands in nobody's
     way; nor does one at whose recordings the judge fails.
@@ -96,28 +97,27 @@ def lacking(o: "Observation") -> str | None:
     A check finds no fault in what was not recorded, so a folder with less in it would pass more easily.
     """
     outcome, trace = o.outcome, o.trace
-    if outcome["status"] != "ok" or trace is None:
+    if outcome.status != "ok" or trace is None:
         return None
     if missing := [name for name in _RECORDED if name not in trace]:
         return f"the cell left a trace without {', '.join(missing)}"
-    audit, resolved = outcome.get("audit") or {}, outcome.get("resolved") or {}
-    for name, told in (("expected", o.expected), ("audit", audit)):
-        if absent := _HASHED - (told.get("hashes") or {}).keys():
-            return f"the outcome has no {name}.hashes.{min(absent)}"
-    declared, read = (told.get("hyperparameters") or {} for told in (o.expected, audit))
+    audit, resolved = outcome.audit, outcome.resolved
+    for name, told in (("expected", o.expected.hashes), ("audit", audit.hashes)):
+        if absent := [each for each in _HASHED if getattr(told, each) is None]:
+            return f"the outcome has no {name}.hashes.{absent[0]}"
+    declared, read = o.expected.hyperparameters, audit.hyperparameters
     if not declared or not declared.keys() <= read.keys():
         return "the outcome does not say which hyper-parameters the optimizer used"
-    weights = resolved.get("weights") or ()
-    if resolved.get("state") and "state" not in (audit.get("hashes") or {}):
+    if resolved.state and audit.hashes.state is None:
         return "the outcome has no audit.hashes.state"
-    if o.scenario.get("model"):
+    if o.whole_model:
         return None
     if o.program is None:
         return "the outcome has no gate program"
-    added = any(name.startswith("extra_") for name in trace) or any(w.get("constraint") for w in weights)
-    if added or resolved.get("own"):
+    added = any(name.startswith("extra_") for name in trace) or any(w.constraint for w in resolved.weights)
+    if added or resolved.own:
         return "the outcome of a bare circuit has regularizers, constraints, or a training of its own"
-    asked, method = o.scenario["diff_method"], resolved.get("diff_method")
+    asked, method = o.scenario.diff_method, resolved.diff_method
     if method is not None and (method != asked if asked != "best" else method in ("finite-diff", "spsa")):
         return f"the outcome was differentiated with {method}, the plan asks for {asked}"
     return None
@@ -131,16 +131,11 @@ def too_large(o: "Observation", within_s: float) -> str | None:
     return f"too large to judge within {within_s:.3g} s (about {needed:.3g} s)" if needed > within_s else None
 
 
-def observations_of(run: Run, block: dict[str, Any]) -> "list[Observation]":
+def observations_of(run: Run, block: Block) -> "list[Observation]":
     """All cells of a block that have an outcome, as the judge sees them."""
-    from qparity.parity import Observation, own_program
+    from qparity.parity import Observation
 
-    sampled = bool(block["scenario"].get("shots"))
-    family = sum(bool(scenario.get("shots")) for scenario, _, _ in run.planned()) if sampled else 1
-    traces = [(cell["id"], run.trace(cell["id"])) for cell in block["cells"]]
+    family = sum(bool(each.scenario.shots) for each in run.plan.places()) if block.scenario.shots else 1
+    traces = [(cell.id, run.trace(cell.id)) for cell in block.cells]
     outcomes = [(run.outcome(cell_id), trace) for cell_id, trace in traces]  # an odd trace makes its cell missing
-    return [
-        Observation(outcome, trace, outcome.get("expected") or {}, own_program(outcome), family)
-        for outcome, trace in outcomes
-        if outcome is not None
-    ]
+    return [Observation.of(outcome, trace, family) for outcome, trace in outcomes if outcome is not None]

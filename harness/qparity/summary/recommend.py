@@ -95,7 +95,7 @@ def _answers(
     for i, name in enumerate(settings):
         groups: dict[str, list[Block]] = {}
         for cells in scenarios:
-            groups.setdefault(str(cells[0].settings.get(name)), []).append(cells)
+            groups.setdefault(str(getattr(cells[0].settings, name, None)), []).append(cells)
         if len(groups) > 1:
             for value, group in groups.items():
                 yield from _answers(group, faulty, _named(where, name, value), settings[i + 1 :])

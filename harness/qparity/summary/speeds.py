@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from qparity.records import Timing
 from qparity.scenario.registry import GPU_DEVICES
+from qparity.scenario.schema import Scenario
 from qparity.store import Run, changes, machine
 from qparity.summary.view import CellView
 from qparity.timing import (
@@ -29,6 +31,8 @@ from qparity.timing import (
     read_block,
 )
 
+UNREAD = "its timed rounds cannot be read"
+
 
 def with_timing(run: Run, cells: Sequence[CellView], reference: str | None = None) -> list[CellView]:
     """The cells, those that were timed with their `timing`; one reference for the whole run wherever it was timed.
@@ -36,33 +40,32 @@ def with_timing(run: Run, cells: Sequence[CellView], reference: str | None = Non
     `reference` is by default the variant that was timed in most scenarios.
     """
     scenarios = dict.fromkeys(cell.scenario for cell in cells)
-    documents = {name: document for name in scenarios if (document := run.timing(name))}
+    found = {name: timing for name in scenarios if (timing := run.timing(name))}
     order = dict.fromkeys(variant for _, _, variant in run.planned())
-    reference = reference or max(order, key=lambda v: sum(v in d["lanes"] for d in documents.values()), default=None)
+    reference = reference or max(order, key=lambda v: sum(v in t.lanes for t in found.values()), default=None)
     blocks: dict[str, BlockTiming] = {}
-    unread = "its timed rounds cannot be read"
-    for name, document in documents.items():
+    for name, timing in found.items():
         try:
-            blocks[name] = read_block(document, reference)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            left_out = dict.fromkeys(map(str, document["lanes"]), unread)  # a run folder may come from anywhere
-            blocks[name] = BlockTiming(None, {}, left_out)
-    planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
+            blocks[name] = read_block(timing, reference)
+        except (ArithmeticError, ValueError):  # a run folder may come from anywhere
+            blocks[name] = BlockTiming(None, {}, dict.fromkeys(timing.lanes, UNREAD))
+    damaged = dict(run.damaged)
     return [
-        _timed(run, cell, blocks[cell.scenario], planned[cell.scenario], documents[cell.scenario])
+        _timed(run, cell, blocks[cell.scenario], found[cell.scenario])
         if cell.scenario in blocks
+        else replace(cell, untimed=UNREAD)
+        if f"timings/{cell.scenario}.json" in damaged
         else cell
         for cell in cells
     ]
 
 
-def growth(run: Run, cells: Sequence[CellView]) -> tuple[Growth, ...]:
+def growth(cells: Sequence[CellView]) -> tuple[Growth, ...]:
     """Step times over wires, layers and batch size, of the cells that were timed in rounds and earned their time."""
-    planned = {scenario["name"]: scenario for scenario, _, _ in run.planned()}
     try:
-        return tuple(growths([_point(c, planned[c.scenario]) for c in cells if c.timing and c.speed != "struck"]))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return ()  # a plan may come from anywhere
+        return tuple(growths([_point(c, c.settings) for c in cells if c.timing and c.settings and c.speed != "struck"]))
+    except (ArithmeticError, ValueError):
+        return ()  # times may come from anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +206,12 @@ def _same_question(a: CellView, b: CellView) -> bool:
     return a.timing.reference == b.timing.reference and _what_ran(a.settings) == _what_ran(b.settings)
 
 
-def _what_ran(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _what_ran(settings: Scenario | None) -> dict[str, Any]:
     """A scenario without its name and what is expected of it."""
-    return {key: value for key, value in settings.items() if key not in ("name", "expect")}
+    return settings.model_dump(exclude={"name", "expect"}) if settings else {}
 
 
-def _point(cell: CellView, scenario: Mapping[str, Any]) -> Point:
+def _point(cell: CellView, scenario: Scenario) -> Point:
     assert cell.timing
     timing = cell.timing
     return Point(
@@ -236,31 +239,29 @@ def phrase(timing: LaneTiming) -> str:
     return f"{times} {timing.reference} {ends} {timing.speed}{unstable}"
 
 
-def _timed(
-    run: Run, cell: CellView, block: BlockTiming, scenario: Mapping[str, Any], document: Mapping[str, Any]
-) -> CellView:
+def _timed(run: Run, cell: CellView, block: BlockTiming, found: Timing) -> CellView:
     timing = block.lanes.get(cell.variant)
     if timing is None:
         return replace(cell, untimed=block.left_out.get(cell.variant))
-    return replace(cell, timing=timing, timed_on=_machine(run, document), limit_s=_limit_s(cell, scenario, document))
+    return replace(cell, timing=timing, timed_on=_machine(run, found), limit_s=_limit_s(cell, timing, found))
 
 
-def _machine(run: Run, document: Mapping[str, Any]) -> dict[str, Any]:
+def _machine(run: Run, found: Timing) -> dict[str, Any]:
     """Where a scenario was timed: by the run that this one was merged from, on a node of a cluster, or here."""
-    sources = {each["id"]: each for each in (run.record.get("merged") or {}).get("runs") or ()}
-    holder = sources.get(str(document.get("run")), run.record)
-    node = (holder.get("nodes") or {}).get(str(document.get("node")))
-    return machine(node if isinstance(node, dict) else holder["environment"])
+    sources = {each.id: each for each in run.record.merged.runs} if run.record.merged else {}
+    holder = sources.get(found.run or "", run.record)
+    return machine((holder.nodes or {}).get(found.node or "", holder.environment))
 
 
-def _limit_s(cell: CellView, scenario: Mapping[str, Any], document: Mapping[str, Any]) -> float | None:
+def _limit_s(cell: CellView, timing: LaneTiming, found: Timing) -> float | None:
     """The least seconds of a step on the cores that were measured beside the rounds; None where it is not known."""
-    if cell.variant.endswith("@gpu") or cell.resolved.get("device") in GPU_DEVICES:
+    device, method, settings = cell.resolved.device, cell.resolved.diff_method, cell.settings
+    if cell.variant.endswith("@gpu") or device in GPU_DEVICES:
+        return None
+    if found.machine is None or settings is None or device is None or method is None or not cell.resolved.programs:
         return None
     try:
-        programs = [layer["program"] for layer in cell.resolved["quantum_layers"]]
-        rows = int(document["lanes"][cell.variant]["batch_size"])
-        where = str(cell.resolved["device"]), str(cell.resolved["diff_method"])
-        return least_step_s(programs, rows, scenario["dtype"], *where, Machine.read(document["machine"]))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        rates = Machine.of(found.machine)
+        return least_step_s(cell.resolved.programs, timing.batch_size, settings.dtype, device, method, rates)
+    except (ArithmeticError, LookupError, ValueError):
         return None

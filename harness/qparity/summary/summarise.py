@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qparity.records import Place, Program, Resolved
+from qparity.records.outcome import Memory
+from qparity.scenario.schema import Scenario
 from qparity.store import Run
 from qparity.summary import judging, words
 from qparity.summary.gate import Gate, versions_of
@@ -33,23 +36,22 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     gate = gate or Gate()
     if judgements is None:
         judgements = judging.judgements(run, gate.within_s)
-    sources = tuple(map(str, run.record["plan"].get("sources") or ()))
+    sources = run.plan.sources
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
-    programs: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    programs: dict[str, tuple[Program, ...]] = {}
     pairs: set[Pair] = set()
-    files = {block["scenario"]["name"]: block.get("source") for block in run.record["plan"]["blocks"]}
-    for scenario, cell_id, variant in run.planned():
-        judgement = judgements.get(cell_id)
-        known = gate.of(scenario["name"], variant, versions_of(run, cell_id)) if gate.expectations else None
-        source = files.get(scenario["name"])
-        mine = (str(source),) if source else sources
-        cells.append(view_of(run, scenario, cell_id, variant, judgement, mine, known, gate.require_judge))
+    for place in run.planned():
+        name = place.scenario.name
+        judgement = judgements.get(place.cell_id)
+        known = gate.of(name, place.variant, versions_of(run, place.cell_id)) if gate.expectations else None
+        mine = (place.block.source,) if place.block.source else sources
+        cells.append(view_of(run, place, judgement, mine, known, gate.require_judge))
         if drawing := _drawing(cells[-1].resolved):
-            drawings.setdefault(scenario["name"], drawing)
-        if found := _programs(cells[-1].resolved):
-            programs.setdefault(scenario["name"], found)
-        pairs |= {_pair(scenario["name"], variant, pair) for pair in _get(judgement, "pairs", ())}
+            drawings.setdefault(name, drawing)
+        if found := cells[-1].resolved.programs:
+            programs.setdefault(name, found)
+        pairs |= {_pair(name, place.variant, pair) for pair in _get(judgement, "pairs", ())}
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
     ended = sum(cell.mark == "expected" and cell.status != "ok" for cell in cells)
@@ -64,10 +66,10 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
     record = run.record
     return RunView(
         id=run.id,
-        state=str(record.get("state")),
-        created=str(record.get("created")),
-        finished=record.get("finished"),
-        command=words.command(record.get("command")),
+        state=str(record.state),
+        created=str(record.created),
+        finished=record.finished,
+        command=words.command(record.command),
         agreement=words.agreement(compared, among_variants),
         rest=" ".join(part for part in (words.rest(counts), f"{ended} ended as expected." if ended else "") if part),
         exit_code=exit_code(compared, surprises, bool(unmet or slow), bool(short or untimed)),
@@ -77,34 +79,84 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         counts=counts,
         groups=_groups(cells),
         pairs=tuple(sorted(pairs, key=_order)),
-        environment=record["environment"],
-        workers=record["workers"],
+        environment=record.table("environment"),
+        workers=record.table("workers"),
         sources=sources,
         drawings=drawings,
         programs=programs,
         damaged=tuple(run.damaged),
         problems=(*unmet, *slow, *short, *untimed),
-        notes=tuple(map(str, (record.get("merged") or {}).get("notes") or ())),
-        growths=growth(run, cells),
+        notes=record.merged.notes if record.merged else (),
+        growths=growth(cells),
         peers=words.peers(among_variants, len(cells)),
     )
 
 
 def view_of(
     run: Run,
-    scenario: dict[str, Any],
-    cell_id: str,
-    variant: str,
+    place: Place,
     judgement: "Judgement | None",
     sources: tuple[str, ...] = (),
     expectation: "Expectation | None" = None,
     require_judge: bool = False,
 ) -> CellView:
     """One cell of a run, judged or not (yet)."""
-    trace = run.trace(cell_id, SHOWN)  # first: an odd trace makes its cell missing
-    outcome = run.outcome(cell_id) or {"status": "missing", "reason": _why_missing(run, cell_id)}
-    judgement = judgement if outcome["status"] == "ok" else None
-    return _cell(scenario, cell_id, variant, outcome, judgement, trace or {}, sources, expectation, require_judge)
+    trace = run.trace(place.cell_id, SHOWN)  # first: an odd trace makes its cell missing
+    outcome = run.outcome(place.cell_id)
+    status, said = (outcome.status, outcome.reason) if outcome else ("missing", _why_missing(run, place.cell_id))
+    judgement = judgement if status == "ok" else None
+    verdict = _text(judgement, "verdict")
+    expected = expectation.expected if expectation else _expected(place.scenario, place.variant)
+    objection = expectation.objection(status, said, judgement) if expectation else None
+    mark = _mark(status, verdict, expected, require_judge)
+    if objection and status == "ok":
+        mark = "fail"
+    elif expectation and expectation.status and not objection and status != "unsupported":
+        mark = "expected"
+    reason = _text(judgement, "reason") if status == "ok" else said
+    if outcome and outcome.fault:
+        reason = f"[injected fault: {outcome.fault.name}] {reason or ''}"
+    fields: dict[str, Any] = {
+        "status": status,
+        "verdict": verdict,
+        "expected": expected,
+        "stage": _text(judgement, "stage"),
+        "step": outcome.diverged_step if outcome and status == "diverged" else _whole(judgement, "step"),
+        "tensor": _text(judgement, "tensor"),
+        "index": tuple(int(i) for i in np.atleast_1d(_get(judgement, "index", ()))),
+        "r": _number(judgement, "r"),
+        "effective_bits": _number(judgement, "effective_bits"),
+        "smallest_tolerance": _number(judgement, "smallest_tolerance"),
+        "judged": _whole(judgement, "judged") or 0,
+        "judgeable": _whole(judgement, "judgeable") or 0,
+        "by_design": bool(_get(judgement, "by_design", False)),
+        "reason": words.plain(str(reason)) if reason else None,
+    }
+    memory = outcome.memory if outcome else Memory()
+    trace = trace or {}
+    return CellView(
+        id=place.cell_id,
+        scenario=place.scenario.name,
+        variant=place.variant,
+        mark=mark,
+        line=_line(mark, objection, fields),
+        **fields,
+        annotations=tuple(map(str, _get(judgement, "annotations", ()))),
+        phases=outcome.seconds if outcome else {},
+        baseline_bytes=memory.baseline_bytes,
+        peak_bytes=memory.peak_bytes,
+        gpu_peak_bytes=memory.gpu_peak_bytes,
+        resolved=outcome.resolved if outcome else Resolved(),
+        log=outcome.log if outcome else None,
+        reproduce=_reproduce(sources, place.scenario.name, place.variant),
+        series=_series(judgement),
+        loss=trace.get("loss"),
+        fit=_fit(trace),
+        settings=place.scenario,
+        source=sources[0] if len(sources) == 1 else None,
+        known=expectation.reason if expectation else None,
+        link=expectation.link if expectation else None,
+    )
 
 
 def exit_code(counts: Mapping[Mark, int], surprises: int, unmet: bool = False, short: bool = False) -> int:
@@ -122,71 +174,6 @@ def exit_code(counts: Mapping[Mark, int], surprises: int, unmet: bool = False, s
     return 0
 
 
-def _cell(
-    scenario: dict[str, Any],
-    cell_id: str,
-    variant: str,
-    outcome: dict[str, Any],
-    judgement: "Judgement | None",
-    trace: Mapping[str, np.ndarray],
-    sources: tuple[str, ...],
-    expectation: "Expectation | None",
-    require_judge: bool,
-) -> CellView:
-    status = outcome["status"]
-    verdict = _text(judgement, "verdict")
-    expected = expectation.expected if expectation else _expected(scenario, variant)
-    objection = expectation.objection(status, outcome.get("reason"), judgement) if expectation else None
-    mark = _mark(status, verdict, expected, require_judge)
-    if objection and status == "ok":
-        mark = "fail"
-    elif expectation and expectation.status and not objection and status != "unsupported":
-        mark = "expected"
-    memory = outcome.get("memory") or {}
-    reason = _text(judgement, "reason") if status == "ok" else outcome.get("reason")
-    if fault := outcome.get("fault"):
-        reason = f"[injected fault: {fault.get('name')}] {reason or ''}"
-    fields = {
-        "status": status,
-        "verdict": verdict,
-        "expected": expected,
-        "stage": _text(judgement, "stage"),
-        "step": outcome.get("diverged_step") if status == "diverged" else _whole(judgement, "step"),
-        "tensor": _text(judgement, "tensor"),
-        "index": tuple(int(i) for i in np.atleast_1d(_get(judgement, "index", ()))),
-        "r": _number(judgement, "r"),
-        "effective_bits": _number(judgement, "effective_bits"),
-        "smallest_tolerance": _number(judgement, "smallest_tolerance"),
-        "judged": _whole(judgement, "judged") or 0,
-        "judgeable": _whole(judgement, "judgeable") or 0,
-        "by_design": bool(_get(judgement, "by_design", False)),
-        "reason": words.plain(str(reason)) if reason else None,
-    }
-    return CellView(
-        id=cell_id,
-        scenario=scenario["name"],
-        variant=variant,
-        mark=mark,
-        line=_line(mark, objection, fields),
-        **fields,
-        annotations=tuple(map(str, _get(judgement, "annotations", ()))),
-        phases=_numbers(outcome.get("phases")),
-        baseline_bytes=memory.get("baseline_bytes"),
-        peak_bytes=memory.get("peak_bytes"),
-        gpu_peak_bytes=memory.get("gpu_peak_bytes"),
-        resolved=outcome.get("resolved") or {},
-        log=outcome.get("log"),
-        reproduce=_reproduce(sources, scenario["name"], variant),
-        series=_series(judgement),
-        loss=trace.get("loss"),
-        fit=_fit(trace),
-        settings=scenario,
-        source=sources[0] if len(sources) == 1 else None,
-        known=expectation.reason if expectation else None,
-        link=expectation.link if expectation else None,
-    )
-
-
 def _line(mark: Mark, objection: str | None, fields: dict[str, Any]) -> str:
     """One line on a cell; one that did not finish says how it ended, also where that is as expected, or is not."""
     if fields["status"] == "ok":
@@ -196,15 +183,10 @@ def _line(mark: Mark, objection: str | None, fields: dict[str, Any]) -> str:
     return said + (f" ({objection})" if objection else " (as expected)" if known else "")
 
 
-def _expected(scenario: Mapping[str, Any], variant: str) -> str:
-    """The expected verdict; a word that is no verdict is kept, and can then never be met."""
+def _expected(scenario: Scenario, variant: str) -> str:
     from qparity.parity import expected_verdict
 
-    expect = scenario.get("expect")
-    try:
-        return str(expected_verdict(expect, variant))
-    except (ValueError, TypeError, AttributeError):
-        return str(expect)
+    return str(expected_verdict(scenario.expect, variant))
 
 
 def _mark(status: str, verdict: str | None, expected: str, require_judge: bool) -> Mark:
@@ -254,18 +236,9 @@ def _fit(trace: Mapping[str, np.ndarray]) -> Fit | None:
     return Fit(x.reshape(-1)[order], y.reshape(-1)[order], last[order])
 
 
-def _drawing(resolved: Mapping[str, Any]) -> str | None:
+def _drawing(resolved: Resolved) -> str | None:
     """The text drawings of a model's quantum layers, one below the other."""
-    layers = resolved.get("quantum_layers")
-    found = [layer.get("drawing") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
-    return "\n\n".join(drawing for drawing in found if isinstance(drawing, str)) or None
-
-
-def _programs(resolved: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """The gate programs of a model's quantum layers."""
-    layers = resolved.get("quantum_layers")
-    found = [layer.get("program") for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
-    return tuple(program for program in found if isinstance(program, dict) and isinstance(program.get("gates"), list))
+    return "\n\n".join(layer.drawing for layer in resolved.quantum_layers if layer.drawing) or None
 
 
 def _pair(scenario: str, variant: str, pair: "PairDifference") -> Pair:
@@ -304,10 +277,6 @@ def _whole(holder: Any, name: str) -> int | None:
 def _number(holder: Any, name: str) -> float | None:
     value = _get(holder, name)
     return None if value is None or np.isnan(value) else float(value)
-
-
-def _numbers(table: Mapping[str, Any] | None) -> dict[str, float]:
-    return {key: float(value) for key, value in (table or {}).items() if isinstance(value, (int, float))}
 
 
 def _array(values: Any) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qparity.records import Environment, Program, Resolved, read
+from qparity.scenario.schema import Scenario
 from qparity.timing import NOISE, Crossing, Growth, LaneTiming, crossings
 
 Mark = Literal["pass", "expected", "fail", "error", "uncompared", "unsupported"]
@@ -99,7 +101,7 @@ class CellView:
     baseline_bytes: int | None = None
     peak_bytes: int | None = None
     gpu_peak_bytes: int | None = None
-    resolved: Mapping[str, Any] = field(default_factory=dict)
+    resolved: Resolved = field(default_factory=Resolved)
     log: str | None = None
     reproduce: str | None = None
     series: tuple[Series, ...] = ()
@@ -109,7 +111,7 @@ class CellView:
     timed_on: Mapping[str, Any] = field(default_factory=dict)
     untimed: str | None = None
     limit_s: float | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Scenario | None = None
     source: str | None = None
     known: str | None = None
     link: str | None = None
@@ -194,12 +196,17 @@ class RunView:
     workers: Mapping[str, Any]
     sources: tuple[str, ...]
     drawings: Mapping[str, str]
-    programs: Mapping[str, tuple[Mapping[str, Any], ...]]
+    programs: Mapping[str, tuple[Program, ...]]
     damaged: tuple[tuple[str, str], ...]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     growths: tuple[Growth, ...] = ()
     peers: str = ""
+
+    @cached_property
+    def ran_on(self) -> Environment:
+        """What `environment` says, of which every entry is shown, as a record."""
+        return read(Environment, self.environment)
 
     @cached_property
     def _by_place(self) -> dict[tuple[str, str], CellView]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from qparity.records import Timing
+from qparity.records.timing import Round, Sample, TimedLane
 from qparity.timing.breakeven import BreakEven, break_even
 from qparity.timing.contention import CPU_SHARE, outliers
 from qparity.timing.intervals import Interval, median_interval
@@ -57,71 +58,66 @@ class BlockTiming:
     left_out: Mapping[str, str]
 
 
-def read_block(document: Mapping[str, Any], reference: str | None = None) -> BlockTiming:
+def read_block(found: Timing, reference: str | None = None) -> BlockTiming:
     """What the rounds say. `reference` is the variant others are compared with: by default the first that was timed.
 
     Only rounds whose sentinel stood still count, and for a ratio only those in which both were measured. A training
     that left the finite numbers has no times: what it computed after that is not what was asked for.
 
     Raises:
-        KeyError, TypeError, ValueError: the document is not as docs/architecture.md says.
+        Unreadable, ArithmeticError: the rounds are not as docs/architecture.md says.
     """
-    rounds = [each for each in document["rounds"] if each["kept"]]
-    left_out = {str(name): str(reason) for name, reason in document["left_out"].items()}
-    for name, lane in document["lanes"].items():
-        if not all(child["finite"] for child in lane["children"]):
+    left_out = dict(found.left_out)
+    for name, lane in found.lanes.items():
+        if not all(child.finite for child in lane.children):
             left_out[name] = "the timed training left the finite numbers"
-    lanes = [name for name in document["lanes"] if name not in left_out]
-    timed = [name for name in lanes if any(name in each["samples"] for each in rounds)]
+    lanes = [name for name in found.lanes if name not in left_out]
+    timed = [name for name in lanes if any(name in each.samples for each in found.kept)]
     if not timed:
         return BlockTiming(None, {}, left_out)
     base = reference if reference is not None and reference in timed else timed[0]
-    beside = [name for name in timed if any({name, base} <= each["samples"].keys() for each in rounds)]
+    beside = [name for name in timed if any({name, base} <= each.samples.keys() for each in found.kept)]
     left_out |= {name: f"never measured beside {base}" for name in timed if name not in beside}
-    return BlockTiming(base, {name: _lane(document, rounds, name, base) for name in beside}, left_out)
+    return BlockTiming(base, {name: _lane(found, name, base) for name in beside}, left_out)
 
 
-def samples_s(document: Mapping[str, Any], name: str) -> list[float]:
-    """Seconds a step of a variant in each round that counts; none where nothing can be read."""
-    try:
-        kept = [each["samples"] for each in document["rounds"] if each["kept"]]
-        return [float(samples[name]["step_s"]) for samples in kept if name in samples]
-    except (KeyError, TypeError, ValueError):
-        return []
+def samples_s(found: Timing | None, name: str) -> list[float]:
+    """Seconds a step of a variant in each round that counts."""
+    return [each.samples[name].step_s for each in found.kept if name in each.samples] if found else []
 
 
-def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, base: str) -> LaneTiming:
-    mine = [each for each in rounds if name in each["samples"]]
-    times = _times(mine, name)
-    starts = _starts(document, name, float(np.median(times)))
-    notes = [*_of_lane(document, rounds, name), *_of_rounds(mine)]
-    remarks = list(_remarks(times, [each["samples"][name] for each in mine]))
-    asked = document.get("options") or {}
-    noise, wanted = float(asked.get("noise", NOISE)), float(asked.get("target_width", math.inf))
+def _lane(found: Timing, name: str, base: str) -> LaneTiming:
+    mine = [each for each in found.kept if name in each.samples]
+    lane, times = found.lanes[name], _times(mine, name)
+    starts = _starts(lane, float(np.median(times)))
+    notes = [*_of_lane(found, name), *_of_rounds(mine)]
+    remarks = list(_remarks(times, [each.samples[name] for each in mine]))
+    noise, wanted = (_asked(found, *each) for each in (("noise", NOISE), ("target_width", math.inf)))
     ratio = speed = pays = None
     if name != base:
-        pairs = [each for each in mine if base in each["samples"]]
-        notes += [f"{base}, the reference: {note}" for note in _of_lane(document, rounds, base)]
+        pairs = [each for each in mine if base in each.samples]
+        notes += [f"{base}, the reference: {note}" for note in _of_lane(found, base)]
         theirs = _times(pairs, base)
-        ratio = paired_ratio(_times(pairs, name), theirs, [each["child"] for each in pairs])
+        ratio = paired_ratio(_times(pairs, name), theirs, [each.child for each in pairs])
         speed = decide(ratio, noise)
         width = ratio.half_width / ratio.estimate
         if width > UNSTABLE_WIDTH:
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
         elif width > wanted:
             remarks.append(f"interval of {width:.1%}, {wanted:.1%} was asked for")
-        pays = break_even(starts, _starts(document, base, float(np.median(theirs))), median_interval(theirs), ratio)
+        others = _starts(found.lanes[base], float(np.median(theirs)))
+        pays = break_even(starts, others, median_interval(theirs), ratio)
     within = median_interval(times)
-    inference = [t for child in document["lanes"][name]["children"] if (t := child.get("inference_s"))]
+    inference = [child.inference_s for child in lane.children if child.inference_s]
     return LaneTiming(
         reference=base,
-        batch_size=int(document["lanes"][name]["batch_size"]),
+        batch_size=lane.batch_size,
         step_s=float(np.median(times)),
         step_ends_s=(within.low, within.high),
         start_s=float(np.median(starts)),
         start_ends_s=(min(starts), max(starts)),
         rounds=len(mine),
-        dropped=_dropped(document, name),
+        dropped=_dropped(found, name),
         unstable=bool(notes),
         notes=(*notes, *remarks),
         noise=noise,
@@ -129,69 +125,67 @@ def _lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str, 
         speed=speed,
         break_even=pays,
         inference_s=float(np.median(inference)) if inference else None,
-        recompilations=_recompilations(document, name),
+        recompilations=_recompilations(lane),
     )
 
 
-def _times(rounds: list[dict[str, Any]], name: str) -> list[float]:
-    return [float(each["samples"][name]["step_s"]) for each in rounds]
+def _asked(found: Timing, option: str, default: float) -> float:
+    value = found.options.get(option)
+    return default if value is None else float(value)
 
 
-def _starts(document: Mapping[str, Any], name: str, step_s: float) -> list[float]:
+def _times(rounds: Sequence[Round], name: str) -> list[float]:
+    return [float(each.samples[name].step_s) for each in rounds]
+
+
+def _starts(lane: TimedLane, step_s: float) -> list[float]:
     """Seconds of each fresh child before its steady training: build and first execution, less the steps in it."""
-    lane = document["lanes"][name]
-    return [
-        max(0.0, float(child["build_s"]) + float(child["first_s"]) - int(lane["steps_per_execution"]) * step_s)
-        for child in lane["children"]
-    ]
+    steps_s = lane.steps_per_execution * step_s
+    return [max(0.0, float(child.build_s) + float(child.first_s) - steps_s) for child in lane.children]
 
 
-def _share(sample: Mapping[str, float]) -> float:
+def _share(sample: Sample) -> float:
     """CPU time over the time for which no other process had the core."""
-    return float(sample["cpu_s"]) / max(float(sample["wall_s"]) - _delayed_s(sample), 1e-9)
+    return sample.cpu_s / max(sample.wall_s - (sample.delayed_s or 0.0), 1e-9)
 
 
-def _delayed_s(sample: Mapping[str, float]) -> float:
-    return float(sample.get("delayed_s") or 0.0)
-
-
-def _remarks(times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> Iterator[str]:
+def _remarks(times: Sequence[float], samples: Sequence[Sample]) -> Iterator[str]:
     """Notes that do not make the numbers less reliable."""
-    taken = sum(map(_delayed_s, samples)) / sum(float(sample["wall_s"]) for sample in samples)
+    taken = sum(sample.delayed_s or 0.0 for sample in samples) / sum(sample.wall_s for sample in samples)
     if taken > STOLEN:
         yield f"others had its core for {taken:.0%} of the time, which is not counted"
     if strays := int(outliers(times).sum()):
         yield f"outliers: {strays} of {len(times)} rounds"
 
 
-def _dropped(document: Mapping[str, Any], name: str) -> int:
-    return sum(name in each["samples"] and not each["kept"] for each in document["rounds"])
+def _dropped(found: Timing, name: str) -> int:
+    return sum(name in each.samples and not each.kept for each in found.rounds)
 
 
-def _recompilations(document: Mapping[str, Any], name: str) -> int:
-    return sum(int(child.get("recompilations") or 0) for child in document["lanes"][name]["children"])
+def _recompilations(lane: TimedLane) -> int:
+    return sum(child.recompilations or 0 for child in lane.children)
 
 
-def _of_lane(document: Mapping[str, Any], rounds: list[dict[str, Any]], name: str) -> Iterator[str]:
+def _of_lane(found: Timing, name: str) -> Iterator[str]:
     """Why the numbers of a lane should not be relied on. On a GPU a process waits, and sums in any order."""
-    lane, mine = document["lanes"][name], [each for each in rounds if name in each["samples"]]
-    on_gpu = str(lane["variant"]).endswith("@gpu")
-    if len({child["weights_sha256"] for child in lane["children"]}) > 1 and not on_gpu:
+    lane, mine = found.lanes[name], [each for each in found.kept if name in each.samples]
+    on_gpu = lane.variant.endswith("@gpu")
+    if len({child.weights_sha256 for child in lane.children}) > 1 and not on_gpu:
         yield "repetitions of the timed training ended at different weights"
-    share = float(np.median([_share(each["samples"][name]) for each in mine]))
+    share = float(np.median([_share(each.samples[name]) for each in mine]))
     if share < CPU_SHARE and not on_gpu:
         yield f"used only {share:.0%} of its core"
-    if recompilations := _recompilations(document, name):
+    if recompilations := _recompilations(lane):
         yield f"recompiled {recompilations} times while it was timed"
-    if (dropped := _dropped(document, name)) > len(mine):
+    if (dropped := _dropped(found, name)) > len(mine):
         yield f"{dropped} of {dropped + len(mine)} rounds were disturbed"
 
 
-def _of_rounds(rounds: list[dict[str, Any]]) -> Iterator[str]:
+def _of_rounds(rounds: Sequence[Round]) -> Iterator[str]:
     """Why no number of these rounds should be relied on."""
-    if throttled := sum(bool(each.get("throttled")) for each in rounds):
+    if throttled := sum(bool(each.throttled) for each in rounds):
         yield f"the processor throttled in {throttled} of {len(rounds)} rounds"
-    walls = [sum(sample["wall_s"] for sample in each["samples"].values()) for each in rounds]
-    stolen = sum(float(each.get("stolen_s") or 0.0) for each in rounds) / sum(walls)
+    walls = [sum(sample.wall_s for sample in each.samples.values()) for each in rounds]
+    stolen = sum(each.stolen_s or 0.0 for each in rounds) / sum(walls)
     if stolen > STOLEN:
         yield f"the host took {stolen:.0%} of the core"

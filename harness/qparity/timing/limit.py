@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qparity.oracle.gates import Operation, operations
+from qparity.oracle.program import Parameter
+from qparity.records import Program
+from qparity.records.timing import Rates
 
 INNER_PRODUCT = 8
 REVERSE = ("backprop", "adjoint")
@@ -32,10 +34,10 @@ class Machine:
     copy: Mapping[int, float]
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> Machine:
-        """From `machine` of a timing record. KeyError, TypeError or ValueError where it is not one."""
-        flops = {str(dtype): float(rate) for dtype, rate in document["flops"].items()}
-        copy = {int(size): float(rate) for size, rate in document["copy"].items()}
+    def of(cls, rates: Rates) -> Machine:
+        """From what a timing record says. ValueError where it is no machine."""
+        flops = {dtype: float(rate) for dtype, rate in rates.flops.items()}
+        copy = {int(size): float(rate) for size, rate in rates.copy.items()}
         if not flops or not copy or min(*flops.values(), *copy.values()) <= 0:
             raise ValueError("rates are positive")
         return cls(flops, copy)
@@ -60,7 +62,7 @@ class Work:
 
 
 def least_step_s(
-    programs: Sequence[Mapping[str, Any]], batch: int, dtype: str, device: str, method: str, machine: Machine
+    programs: Sequence[Program], batch: int, dtype: str, device: str, method: str, machine: Machine
 ) -> float | None:
     """Seconds that a training step needs at least.
 
@@ -77,10 +79,10 @@ def least_step_s(
     """
     total = 0.0
     for program in programs:
-        if program.get("not_covered"):
+        if program.not_covered:
             return None
         mixed = device.startswith("default.mixed")
-        amplitudes = 2.0 ** (program["wires"] * (2 if mixed else 1))
+        amplitudes = 2.0 ** (program.wires * (2 if mixed else 1))
         each = step_work(program, method) * (2 if mixed else 1)
         size = amplitudes * (16 if dtype == "float64" else 8)
         arithmetic = amplitudes * batch * each.flops / machine.flops[dtype]
@@ -89,15 +91,15 @@ def least_step_s(
     return total
 
 
-def step_work(program: Mapping[str, Any], method: str) -> Work:
+def step_work(program: Program, method: str) -> Work:
     """One circuit's forward pass and gradient, an amplitude of its state.
 
     Reverse mode (backprop, adjoint) takes the cotangent back through every gate and forms an inner product with the
     state, which is read once more, for each trained angle; the shift methods run the circuit again for each angle.
     """
-    gates = [gate_work(gate["name"], gate["wires"]) for gate in program["gates"]]
+    gates = [gate_work(gate.name, gate.wires) for gate in program.gates]
     forward = sum(gates, Work())
-    trained = sum(_trained(angle) for gate in program["gates"] for angle in gate["params"])
+    trained = sum(_trained(angle) for gate in program.gates for angle in gate.params)
     if method in REVERSE:
         return forward * 2 + Work(INNER_PRODUCT, 1) * trained
     again = {"parameter-shift": 2 * trained, "finite-diff": trained, "hadamard": 2 * trained, "spsa": 2}
@@ -123,5 +125,5 @@ def _flops(part: Operation) -> int:
     return PHASE if all(letter == "Z" for letter, _ in part.word) else ROTATION
 
 
-def _trained(angle: Mapping[str, Any]) -> bool:
-    return bool(angle["weights"]) or any("w" in (product[0], product[2]) for product in angle["products"])
+def _trained(angle: Parameter) -> bool:
+    return bool(angle.weights) or any("w" in (one, other) for one, _, other, _, _ in angle.products)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, count, pairwise
-from typing import Any
 
 import numpy as np
 from scipy import special
 
+from qparity.scenario.schema import Scenario
 from qparity.timing.intervals import CONFIDENCE, Interval
 from qparity.timing.ratios import quotient
 from qparity.timing.speed import NOISE, Speed, decide
 
-# Name of an axis -> where a scenario holds it: table (or none) and key.
-AXES = {"wires": ("", "wires"), "layers": ("", "layers"), "batch size": ("training", "batch_size")}
+AXES = ("wires", "layers", "batch size")
 LEAST_SIZES = 3
 
 
@@ -65,7 +64,7 @@ class Point:
     `ratio` is its time over the reference's of its scenario (of the reference itself: 1), `machine` tells where.
     """
 
-    scenario: Mapping[str, Any]
+    scenario: Scenario
     variant: str
     batch_size: int
     step_s: float
@@ -75,7 +74,7 @@ class Point:
 
     def size(self, axis: str) -> int:
         """Along an axis; of the batch what was run, which is less than was declared where there are few samples."""
-        return self.batch_size if axis == "batch size" else int(self.scenario[axis])
+        return {"batch size": self.batch_size, "wires": self.scenario.wires, "layers": self.scenario.layers}[axis]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def growths(points: Sequence[Point]) -> list[Growth]:
             members = tuple(family[size] for size in sorted(family))
             sizes = [2.0**size if axis == "wires" else size for size in sorted(family)]
             law = fit_power_law(sizes, [point.step_s for point in members])
-            found.append(Growth(axis, _shared([str(p.scenario["name"]) for p in members]), variant, members, law))
+            found.append(Growth(axis, _shared([p.scenario.name for p in members]), variant, members, law))
     return found
 
 
@@ -155,21 +154,20 @@ def crossings(found: Sequence[Growth], noise: float = NOISE) -> list[Crossing]:
 
 def _compared(a: Growth, b: Growth, noise: float) -> list[tuple[int, Speed]]:
     """Size by size whether `a` is faster or slower than `b`; through the reference of their scenario."""
-    theirs = {point.scenario["name"]: point for point in b.points}
-    pairs = [(mine, theirs[mine.scenario["name"]]) for mine in a.points if mine.scenario["name"] in theirs]
+    theirs = {point.scenario.name: point for point in b.points}
+    pairs = [(mine, theirs[mine.scenario.name]) for mine in a.points if mine.scenario.name in theirs]
     pairs = [(mine, other) for mine, other in pairs if mine.reference == other.reference]
     return [(mine.size(a.axis), decide(quotient(mine.ratio, other.ratio), noise)) for mine, other in pairs]
 
 
-def _others(scenario: Mapping[str, Any], axis: str) -> str:
+def _others(scenario: Scenario, axis: str) -> str:
     """Everything that a family shares."""
-    data = {k: v for k, v in scenario.get("data", {}).items() if k != "samples"}
-    if data.get("features") == scenario["wires"]:
-        data["features"] = "as many as wires"
-    kept = {k: v for k, v in scenario.items() if k not in ("name", "expect")} | {"data": data}
-    kept["training"] = {k: v for k, v in scenario["training"].items() if k != "epochs"}
-    table, key = AXES[axis]
-    (kept[table] if table else kept).pop(key)
+    names = {"name", "expect"} if axis == "batch size" else {"name", "expect", axis}
+    along = {"epochs", "batch_size"} if axis == "batch size" else {"epochs"}
+    left_out = dict.fromkeys(names, True) | {"training": along, "data": {"samples"}}
+    kept = scenario.model_dump(mode="json", exclude=left_out)
+    if scenario.data.options.get("features") == scenario.wires:
+        kept["data"] |= {"features": "as many as wires"}
     return json.dumps(kept, sort_keys=True)
 
 

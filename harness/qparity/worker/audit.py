@@ -17,7 +17,7 @@ from qparity.scenario.schema import Scenario
 from qparity.worker.backends.base import Backend, Step, plain
 from qparity.worker.boundary import Boundaries
 from qparity.worker.protocol import digest
-from qparity.worker.training import SAMPLE_LOSSES, hyperparameters_as_read
+from qparity.worker.training import hyperparameters_as_read, sample_loss_of
 
 
 def record(
@@ -37,10 +37,10 @@ def record(
     """
     weights = model.trainable_weights
     recorder = Recorder(model)
-    boundaries = Boundaries(model, backend, mode, quantum_layers(model)) if scenario.model else None
+    boundaries = Boundaries(model, backend, mode, quantum_layers(model)) if scenario.recorded_at_layers else None
     seconds = []
     batches, whole = batches_of(order, scenario.training.batch_size)
-    step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss], whole)
+    step = backend.stepper(model, mode, sample_loss_of(scenario.training), whole)
     start_hashes = [digest(read(w)) for w in weights]
     state_hashes = [digest(read(v)) for v in model.non_trainable_variables]
     for number, rows in enumerate(batches):
@@ -104,7 +104,7 @@ def disturbed_end(
     """The weights after the same training, each weight being off by one rounding, up or down, before each step."""
     rng = np.random.Generator(np.random.PCG64(seed))
     batches, whole = batches_of(order, scenario.training.batch_size)
-    step = backend.stepper(model, mode, SAMPLE_LOSSES[scenario.training.loss], whole)
+    step = backend.stepper(model, mode, sample_loss_of(scenario.training), whole)
     for rows in batches:
         for weight in model.trainable_weights:
             value = read(weight)

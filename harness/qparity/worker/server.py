@@ -28,6 +28,8 @@ from qparity.worker.protocol import Channel
 # Where compilers keep what they have made on disk: no other cell, and no earlier run, may help one start, or have left
 # something broken.
 CACHES = every("caches")
+COMPILED = "QPARITY_COMPILED"
+"""The folder of compiled programs that all cells of a sweep share; not set in a timed child."""
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
@@ -115,6 +117,8 @@ def confine(request: dict[str, Any], output: int) -> None:
     """Bind this process to what its cell may use: a log, compilers' caches of its own, cores, bytes of memory."""
     redirect_output(output)
     os.environ.update(dict.fromkeys(CACHES, request["cache"]))
+    if request.get("compiled"):
+        os.environ[COMPILED] = request["compiled"]
     pin(request.get("cpus"))
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # if memory runs out all the same, the kernel takes this one, not the parent

@@ -15,29 +15,9 @@ from keras import ops
 
 from qparity.oracle.optimizers import LAWS
 from qparity.scenario.backends import BACKENDS
+from qparity.scenario.losses import LOSSES
 from qparity.scenario.schema import Training
-
-
-def squared_error(y: Any, predictions: Any) -> Any:
-    """Mean over outputs of the squared error: (batch, outputs...) -> (batch,)."""
-    return _mean_of_outputs(ops.square(predictions - y))
-
-
-def energy(y: Any, predictions: Any) -> Any:
-    """The predictions themselves, to be minimised: (batch, outputs...) -> (batch,)."""
-    return _mean_of_outputs(predictions)
-
-
-SAMPLE_LOSSES: dict[str, Callable[[Any, Any], Any]] = {"mse": squared_error, "energy": energy}
-
-
-def _mean_of_outputs(values: Any) -> Any:
-    """Sum and division, never `ops.mean`: Keras computes a float64 mean in float32 on torch and JAX."""
-    shape = values.shape
-    if len(shape) == 1:
-        return values
-    outputs = int(np.prod(shape[1:]))
-    return ops.sum(ops.reshape(values, (-1, outputs)), axis=-1) / outputs
+from qparity.worker.losses import SampleLoss, keras_loss, sample_loss
 
 
 class ExactLoss(keras.losses.Loss):
@@ -55,9 +35,14 @@ class ExactLoss(keras.losses.Loss):
 
 def make_loss(training: Training) -> Any:
     """The Keras loss of a scenario's channel."""
-    if training.numerics == "stock" and training.loss == "mse":
-        return keras.losses.MeanSquaredError()
-    return ExactLoss(SAMPLE_LOSSES[training.loss], training.loss)
+    if training.numerics == "stock" and LOSSES[training.loss].keras:
+        return keras_loss(training.loss, training.loss_options or {})
+    return ExactLoss(sample_loss_of(training), training.loss)
+
+
+def sample_loss_of(training: Training) -> SampleLoss:
+    """The loss of each sample, for the record."""
+    return sample_loss(training.loss, training.loss_options or {})
 
 
 def make_optimizer(training: Training, dtype: str) -> Any:

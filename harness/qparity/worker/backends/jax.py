@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from qparity.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
 from qparity.worker.backends.taps import Call, Crossing, Extra, Pass, Tap, joined, tapped
+from qparity.worker.server import COMPILED
 
 STEPS_PER_EXECUTION = 40
 
@@ -29,6 +31,11 @@ class Jax(Backend):
     def start(self, dtype: str, stock: bool = False) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""
         self.jax.config.update("jax_enable_x64", dtype == "float64")
+        if folder := os.environ.get(COMPILED):
+            self.jax.config.update("jax_enable_compilation_cache", True)
+            self.jax.config.update("jax_compilation_cache_dir", folder)
+            self.jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+            self.jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
         if not (stock and self.accelerator == "gpu"):
             self.jax.config.update("jax_default_matmul_precision", "highest")
 

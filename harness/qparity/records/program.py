@@ -1,0 +1,91 @@
+"""A gate program, as outcomes have it (docs/architecture.md, "Gate program")."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from qparity.oracle.program import Gate, GateProgram, NotCovered, measurement
+from qparity.records.kinds import Count, Name, Number, Reader, Text, Unreadable, fields_of
+
+Word = tuple[tuple[Name, Count], ...]
+_NEEDED = frozenset({"wires", "features", "weights", "gates", "measurements"})
+KEPT = 8
+"""Programs that are remembered: those of a block, and of its reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightShape:
+    """A weight array of a gate program."""
+
+    name: Name
+    shape: tuple[Count, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measurement: the expectation of a sum of Pauli words, or the probabilities of some wires."""
+
+    kind: Name
+    terms: tuple[tuple[Number, Word], ...] | None = None
+    wires: tuple[Count, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A circuit as its reader saw it. Where `not_covered` says why it is no gate program, the rest may be missing."""
+
+    wires: Count = 0
+    features: Count = 0
+    weights: tuple[WeightShape, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    not_covered: Text | None = None
+
+    @classmethod
+    def reader(cls) -> Reader:
+        """How a program is read: one that has just been read is the same again, as with the cells of a scenario."""
+        read = fields_of(cls)
+        last: dict[bytes, object] = {}
+
+        def one(value: object) -> object:
+            try:
+                key = marshal.dumps(value, 2)  # type: ignore[arg-type]  # what JSON holds
+            except ValueError:  # nested too deep to be a program
+                return read(value)
+            if key not in last:
+                found = read(value)
+                if isinstance(value, dict) and not value.get("not_covered") and (absent := _NEEDED - value.keys()):
+                    raise Unreadable("an entry here", min(absent))
+                while len(last) > KEPT:
+                    del last[next(iter(last))]
+                last[key] = found
+            return last[key]
+
+        return one
+
+    @cached_property
+    def simulated(self) -> GateProgram:
+        """What the oracle simulates.
+
+        Raises:
+            NotCovered: the program, or one of its gates, is outside what the oracle simulates.
+            ValueError: it is malformed.
+        """
+        if self.not_covered:
+            raise NotCovered(self.not_covered)
+        return GateProgram(
+            self.wires,
+            self.features,
+            tuple(w.name for w in self.weights),
+            tuple(w.shape for w in self.weights),
+            self.gates,
+            tuple(measurement(m.kind, m.terms, m.wires) for m in self.measurements),
+        ).checked()
+
+    def prefix(self, gates: int | None, words: Sequence[Word] | None) -> Program:
+        """The first `gates` gates (None: all), measured in the words in place of its own measurements."""
+        measured = tuple(Measurement("expval", ((1.0, word),)) for word in words) if words else self.measurements
+        return replace(self, gates=self.gates[:gates], measurements=measured)
