@@ -36,11 +36,12 @@ OPTIMIZER = {"name": "adam", "learning_rate": 0.03}
 def main() -> None:
     """Measure, print, compare with the targets."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wires", type=int, nargs="+", default=WIRES)
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     parser.add_argument("--run", type=Path, help="a run folder, made by one sweep with --no-timing")
     options = parser.parse_args()
     missed, rows = False, []
-    for wires in WIRES:
+    for wires in options.wires:
         cell = training(wires)
         audit_s = best(partial(audit, cell))
         whole_s = audit_s + best(partial(envelope, cell)) if wires <= ENVELOPE_WIRES else None

@@ -28,7 +28,7 @@ QUICK = {
     "kills": "--kills 5",
     "large_run": "--cells 200",
     "layer_overhead": "-v torch -v jax-jit --seconds 3",
-    "oracle_cost": "",
+    "oracle_cost": "--wires 1 2 4",
     "overhead": "--only fresh -v torch --fresh 1",
     "repeat_sweep": "-v torch -v jax-jit",
     "scale": "--cells 200 --engine local",

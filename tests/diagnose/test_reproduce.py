@@ -82,7 +82,7 @@ def test_forward_is_cut_to_the_worst_sample(small):
 def test_what_was_handed_over_is_no_library_fault(small):
     subject = pointed(small, f"small-exact/{CHOSEN[0]}", Stage.LOSS)
     lost = replace(subject, judgement=replace(subject.judgement, stage=Stage.SETUP, tensor="batch_index"))
-    with pytest.raises(DiagnosisError, match="what a worker was handed"):
+    with pytest.raises(DiagnosisError, match=f"small-exact/{CHOSEN[0]}"):
         reproduce(small, lost)
 
 

@@ -116,7 +116,7 @@ def test_fault_is_found_at_its_variant_step_and_stage(swept, fault):
 def test_an_injected_fault_is_never_silent(swept):
     for cell in swept.cells:
         assert cell.line.startswith("[injected fault: ")
-        assert cell.annotations[0].startswith("a fault was injected on purpose: name ")
+        assert "injected" in cell.annotations[0]
 
 
 def test_every_fault_of_the_workers_is_in_the_table():
@@ -151,7 +151,7 @@ def test_circuit_faults_show_at_the_first_step_and_unknown_ones_fail(tmp_path, m
     assert "fault 'no-such-fault': expected one of wrong-wire," in view.cells[3].reason
     assert found[4:] == [("ok", "forward", 0), ("ok", "gradient", 0)]
     assert view.cells[5].verdict == LOCAL
-    assert "in an expectation value is found half the time" in " ".join(view.cells[5].annotations)
+    assert "statistical tests" in " ".join(view.cells[5].annotations)
 
 
 def test_the_variable_names_the_cell_it_is_for(monkeypatch):

@@ -4,6 +4,7 @@ On a real backend, inside PennyLane; what happens to servers, parents and folder
 """
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_every_misfortune_is_an_outcome_and_the_others_finish(qparity, mischief)
     assert "SIGSEGV" in cells["segfault"]["reason"]
     assert "15 s" in cells["deadlock"]["reason"]
     assert "4.00 GiB" in cells["memory"]["reason"]
-    assert cells["nan"]["reason"] == "loss is nan at step 1"
+    assert re.search(r"\bloss\b.*\bnan\b.*\bstep 1\b", cells["nan"]["reason"])
     assert "mischief: two lines" in cells["raise"]["reason"]
     assert cells["well"]["verdict"] == cells["print"]["verdict"] == "ROUNDING"
     results = next((mischief / "results").iterdir())

@@ -61,7 +61,7 @@ def timed(tmp_path_factory, qparity):
             user.setenv(name, value.format(folder))
         done = qparity("run", "s.toml", "--rounds", 30, "--check", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"timed s: torch the reference.*, jax-jit 0\.", done.stdout)
+    assert re.search(r"timed s: torch .*, jax-jit 0\.", done.stdout)
     run = Run.load(folder / "results" / done.stdout.splitlines()[-1])
     assert run.damaged == []
     cells = json.loads(qparity("show", "--json", cwd=folder).stdout)["cells"]
@@ -147,7 +147,7 @@ def test_a_resumed_run_is_not_timed_again_and_damaged_rounds_are_not_believed(ti
     assert again.returncode == 0, again.stderr
     assert "timed" not in again.stdout
     assert timed.run.timing("s").raw == timed.document.raw
-    assert qparity("show", cwd=timed.folder).stdout.count("above the machine's limit]") == 2
+    assert qparity("show", cwd=timed.folder).stdout.count("machine's limit]") == 2
     file = timed.run.path / "timings" / "s.json"
     whole = file.read_text()
     file.write_text('{"schema": 1, "lanes": {}, "rounds": [{}], "left_out": {}}')
@@ -224,7 +224,7 @@ def test_a_lane_that_dies_is_left_out_with_its_reason_and_the_rest_is_measured(t
             return await time_block(pool, well, lanes, tmp_path, available_cores()[-1:], options)
 
     document = asyncio.run(measure())
-    assert document.left_out["ill"] == "the process ended with exit code 7"
+    assert document.left_out["ill"].endswith("exit code 7")
     assert list(document.lanes) == ["well"]
     assert read_block(document).lanes["well"].step_s > 0
 

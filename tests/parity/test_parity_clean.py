@@ -68,8 +68,8 @@ def test_bitwise_twins_and_fit_are_annotated():
     second = replace(second, trace=dict(second.trace) | moved)
     judged = judge([first, second])
     assert "bitwise equal to jax-jit" in judged["jax"].annotations
-    assert any("bitwise the audit's weights" in note for note in judged["jax"].annotations)
-    assert any("differ from the audit's by 1e-09" in note for note in judged["jax-jit"].annotations)
+    (ended, apart) = ([n for n in judged[name].annotations if n.startswith("fit")] for name in ("jax", "jax-jit"))
+    assert ("bitwise" in ended[0], "bitwise" in apart[0], "1e-09" in apart[0]) == (True, False, True)
 
 
 def with_flags(observation, repeat, **flags):
@@ -93,9 +93,9 @@ def test_an_audit_run_twice_says_whether_it_gave_the_same_bits():
         {"bitwise": False, "differences": {"loss": 1e-9, "x": None}},  # infinite, as a JSON document holds it
     )
     same, other, ended = (judge([with_flags(observe(Setting()), repeat)])["torch"].annotations for repeat in repeats)
-    assert "run twice: bitwise the same" in same
-    assert any("largest difference 3e-08 (gradients/0)" in note for note in other)
-    assert "run twice: it ended at another step, or at numbers that are not finite (x)" in ended
+    same, other, ended = (next(n for n in notes if n.startswith("run twice")) for notes in (same, other, ended))
+    assert ("bitwise" in same, "3e-08 (gradients/0)" in other, "(x)" in ended) == (True, True, True)
+    assert "3e-08" not in same + ended
 
 
 def test_cells_that_did_not_run_get_no_verdict():

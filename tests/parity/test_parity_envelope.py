@@ -1,5 +1,6 @@
 """The envelope: clean trainings lie inside, faulty ones outside, and dead weights are named."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_dead_weights_are_null_and_weights_uninformative():
     assert found.function < 1e-5
     assert found.moves["predictions"].max() < 1e-5
     text = "; ".join(found.annotations())
-    assert "weights uninformative from step 0" in text
+    assert re.search(r"uninformative.*\bstep 0\b", text)
     assert "null directions" in text
     assert "weights/0[" in text
 
@@ -90,7 +91,7 @@ def test_clean_trainings_are_inside(dtype, optimizer, seed):
 def test_a_fault_leaves_the_envelope_at_its_step():
     found = envelope(observe(Setting(fault="gradient x2", at=2)))
     assert found.outside()["gradients"] == 2
-    assert any(line.startswith("accumulated difference outside the envelope: ") for line in found.annotations())
+    assert any(re.search(r"outside.*\bgradients\b.*\b2\b", line) for line in found.annotations())
     assert not any(np.isnan(v).any() for v in found.distances.values())
 
 

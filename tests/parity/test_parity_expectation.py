@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qparity.cli.problems import UsageProblem
+from qparity.cli.values import gate
 from qparity.parity import Judgement, Stage, Verdict
 from qparity.parity.expectation import load_expectations
 from qparity.parity.types import StageSeries
@@ -79,9 +82,9 @@ def test_objections(tmp_path):
     assert said(e, leak()) is None
     assert "gone" in said(e, leak(verdict=Verdict.ROUNDING))
     assert said(e, leak(verdict=Verdict.LOCAL_FAULT)) == "expected PRECISION-LEAK"
-    assert said(e, leak(stage=Stage.LOSS)) == "expected at stage forward"
+    assert str(Stage.FORWARD) in said(e, leak(stage=Stage.LOSS))
     for r in (1.1e8, float("inf"), float("nan"), None):
-        assert said(e, leak(r=r)) == "expected r of at most 1e+08"
+        assert "1e+08" in said(e, leak(r=r))
 
 
 def test_the_largest_r_is_that_of_all_steps(tmp_path):
@@ -90,7 +93,7 @@ def test_the_largest_r_is_that_of_all_steps(tmp_path):
     ones = np.ones(3)
     worse = StageSeries(ones, ones, np.array([2.0, 1.1e8, np.nan]), ones, 1)
     assert said(e, leak(stages={Stage.GRADIENT: worse})) is None
-    assert said(e, leak(stages={Stage.FORWARD: worse})) == "expected r of at most 1e+08"
+    assert "1e+08" in said(e, leak(stages={Stage.FORWARD: worse}))
 
 
 @pytest.mark.parametrize(
@@ -242,8 +245,8 @@ def test_an_exceeded_expectation_fails(tmp_path, more, said):
 
 def test_a_fault_that_has_gone_fails(tmp_path):
     view = view_with(tmp_path, [entry()])
-    assert view.exit_code == 1
-    assert "the fault has gone, remove the expectation" in view.cell("a", "torch").line
+    cell = view.cell("a", "torch")
+    assert (view.exit_code, cell.verdict, cell.mark) == (1, "ROUNDING", "fail")
 
 
 @pytest.mark.parametrize(
@@ -287,10 +290,8 @@ def test_an_end_that_is_known_is_as_expected_and_compared_with_nothing(tmp_path,
     assert cell.line.startswith(f"{status}: ")
     assert cell.line.endswith("(as expected)")
     assert view.compared == 3
-    assert view.sentence == (
-        "All 3 compared cells agree within rounding. 1 ended as expected. "
-        "Coverage: 3 of 4 cells were compared, --min-compared asks for 4."
-    )
+    assert view.ended_as_expected == 1
+    assert re.findall(r"\d+", " ".join(view.problems)) == ["3", "4", "4"]  # compared, of, asked for
     assert view_with(tmp_path, [CRASH.format(status, message)], faults={(0, "torch"): status}).exit_code == 0
 
 
@@ -304,8 +305,8 @@ def test_another_end_or_another_message_is_not_as_expected(tmp_path):
 
 def test_a_crash_that_has_gone_fails(tmp_path):
     view = view_with(tmp_path, [CRASH.format("failed", "reshape")])
-    assert (view.exit_code, view.cell("a", "torch").mark) == (1, "fail")
-    assert "the fault has gone, remove the expectation: expected failed" in view.cell("a", "torch").line
+    cell = view.cell("a", "torch")
+    assert (view.exit_code, cell.mark, cell.expected) == (1, "fail", "failed")
 
 
 def test_a_crash_whose_excuse_has_expired_is_one(tmp_path):
@@ -326,7 +327,7 @@ def test_a_run_of_known_crashes_alone_has_shown_nothing(tmp_path):
     text = CRASH.format("failed", "reshape").replace('"a"', '"*"').replace('"torch"', '"*"')
     faults = {(i, v): "failed" for i in (0, 1) for v in ("tf", "torch")}
     view = view_with(tmp_path, [text], faults=faults)
-    assert (view.exit_code, view.sentence) == (3, "Nothing was compared. 4 ended as expected.")
+    assert (view.exit_code, view.compared, view.ended_as_expected) == (3, 0, 4)
 
 
 @pytest.mark.parametrize("fault", ["failed", "leak"])
@@ -366,13 +367,13 @@ def test_the_floor_of_coverage(tmp_path, floor, short):
     assert view.exit_code == (3 if short else 0)
     assert bool(view.problems) == short
     if short:
-        assert view.problems[0].startswith("Coverage: 3 of 4 cells were compared")
+        assert "3 of 4" in view.problems[0]
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "-0.5", "nan.", "80%", "1e3"])
 def test_floors_that_are_none(text):
-    with pytest.raises(ValueError, match=r".*"):
-        Floor.parse(text)
+    with pytest.raises(UsageProblem, match=f"--min-compared = {re.escape(repr(text))}"):
+        gate(None, text)
 
 
 def test_problems_reach_every_output(tmp_path):
@@ -397,7 +398,7 @@ def test_the_command_says_what_is_wrong(tmp_path, qparity):
         assert said in done.stderr
     done = qparity("check", run.id, "--results", tmp_path / "results", "--min-compared", "1")
     assert done.returncode == 3
-    assert "Coverage: 0 of 1 cells were compared" in done.stdout
+    assert re.search(r"\b0 of 1\b", done.stdout)
     (tmp_path / "known.toml").write_text(CRASH.format("unsupported", "not installed"))
     report = tmp_path / "report.html"
     arguments = ("--results", tmp_path / "results", "--expectations", tmp_path / "known.toml", "-o", report)

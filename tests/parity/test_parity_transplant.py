@@ -31,7 +31,7 @@ def test_a_clean_training_has_no_such_step_and_ends_where_the_oracle_does():
 def test_a_long_training_is_searched_in_segments_first():
     found = transplant(observe(Setting(optimizer="sgd", wires=1, epochs=60, fault="gradient x(1+1e-4)", at=100)))
     assert len(found.moves) < 2 * SEGMENTS
-    assert "made in step 100 (100%)" in found.line()
+    assert (found.starts[int(np.argmax(found.moves))], "step 100 (100%)" in found.line()) == (100, True)
 
 
 def test_slots_are_the_backends_own():

@@ -7,9 +7,9 @@ from collections import deque
 
 import pytest
 
+from qparity.records import Outcome
 from qparity.runner import events, local
 from qparity.runner.begin import begin
-from qparity.records import Outcome
 from qparity.runner.cell import ATTEMPTS, CellResult, empty_outcome
 from qparity.runner.local import Options, run_blocks
 from qparity.runner.sweep import Halted, Ledger, lanes_of, sweep
@@ -29,8 +29,8 @@ def opened(tmp_path):
 
 def ended(cell, status="ok"):
     outcome = empty_outcome(cell, "torch@cpu-1t", "fork")
-    outcome |= {"status": status, "reason": None if status == "ok" else "so it is"}
-    return CellResult(Outcome(outcome, planned=cell.scenario), None)
+    said = {"status": status, "reason": None if status == "ok" else "so it is"}
+    return CellResult(Outcome(outcome | said, planned=cell.scenario), None)
 
 
 # The ledger
@@ -249,8 +249,8 @@ def test_blocks_go_to_nodes_and_their_cells_say_which(opened):
     assert {address for address, _ in client.submitted} == {"a", "b"}
     outcomes = Run.load(run.path).outcomes().values()
     assert len(outcomes) == 4
-    assert {outcome.raw["node"] for outcome in outcomes} == {"a", "b"}
-    assert set(Run.load(run.path).record.raw["nodes"]) == {"a", "b"}
+    assert {outcome.node for outcome in outcomes} == {"a", "b"}
+    assert set(Run.load(run.path).record.nodes) == {"a", "b"}
 
 
 def test_a_node_gets_its_next_block_when_it_has_ended_the_last(opened):

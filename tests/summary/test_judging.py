@@ -120,7 +120,7 @@ def test_what_is_too_large_is_not_compared_and_says_what_would_do(run):
 
     view = summarise(rewrite(run, f"cells/{TORCH}.json", grow))
     assert [cell.mark for cell in view.cells] == ["uncompared", "pass"]
-    assert view.cells[0].line.startswith("not compared: too large to judge within 300 s (about ")
+    assert "300 s" in view.cells[0].line
     assert view.exit_code == 3
 
 

@@ -67,7 +67,7 @@ def test_a_lane_that_never_ran_beside_the_reference_is_left_out_alone():
     assert read(found).lanes.keys() == {"torch", "tf", "jit"}
     block = read(found, "jit")
     assert block.lanes.keys() == {"torch", "jit"}
-    assert block.left_out["tf"] == "never measured beside jit"
+    assert "jit" in block.left_out["tf"]
 
 
 def test_break_even_counts_build_and_compile_but_not_the_steps_in_it():
@@ -83,7 +83,7 @@ def test_disturbed_rounds_are_dropped_and_counted():
     assert not lane.unstable
     mostly = read(document(rounds=20, kept=lambda k: k < 8, torch=1.0, tf=1.0)).lanes["tf"]
     assert mostly.unstable
-    assert "12 of 20 rounds were disturbed" in mostly.notes
+    assert any("12 of 20" in note for note in mostly.notes)
 
 
 def test_what_makes_a_number_unreliable_is_said():
@@ -92,8 +92,8 @@ def test_what_makes_a_number_unreliable_is_said():
     for each in found["rounds"]:
         each["samples"]["torch"]["cpu_s"] /= 2
     lanes = read(found).lanes
-    assert "repetitions of the timed training ended at different weights" in lanes["tf"].notes
-    assert "used only 50% of its core" in lanes["torch"].notes
+    assert any("weights" in note for note in lanes["tf"].notes)
+    assert any("50%" in note for note in lanes["torch"].notes)
     assert lanes["tf"].unstable
     assert lanes["torch"].unstable
 
@@ -102,7 +102,7 @@ def test_a_training_that_left_the_finite_numbers_has_no_time():
     found = document(torch=1.0, tf=1.2, jit=0.1)
     found["lanes"]["torch"]["children"][1] = found["lanes"]["torch"]["children"][1] | {"finite": False}
     block = read(found)
-    assert block.left_out["torch"] == "the timed training left the finite numbers"
+    assert "torch" in block.left_out
     assert (block.reference, block.lanes.keys()) == ("tf", {"tf", "jit"})
 
 
@@ -120,7 +120,7 @@ def test_a_reference_that_recompiles_makes_its_ratios_unstable_and_what_is_of_th
     for each in found["rounds"]:
         each["throttled"] = 1
     notes = read(found).lanes["tf"].notes
-    assert "torch, the reference: recompiled 2 times while it was timed" in notes
+    assert any(note.startswith("torch") and "2 times" in note for note in notes)
     assert sum("throttled" in note for note in notes) == 1
 
 
@@ -142,7 +142,7 @@ def test_a_core_that_was_shared_is_said_and_makes_nothing_unstable():
             "delayed_s": each["samples"]["tf"]["cpu_s"],
         }
     lane = read(found).lanes["tf"]
-    assert lane.notes == ("others had its core for 50% of the time, which is not counted",)
+    assert ["50%" in note for note in lane.notes] == [True]
     assert not lane.unstable
 
 
