@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qparity.store import Run, resolve
-
 if TYPE_CHECKING:
+    from qparity.store import Run
     from qparity.summary import RunView
     from qparity.summary.compare import RunChanges
     from qparity.summary.gate import Gate
@@ -89,6 +88,7 @@ def judge(run: Run | str | Path = "latest", *, results: str | Path = RESULTS, ga
     Raises:
         StoreError: there is no such run.
     """
+    from qparity.store import Run, resolve
     from qparity.summary import summarise
 
     return summarise(run if isinstance(run, Run) else Run.load(resolve(results, str(run))), gate=gate)
