@@ -113,9 +113,8 @@ def test_the_training_is_bitwise_what_it_is_unobserved(method, mode, backend, rn
     if method != "best" and mode != "eager":
         pytest.skip("one method is enough for the compiled modes")
     _, observed, _ = record(lambda: hybrid(diff_method=method), backend, mode, np.random.default_rng(2))
-    monkeypatch.setattr("qparity.worker.audit.quantum_layers", lambda _: [])
-    about, alone, _ = record(lambda: hybrid(diff_method=method), backend, mode, np.random.default_rng(2))
-    assert about["boundaries"] == "no quantum layer to record"
+    monkeypatch.setattr("qparity.worker.audit.Boundaries", lambda *_: None)
+    _, alone, _ = record(lambda: hybrid(diff_method=method), backend, mode, np.random.default_rng(2))
     assert any(name.startswith("layer_") for name in observed)
     assert not any(name.startswith("layer_") for name in alone)
     for name, array in alone.items():
@@ -127,10 +126,16 @@ def test_a_subclass_is_tapped_where_the_circuit_begins(backend, rng):
     np.testing.assert_array_equal(trace["layer_inputs/0"], 3.0 * trace["x"][trace["batch_index"]])
 
 
-@pytest.mark.parametrize(("build", "reason"), [(twice, "one boundary"), (lambda: data_fed(shots=10), "other samples")])
-def test_what_has_no_boundary_says_why_and_trains(build, reason, backend, rng):
-    about, trace, _ = record(build, backend, "eager", rng)
-    assert reason in about["boundaries"]
+def test_both_calls_of_a_layer_are_recorded(backend, rng):
+    about, trace, _ = record(twice, backend, "eager", rng)
+    assert about["boundaries"] == "recorded"
+    np.testing.assert_array_equal(trace["layer_offsets/0"], 2 * trace["offsets"])
+    assert len(trace["layer_outputs/0"]) == 2 * len(trace["predictions"])
+
+
+def test_what_has_no_boundary_says_why_and_trains(backend, rng):
+    about, trace, _ = record(lambda: data_fed(shots=10), backend, "eager", rng)
+    assert "other samples" in about["boundaries"]
     assert not any(name.startswith("layer_") for name in trace)
     assert len(trace["loss"]) == 2
 

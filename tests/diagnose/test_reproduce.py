@@ -91,8 +91,8 @@ def test_a_fault_is_shown_in_the_smallest_training_that_has_it(small, execute):
     """The stock loss on torch needs one wire, one layer and one sample."""
     subject = find(small, "small-stock/torch")
     least = shrink(small, subject)
-    assert (subject.observation.scenario["wires"], least.observation.scenario["wires"]) == (2, 1)
-    assert (subject.observation.scenario["layers"], least.observation.scenario["layers"]) == (2, 1)
+    assert (subject.observation.scenario.wires, least.observation.scenario.wires) == (2, 1)
+    assert (subject.observation.scenario.layers, least.observation.scenario.layers) == (2, 1)
     assert (subject.judgement.verdict, subject.judgement.stage) == (least.judgement.verdict, least.judgement.stage)
     source = reproduce(small, least)
     assert "One step: 1 wire, 1 layer, 1 sample." in source
