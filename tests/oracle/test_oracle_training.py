@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qparity.oracle import declared_hyperparameters, evaluate_loss, law_of
+from qparity.oracle import declared_hyperparameters, evaluate_loss, law_of, quantise
 
 WEIGHTS = [np.array([0.5, -1.5]), np.array([[2.0]])]
 GRADIENTS = [[np.array([0.25, -3.0]) / (t + 1), np.array([[1e-4 * t]])] for t in range(5)]
@@ -74,5 +74,7 @@ def test_hyperparameters_are_quantised_to_the_declared_dtype():
     assert law_of({}, "float64", np.longdouble, 1.0).number("beta_1") == np.longdouble(0.9)
     low = law_of({"name": "adam"}, "float32", np.float64, 1.0)
     assert low.gain("beta_2") == np.float64(np.float32(1 - 0.999)) != 1 - low.number("beta_2")  # Keras rounds last
+    halves = {0.999: 1.0, 0.9: 0.8984375, 1.0: 1.0, -3.0: -3.0}  # as ml_dtypes.bfloat16 has them
+    assert {value: quantise(value, "bfloat16") for value in halves} == halves
     with pytest.raises(ValueError, match="nonsense"):
         law_of({"name": "nonsense"}, "float64", np.float64, 1.0)

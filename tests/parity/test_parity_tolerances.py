@@ -33,14 +33,6 @@ def test_methods_with_an_error_of_their_own():
     assert tol.gradient(U, 16, 2.0, "finite-diff") == tol.gradient(U, 16, 2.0, "finite-diff", {"h": 1e-7})
 
 
-def test_updates():
-    assert tol.sgd(-2.0, 0.5, 1.5) == 6
-    t, b1, b2, w, dw = 20, 0.9, 0.999, 2.0, -0.1
-    corrections = b2**t / (1 - b2**t) + b1**t / (1 - b1**t)
-    expected = 2 * w + 4 * 0.1 + 0.7 + 9 * 0.1 + 2 * 0.1 * corrections
-    assert tol.adam(w, dw, 0.7, 9.0, t, b1, b2) == pytest.approx(expected)
-
-
 def test_steps_of_wide_circuits_are_chosen_at_random_with_every_batch_size():
     sizes = [4, 4, 2] * 10
     assert sampled_steps(sizes, 30, 0).tolist() == list(range(30))

@@ -14,6 +14,7 @@ import numpy as np
 
 from qparity import oracle
 from qparity.oracle.constraints import KNOWN, rounding
+from qparity.parity import tolerances as tol
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name, weight_path
 from qparity.parity.setup import weight_arrays
@@ -25,32 +26,44 @@ Units = tuple[float, float | None]
 def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far."""
     _, real = oracle.reference_dtype(o.dtype)
-    law = oracle.law_of(o.optimizer, o.dtype, real, units[0])
     weights: list[np.ndarray] = [w.astype(real) for w in weight_arrays(o, "weights")]
     gradients: list[np.ndarray] = [g.astype(real) for g in weight_arrays(o, "gradients")]
     expected = [np.empty_like(w) for w in weights]
     bounds: list[np.ndarray] = [np.empty(w.shape) for w in weights]
 
-    state = law.start([w[0] for w in weights])
     paths = [weight_path(o, k) for k in range(len(weights))]
     steps = len(weights[0]) if weights else 0
     constraints = constraints_of(o)
     still = set(o.outcome.audit.without_gradient)
-    for t in range(steps):
-        state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths)
-        for k, moved in enumerate(after):
-            expected[k][t], bounds[k][t] = moved.value, moved.error
-            if k in constraints:
-                expected[k][t] = oracle.constrained(moved.value, constraints[k], o.dtype)
-                bounds[k][t] = rounding(bounds[k][t], expected[k][t].astype(np.float64))
+    kinds = [stored_dtype(o, k) for k in range(len(weights))]
+    for kind in dict.fromkeys(kinds):
+        mine = [k for k in range(len(weights)) if kinds[k] == kind]
+        law = oracle.law_of(o.optimizer, kind, real, tol.unit(kind))
+        state = law.start([weights[k][0] for k in mine])
+        for t in range(steps):
+            before, now = [weights[k][t] for k in mine], [gradients[k][t] for k in mine]
+            state, after = law.step(state, before, now, [paths[k] for k in mine])
+            for k, moved in zip(mine, after, strict=True):
+                expected[k][t], bounds[k][t] = moved.value, moved.error
+                if k in constraints:
+                    expected[k][t] = oracle.constrained(moved.value, constraints[k], o.dtype)
+                    bounds[k][t] = rounding(bounds[k][t], expected[k][t].astype(np.float64))
     for k, (w, new) in enumerate(zip(weights, weight_arrays(o, "new_weights"), strict=True)):
         scale = (np.abs(w) + np.abs(expected[k] - w)).astype(np.float64)
-        pair = units[0] * bounds[k], None if units[1] is None else units[1] * bounds[k]
+        high, low = units if kinds[k] == o.dtype else (tol.unit(kinds[k]), None)
+        pair = high * bounds[k], None if low is None else low * bounds[k]
         name = f"weights/{weight_name(o, k)}"
         if k in still:  # Keras leaves out of an update what has no gradient
             yield compare(Stage.UPDATE, name, new, w, (np.zeros_like(scale), None), scale, np.arange(steps))
             continue
         yield compare(Stage.UPDATE, name, new, expected[k], pair, scale, np.arange(steps))
+
+
+def stored_dtype(o: Observation, k: int) -> str:
+    """The type that weight k is kept in, and its update rounds in: the declared one, or a coarser one of its layer."""
+    weights = o.outcome.resolved.weights
+    own = weights[k].dtype if k < len(weights) else None
+    return own if own in tol.UNITS and tol.UNITS[own] > tol.UNITS[o.dtype] else o.dtype
 
 
 def constraints_of(o: Observation) -> dict[int, Mapping[str, Any]]:

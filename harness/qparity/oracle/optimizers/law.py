@@ -188,5 +188,10 @@ class Law:
 
 
 def quantise(value: Any, dtype: str) -> Any:
-    """A number as the declared dtype holds it, as a Python float; booleans and None unchanged."""
-    return value if value is None or isinstance(value, bool | str) else float(np.dtype(dtype).type(value))
+    """A number as a dtype holds it, as a Python float; booleans and None unchanged."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if dtype == "bfloat16":  # NumPy has none: the upper half of a float32, rounded to even
+        bits = int(np.float32(value).view(np.uint32))
+        return float(np.uint32((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).view(np.float32))
+    return float(np.dtype(dtype).type(value))
