@@ -63,8 +63,8 @@ def test_same_results_as_here_and_one_block_at_a_time_on_a_node(sweeps, on_clust
     assert {o.node for o in run.outcomes().values()} == {node}
     assert {o.worker for o in run.outcomes().values()} <= run.record.workers.keys()
     timing = run.timing("null-seed0")
-    assert timing["node"] == node
-    assert timing["left_out"].keys() == {"torch", "jax"}  # the null worker cannot be timed
+    assert timing.raw["node"] == node
+    assert timing.left_out.keys() == {"torch", "jax"}  # the null worker cannot be timed
 
 
 def test_a_killed_client_loses_nothing_that_was_stored(sweeps, on_cluster, undisturbed):
