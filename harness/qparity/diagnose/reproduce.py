@@ -31,7 +31,7 @@ from qparity.diagnose.templates import (
 from qparity.diagnose.usermodel import expected_by_others, model_lines
 from qparity.diagnose.walk import LayerFinding, walk
 from qparity.oracle import GateProgram, NotCovered
-from qparity.oracle.losses import LOSSES as WITH_LAW
+from qparity.oracle.losses import WITH_LAW
 from qparity.oracle.optimizers import LAWS
 from qparity.parity import Stage
 from qparity.parity.comparison import REFERENCE, Comparison

@@ -122,11 +122,6 @@ def clipped(x: Bounded, low: float | np.floating, high: float | np.floating) -> 
     return Bounded(np.clip(x.value, low, high), x.error, x.unit)
 
 
-def chosen(condition: np.ndarray, x: Bounded, y: Bounded) -> Bounded:
-    """x where the condition holds, else y."""
-    return Bounded(np.where(condition, x.value, y.value), np.where(condition, x.error, y.error), x.unit)
-
-
 def sign(x: Bounded) -> Bounded:
     """-1, 0 or 1; where x may have either sign, any of them."""
     either = size(x.value) <= x.error * x.unit

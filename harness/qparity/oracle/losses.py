@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LOSSES = ("mse", "energy")
+WITH_LAW = ("mse", "energy")
+"""The losses whose value and derivative are known here; the others are judged by the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def evaluate(name: str, predictions: np.ndarray, targets: np.ndarray, offsets: n
     Raises:
         ValueError: the loss is unknown, or there is not one prediction and target for each row.
     """
-    if name not in LOSSES:
-        raise ValueError(f"loss {name!r}: expected one of {', '.join(LOSSES)}")
+    if name not in WITH_LAW:
+        raise ValueError(f"loss {name!r}: expected one of {', '.join(WITH_LAW)}")
     if name == "mse" and targets.shape != predictions.shape:
         raise ValueError(f"targets of shape {targets.shape} for predictions of shape {predictions.shape}")
     if len(predictions) != offsets[-1]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.losses import LOSSES, Loss
+from qparity.oracle.losses import WITH_LAW, Loss
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.parity import tolerances as tol
 from qparity.parity.boundary import boundaries, boundary_comparisons, rows, units
@@ -168,7 +168,7 @@ def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     assert o.trace is not None
     if "compute_loss" in o.outcome.resolved.own:
         raise oracle.NotCovered("the model has a compute_loss of its own")
-    if o.loss not in LOSSES:
+    if o.loss not in WITH_LAW:
         raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
     _, real = oracle.reference_dtype(o.dtype)
     predictions: np.ndarray = rows(o.trace["predictions"]).astype(real)

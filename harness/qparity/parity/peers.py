@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.losses import LOSSES
+from qparity.oracle.losses import WITH_LAW
 from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
@@ -210,7 +210,7 @@ def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -
     Of a loss without a law, as recorded: the samples' losses, and the cotangents that reached the first quantum layer.
     """
     assert o.trace is not None
-    if o.loss in LOSSES:
+    if o.loss in WITH_LAW:
         loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
         return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
     sizes = np.abs(np.asarray(o.trace["sample_loss"], np.float64))

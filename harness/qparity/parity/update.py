@@ -37,13 +37,13 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     still = set(o.outcome.audit.without_gradient)
     kinds = [stored_dtype(o, k) for k in range(len(weights))]
     for kind in dict.fromkeys(kinds):
-        mine = [k for k in range(len(weights)) if kinds[k] == kind]
         law = oracle.law_of(o.optimizer, kind, real, tol.unit(kind))
-        state = law.start([weights[k][0] for k in mine])
-        for t in range(steps):
-            before, now = [weights[k][t] for k in mine], [gradients[k][t] for k in mine]
-            state, after = law.step(state, before, now, [paths[k] for k in mine])
-            for k, moved in zip(mine, after, strict=True):
+        state = law.start([w[0] for w in weights])
+        for t in range(steps):  # of all weights: a global norm is one over all of them
+            state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths)
+            for k, moved in enumerate(after):
+                if kinds[k] != kind:
+                    continue
                 expected[k][t], bounds[k][t] = moved.value, moved.error
                 if k in constraints:
                     expected[k][t] = oracle.constrained(moved.value, constraints[k], o.dtype)

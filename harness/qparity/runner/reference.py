@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from qparity.oracle.losses import LOSSES
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.records import Resolved
 from qparity.runner.plan import Block, Cell
@@ -129,7 +128,7 @@ def wanted(scenario: Scenario, resolved: Resolved) -> bool:
     """Whether a cell has parts that the oracle cannot judge: layers of others, or a circuit that it does not cover."""
     if scenario.shots or resolved.diff_method == "spsa":
         return False
-    if scenario.model or scenario.training.loss not in LOSSES:
+    if scenario.recorded_at_layers:
         return True
     return any(program.not_covered for program in resolved.programs)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from qparity.data import MAX_SAMPLES, OptionError, make
-from qparity.oracle.losses import LOSSES as WITH_LAW
+from qparity.oracle.losses import WITH_LAW
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import Optimizer

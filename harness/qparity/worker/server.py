@@ -25,11 +25,11 @@ from qparity.scenario.backends import every
 from qparity.worker.control import die_with, outlive_parent, receive_request, tell
 from qparity.worker.protocol import Channel
 
-# Where compilers keep what they have made on disk: no other cell, and no earlier run, may help one start, or have left
-# something broken.
+# Where compilers that build with other programs keep what they have made on disk: a folder for each cell, since one
+# that is killed leaves something broken behind.
 CACHES = every("caches")
 COMPILED = "QPARITY_COMPILED"
-"""The folder of compiled programs that all cells of a sweep share; not set in a timed child."""
+"""The folder of JAX's compiled programs that a sweep's cells share; not set in a timed child, which starts cold."""
 
 
 def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
