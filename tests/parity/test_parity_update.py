@@ -76,3 +76,25 @@ def largest(h, dtype, arrays):
     observation = Observation(Outcome(outcome), dict(zip(names, arrays, strict=True)))
     (comparison,) = update_comparisons(observation, (unit(dtype), None))
     return comparison.r.max()
+
+
+def test_each_weight_rounds_in_its_own_type_and_one_norm_is_over_all():
+    """A float16 layer in a float32 model, clipped by the global norm."""
+    h = SGD | {"momentum": 0.0, "global_clipnorm": 0.5}
+    w = [np.float32([1.0, -2.0]), np.float16([0.5, 0.25])]
+    g = [np.float32([3.0, -4.0]), np.float16([12.0, 0.0])]
+    scale = 0.5 / 13
+    new = [(a.astype(float) - 0.03 * scale * b.astype(float)).astype(a.dtype) for a, b in zip(w, g, strict=True)]
+    weights = [{"path": f"w{k}", "shape": [2], "dtype": a.dtype.name} for k, a in enumerate(w)]
+    scenario = {"name": "a", "dtype": "float32", "training": {"optimizer": h}}
+    outcome = Outcome({"id": "a", "variant": "torch", "scenario": scenario, "resolved": {"weights": weights}})
+    kinds = {"weights": w, "gradients": g, "new_weights": new}
+
+    def worst(**changed):
+        trace = {f"{kind}/{k}": a[None] for kind, arrays in (kinds | changed).items() for k, a in enumerate(arrays)}
+        found = update_comparisons(Observation(outcome, trace), (unit("float32"), None))
+        return [float(comparison.r.max()) for comparison in found]
+
+    assert max(worst()) < 1
+    half, single = worst(new_weights=[new[0] * np.float32(1 + 1e-5), new[1] * np.float16(1.01)])[::-1]
+    assert (half > 1, single > 1) == (True, True)
