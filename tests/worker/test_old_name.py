@@ -34,6 +34,15 @@ def test_what_was_never_there_is_not_there_now():
         importlib.import_module("harness.nonsense")
 
 
+def test_a_package_of_that_name_is_its_owners(tmp_path, monkeypatch):
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness/__init__.py").touch()
+    (tmp_path / "harness/oracle.py").write_text("mine = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    old_name.accept()
+    assert importlib.import_module("harness.oracle").mine
+
+
 def test_outside_workers_there_is_one_name():
     with pytest.raises(ImportError):
         importlib.import_module("harness.oracle.constraints")

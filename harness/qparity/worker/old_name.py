@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -18,7 +18,10 @@ OLD, NEW = "harness", "qparity"
 
 
 class OldName(MetaPathFinder, Loader):
-    """Find `harness...` as the module `qparity...` of the same path, once nobody else has found it."""
+    """Find `harness...` as the module `qparity...` of the same path, unless a package of that name has one there.
+
+    It comes before other finders: below a package that goes by both names they would load its modules a second time.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -27,6 +30,11 @@ class OldName(MetaPathFinder, Loader):
         top, _, rest = fullname.partition(".")
         if top != OLD or (rest and find_spec(f"{NEW}.{rest}") is None):
             return None
+        parent = sys.modules.get(fullname.rpartition(".")[0])
+        if parent is None or not parent.__name__.startswith(NEW):
+            theirs = PathFinder.find_spec(fullname, path)
+            if theirs is not None and theirs.loader is not None:
+                return None
         return ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -44,4 +52,4 @@ class OldName(MetaPathFinder, Loader):
 def accept() -> None:
     """Let this process import qparity under its old name too."""
     if not any(isinstance(finder, OldName) for finder in sys.meta_path):
-        sys.meta_path.append(OldName())
+        sys.meta_path.insert(0, OldName())

@@ -109,11 +109,15 @@ def _pairs(
 def _windows(
     array: np.ndarray, window: Sequence[int], strides: Sequence[int], pairs: list[tuple[int, int]], fill: float
 ) -> np.ndarray:
-    """All windows: (windows along each axis..., window...). Negative padding cuts off."""
+    """All windows: (windows along each axis..., window...). Negative padding cuts off; what is too small has none."""
     grown = [(0 if a < 0 else a, 0 if b < 0 else b) for a, b in pairs]
     padded = np.pad(array, grown, constant_values=fill)
     cut = tuple(slice(-a if a < 0 else 0, b if b < 0 else None) for a, b in pairs)
-    seen = sliding_window_view(padded[cut], tuple(window))
+    padded = padded[cut]
+    if any(size < width for size, width in zip(padded.shape, window, strict=True)):
+        counts = [int(np.maximum(size - width + 1, 0)) for size, width in zip(padded.shape, window, strict=True)]
+        return np.zeros((*(-(-n // stride) for n, stride in zip(counts, strides, strict=True)), *window), array.dtype)
+    seen = sliding_window_view(padded, tuple(window))
     return np.asarray(seen[tuple(slice(None, None, stride) for stride in strides)])
 
 
