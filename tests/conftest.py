@@ -2,8 +2,10 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,15 @@ from qparity.scenario.backends import BACKENDS, trainable
 # No clock in a test's verdict: the machine may be busy with other things.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# JAX compiles the same small programs in many tests: what one has compiled the others find, here and in sweeps.
+KEPT, MINE = "QPARITY_COMPILED_KEPT", "QPARITY_COMPILED_KEPT" not in os.environ
+os.environ.setdefault(KEPT, tempfile.mkdtemp(prefix="qparity-compiled-") if MINE else "")
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": os.environ[KEPT],
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
 
 ROOT = Path(__file__).parent.parent
 SOURCES = os.pathsep.join(map(str, (ROOT / "harness", ROOT)))
@@ -36,6 +47,12 @@ def variants_of(backend: str) -> list[str]:
     return [mode.variant for mode in BACKENDS[backend].modes if mode.name != "compile"]
 
 
+def pytest_unconfigure() -> None:
+    """The process that made the folder of compiled programs takes it away; xdist's workers were given it."""
+    if MINE:
+        shutil.rmtree(os.environ[KEPT], ignore_errors=True)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("backend"):
         missing = [name for name in mark.args if name not in backends()]
@@ -44,8 +61,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright leaves an event loop running in this thread, and a sweep wants its own."""
-    items.sort(key=lambda item: "tests/browser" in item.path.as_posix())
+    """Long files first, so that no process ends long after the others; browser tests last.
+
+    Playwright leaves an event loop running in this thread, and a sweep wants its own.
+    """
+    order = (
+        "tests/integration/test_in_",
+        "tests/integration",
+        "tests/diagnose",
+        "tests/reliability",
+        "",
+        "tests/browser",
+    )
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT).as_posix()
+        return (
+            len(order) - 1 if path.startswith(order[-1]) else next(k for k, s in enumerate(order) if path.startswith(s))
+        )
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

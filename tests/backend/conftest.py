@@ -1,4 +1,4 @@
-"""Tests that run inside one Keras backend: `tests/integration/test_backends.py` starts them once for each.
+"""Tests that run inside one Keras backend: `tests/integration/test_in_torch.py` and its like start them.
 
 To run them by hand: `KERAS_BACKEND=torch QPARITY_IN_BACKEND=torch pytest tests/backend`.
 """

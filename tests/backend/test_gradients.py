@@ -33,7 +33,7 @@ def cases():
 
 
 def model_of(circuit, device, method, batch):
-    wires = WIRES.get(circuit, 3)
+    wires = WIRES.get(circuit, 2 if method == "backprop" else 3)
     layer = QKerasLayer(circuit, wires=wires, layers=1, device=device, diff_method=method, max_batch_size=batch)
     model = keras.Sequential([keras.Input((layer.function.features or 1,)), layer])
     model.compile(

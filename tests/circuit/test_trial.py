@@ -58,7 +58,12 @@ def test_what_does_not_run_is_said_in_one_line(bound, device, shots, words):
 @pytest.mark.parametrize("method", ["parameter-shift", "finite-diff", "hadamard", "spsa"])
 @pytest.mark.parametrize(
     "measure",
-    [expectation, lambda w: qml.expval(w[0] * qml.Z(0) + 0.5 * qml.X(1)), lambda w: qml.probs(wires=[0])],
+    [
+        expectation,
+        lambda w: qml.expval(w[0] * qml.Z(0) + 0.5 * qml.X(1)),
+        lambda w: qml.probs(wires=[0]),
+        lambda w: (qml.expval(qml.Z(0)), qml.probs(wires=[0, 1])),
+    ],
 )
 def test_gradients_that_exist_are_let_pass(method, measure):
     options = {"aux_wire": 2} if method == "hadamard" else {}

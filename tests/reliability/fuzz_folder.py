@@ -186,12 +186,12 @@ def _huge(folder: Path, outside: Path, name: str, kind: str) -> None:
 
 def _grow(program: dict[str, Any], kind: str) -> None:
     if kind == "gates":
-        program["gates"] = program["gates"] * 10_000
+        program["gates"] = program["gates"] * 1000
     elif kind == "wires":
         program["wires"] = 16
-        program["gates"] = program["gates"] * 3000
+        program["gates"] = program["gates"] * 1000
     else:
-        program["measurements"][0]["terms"] = [[1e-9, [["Z", 0]]]] * 200_000
+        program["measurements"][0]["terms"] = [[1e-9, [["Z", 0]]]] * 20_000
 
 
 def _trace(folder: Path, outside: Path, cell: str, kind: str, number: int) -> None:

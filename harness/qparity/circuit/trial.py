@@ -74,7 +74,8 @@ def try_gradient(
         def total(parameters: Any, numbers: Any) -> Any:
             filled = tape.bind_new_parameters(parameters, numbers)
             (result,) = qml.execute([filled], device, method, interface, gradient_kwargs=options)
-            return sum(qml.math.sum(qml.math.real(each)) for each in as_list(result))
+            results = result if len(tape.measurements) > 1 else [result]  # autograd's sequences are no tuples
+            return sum(qml.math.sum(qml.math.real(each)) for each in results)
 
         if interface == "torch":
             total(*_torch_parameters(tape, trainable)).backward()

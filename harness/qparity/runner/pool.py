@@ -31,6 +31,8 @@ WORKER = Path(qparity.worker.__file__).parent / "__main__.py"
 MAX_STARTS = 3
 # Variables that change numerics or speed behind our back; a worker gets what is known of its backend instead.
 DROPPED = (*every("dropped"), "KERAS_", "NVIDIA_TF32", "OMP_", "MKL_", "OPENBLAS_")
+KEPT = "QPARITY_COMPILED_KEPT"
+"""The folder where JAX's compiled programs are kept from sweep to sweep; without it each sweep has its own."""
 # Thread limits every numeric library reads; they must stand before the interpreter imports NumPy.
 THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"))
 
@@ -139,7 +141,8 @@ class Server:
         child = Child(ours, cell, output, self.caches / secrets.token_hex(8))
         self.children[cell] = child
         about = {"cell": cell, "cache": str(child.cache), "cpus": cpus, "memory_bytes": memory_bytes}
-        about["compiled"] = None if timed else str(self.caches / f"compiled-{self.key}")
+        kept = os.environ.get(KEPT) or str(self.caches / f"compiled-{self.key}")
+        about["compiled"] = None if timed else kept
         try:
             socket.send_fds(self.control, [json.dumps(about).encode()], [theirs.fileno(), output.inlet])
         except OSError:
