@@ -65,20 +65,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Playwright leaves an event loop running in this thread, and a sweep wants its own.
     """
-    order = (
-        "tests/integration/test_in_",
-        "tests/integration",
-        "tests/diagnose",
-        "tests/reliability",
-        "",
-        "tests/browser",
-    )
+    rooms = ("integration/test_in_", "integration", "diagnose", "reliability", "", "browser")
 
     def place(item: pytest.Item) -> int:
-        path = item.path.relative_to(ROOT).as_posix()
-        return (
-            len(order) - 1 if path.startswith(order[-1]) else next(k for k, s in enumerate(order) if path.startswith(s))
-        )
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        return rooms.index("browser") if "browser" in path else [path.startswith(room) for room in rooms].index(True)
 
     items.sort(key=place)
 
