@@ -56,9 +56,10 @@ def probed():
 
 @pytest.mark.backend("tensorflow", "torch", "jax")
 def test_the_choice_covers_every_pair():
-    assert 28 <= len(CELLS) <= 50
+    cells = [cell for cell in CELLS if cell.variant in VARIANTS]
+    assert 28 <= len(cells) < len(CELLS) <= 50
     for first, second in combinations(("device", "diff_method", "variant", "wires", "batch_size"), 2):
-        seen = {(getattr(cell, first), getattr(cell, second)) for cell in CELLS}
+        seen = {(getattr(cell, first), getattr(cell, second)) for cell in cells}
         assert len(seen) == len({a for a, _ in seen}) * len({b for _, b in seen})
 
 
