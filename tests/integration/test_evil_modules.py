@@ -155,6 +155,9 @@ def test_what_a_module_does_is_its_own_outcome(swept, name):
 def test_what_pennylane_refuses_to_differentiate_is_unsupported(swept):
     cell = swept[1]["refused"]
     assert (cell["status"], cell["mark"]) == ("unsupported", "unsupported")
+    if cell["variant"] == "tf-xla":  # what it does not compile is refused before
+        assert cell["reason"].startswith("XLA compiles only")
+        return
     assert cell["reason"].startswith("audit: ValueError: ")
     assert "Cannot differentiate with respect to parameter(s)" in cell["reason"]
 

@@ -13,7 +13,7 @@ from qparity.store import Run, resolve
 from tests.conftest import variants
 
 SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout"]
-IN_GRAPHS = ["skip", "shared", "added", "bfloat16", "dropout"]
+IN_GRAPHS = ["skip", "added", "dropout"]
 KINDS = [*SOUND, "ownstep", "compiled", "pool"]
 FILE = """
 model = "models:build"
