@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from qparity.runner.pool import KEPT
 from qparity.scenario.backends import BACKENDS, trainable
 
 # No clock in a test's verdict: the machine may be busy with other things.
@@ -19,8 +20,9 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 # JAX compiles the same small programs in many tests: what one has compiled the others find, here and in sweeps.
-KEPT, MINE = "QPARITY_COMPILED_KEPT", "QPARITY_COMPILED_KEPT" not in os.environ
-os.environ.setdefault(KEPT, tempfile.mkdtemp(prefix="qparity-compiled-") if MINE else "")
+MINE = KEPT not in os.environ
+if MINE:
+    os.environ[KEPT] = tempfile.mkdtemp(prefix="qparity-compiled-")
 os.environ |= {
     "JAX_COMPILATION_CACHE_DIR": os.environ[KEPT],
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -164,13 +164,13 @@ def test_stock_numerics_show_what_a_plain_fit_user_gets(tmp_path, qparity):
 def test_all_modes_and_partial_batches(tmp_path, qparity):
     (tmp_path / "modes.toml").write_text(
         f"variants = {json.dumps(variants())}\nwires = 2\ndata = {{ samples = 5 }}\n"
-        "dtype = 'float32'\ntraining = { batch_size = 2, epochs = 2 }\n"
+        "training = { batch_size = 2, epochs = 2 }\n[matrix]\ndtype = ['float64', 'float32']\n"
     )
     done = qparity("run", "modes.toml", "--no-timing", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(qparity("show", "--json", cwd=tmp_path).stdout)
     assert {cell["verdict"] for cell in document["cells"]} == {"ROUNDING"}
-    assert document["counts"]["pass"] == len(document["cells"]) == len(variants())
+    assert document["counts"]["pass"] == len(document["cells"]) == 2 * len(variants())
 
 
 def test_shuffled_batches_come_in_the_shipped_order(tmp_path, qparity):

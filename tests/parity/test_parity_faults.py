@@ -92,7 +92,6 @@ def test_worst_element_is_named():
     judged = judge([observe(Setting(fault="gradient x(1+1e-4)", at=2))])["torch"]
     observation = observe(Setting(fault="gradient x(1+1e-4)", at=2))
     got_shape = observation.trace[judged.tensor].shape[1:]
-    got_shape = observation.trace[judged.tensor].shape[1:]
     got = observation.trace[judged.tensor][2][judged.index]
     assert judged.got == got
     assert judged.residual == pytest.approx(1e-4 * abs(got), rel=1e-3)

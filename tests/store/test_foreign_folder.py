@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from qparity.records import Outcome, Resolved, Timing, Variable
-from qparity.store import Run, StoreError, atomic, files, traces
+from qparity.store import Run, StoreError, atomic, files, traces, trust
 from tests.parity import fake
 from tests.reliability.fuzz_folder import make_run
 
@@ -419,3 +419,11 @@ def test_writing_to_a_folder_that_is_gone_makes_no_other(run):
     with pytest.raises(FileNotFoundError):
         atomic.write_json(run.path / "run.json", {"a": 1})
     assert not run.path.exists()
+
+
+@pytest.mark.parametrize("hidden", ["\b", "\r", "\f", "\x1b", "\u202e", "\ud800"])
+def test_what_moves_the_cursor_is_shown_as_an_escape(hidden):
+    for more in ({}, {"drawing": "──RX"}):
+        found = trust.parse(json.dumps({"note": f"a{hidden}b", **more}).encode())
+        assert found["note"].isprintable()
+        assert found == {"note": found["note"], **more}

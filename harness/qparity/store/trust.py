@@ -85,9 +85,17 @@ def parse(content: bytes) -> Any:
         raise ValueError(f"is not whole JSON (line {error.lineno}: {error.msg})") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
-    if "\\u" in text or not text.replace("\n", "").isprintable():
+    if not text.replace("\n", "").isprintable() or any(map(_odd, set(_ESCAPES.findall(text)))):
         found = _printable(found)
     return {key: value for key, value in found.items() if key != "sha256"} if isinstance(found, dict) else found
+
+
+_ESCAPES = re.compile(r"\\(u[0-9a-fA-F]{4}|[bfr])")
+
+
+def _odd(escape: str) -> bool:
+    """Whether an escape of JSON stands for what is not seen; a line's drawing in box characters is."""
+    return len(escape) == 1 or not chr(int(escape[1:], 16)).isprintable()
 
 
 def _no_number(name: str) -> Any:

@@ -172,8 +172,10 @@ class TensorFlow(Backend):
     def compilations(self) -> int:
         """Traces of every `tf.function` alive: Keras keeps its own out of reach, inside closures.
 
-        By `type`: `isinstance` would ask lazy modules and proxies for their `__class__`, and so wake them.
+        Collected first, so that none that nobody can call any more dies between two counts. By `type`: `isinstance`
+        would ask lazy modules and proxies for their `__class__`, and so wake them.
         """
+        gc.collect()
         kind = self.tf.types.experimental.PolymorphicFunction
         return sum(f.experimental_get_tracing_count() for f in gc.get_objects() if issubclass(type(f), kind))
 
