@@ -43,3 +43,30 @@ def test_noise_is_counted():
         found = slope(lambda t: math.sin(t) + 1e-9 * rng.uniform(-1, 1), noise=1e-9)
         assert abs(found.value - 1) <= found.error
         assert found.error < 1e-5
+
+
+def test_a_normalisation_is_as_exact_as_is_told():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        x, gain, angle = rng.normal(size=3), rng.normal(size=3), rng.uniform(0, 6, 3)
+        towards = rng.normal(size=3)
+
+        def loss(t, x=x, gain=gain, angle=angle, towards=towards):
+            moved = x + t * towards
+            normal = (moved - moved.mean()) / np.sqrt(moved.var() + 1e-3) * gain
+            return float(np.sum(np.cos(normal + angle)) * np.cos(3 * normal[0]))
+
+        exact = _exact_slope(x, gain, angle, towards)
+        found = slope(loss, 8 * 2.0**-53 * 100)
+        assert abs(found.value - exact) <= found.error
+        assert found.error <= 1e-9
+
+
+def _exact_slope(x, gain, angle, towards):
+    x, towards = x.astype(np.longdouble), towards.astype(np.longdouble)
+    middle, spread = x - x.mean(), np.sqrt(x.var() + np.longdouble(1e-3))
+    normal = middle / spread * gain
+    moved = (towards - towards.mean()) / spread - middle / spread**3 * (middle * (towards - towards.mean())).mean()
+    slopes = moved * gain
+    first, third = np.sum(np.cos(normal + angle)), np.cos(3 * normal[0])
+    return float(np.sum(-np.sin(normal + angle) * slopes) * third - 3 * np.sin(3 * normal[0]) * slopes[0] * first)

@@ -1,6 +1,6 @@
 """Data sets, made by NumPy in the parent and shipped to every backend as arrays.
 
-A new data set is one file beside this one and one line in `DATASETS`.
+A new data set is one file beside this one and one line in `DATASETS`; users' own are read by `own.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,10 @@ from qparity.data.dataset import Dataset, OptionError, whole
 from qparity.data.fourier import fourier
 from qparity.data.identity import identity
 from qparity.data.moons import moons
+from qparity.data.own import read_file
 from qparity.data.random import random
 
-__all__ = ["DATASETS", "MAX_SAMPLES", "Dataset", "OptionError", "make", "options_of"]
+__all__ = ["DATASETS", "MAX_SAMPLES", "Dataset", "OptionError", "make", "options_of", "read_file"]
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
     "fourier": fourier,

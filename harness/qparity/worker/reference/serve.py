@@ -23,6 +23,8 @@ DISTURBANCE = 2.0**-22
 """Far above the rounding of differences, far below where a model's slopes change by themselves."""
 WIDTH = 2.0**-12
 REPEATS = 3
+VALUE = 8 * 2.0**-53
+"""How far the reference's own loss may be off, over its condition: a layer rounds more than once."""
 
 Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -125,7 +127,7 @@ class Reference:
             def along(t: float, noise: Disturbance | None = None, k: int = k, d: np.ndarray = towards) -> float:
                 return float(at([w + t * d if i == k else w for i, w in enumerate(weights)], noise).loss)
 
-            exact = slope(along, 2.0**-53 * float(found["loss_condition"]))
+            exact = slope(along, VALUE * float(found["loss_condition"]))
             plain = simple_slope(along, WIDTH)
             moved = [abs(simple_slope(lambda t, n=n: along(t, n), WIDTH) - plain) for n in noises]  # type: ignore[misc]
             slopes.append(exact.value)
