@@ -12,18 +12,22 @@ import numpy as np
 
 from qparity.circuit.layer import QKerasLayer
 from qparity.circuit.saving import load_circuit
+from qparity.circuit.script import captured
 from qparity.scenario.schema import Scenario
 
 
-def build_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
+def build_model(scenario: Scenario, features: int | list[int], outputs: int) -> keras.Model:
     """The uncompiled, built model of a scenario for data of `features` inputs and `outputs` targets.
 
     A user's builder `build(...)` gets by name whichever of these it takes: features, outputs, wires, layers, device,
     diff_method, shots, seed, dtype, batch_size, and the scenario's `circuit_options`.
     """
+    if scenario.script:
+        return captured().fresh_model()
     if scenario.model:
         return _user_model(scenario, features, outputs)
     shapes = scenario.weight_shapes
+    assert isinstance(features, int)
     layer = QKerasLayer(
         scenario.circuit,
         wires=scenario.wires,
@@ -48,12 +52,12 @@ def quantum_layers(model: keras.Model) -> list[QKerasLayer]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, QKerasLayer)]
 
 
-def _user_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
+def _user_model(scenario: Scenario, features: int | list[int], outputs: int) -> keras.Model:
     assert scenario.model is not None
     module, _, name = scenario.model.partition(":")
     build: Callable[..., Any] = getattr(importlib.import_module(module), name)
     offered = {
-        "features": features,
+        "features": features if isinstance(features, int) else tuple(features),
         "outputs": outputs,
         "wires": scenario.wires,
         "layers": scenario.layers,
@@ -75,6 +79,7 @@ def _user_model(scenario: Scenario, features: int, outputs: int) -> keras.Model:
     return model
 
 
-def example_batch(features: int, dtype: str) -> Any:
-    """A batch of two samples, (2, features), to build a model with."""
-    return keras.ops.convert_to_tensor(np.full((2, features), 0.5), dtype=dtype)
+def example_batch(features: int | list[int], dtype: str) -> Any:
+    """A batch of two samples, (2, features...), to build a model with."""
+    shape = [features] if isinstance(features, int) else features
+    return keras.ops.convert_to_tensor(np.full((2, *shape), 0.5), dtype=dtype)

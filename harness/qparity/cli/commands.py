@@ -32,6 +32,7 @@ from qparity.cli.values import (
     interpreters,
     memory_bytes,
     need_dask,
+    script_options,
     with_slowdown,
     without_option,
 )
@@ -49,7 +50,9 @@ Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where r
 RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run id, a path, or `latest`.")]
 Scenarios = Annotated[
     list[Path],
-    typer.Argument(metavar="SCENARIO...", help="Scenario files (TOML), or names that `qparity list` prints."),
+    typer.Argument(
+        metavar="SCENARIO...", help="Scenario files, names that `qparity list` prints, or your training script."
+    ),
 ]
 Variants = Annotated[
     list[str] | None,
@@ -72,6 +75,16 @@ Expectations = Annotated[
 ]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Modules that the run names may be imported, from the folders it names.")
+]
+
+FitOption = Annotated[
+    int | None, typer.Option("--fit", min=1, metavar="N", help="Take the N-th fit of a training script. Default: 1.")
+]
+StepsOption = Annotated[
+    int | None, typer.Option("--steps", min=1, metavar="N", help="Train a script's model for about N steps only.")
+]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch-size", min=1, metavar="N", help="Instead of a script's own batch size.")
 ]
 
 INTERRUPTED = 130
@@ -130,16 +143,23 @@ def run(
         float,
         typer.Option(min=0.0, max=1.0, help="Relative difference below which two variants count as equally fast."),
     ] = 0.02,
+    fit: FitOption = None,
+    steps: StepsOption = None,
+    batch_size: BatchOption = None,
     check: Annotated[bool, typer.Option("--check", help="Judge afterwards; the exit code is the gate's.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the HTML report afterwards.")] = False,
 ) -> None:
-    """Run a sweep: the same training on every variant, recorded step by step."""
+    """Run a sweep: the same training on every variant, recorded step by step.
+
+    A SCENARIO is a file, the name of a shipped one, or your own training script (FILE.py): it is run unchanged up to
+    its model.fit, with what follows -- as its arguments.
+    """
     from qparity.reporting.live import live
     from qparity.runner.begin import begin
+    from qparity.runner.capture import load_all
     from qparity.runner.local import Options
     from qparity.runner.sweep import Halted, sweep
     from qparity.runner.timing import TimingOptions
-    from qparity.scenario.load import load_files
     from qparity.summary import summarise
     from qparity.summary.words import command
 
@@ -156,7 +176,9 @@ def run(
     timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, timeout=timeout)
     measured = None if no_timing else timing
     driver = cluster_engine(engine, scheduler, options, measured)
-    opened, blocks = begin(load_files(scenarios, k, variant), results, resume, shard, sys.argv, force)
+    asked = script_options(fit, steps, batch_size)
+    loaded = load_all(scenarios, k, variant, asked, options.interpreters, lambda line: say(line, err=True))
+    opened, blocks = begin(loaded, results, resume, shard, sys.argv, force)
     halted = None
     with live(opened) as listen:
         try:
@@ -283,12 +305,16 @@ def list_cells(
     scenarios: Annotated[list[Path] | None, typer.Argument(metavar="[SCENARIO...]", help="Scenario files.")] = None,
     variant: Variants = None,
     k: Keep = None,
+    fit: FitOption = None,
+    steps: StepsOption = None,
+    batch_size: BatchOption = None,
     json: Json = False,
 ) -> None:
     """List the cells that a run of these scenario files would have; without a file, the scenario files that ship."""
+    from qparity.runner.capture import load_all
     from qparity.runner.plan import make_blocks
     from qparity.scenario import shipped
-    from qparity.scenario.load import load_file, load_files
+    from qparity.scenario.load import load_file
 
     if not scenarios:
         found = {name: load_file(shipped.file_of(name)).description for name in shipped.names()}
@@ -296,7 +322,8 @@ def list_cells(
         say(as_json({"files": found}) if json else "\n".join(f"{n:{width}}  {text}" for n, text in found.items()))
         return
 
-    cells = [cell for block in make_blocks(load_files(scenarios, k, variant)) for cell in block.cells]
+    loaded = load_all(scenarios, k, variant, script_options(fit, steps, batch_size))
+    cells = [cell for block in make_blocks(loaded) for cell in block.cells]
     if json:
         rows = [
             {"scenario": c.scenario.name, "variant": str(c.variant), "id": c.id, "steps": c.scenario.steps}

@@ -10,13 +10,16 @@ import typer
 
 from qparity.cli.commands import INTERRUPTED, app
 from qparity.cli.problems import problem
+from qparity.cli.values import script_arguments, split_script_arguments
 
 
 def main() -> None:
     """Run the command line; bad input is one line and exit code 2, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        words, script_words = split_script_arguments(sys.argv[1:])
+        with script_arguments(script_words):
+            code = app(words or ["--help"], standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

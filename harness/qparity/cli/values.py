@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +15,7 @@ from qparity.cli.problems import UsageProblem
 from qparity.scenario.backends import BACKENDS
 
 if TYPE_CHECKING:
+    from qparity.runner.capture import ScriptOptions
     from qparity.runner.local import Options
     from qparity.runner.sweep import Engine
     from qparity.runner.timing import TimingOptions
@@ -27,6 +31,36 @@ def without_option(words: list[str], option: str) -> list[str]:
         elif not word.startswith(f"{option}="):
             kept.append(word)
     return kept
+
+
+_SCRIPT_ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("script_arguments", default=())
+
+
+def split_script_arguments(words: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """A command line without what follows `--`, and that: the command line of the training script before it."""
+    if "--" not in words:
+        return words, ()
+    at = words.index("--")
+    if not any(word.endswith(".py") for word in words[:at]):
+        return words, ()
+    return words[:at], tuple(words[at + 1 :])
+
+
+@contextmanager
+def script_arguments(words: tuple[str, ...]) -> Iterator[None]:
+    """Within it, `script_options` gives scripts these arguments."""
+    token = _SCRIPT_ARGUMENTS.set(words)
+    try:
+        yield
+    finally:
+        _SCRIPT_ARGUMENTS.reset(token)
+
+
+def script_options(fit: int | None, steps: int | None, batch_size: int | None) -> ScriptOptions:
+    """What is asked of training scripts."""
+    from qparity.runner.capture import ScriptOptions
+
+    return ScriptOptions(_SCRIPT_ARGUMENTS.get(), fit, steps, batch_size)
 
 
 INTERPRETED = tuple(BACKENDS)

@@ -116,7 +116,8 @@ def _data(o: Observation) -> Iterator[ExactFault]:
         if digest is None:
             continue
         if read is not None and read != digest:
-            yield _fault(name, read, digest, f"{name} is not what was sent", 0)
+            scripted = f"the script hands fit another {name} here than where it was captured"
+            yield _fault(name, read, digest, scripted if o.scenario.script else f"{name} is not what was sent", 0)
         elif name in o.trace and digest not in _hashes(o.trace[name]):
             yield _fault(name, sha256(o.trace[name]), digest, f"{name} is not what was sent", 0)
 
@@ -173,7 +174,7 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
 def _counters(o: Observation) -> Iterator[ExactFault]:
     assert o.trace is not None
     got = o.trace.get("iterations")
-    if got is not None:
+    if got is not None and not o.own_optimizer:
         wrong = np.flatnonzero(np.asarray(got) != np.arange(len(got)))
         if len(wrong):
             t = int(wrong[0])
@@ -188,6 +189,8 @@ def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
 
 
 def _declared(o: Observation) -> dict[str, Any]:
+    if o.own_optimizer:
+        return {}
     return oracle.declared_hyperparameters(o.optimizer, o.dtype)
 
 

@@ -124,8 +124,14 @@ class Observation:
 
     @property
     def loss(self) -> str:
-        """The name of the loss."""
-        return self.scenario.training.loss
+        """The name of the loss; a script's own has none that says what it is."""
+        script = self.scenario.script
+        return "of the script's own" if script and "loss" in script.own else self.scenario.training.loss
+
+    @property
+    def own_optimizer(self) -> bool:
+        """Whether it is trained with an optimizer of a script's own, which no law says."""
+        return bool(self.scenario.script and "optimizer" in self.scenario.script.own)
 
     @property
     def targets(self) -> np.ndarray:

@@ -24,6 +24,7 @@ from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Server, Unavailable
 from qparity.runner.process import Child, ChildDied, ServerDied
 from qparity.runner.reference import References, wanted
+from qparity.scenario.losses import LOSSES, WITH_CLASSES
 from qparity.scenario.refusal import refusal
 from qparity.scenario.schema import Scenario
 from qparity.worker.protocol import Message, ProtocolError
@@ -192,8 +193,8 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
         "scenario": scenario.model_dump(mode="json"),
         "variant": str(cell.variant),
         "search_path": list(block.search_path),
-        "features": inputs.x.shape[1],
-        "outputs": inputs.y.shape[1],
+        "features": inputs.shape[0],
+        "outputs": inputs.shape[1],
     }
     if fault := injected_fault(cell):
         body["fault"] = draft.document["fault"] = fault
@@ -206,9 +207,14 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
         built = [answer.arrays[f"{name}/{k}"] for k in range(len(variables))]
         return starting_values(variables, built, scenario, stream)
 
-    weights = drawn(prepared.resolved.weights, "initial", WEIGHT_STREAM)
-    state = drawn(prepared.resolved.state, "initial_state", STATE_STREAM)
-    sent = Inputs(inputs.x, shaped_targets(inputs.y, prepared.output_shape), inputs.order)
+    if block.given is not None and block.given.start is not None:
+        weights = captured_start(prepared.resolved.weights, "weights", block.given.start, answer.arrays)
+        state = captured_start(prepared.resolved.state, "state", block.given.start, answer.arrays)
+    else:
+        weights = drawn(prepared.resolved.weights, "initial", WEIGHT_STREAM)
+        state = drawn(prepared.resolved.state, "initial_state", STATE_STREAM)
+    y = inputs.y if keeps_targets(scenario) else shaped_targets(inputs.y, prepared.output_shape)
+    sent = Inputs(inputs.x, y, inputs.order)
     draft.document["expected"] = sent_and_declared(scenario, sent, weights, state)
     draft.start = {f"weights/{k}": value for k, value in enumerate(weights)}
     draft.start |= {f"state/{k}": value for k, value in enumerate(state)}
@@ -277,7 +283,7 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
 async def consult(references: References, block: Block, cell: Cell, inputs: Inputs, draft: Draft) -> None:
     """What the reference says: of the circuit for every cell, of the steps where the oracle cannot."""
     assert draft.trace is not None
-    shape = inputs.x.shape[1], inputs.y.shape[1]
+    shape = inputs.shape
     draft.document["reference"] = about = dict(await references.about(block, cell, shape))
     resolved = draft.outcome(cell.scenario).resolved
     if wanted(cell.scenario, resolved) and "reason" not in about:
@@ -316,6 +322,37 @@ def checked(answer: Message, what: str) -> Message:
 def end(draft: Draft, status: str, reason: str) -> None:
     """Give the cell its final status."""
     draft.document |= {"status": status, "reason": reason}
+
+
+def captured_start(
+    variables: Sequence[Variable], kind: str, start: dict[str, np.ndarray], built: dict[str, np.ndarray]
+) -> list[np.ndarray]:
+    """The values that a script's model started from where it was captured, as float32 has them.
+
+    `built` are the model's own of this backend, `initial/<k>` and `initial_state/<j>`: they say in which dtype.
+
+    Raises:
+        CellEnded: the script builds another model here.
+    """
+    there = [start[f"{kind}/{k}"] for k in range(sum(name.startswith(f"{kind}/") for name in start))]
+    words, name = ("weights", "initial") if kind == "weights" else ("untrained variables", "initial_state")
+    if len(there) != len(variables):
+        raise CellEnded(
+            "failed", f"setup: the script's model has {len(variables)} {words} here, {len(there)} elsewhere"
+        )
+    values = []
+    for k, (about, value) in enumerate(zip(variables, there, strict=True)):
+        if tuple(about.shape) != value.shape:
+            sizes = f"{list(about.shape)} here, {list(value.shape)} elsewhere"
+            raise CellEnded("failed", f"setup: the script's model has {about.path} of shape {sizes}")
+        rounded = value.astype(np.float32) if value.dtype.kind == "f" else value
+        values.append(rounded.astype(built[f"{name}/{k}"].dtype))
+    return values
+
+
+def keeps_targets(scenario: Scenario) -> bool:
+    """Whether targets are handed on as they are: classes as numbers, and what a user's own code wants."""
+    return bool(scenario.script) or scenario.training.loss not in LOSSES or scenario.training.loss in WITH_CLASSES
 
 
 def shaped_targets(y: np.ndarray, output_shape: tuple[int, ...]) -> np.ndarray:

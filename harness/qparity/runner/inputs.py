@@ -8,36 +8,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qparity.data import make
+from qparity.data import Dataset, make
 from qparity.records import Variable
+from qparity.runner.plan import Block
+from qparity.scenario.own_data import Given, read_own
 from qparity.scenario.schema import Scenario
 from qparity.worker.protocol import digest
 
 ORDER_STREAM, WEIGHT_STREAM, STATE_STREAM = 1, 2, 3
+Shape = tuple[int | list[int], int]
+"""Features and targets of a sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`x` (samples, features) and `y` (samples, outputs) in the declared dtype, `order` (epochs, samples) int64."""
+    """`x` (samples, features...) and `y` (samples, ...) in the declared dtype, `order` (epochs, samples) int64."""
 
     x: np.ndarray
     y: np.ndarray
     order: np.ndarray
 
+    @property
+    def shape(self) -> Shape:
+        """Features of a sample (their shape, where they are no vector), and how many targets."""
+        features = self.x.shape[1:]
+        return features[0] if len(features) == 1 else list(features), int(np.prod(self.y.shape[1:]))
 
-def make_inputs(scenario: Scenario) -> Inputs:
-    """Data and batch order of a scenario."""
-    data = make(scenario.data.name, scenario.data.samples, scenario.seed, scenario.data.options)
+
+def inputs_of(block: Block) -> Inputs:
+    """Data and batch order of a block.
+
+    Raises:
+        ScenarioError: its data file is not what it was.
+    """
+    spec = block.scenario.data
+    own = read_own(spec, Path(block.search_path[0])) if spec.file else block.given
+    return make_inputs(block.scenario, own)
+
+
+def make_inputs(scenario: Scenario, own: Given | Dataset | None = None) -> Inputs:
+    """Data and batch order of a scenario; `own` are a user's data in place of the data set that it names."""
+    spec = scenario.data
+    data = own or make(spec.name, spec.samples, scenario.seed, spec.options)
     epochs, samples = scenario.training.epochs, len(data.x)
     order = np.tile(np.arange(samples, dtype=np.int64), (epochs, 1))
     if scenario.training.shuffle:
         rng = np.random.Generator(np.random.PCG64([scenario.seed, ORDER_STREAM]))
         order = rng.permuted(order, axis=1)
-    return Inputs(data.x.astype(scenario.dtype), data.y.astype(scenario.dtype), order)
+    x = data.x if scenario.model else data.x.reshape(samples, -1)
+    return Inputs(x.astype(scenario.dtype), data.y.astype(scenario.dtype), order)
 
 
 def starting_values(

@@ -14,7 +14,7 @@ from pathlib import Path
 from qparity.runner import memory
 from qparity.runner.cell import CellResult, run_cell
 from qparity.runner.events import CellProgress, Listener, WorkerStarted
-from qparity.runner.inputs import make_inputs
+from qparity.runner.inputs import inputs_of
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool
 from qparity.runner.reference import References
@@ -86,7 +86,7 @@ async def run_block(
     references: References,
 ) -> None:
     """All cells of one block, as cores come free."""
-    inputs = functools.cache(lambda: make_inputs(block.scenario))  # made when the first cell has its cores
+    inputs = functools.cache(lambda: inputs_of(block))  # made when the first cell has its cores
 
     async def one(cell: Cell) -> None:
         least = 0 if cell.on_gpu else memory.least_bytes(cell.scenario)

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from qparity.runner.pool import Pool
 from qparity.runner.sweep import worth_timing
 from qparity.runner.timing import Lane, time_block
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.identity import cell_id, source_hash_of
+from qparity.scenario.identity import cell_id, source_hash
 from qparity.store import fingerprint
 
 LOG_BYTES = 2**20
@@ -84,7 +85,7 @@ async def _run(task: Task, logs: Path, worker: Worker) -> NodeAnswer:
                 answer.timing = found.changed(machine=_rates(tuple(cpus)))
 
     pool, answer.workers = await _pool(task.options)
-    left = [Block(task.block.scenario, task.left, task.block.search_path, task.block.source)] if task.left else []
+    left = [replace(task.block, cells=task.left)] if task.left else []
     await run_blocks(left, logs, task.options, store, _nobody, _nobody, measure, pool)
     answer.logs = {cell.id: _tail(logs / f"{cell.id}.log") for cell in task.left}
     return answer
@@ -96,9 +97,7 @@ def check(worker: Worker, block: Block) -> None:
     if worker.state.nthreads != 1 or machines != 1:
         raise NodeError(f"node {worker.address}: expected one thread and the resource {RESOURCE}=1 (docs/cluster.md)")
     try:
-        source = source_hash_of(
-            block.scenario.source, [*map(Path, block.search_path), *map(Path, filter(None, sys.path))]
-        )
+        source = source_hash(block.scenario, [*map(Path, block.search_path), *map(Path, filter(None, sys.path))])
     except ScenarioError as error:
         raise NodeError(f"node {worker.address}: {error}") from None
     for cell in block.cells:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qparity import records
-from qparity.scenario.identity import cell_id, search_path, source_hash_of
+from qparity.scenario.identity import cell_id, search_path, source_hash
 from qparity.scenario.load import Block as LoadedBlock
+from qparity.scenario.own_data import Given
 from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.schema import Scenario
 from qparity.scenario.variant import Variant
@@ -37,6 +38,8 @@ class Block:
     source: str
     source_sha256: str = ""
     """Of the file that the circuit or model is in: what is trained is the scenario and this."""
+    given: Given | None = None
+    """Data, and the start of a model, that the user's own code gave."""
 
     def planned(self) -> records.Block:
         """The block as the plan of a run has it."""
@@ -49,9 +52,11 @@ def make_blocks(loaded: Sequence[LoadedBlock]) -> list[Block]:
     blocks = []
     for each in loaded:
         folders = search_path(each.file.parent)
-        source_hash = source_hash_of(each.scenario.source, folders)
-        cells = tuple(Cell(cell_id(each.scenario, v, source_hash), each.scenario, v) for v in each.variants)
-        blocks.append(Block(each.scenario, cells, tuple(map(str, folders[:2])), str(each.file), source_hash))
+        source_sha256 = source_hash(each.scenario, folders)
+        cells = tuple(Cell(cell_id(each.scenario, v, source_sha256), each.scenario, v) for v in each.variants)
+        blocks.append(
+            Block(each.scenario, cells, tuple(map(str, folders[:2])), str(each.file), source_sha256, each.given)
+        )
     return blocks
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.records import Resolved
+from qparity.runner.inputs import Shape
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
@@ -26,9 +27,6 @@ MOST_STEPS = 8
 LEAST_S, MOST_S = 4.0, 120.0
 """Seconds that the reference may take for a cell: as long as its audit took, within these bounds."""
 PATIENCE_S = 300.0
-
-Shape = tuple[int, int]
-"""Features and targets a sample."""
 
 
 class References:

@@ -23,7 +23,7 @@ from qparity.records.answers import Ready
 from qparity.records.timing import Sample
 from qparity.runner.cell import CellEnded, Draft, checked, prepare
 from qparity.runner.condition import between, condition, sentinel
-from qparity.runner.inputs import Inputs, make_inputs
+from qparity.runner.inputs import Inputs, inputs_of
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import Child, ChildDied
@@ -141,7 +141,7 @@ async def time_block(
     tell: Tell = lambda *_: None,
 ) -> Timing:
     """Measure the lanes of a block against each other; what goes wrong with one leaves it out, with the reason."""
-    inputs = make_inputs(block.scenario)
+    inputs = inputs_of(block)
     record = Record(sentinel_s=[sentinel(cpus) for _ in range(CALIBRATION)])
     start = time.monotonic()
     for party in parties(lanes, most_children()):

@@ -38,6 +38,20 @@ def search_path(folder: Path) -> tuple[Path, ...]:
     return folder.resolve(), Path.cwd(), *(Path(entry) for entry in sys.path if entry)
 
 
+def source_hash(scenario: Scenario, search: Sequence[Path]) -> str:
+    """The hash of what is under test: the file of the circuit or model, or the script beside its scenario.
+
+    Raises:
+        ScenarioError: it is not there.
+    """
+    if scenario.script is None:
+        return source_hash_of(scenario.source, search)
+    try:
+        return sha256((search[0] / scenario.script.file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ScenarioError(f"a script: {error.strerror}", value=scenario.script.file) from None
+
+
 def source_hash_of(source: str, search: Sequence[Path]) -> str:
     """SHA-256 of the file that defines `package.module:function`; ScenarioError if it is not there."""
     module, _, function = source.partition(":")

@@ -21,6 +21,7 @@ from qparity.scenario.matrix import (
     read_matrix,
     slug,
 )
+from qparity.scenario.own_data import Given, with_file_read
 from qparity.scenario.registry import CIRCUITS, DEVICES
 from qparity.scenario.schema import NAME, Scenario
 from qparity.scenario.select import selector
@@ -48,11 +49,15 @@ class ScenarioFile:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One scenario with all its variants, and the file it came from (beside which user modules lie)."""
+    """One scenario with all its variants, and the file it came from (beside which user modules lie).
+
+    `given` is what was found out by running the user's code: data, and the start of a script's model.
+    """
 
     scenario: Scenario
     variants: tuple[Variant, ...]
     file: Path
+    given: Given | None = None
 
 
 def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequence[str] | None = None) -> list[Block]:
@@ -61,7 +66,7 @@ def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequ
     `variants` replaces those of the files; `k` keeps cells by scenario name and variant (see select.py).
     ScenarioError if two scenarios share a name or are the same experiment, or if nothing is left.
     """
-    chosen = _variants(list(variants), "-v") if variants else None
+    chosen = parse_variants(list(variants), "-v") if variants else None
     keep = selector(k) if k is not None else None
     blocks: list[Block] = []
     seen: dict[object, Path] = {}
@@ -148,13 +153,15 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
                     raise ScenarioError("a string", key=key, value=value)
                 description = value
             case "variants":
-                variants = _variants(value)
+                variants = parse_variants(value)
             case "matrix":
                 axes = read_matrix(value)
             case "exclude":
                 excludes = read_excludes(value)
             case "scenarios":
                 entries = read_entries(value)
+            case "script":
+                raise ScenarioError("no such key here: qparity run takes the script itself", key=key, value=value)
             case _:
                 if key not in Scenario.model_fields:
                     raise ScenarioError(
@@ -168,7 +175,7 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
     checked = set(CIRCUITS.values())
     seen: dict[object, Path] = {}
     for combination in expand(stem, base, entries, axes, excludes):
-        scenario = _validate(combination)
+        scenario = with_file_read(_validate(combination), path.parent)
         _check_device(scenario.device)
         if scenario.source not in checked:
             _check_source(scenario, path)
@@ -223,7 +230,8 @@ def _check_device(name: str) -> None:
         raise ScenarioError(f"a PennyLane device{close}", key="device", value=name)
 
 
-def _variants(value: Any, key: str = "variants") -> tuple[Variant, ...]:
+def parse_variants(value: Any, key: str = "variants") -> tuple[Variant, ...]:
+    """Variants by name, each once; `key` is blamed for what is none."""
     if not isinstance(value, list) or not value:
         raise ScenarioError('a list such as ["torch", "jax-jit"]', key=key, value=value)
     try:

@@ -35,3 +35,5 @@ LOSSES: dict[str, LossKind] = {
     "binary_focal_crossentropy": LossKind("BinaryFocalCrossentropy", {"apply_class_balancing": False, **_FOCAL}),
     "categorical_focal_crossentropy": LossKind("CategoricalFocalCrossentropy", _FOCAL),
 }
+WITH_CLASSES = ("sparse_categorical_crossentropy",)
+"""Losses whose targets are the numbers of classes: (samples, 1), whatever the model returns."""

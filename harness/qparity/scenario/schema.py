@@ -10,7 +10,8 @@ from json import dumps, loads
 from math import isfinite, prod
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic.functional_serializers import SerializerFunctionWrapHandler
 
 from qparity.data import MAX_SAMPLES, OptionError, make
 from qparity.oracle.losses import WITH_LAW
@@ -72,6 +73,12 @@ def _circuit(circuit: str) -> str:
     return circuit
 
 
+def _loss(loss: str) -> str:
+    if loss not in LOSSES and not re.fullmatch(FUNCTION, loss):
+        raise ScenarioError(f'{one_of("a loss", loss, LOSSES)}; or your own "module:function"', value=loss)
+    return loss
+
+
 def _expected(expect: Verdict | dict[str, Verdict]) -> Verdict | dict[str, Verdict]:
     if isinstance(expect, str):
         return expect
@@ -85,6 +92,11 @@ Options = Annotated[dict[str, Any], AfterValidator(plain), AfterValidator(_keywo
 Size = Annotated[int, Field(ge=1, le=_MAX_WEIGHTS)]
 Shapes = Annotated[dict[str, list[Size]], Field(min_length=1), AfterValidator(_keywords), AfterValidator(_shapes)]
 Function = Annotated[str, Field(pattern=FUNCTION, max_length=200)]
+Columns = Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=10_000)]
+CAPTURED = "captured"
+"""The name of the data that a training script has handed to its `fit`."""
+SCRIPTED = "__main__:fit"
+"""The `model` of a training script: what it calls `fit` of."""
 
 
 class _Strict(BaseModel):
@@ -92,21 +104,61 @@ class _Strict(BaseModel):
 
 
 class DataSpec(_Strict):
-    """The data set; further keys are its own options (see the table of data sets)."""
+    """The data set; further keys are its own options (see the table of data sets), or those of your function."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str = Field(default="fourier", max_length=60, description="A data set.")
-    samples: int = Field(default=70, ge=1, le=MAX_SAMPLES, description="How many samples.")
+    samples: int = Field(
+        default=70, ge=1, le=MAX_SAMPLES, description="How many samples; of a file, the first ones (default: all)."
+    )
+    file: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, description="Your own data: a .csv, .parquet or .npz file, beside the scenario file."
+    )
+    source: Function | None = Field(
+        default=None, description='Your own data: `"package.module:function"` returns (x, y) for `samples` and `seed`.'
+    )
+    target: Columns | None = Field(
+        default=None, description="Columns of the file's targets; of an .npz, their array (default: `y`)."
+    )
+    inputs: Columns | None = Field(
+        default=None, description="Columns of the file's inputs (default: all others); of an .npz, their array (`x`)."
+    )
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="Of the numbers read from the file, or captured from a script; filled in."
+    )
 
     @property
     def options(self) -> dict[str, Any]:
         """The data set's own options."""
         return dict(self.model_extra or {})
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it is a data set by name: all others are somebody's own."""
+        return not (self.file or self.source or self.name == CAPTURED)
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in write(self).items() if value is not None}
+
     @model_validator(mode="after")
     def _options_exist(self) -> Self:
         plain(self.options)
+        if self.file and self.source:
+            raise ScenarioError("no source beside file", key="source", value=self.source)
+        if (self.file or self.source) and "name" in self.model_fields_set and self.name != "fourier":
+            key = "file" if self.file else "source"
+            raise ScenarioError(f"no name beside {key}", key="name", value=self.name)
+        if self.file:
+            for key, value in self.options.items():
+                raise ScenarioError("target, inputs or samples beside file", key=key, value=value)
+            return self
+        for key in ("target", "inputs"):
+            if getattr(self, key) is not None:
+                raise ScenarioError(f"no {key} without file", key=key, value=getattr(self, key))
+        if not self.shipped:
+            return self
         try:
             _try_data_set(self.name, dumps(self.options))
         except OptionError as error:
@@ -126,8 +178,9 @@ class Training(_Strict):
         default=32, ge=1, le=MAX_SAMPLES, description="Samples a step; the last batch may be smaller."
     )
     epochs: int = Field(default=30, ge=1, le=1_000_000, description="Passes over the data.")
-    loss: Literal[tuple(LOSSES)] = Field(  # type: ignore[valid-type]
-        default="mse", description="One of Keras' losses, or `energy`, the mean output itself."
+    loss: Annotated[str, Field(max_length=200), AfterValidator(_loss)] = Field(
+        default="mse",
+        description='One of Keras\' losses; `energy`, the mean output itself; or your own `"package.module:function"`.',
     )
     loss_options: Options | None = Field(default=None, description="Options of the loss, such as `from_logits`.")
     numerics: Literal["exact", "stock"] = Field(
@@ -143,6 +196,8 @@ class Training(_Strict):
 
     @model_validator(mode="after")
     def _options_of_the_loss(self) -> Self:
+        if self.loss not in LOSSES:
+            return self
         known = LOSSES[self.loss].options
         for key, value in (self.loss_options or {}).items():
             if key not in known:
@@ -152,6 +207,22 @@ class Training(_Strict):
                 kind = "true or false" if isinstance(known[key], bool) else "a number"
                 raise ScenarioError(kind, key=f"loss_options.{key}", value=value)
         return self
+
+
+class ScriptSpec(_Strict):
+    """A training script that is run up to its `fit`; `qparity run FILE.py` writes this, nobody else."""
+
+    file: str = Field(min_length=1, max_length=500, description="The script, beside which it runs.")
+    arguments: list[Annotated[str, Field(max_length=2000)]] = Field(
+        default=[], max_length=200, description="Its command line."
+    )
+    fit: int = Field(default=1, ge=1, le=1000, description="Which `fit` of it is taken.")
+    own: list[Literal["loss", "optimizer"]] = Field(
+        default=[], max_length=2, description="What it compiles with that no scenario can say."
+    )
+    notes: list[Annotated[str, Field(max_length=300)]] = Field(
+        default=[], max_length=20, description="What of its `fit` is left out."
+    )
 
 
 class Scenario(_Strict):
@@ -170,6 +241,9 @@ class Scenario(_Strict):
     model: Function | None = Field(
         default=None,
         description='`"package.module:build"` returns a whole Keras model; `circuit` is then ignored.',
+    )
+    script: ScriptSpec | None = Field(
+        default=None, description="The training script that was taken; `qparity run FILE.py` fills it in."
     )
     wires: int = Field(default=1, ge=1, le=30, description="Qubits.")
     layers: int = Field(default=1, ge=1, le=1000, description="Layers of the circuit.")
@@ -195,8 +269,8 @@ class Scenario(_Strict):
 
     @property
     def source(self) -> str:
-        """The `module:function` that is under test."""
-        return self.model or CIRCUITS.get(self.circuit, self.circuit)
+        """The `module:function` that is under test, or the script."""
+        return self.script.file if self.script else self.model or CIRCUITS.get(self.circuit, self.circuit)
 
     @property
     def recorded_at_layers(self) -> bool:
@@ -209,6 +283,12 @@ class Scenario(_Strict):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if bool(self.script) != (self.data.name == CAPTURED) or (self.script and self.model != SCRIPTED):
+            raise ScenarioError(
+                "a script and the data captured from it together: run the script itself, qparity run FILE.py",
+                key="script" if self.script else "data.name",
+                value=self.script.file if self.script else self.data.name,
+            )
         if self.device.startswith("lightning.") and self.diff_method == "backprop":
             raise ScenarioError(
                 f"adjoint, parameter-shift or best: {self.device} has no backprop",

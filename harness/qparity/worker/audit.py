@@ -40,7 +40,7 @@ def record(
     boundaries = Boundaries(model, backend, mode, quantum_layers(model)) if scenario.recorded_at_layers else None
     seconds = []
     batches, whole = batches_of(order, scenario.training.batch_size)
-    step = backend.stepper(model, mode, sample_loss_of(scenario.training), whole)
+    step = backend.stepper(model, mode, sample_loss_of(scenario), whole)
     start_hashes = [digest(read(w)) for w in weights]
     state_hashes = [digest(read(v)) for v in model.non_trainable_variables]
     for number, rows in enumerate(batches):
@@ -70,7 +70,7 @@ def record(
             "state": state_hashes,
             "order": digest(arrays["batch_index"]),
         },
-        "hyperparameters": hyperparameters_as_read(model.optimizer, scenario.training, scenario.dtype),
+        "hyperparameters": hyperparameters_as_read(model.optimizer, scenario),
         "dtypes": {
             "weights": [read(w).dtype.name for w in weights],
             **{key: arrays[key].dtype.name for key in ("predictions", "loss", "sample_loss")},
@@ -104,7 +104,7 @@ def disturbed_end(
     """The weights after the same training, each weight being off by one rounding, up or down, before each step."""
     rng = np.random.Generator(np.random.PCG64(seed))
     batches, whole = batches_of(order, scenario.training.batch_size)
-    step = backend.stepper(model, mode, sample_loss_of(scenario.training), whole)
+    step = backend.stepper(model, mode, sample_loss_of(scenario), whole)
     for rows in batches:
         for weight in model.trainable_weights:
             value = read(weight)

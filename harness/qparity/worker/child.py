@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,16 +22,17 @@ from pennylane.exceptions import DeviceError, QuantumFunctionError
 from qparity.circuit.execution import UnsupportedError
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
+from qparity.circuit.script import captured, run_script
 from qparity.scenario.refusal import XLA_ONLY
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
 from qparity.worker import audit, draws, faults, timed, training
-from qparity.worker.backends.base import Backend
+from qparity.worker.backends.base import Backend, plain
 from qparity.worker.errors import one_line
 from qparity.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
 from qparity.worker.memory import peak_bytes, resident_bytes
 from qparity.worker.prefix import prefix_model
-from qparity.worker.protocol import Channel, Message
+from qparity.worker.protocol import Channel, Message, digest
 from qparity.worker.walk import walk
 from qparity.worker.warned import pennylane_warnings
 
@@ -45,6 +47,7 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
     keras.config.disable_traceback_filtering()  # it makes another error of one that takes more than a message
     cell = Cell(channel, backend)
     handlers: dict[str, Callable[[Message], Answer]] = {
+        "capture": cell.capture,
         "prepare": cell.prepare,
         "audit": cell.audit,
         "fit": cell.fit,
@@ -87,6 +90,10 @@ class Cell:
         self.backend.start(self.scenario.dtype, self.scenario.training.numerics == "stock")
         if self.scenario.training.draws == "shared":
             draws.share()
+        if self.scenario.script:
+            run_script(self.scenario.script, Path(body["search_path"][0]))
+            keras.config.set_floatx(self.scenario.dtype)
+            self.backend.start(self.scenario.dtype, True)  # whatever the script has set
         model = self.first_model = self.new_model()
         if model.compiled:
             raise UnsupportedError(
@@ -105,6 +112,14 @@ class Cell:
         initial |= {f"initial_state/{j}": audit.read(v) for j, v in enumerate(model.non_trainable_variables)}
         return body | {"build_s": time.perf_counter() - start}, initial
 
+    def capture(self, request: Message) -> Answer:
+        """What a training script hands to its `fit`: data, start, and the tables of a scenario."""
+        self.backend.start("float64", True)  # what a script wants with float64 it must be able to get
+        spec = ScriptSpec.model_validate(request.body["script"])
+        taken = run_script(spec, Path(request.body["folder"]))
+        start = {name: plain(array) for name, array in taken.start.items()}
+        return {"captured": taken.described()}, {"x": taken.x, "y": taken.y, **start}
+
     def audit(self, request: Message) -> Answer:
         """The recorded training from the given weights over the given batches."""
         start = time.perf_counter()
@@ -112,6 +127,8 @@ class Cell:
         with pennylane_warnings() as warned:
             about, arrays, seconds = self.record()
         about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend)}
+        if self.scenario.script:
+            about["hashes"] |= {name: digest(array.astype(self.x.dtype)) for name, array in captured().data().items()}
         self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(len(about["hashes"]["weights"]))]
         body = {
             "audit": about,
@@ -185,7 +202,7 @@ class Cell:
         model = prefix_model(layer, len(x), body["gates"], body["words"])
         energy = {"loss": "energy", "numerics": "exact", "batch_size": len(x)}
         scenario = self.scenario.model_copy(
-            update={"model": None, "training": self.scenario.training.model_copy(update=energy)}
+            update={"model": None, "script": None, "training": self.scenario.training.model_copy(update=energy)}
         )
         model.compile(
             optimizer=training.make_optimizer(scenario.training, scenario.dtype),
@@ -251,8 +268,8 @@ class Cell:
         """Loss, optimizer and execution mode of the cell."""
         steps = -(-len(getattr(self, "x", [0])) // self.scenario.training.batch_size)
         model.compile(
-            optimizer=training.make_optimizer(self.scenario.training, self.scenario.dtype),
-            loss=training.make_loss(self.scenario.training),
+            optimizer=training.optimizer_of(self.scenario),
+            loss=training.loss_of(self.scenario),
             **self.backend.compile_options(self.mode, steps),
         )
 
@@ -275,7 +292,10 @@ class Cell:
         place = {id(w): k for k, w in enumerate(model.trainable_weights)}
         names = {id(w): f"weights/{k}" for k, w in enumerate(model.trainable_weights)}
         names |= {id(v): f"state/{j}" for j, v in enumerate(model.non_trainable_variables)}
-        drawn = drawn_at_random(model, self.new_model) if self.scenario.model else set(names.values())
+        if self.scenario.script:
+            drawn = set()
+        else:
+            drawn = drawn_at_random(model, self.new_model) if self.scenario.model else set(names.values())
 
         def about(variable: Any) -> dict[str, Any]:
             return {

@@ -41,7 +41,7 @@ def constraint_of(variable: Any) -> dict[str, Any] | None:
     return {"name": type(constraint).__name__, "config": config}
 
 
-def sample_shape(model: keras.Model, features: int) -> list[int]:
+def sample_shape(model: keras.Model, features: int | list[int]) -> list[int]:
     """What a model returns for one sample. Raises ValueError unless it is one output of known shape."""
     try:
         shape = model.output_shape

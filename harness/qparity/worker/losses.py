@@ -39,12 +39,12 @@ def sample_loss(name: str, options: dict[str, Any]) -> SampleLoss:
         if len(y.shape) == len(f.shape) - 1 and name != "sparse_categorical_crossentropy":
             y = ops.expand_dims(y, -1)
         terms = formula(y, f, **chosen)
-        return _mean(terms) if len(terms.shape) == len(f.shape) else terms
+        return mean_of_rest(terms) if len(terms.shape) == len(f.shape) else terms
 
     return compute
 
 
-def _mean(values: Any) -> Any:
+def mean_of_rest(values: Any) -> Any:
     """Over all axes but the first. Sum and division, never `ops.mean`: on torch and JAX that is float32 in float64."""
     shape = values.shape
     if len(shape) == 1:

@@ -6,6 +6,7 @@ plain Python floats, which is what a user of `model.fit` gets; Keras computes pa
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from qparity.circuit.compiled import optimizer_table
+from qparity.circuit.script import captured
 from qparity.oracle.optimizers import LAWS
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.losses import LOSSES
-from qparity.scenario.schema import Training
-from qparity.worker.losses import SampleLoss, keras_loss, sample_loss
+from qparity.scenario.optimizer import Optimizer
+from qparity.scenario.schema import Scenario, Training
+from qparity.worker.losses import SampleLoss, keras_loss, mean_of_rest, sample_loss
 
 
 class ExactLoss(keras.losses.Loss):
@@ -33,16 +37,82 @@ class ExactLoss(keras.losses.Loss):
         return ops.sum(each) / ops.cast(ops.shape(each)[0], each.dtype)
 
 
+def loss_of(scenario: Scenario) -> Any:
+    """What a scenario's model is compiled with: a script's own loss as the script has it, else `make_loss`."""
+    return captured().loss if scenario.script and "loss" in scenario.script.own else make_loss(scenario.training)
+
+
+def optimizer_of(scenario: Scenario) -> Any:
+    """A fresh optimizer of a scenario; a script's own as it would be at the beginning.
+
+    A script whose optimizer is another one on this backend is trained with that: the setup stage finds it.
+    """
+    if scenario.script is None:
+        return make_optimizer(scenario.training, scenario.dtype)
+    mine = captured().optimizer
+    if "optimizer" in scenario.script.own:
+        return type(mine).from_config(mine.get_config())
+    table = optimizer_table(mine)
+    if table is None:
+        return type(mine).from_config(mine.get_config())
+    here = scenario.training.model_copy(update={"optimizer": Optimizer.model_validate(table)})
+    return make_optimizer(here, scenario.dtype)
+
+
 def make_loss(training: Training) -> Any:
-    """The Keras loss of a scenario's channel."""
+    """The Keras loss of a scenario's channel; a user's own function is the loss of each sample, its mean is taken."""
+    if training.loss not in LOSSES:
+        return OwnLoss(load_function(training.loss))
     if training.numerics == "stock" and LOSSES[training.loss].keras:
         return keras_loss(training.loss, training.loss_options or {})
-    return ExactLoss(sample_loss_of(training), training.loss)
+    return ExactLoss(sample_loss(training.loss, training.loss_options or {}), training.loss)
 
 
-def sample_loss_of(training: Training) -> SampleLoss:
+class OwnLoss(keras.losses.Loss):
+    """The mean over the batch of what a user's function says of each sample; of a scalar, the scalar."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name=getattr(function, "__name__", "own"))
+        self.function = function
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Scalar loss, by sums and a division: Keras' own mean is float32 on some backends."""
+        each = ops.convert_to_tensor(self.function(ops.cast(y_true, y_pred.dtype), y_pred))
+        count = int(np.prod(each.shape[1:])) if len(each.shape) > 1 else 1
+        return ops.sum(each) / (ops.cast(ops.shape(each)[0], each.dtype) * count) if len(each.shape) else each
+
+
+def load_function(name: str) -> Callable[..., Any]:
+    """The function of a `"package.module:function"`."""
+    module, _, attribute = name.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return function
+
+
+def sample_loss_of(scenario: Scenario) -> SampleLoss:
     """The loss of each sample, for the record."""
+    training = scenario.training
+    if scenario.script and "loss" in scenario.script.own:
+        own = captured().loss
+        return _each_sample(own.call if isinstance(own, keras.losses.Loss) else own)
+    if training.loss not in LOSSES:
+        return _each_sample(load_function(training.loss))
     return sample_loss(training.loss, training.loss_options or {})
+
+
+def _each_sample(function: Any) -> SampleLoss:
+    """One number a sample from whatever a user's loss returns; zeros where it is no function of single samples."""
+
+    def compute(y: Any, f: Any) -> Any:
+        rows = ops.shape(f)[0]
+        if not callable(function):
+            return ops.zeros((rows,), dtype=f.dtype)
+        each = ops.convert_to_tensor(function(ops.cast(y, f.dtype), f))
+        if not len(each.shape):
+            return ops.zeros((rows,), dtype=f.dtype) + each
+        return mean_of_rest(each)
+
+    return compute
 
 
 def make_optimizer(training: Training, dtype: str) -> Any:
@@ -58,11 +128,17 @@ def make_optimizer(training: Training, dtype: str) -> Any:
     return getattr(keras.optimizers, LAWS[training.optimizer.name].keras)(**options)
 
 
-def hyperparameters_as_read(optimizer: Any, training: Training, dtype: str) -> dict[str, Any]:
-    """What the backend makes of each number: cast to the variables' dtype by the backend's own cast, read back."""
+def hyperparameters_as_read(optimizer: Any, scenario: Scenario) -> dict[str, Any]:
+    """What the backend makes of each number: cast to the variables' dtype by the backend's own cast, read back.
+
+    Nothing is declared of a script's own optimizer.
+    """
     read: dict[str, Any] = {}
-    for name, declared in training.optimizer.arguments.items():
-        value = getattr(optimizer, name)
+    dtype = scenario.dtype
+    if scenario.script and "optimizer" in scenario.script.own:
+        return read
+    for name, declared in scenario.training.optimizer.arguments.items():
+        value = getattr(optimizer, name, None)
         if isinstance(declared, bool) or value is None:
             read[name] = value
         else:

@@ -19,7 +19,7 @@ from qparity import oracle
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
 from qparity.scenario.schema import Scenario
-from qparity.worker.training import make_loss
+from qparity.worker.training import loss_of
 
 Arrays = list[np.ndarray]
 
@@ -61,7 +61,7 @@ class Disturbance:
 class ReferenceModel:
     """The model of a scenario, built once. Trainable weights and other variables are in Keras' order."""
 
-    def __init__(self, scenario: Scenario, features: int, outputs: int) -> None:
+    def __init__(self, scenario: Scenario, features: int | list[int], outputs: int) -> None:
         self.scenario = scenario
         self.model = build_model(scenario.model_copy(update={"dtype": "float64"}), features, outputs)
         self.layers = quantum_layers(self.model)
@@ -94,7 +94,7 @@ class ReferenceModel:
             raise CannotStand("sampled layers have no exact reference")
         for layer, program in zip(self.layers, self.programs, strict=True):
             layer._executor = self._executor(layer, program)
-        self.model.compile(optimizer="sgd", loss=make_loss(self.scenario.training), run_eagerly=True)
+        self.model.compile(optimizer="sgd", loss=loss_of(self.scenario), run_eagerly=True)
 
     def evaluate(
         self,

@@ -7,10 +7,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from qparity.circuit.script import run_script
 from qparity.oracle.probes import direction
 from qparity.scenario.schema import Scenario
 from qparity.worker import draws
@@ -61,6 +64,9 @@ class Reference:
         self.scenario = Scenario.model_validate(body["scenario"])
         if self.scenario.training.draws == "shared":
             draws.share()
+        if self.scenario.script:
+            run_script(self.scenario.script, Path(body["search_path"][0]))
+            keras.config.set_floatx("float64")
         self.model = ReferenceModel(self.scenario, body["features"], body["outputs"])
         return {"programs": self.model.programs}, {}
 

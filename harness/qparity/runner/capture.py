@@ -1,0 +1,267 @@
+"""What users' own code must be run for before there is a scenario: training scripts, and functions that make data.
+
+A script runs in a worker of the first backend that is there, up to its `fit`; what it handed to `fit` becomes a
+scenario, with the data and the starting values beside it. A function that makes data runs in an interpreter of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qparity.data import OptionError
+from qparity.data.own import single
+from qparity.records import read
+from qparity.records.answers import Refusal
+from qparity.runner.pool import Pool, Unavailable
+from qparity.runner.process import ChildDied, ServerDied
+from qparity.scenario.errors import ScenarioError
+from qparity.scenario.identity import find_module, search_path
+from qparity.scenario.load import Block, load_files, parse_variants
+from qparity.scenario.matrix import slug
+from qparity.scenario.own_data import Given, digest_of
+from qparity.scenario.schema import CAPTURED, SCRIPTED
+from qparity.scenario.select import selector
+from qparity.scenario.validate import validate
+from qparity.scenario.variant import DEFAULT_VARIANTS, Variant
+from qparity.worker.protocol import Message, ProtocolError
+
+PATIENCE_S = 900.0
+"""Seconds that a script may take up to its `fit`, or a function to make its data."""
+
+
+class CaptureError(Exception):
+    """A script or function that gives nothing to train: one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptOptions:
+    """How a script is run and cut: its `arguments`, which `fit` of it, how many `steps`, of which `batch_size`."""
+
+    arguments: tuple[str, ...] = ()
+    fit: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+
+    def given(self) -> str | None:
+        """The first option that is given, as it is written."""
+        named = {"--": self.arguments, "--fit": self.fit, "--steps": self.steps, "--batch-size": self.batch_size}
+        return next((name for name, value in named.items() if value), None)
+
+
+def load_all(
+    paths: Sequence[Path | str],
+    k: str | None = None,
+    variants: Sequence[str] | None = None,
+    options: ScriptOptions = ScriptOptions(),
+    interpreters: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Block]:
+    """The blocks of scenario files and of training scripts (files that end in `.py`).
+
+    Args:
+        paths: the files.
+        k: keep cells by scenario name and variant.
+        variants: instead of those that the files name.
+        options: for the scripts.
+        interpreters: backend -> path of another interpreter for it.
+        tell: is told, in a line each, what is being run, and what of a script is left out.
+
+    Raises:
+        ScenarioError: a file is wrong, or nothing is left.
+        CaptureError: a script or function gives nothing to train.
+    """
+    scripts = [Path(path) for path in paths if Path(path).suffix == ".py"]
+    files = [path for path in paths if Path(path).suffix != ".py"]
+    if not scripts and (option := options.given()):
+        raise ScenarioError("a training script (FILE.py) with this option", key=option)
+    blocks = load_files(files, k, variants) if files or not scripts else []
+    blocks = [_with_source(block, interpreters or {}, tell) for block in blocks]
+    chosen = parse_variants(list(variants), "-v") if variants else DEFAULT_VARIANTS
+    keep = selector(k) if k is not None else None
+    names = {block.scenario.name.lower() for block in blocks}
+    for script in scripts:
+        name = slug(script.stem) or "script"
+        left = tuple(each for each in chosen if keep is None or keep(name, str(each)))
+        if name.lower() in names:
+            raise ScenarioError("no duplicate name", file=script, key="name", value=name)
+        names.add(name.lower())
+        if left:
+            blocks.append(asyncio.run(_script(script, name, left, options, dict(interpreters or {}), tell)))
+    if not blocks:
+        raise ScenarioError("an expression that matches a scenario name or a variant", key="-k", value=k)
+    return blocks
+
+
+async def _script(
+    path: Path,
+    name: str,
+    variants: tuple[Variant, ...],
+    options: ScriptOptions,
+    interpreters: dict[str, str],
+    tell: Callable[[str], None],
+) -> Block:
+    """The block of a script."""
+    if not path.is_file():
+        raise ScenarioError("a training script that is there", file=path)
+    spec = {"file": path.name, "arguments": list(options.arguments), "fit": options.fit or 1}
+    body = {"script": spec, "folder": str(path.parent.resolve())}
+    answer, on = await _ask(path, variants, body, interpreters, tell)
+    found = answer.body["captured"]
+    training, x, y = dict(found["training"]), answer.arrays.pop("x"), answer.arrays.pop("y")
+    notes = list(found["notes"])
+    if options.batch_size:
+        training["batch_size"] = min(options.batch_size, len(x))
+    if options.steps:
+        x, y, training["epochs"] = _cut(x, y, training["batch_size"], options.steps)
+    try:
+        targets = y if y.ndim == 1 else None
+        x, y = single(x, "x of fit", path), single(y, "y of fit", path)
+    except OptionError as error:
+        raise CaptureError(f"{path}: expected {error.expected}") from None
+    y = y if targets is None else y.reshape(-1)
+    scenario = validate(
+        {
+            "name": name,
+            "model": SCRIPTED,
+            "script": {**spec, "own": found["own"], "notes": notes},
+            "dtype": found["dtype"],
+            "data": {"name": CAPTURED, "samples": len(x), "sha256": digest_of(x, y, *_in_order(answer.arrays))},
+            "training": training,
+        }
+    )
+    for note in notes:
+        tell(f"{path}: {note}")
+    for part in found["own"]:
+        tell(f"{path}: its {part} is its own: it is trained with, and judged by what the backends say of each other")
+    told = scenario.training
+    tell(
+        f"{path}: taken at its fit on {on}: {len(x)} samples, {told.epochs} epochs of batches of {told.batch_size}, "
+        f"{told.loss if 'loss' not in found['own'] else 'a loss of its own'}, "
+        f"{told.optimizer.name if 'optimizer' not in found['own'] else 'an optimizer of its own'}, {scenario.dtype}"
+    )
+    return Block(scenario, variants, path, Given(x, y, answer.arrays))
+
+
+def _in_order(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [arrays[name] for name in sorted(arrays)]
+
+
+def _cut(x: np.ndarray, y: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The data and epochs that have about so many steps: fewer samples where an epoch has more, whole epochs else."""
+    per_epoch = -(-len(x) // batch)
+    if steps <= per_epoch:
+        return x[: steps * batch], y[: steps * batch], 1
+    return x, y, -(-steps // per_epoch)
+
+
+async def _ask(
+    path: Path,
+    variants: Sequence[Variant],
+    body: dict[str, Any],
+    interpreters: dict[str, str],
+    tell: Callable[[str], None],
+) -> tuple[Message, str]:
+    """The answer of the first variant that can run here, and its backend."""
+    reasons = []
+    with tempfile.TemporaryDirectory(prefix="qparity-capture-") as folder:
+        async with Pool(Path(folder), 1, interpreters) as pool:
+            for variant in variants:
+                try:
+                    server = await pool.server(variant)
+                except (Unavailable, ServerDied) as error:
+                    reasons.append(f"{variant}: {error}")
+                    continue
+                tell(f"{path}: running it on {variant.backend} up to its fit")
+                log = Path(folder) / "script.log"
+                child = await server.child("script", log, None)
+                try:
+                    async with asyncio.timeout(PATIENCE_S):
+                        answer = await child.request("capture", body)
+                except TimeoutError:
+                    await child.kill()
+                    raise CaptureError(f"{path}: it did not come to its fit in {PATIENCE_S:g} s") from None
+                except (ChildDied, ProtocolError) as error:
+                    raise CaptureError(f"{path}: {error}") from None
+                except BaseException:
+                    await asyncio.shield(child.kill())
+                    raise
+                await child.close()
+                if answer.kind == "error":
+                    reason = read(Refusal, answer.body).reason
+                    raise CaptureError(f"{path}: {reason.removeprefix('ScriptError: ')}")
+                return answer, variant.backend
+    raise CaptureError(f"{path}: no backend can run it here: {'; '.join(reasons)}")
+
+
+SOURCE = """
+import importlib, inspect, json, sys
+import numpy as np
+asked = json.load(sys.stdin)
+sys.path[:0] = asked["search"]
+function = getattr(importlib.import_module(asked["module"]), asked["name"])
+offered = {"samples": asked["samples"], "seed": asked["seed"]}
+taken = inspect.signature(function).parameters
+anything = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+offered = {k: v for k, v in offered.items() if anything or k in taken}
+x, y = function(**offered, **asked["options"])
+np.savez(asked["into"], x=np.asarray(x), y=np.asarray(y))
+"""
+
+
+def _with_source(block: Block, interpreters: Mapping[str, str], tell: Callable[[str], None]) -> Block:
+    """The block with the data that its `data.source` makes; any other as it is."""
+    scenario = block.scenario
+    if not (source := scenario.data.source):
+        return block
+    folders = search_path(block.file.parent)
+    module, _, name = source.partition(":")
+    try:
+        find_module(module, folders)
+    except ScenarioError as error:
+        raise ScenarioError(error.expected, file=block.file, key="data.source", value=source) from None
+    interpreter = interpreters.get(block.variants[0].backend, sys.executable)
+    with tempfile.TemporaryDirectory(prefix="qparity-data-") as folder:
+        into = Path(folder) / "data.npz"
+        asked: dict[str, Any] = {
+            "search": [str(each) for each in folders[:2]],
+            "module": module,
+            "name": name,
+            "into": str(into),
+        }
+        asked |= {"samples": scenario.data.samples, "seed": scenario.seed, "options": scenario.data.options}
+        tell(f"{block.file}: making the data of {scenario.name} with {source}")
+        try:
+            ran = subprocess.run(
+                [interpreter, "-P", "-c", SOURCE],
+                input=json.dumps(asked),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise CaptureError(f"{block.file}: {source} made no data in {PATIENCE_S:g} s") from None
+        if ran.returncode:
+            why = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
+            raise CaptureError(f"{block.file}: data.source = {source}: {why[:300]}")
+        try:
+            with np.load(into, allow_pickle=False) as found:
+                x, y = single(found["x"], "x", source), single(found["y"], "y", source)
+        except OptionError as error:
+            raise CaptureError(f"{block.file}: {source}: expected {error.expected}") from None
+        except ValueError:
+            raise CaptureError(f"{block.file}: {source}: expected arrays of real numbers") from None
+    if not len(x) or len(x) != len(y):
+        raise CaptureError(f"{block.file}: {source}: expected as many targets as samples, got {len(x)} and {len(y)}")
+    data = scenario.data.model_copy(update={"samples": len(x), "sha256": digest_of(x, y)})
+    return replace(block, scenario=scenario.model_copy(update={"data": data}), given=Given(x, y))
