@@ -59,8 +59,22 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
             finally:
                 probe.assert_repeats()
     except NotCovered as reason:
-        return program | {"not_covered": str(reason)}
+        return program | {"not_covered": str(reason)} | _by_differences(bound)
     return program | {"gates": gates, "measurements": probe.measurements}
+
+
+def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
+    """The operations, among them no gate that the oracle covers, whose strength has no shift rule.
+
+    PennyLane's parameter-shift differentiates these by finite differences, without a word (`grad_method` is "F").
+    """
+    try:
+        weights, inputs = bound.example()
+        tape = bound.tape(weights, inputs)
+    except Exception:  # why there is no program is said already
+        return {}
+    names = {each.name for each in tape.operations if each.num_params and getattr(each, "grad_method", None) == "F"}
+    return {"by_differences": sorted(names)} if names else {}
 
 
 @dataclass

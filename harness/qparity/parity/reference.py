@@ -91,8 +91,7 @@ def model_units(o: Observation) -> tuple[float, float | None]:
 
 def _method_error(o: Observation, size: np.ndarray) -> np.ndarray:
     """What a differentiation method may be off by itself: finite differences divide rounding by their step."""
-    chosen = o.outcome.resolved.diff_method or "best"
     u = tol.UNITS.get(o.precision, tol.UNITS["float32"])
     scale = np.maximum(size, 1.0)
-    exact, whole = (np.asarray(tol.gradient(u, 256, scale, m, o.scenario.diff_options)) for m in ("", chosen))
+    exact, whole = (np.asarray(tol.gradient(u, 256, scale, m, o.scenario.diff_options)) for m in ("", o.method))
     return whole - exact

@@ -97,8 +97,19 @@ class Observation:
 
     @property
     def method(self) -> str:
-        """The differentiation method that PennyLane chose, else the declared one."""
-        return self.outcome.resolved.diff_method or self.scenario.diff_method
+        """The differentiation method that PennyLane chose, else the declared one.
+
+        Finite differences under parameter-shift where the circuit, as the reference reads it, has a channel without a
+        shift rule: PennyLane differentiates that so.
+        """
+        chosen = self.outcome.resolved.diff_method or self.scenario.diff_method
+        return "finite-diff" if chosen == "parameter-shift" and self.by_differences else chosen
+
+    @property
+    def by_differences(self) -> tuple[str, ...]:
+        """The channels without a shift rule in the circuit, as the reference reads it."""
+        programs = self.outcome.reference.programs or ()
+        return tuple(dict.fromkeys(name for program in programs for name in program.by_differences))
 
     @property
     def optimizer(self) -> dict[str, Any]:

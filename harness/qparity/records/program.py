@@ -43,6 +43,8 @@ class Program:
     gates: tuple[Gate, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     not_covered: Text | None = None
+    by_differences: tuple[Name, ...] = ()
+    """Operations that PennyLane's parameter-shift differentiates by finite differences."""
 
     @classmethod
     def reader(cls) -> Reader:

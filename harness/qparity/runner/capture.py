@@ -39,6 +39,12 @@ PATIENCE_S = 900.0
 """Seconds that a script may take up to its `fit`, or a function to make its data."""
 
 
+OWN = {
+    "loss": "its loss is its own, which has no law: the reference judges it where it can, else the backends each other",
+    "optimizer": "its optimizer has a schedule or more than its law knows: the backends judge each other's updates",
+}
+
+
 class CaptureError(Exception):
     """A script or function that gives nothing to train: one line."""
 
@@ -133,7 +139,7 @@ async def _script(
         {
             "name": name,
             "model": SCRIPTED,
-            "script": {**spec, "own": found["own"], "notes": notes},
+            "script": {**spec, "own": found["own"], "optimizer": found["optimizer"], "notes": notes},
             "dtype": found["dtype"],
             "data": {"name": CAPTURED, "samples": len(x), "sha256": digest_of(x, y, *_in_order(answer.arrays))},
             "training": training,
@@ -142,7 +148,7 @@ async def _script(
     for note in notes:
         tell(f"{path}: {note}")
     for part in found["own"]:
-        tell(f"{path}: its {part} is its own: it is trained with, and judged by what the backends say of each other")
+        tell(f"{path}: {OWN[part]}")
     told = scenario.training
     tell(
         f"{path}: taken at its fit on {on}: {len(x)} samples, {told.epochs} epochs of batches of {told.batch_size}, "

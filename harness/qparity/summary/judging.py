@@ -106,7 +106,7 @@ def lacking(o: "Observation") -> str | None:
         if absent := [each for each in _HASHED if getattr(told, each) is None]:
             return f"the outcome has no {name}.hashes.{absent[0]}"
     declared, read = o.expected.hyperparameters, audit.hyperparameters
-    if not declared or not declared.keys() <= read.keys():
+    if not o.own_optimizer and (not declared or not declared.keys() <= read.keys()):
         return "the outcome does not say which hyper-parameters the optimizer used"
     if resolved.state and audit.hashes.state is None:
         return "the outcome has no audit.hashes.state"
