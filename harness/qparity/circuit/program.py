@@ -64,17 +64,30 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
 
 
 def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
-    """The operations, among them no gate that the oracle covers, whose strength has no shift rule.
+    """The weight arrays, and `inputs`, that set the strength of a channel without a shift rule (`grad_method` "F").
 
-    PennyLane's parameter-shift differentiates these by finite differences, without a word (`grad_method` is "F").
+    PennyLane's parameter-shift differentiates these by finite differences, without a word.
     """
     try:
         weights, inputs = bound.example()
-        tape = bound.tape(weights, inputs)
+        start = _strengths(bound.tape(weights, inputs))
+        if not start:
+            return {}
+        found = []
+        for name in (*weights, "inputs"):
+            moved = {key: value * 1.01 if key == name else value for key, value in weights.items()}
+            strengths = _strengths(bound.tape(moved, inputs * 1.01 if name == "inputs" else inputs))
+            if strengths != start:
+                found.append(name)
     except Exception:  # why there is no program is said already
         return {}
-    names = {each.name for each in tape.operations if each.num_params and getattr(each, "grad_method", None) == "F"}
-    return {"by_differences": sorted(names)} if names else {}
+    return {"by_differences": found} if found else {}
+
+
+def _strengths(tape: qml.tape.QuantumScript) -> list[float]:
+    """The parameters of the operations that have no shift rule."""
+    without = (each for each in tape.operations if getattr(each, "grad_method", None) == "F")
+    return [float(number) for each in without for data in each.data for number in np.ravel(np.asarray(data))]
 
 
 @dataclass

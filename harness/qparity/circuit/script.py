@@ -61,10 +61,8 @@ class Captured:
         loss, optimizer = loss_table(self.loss), optimizer_table(self.optimizer)
         own = [name for name, table in (("loss", loss), ("optimizer", optimizer)) if table is None]
         training = self.training | (loss or {}) | ({"optimizer": optimizer} if optimizer else {})
-        kind = type(self.optimizer)
-        name = kind.__name__.lower() if optimizer is None and kind.__module__.startswith("keras.") else None
-        about = {"own": own, "optimizer": name, "notes": self.notes}
-        return {"training": training | {"numerics": "stock"}, "dtype": self.dtype, **about}
+        about = {"dtype": self.dtype, "own": own, "notes": self.notes}
+        return {"training": training | {"numerics": "stock"}, **about}
 
     def data(self) -> dict[str, np.ndarray]:
         """`x` and `y` as every backend is sent them: numbers that float32 has, as float64."""

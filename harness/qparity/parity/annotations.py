@@ -118,9 +118,9 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
         yield f"whole model judged by the reference (Keras on NumPy) at {said.steps} of {said.of} steps"
     elif said.reason:
         yield f"no reference: {said.reason}"
-    if o.by_differences and o.method == "finite-diff" and o.scenario.diff_method != "finite-diff":
-        names = ", ".join(o.by_differences)
-        yield f"PennyLane's parameter-shift takes finite differences for {names}: its gradients are no closer"
+    if numbers := sorted(o.by_differences):
+        names = ", ".join(weight_name(o, k) for k in numbers)
+        yield f"PennyLane's parameter-shift takes finite differences for {names}: a channel there has no shift rule"
     for warning in o.outcome.audit.warnings:
         yield f"PennyLane warned: {warning}"
     if own := o.outcome.resolved.own:

@@ -99,9 +99,12 @@ def audit(o: Observation) -> Audit:
             reasons.append(str(reason))
     if not lost:
         comparisons += reference_comparisons(o)
+    if o.own_optimizer:
+        notes.append("updates are not judged: the script's optimizer has a schedule, or more than its law knows")
     try:
         left_out = {f"weights/{weight_name(o, k)}" for k in without_reference(o)}
-        comparisons += [c for c in update_comparisons(o, units(o)) if c.tensor not in left_out]
+        made = () if o.own_optimizer else update_comparisons(o, units(o))
+        comparisons += [c for c in made if c.tensor not in left_out]
         if left_out:
             notes.append(f"updates of {', '.join(sorted(left_out))} not judged: their constraint has no reference")
     except oracle.NotCovered as reason:
@@ -130,7 +133,8 @@ def _required(o: Observation) -> tuple[Tensor, ...]:
     assert o.trace is not None
     count = len(weight_arrays(o, "weights"))
     needed: list[Tensor] = [(Stage.FORWARD, "predictions"), (Stage.LOSS, "loss")]
-    for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "weights")):
+    kinds = [(Stage.GRADIENT, "gradients"), (Stage.UPDATE, "weights")]
+    for stage, kind in kinds[:1] if o.own_optimizer else kinds:
         needed += [(stage, f"{kind}/{weight_name(o, k)}") for k in range(count)]
     moving = [
         j for j in _state_numbers(o) if len(o.trace[f"state/{j}"]) > 1 and o.trace[f"state/{j}"].dtype.kind == "f"

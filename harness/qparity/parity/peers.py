@@ -17,7 +17,6 @@ import numpy as np
 
 from qparity import oracle
 from qparity.oracle.losses import WITH_LAW
-from qparity.oracle.optimizers import LAWS
 from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
@@ -188,40 +187,21 @@ def _bounds(
     slopes = slopes * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
     rate = optimizer.learning_rate
+    method = "finite-diff" if o.by_differences else o.method
     forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
     gradient = (
-        2 * tol.gradient(u, ASSUMED_GATES, slopes, o.method, o.scenario.diff_options) + (slopes + 2 * norm**2) * reach
+        2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options) + (slopes + 2 * norm**2) * reach
     )
     terms = np.diff(offsets) * predictions.shape[1]
     stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
     stride = oracle.law_of(optimizer.model_dump(), o.dtype, float, u).reach
-    update = drift + stored + rate * (gradient if stride is None else 2 * stride)
-    if o.own_optimizer:
-        update = drift + stored + _own_stride(o, gradient)
     return {
         Stage.FORWARD: np.asarray(forward),
         Stage.LOSS: 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2,
         Stage.GRADIENT: np.asarray(gradient),
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
-        Stage.UPDATE: update,
+        Stage.UPDATE: drift + stored + rate * (gradient if stride is None else 2 * stride),
     }
-
-
-MEMORY = 100.0
-"""How many steps an optimizer of a script's own may remember: 1 / (1 - momentum) of the largest in use."""
-
-
-def _own_stride(o: Observation, gradient: np.ndarray) -> np.ndarray:
-    """How far two right updates may lie apart, (T,), by an optimizer of a script's own, at the rates it recorded.
-
-    Without end where not even its class is known.
-    """
-    assert o.trace is not None
-    law = LAWS.get(o.scenario.script.optimizer or "") if o.scenario.script else None
-    if law is None:
-        return np.full_like(gradient, np.inf)
-    rates = np.abs(np.asarray(o.trace["learning_rate"], np.float64))
-    return np.asarray(rates * (MEMORY * gradient if law.reach is None else 2 * law.reach))
 
 
 def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
         size = np.abs(parts).reshape(len(steps), -1).sum(axis=1).astype(np.float64)
         along = parts.reshape(len(steps), -1).sum(axis=1)
         condition = t["reference_slopes_condition"][:, k] + size
-        error = t["reference_slopes_error"][:, k] + _method_error(o, size)
+        error = t["reference_slopes_error"][:, k] + _method_error(o, k, size)
         name = f"gradients/{weight_name(o, k)}"
         expected = t["reference_slopes"][:, k]
         pair = allowed(condition, error)
@@ -89,9 +89,10 @@ def model_units(o: Observation) -> tuple[float, float | None]:
     return tol.UNITS[coarse], tol.lower_unit(coarse, o.outcome.resolved.flags)
 
 
-def _method_error(o: Observation, size: np.ndarray) -> np.ndarray:
-    """What a differentiation method may be off by itself: finite differences divide rounding by their step."""
+def _method_error(o: Observation, k: int, size: np.ndarray) -> np.ndarray:
+    """What a differentiation method may be off by itself in weight k: finite differences divide rounding by their step."""
+    method = "finite-diff" if k in o.by_differences else o.method
     u = tol.UNITS.get(o.precision, tol.UNITS["float32"])
     scale = np.maximum(size, 1.0)
-    exact, whole = (np.asarray(tol.gradient(u, 256, scale, m, o.scenario.diff_options)) for m in ("", o.method))
+    exact, whole = (np.asarray(tol.gradient(u, 256, scale, m, o.scenario.diff_options)) for m in ("", method))
     return whole - exact

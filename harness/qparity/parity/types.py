@@ -97,19 +97,28 @@ class Observation:
 
     @property
     def method(self) -> str:
-        """The differentiation method that PennyLane chose, else the declared one.
-
-        Finite differences under parameter-shift where the circuit, as the reference reads it, has a channel without a
-        shift rule: PennyLane differentiates that so.
-        """
-        chosen = self.outcome.resolved.diff_method or self.scenario.diff_method
-        return "finite-diff" if chosen == "parameter-shift" and self.by_differences else chosen
+        """The differentiation method that PennyLane chose, else the declared one."""
+        return self.outcome.resolved.diff_method or self.scenario.diff_method
 
     @property
-    def by_differences(self) -> tuple[str, ...]:
-        """The channels without a shift rule in the circuit, as the reference reads it."""
-        programs = self.outcome.reference.programs or ()
-        return tuple(dict.fromkeys(name for program in programs for name in program.by_differences))
+    def by_differences(self) -> frozenset[int]:
+        """The weights that PennyLane's parameter-shift differentiates by finite differences; none of another method's.
+
+        They set the strength of a channel without a shift rule, as the reference reads the circuit.
+        """
+        if self.method != "parameter-shift":
+            return frozenset()
+        found: set[int] = set()
+        places = range(len(self.outcome.resolved.weights))
+        layers = self.outcome.resolved.quantum_layers
+        for program, layer in zip(self.outcome.reference.programs or (), layers, strict=False):
+            names = [f"weights/{k}" for k in places if k in layer.weights]
+            read = dict(zip((w.name for w in program.weights), layer.arrays or names, strict=False))
+            mine = {read.get(name, "") for name in program.by_differences}
+            found |= {k for k in places if f"weights/{k}" in mine}
+            if "inputs" in program.by_differences:
+                found |= {k for k in places if k not in layer.weights}
+        return frozenset(found)
 
     @property
     def optimizer(self) -> dict[str, Any]:

@@ -24,13 +24,7 @@ Units = tuple[float, float | None]
 
 
 def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
-    """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far.
-
-    Raises:
-        NotCovered: there is no law of the optimizer.
-    """
-    if o.own_optimizer:
-        raise oracle.NotCovered("the script's optimizer has a schedule, or more than its law knows")
+    """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far."""
     _, real = oracle.reference_dtype(o.dtype)
     weights: list[np.ndarray] = [w.astype(real) for w in weight_arrays(o, "weights")]
     gradients: list[np.ndarray] = [g.astype(real) for g in weight_arrays(o, "gradients")]

@@ -44,7 +44,7 @@ class Program:
     measurements: tuple[Measurement, ...] = ()
     not_covered: Text | None = None
     by_differences: tuple[Name, ...] = ()
-    """Operations that PennyLane's parameter-shift differentiates by finite differences."""
+    """The weight arrays, and `inputs`, of channels that PennyLane's parameter-shift differentiates by differences."""
 
     @classmethod
     def reader(cls) -> Reader:

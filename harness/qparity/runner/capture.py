@@ -41,7 +41,7 @@ PATIENCE_S = 900.0
 
 OWN = {
     "loss": "its loss is its own, which has no law: the reference judges it where it can, else the backends each other",
-    "optimizer": "its optimizer has a schedule or more than its law knows: the backends judge each other's updates",
+    "optimizer": "its optimizer has a schedule or more than its law knows: its updates are not judged",
 }
 
 
@@ -139,7 +139,7 @@ async def _script(
         {
             "name": name,
             "model": SCRIPTED,
-            "script": {**spec, "own": found["own"], "optimizer": found["optimizer"], "notes": notes},
+            "script": {**spec, "own": found["own"], "notes": notes},
             "dtype": found["dtype"],
             "data": {"name": CAPTURED, "samples": len(x), "sha256": digest_of(x, y, *_in_order(answer.arrays))},
             "training": training,

@@ -220,9 +220,6 @@ class ScriptSpec(_Strict):
     own: list[Literal["loss", "optimizer"]] = Field(
         default=[], max_length=2, description="What it compiles with that no scenario can say."
     )
-    optimizer: Annotated[str, Field(max_length=60)] | None = Field(
-        default=None, description="The class of an optimizer of its own, where it is one of Keras'."
-    )
     notes: list[Annotated[str, Field(max_length=300)]] = Field(
         default=[], max_length=20, description="What of its `fit` is left out."
     )
