@@ -36,11 +36,15 @@ def run(
     timeout: float = 900.0,
     interpreters: Mapping[str, str] | None = None,
     progress: bool = True,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    fit: int = 1,
+    arguments: Sequence[str] = (),
 ) -> Run:
     """Run a sweep on this machine, as `qparity run` does, and return its run folder.
 
     Args:
-        scenarios: scenario files, or names of shipped ones.
+        scenarios: scenario files, names of shipped ones, or training scripts (`train.py`), run up to their `fit`.
         variants: instead of those that the files name.
         keep: only cells whose name or variant matches this expression, as `-k`.
         results: the folder that run folders are kept in.
@@ -50,23 +54,30 @@ def run(
         timeout: seconds that a cell may take.
         interpreters: backend -> path of another Python interpreter for it.
         progress: whether to show the sweep as it goes.
+        steps: about how many steps of a script's training; None: all.
+        batch_size: instead of a script's own.
+        fit: which `fit` of a script is taken.
+        arguments: the command line of scripts.
 
     Raises:
         ScenarioError: a scenario file is wrong, in one line.
+        qparity.runner.capture.CaptureError: a script hands nothing to `fit`, or what cannot be taken, in one line.
         qparity.runner.sweep.Halted: results cannot be written.
         KeyboardInterrupt: what was finished until then is stored.
     """
     from qparity.reporting.live import live
     from qparity.runner.begin import begin
+    from qparity.runner.capture import ScriptOptions, load_all
     from qparity.runner.local import Options
     from qparity.runner.sweep import sweep
     from qparity.runner.timing import TimingOptions
-    from qparity.scenario.load import load_files
 
     files = [scenarios] if isinstance(scenarios, str | Path) else list(scenarios)
     options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=dict(interpreters or {}))
     measured = TimingOptions(timeout=timeout) if timing else None
-    opened, blocks = begin(load_files(files, keep, variants), Path(results), None, None, sys.argv, False)
+    asked = ScriptOptions(tuple(arguments), None if fit == 1 else fit, steps, batch_size)
+    loaded = load_all(files, keep, variants, asked, options.interpreters, _say if progress else lambda _: None)
+    opened, blocks = begin(loaded, Path(results), None, None, sys.argv, False)
     if progress:
         with live(opened) as listen:
             complete = sweep(opened, blocks, options, listen, measured)
@@ -75,6 +86,10 @@ def run(
     if not complete:
         raise KeyboardInterrupt
     return opened
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def judge(run: Run | str | Path = "latest", *, results: str | Path = RESULTS, gate: Gate | None = None) -> RunView:

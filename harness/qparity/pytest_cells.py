@@ -13,12 +13,12 @@ from dataclasses import replace
 import pytest
 
 from qparity.runner.begin import begin
+from qparity.runner.capture import CaptureError, load_all
 from qparity.runner.local import Options
 from qparity.runner.plan import Block, make_blocks
 from qparity.runner.sweep import sweep
 from qparity.runner.timing import TimingOptions
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.load import load_files
 from qparity.store import Run, StoreError
 from qparity.summary import RunView, summarise
 from qparity.timing import samples_s
@@ -46,8 +46,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each cell."""
     if metafunc.function is test_cell:
         try:
-            blocks = make_blocks(load_files(metafunc.config.getoption("--qparity"), None, None))
-        except (ScenarioError, OSError) as error:
+            blocks = make_blocks(load_all(metafunc.config.getoption("--qparity"), None, None))
+        except (CaptureError, ScenarioError, OSError) as error:
             raise pytest.UsageError(str(error)) from None
         places = [(block.scenario.name, str(cell.variant)) for block in blocks for cell in block.cells]
         metafunc.parametrize("place", places, ids=map("-".join, places))
@@ -59,7 +59,7 @@ def swept(request: pytest.FixtureRequest) -> tuple[Run, RunView]:
     config = request.config
     wanted = {item.callspec.params["place"] for item in request.session.items if hasattr(item, "callspec")
               and "place" in item.callspec.params}  # fmt: skip
-    loaded = load_files(config.getoption("--qparity"), None, None)
+    loaded = load_all(config.getoption("--qparity"), None, None)
     results, resumed = config.getoption("--qparity-results"), config.getoption("--qparity-run")
     try:
         run, blocks = begin(loaded, results, resumed, None, sys.argv, False)

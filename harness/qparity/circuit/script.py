@@ -128,7 +128,7 @@ def _run(spec: ScriptSpec, path: Path) -> Captured:
         which = "fit" if spec.fit == 1 else f"fit number {spec.fit}"
         raise ScriptError(
             f"{spec.file} ended without a {which}{ended}: qparity takes the training that a script hands to Keras' "
-            "model.fit; a loop of your own cannot be taken, but a model built by a function can (docs/models.md)"
+            "model.fit; a loop of your own cannot be taken, but a model that a function builds can (docs/layer.md)"
         )
     return found[0]
 

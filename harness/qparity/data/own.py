@@ -6,6 +6,7 @@ arrays are refused.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -121,7 +122,9 @@ def _table(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix.lower() == ".csv":
-            return pd.read_csv(path, skipinitialspace=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # lines longer than the line of names
+                return pd.read_csv(path, skipinitialspace=True, index_col=False)
         return pd.read_parquet(path)
     except ImportError:
         raise OptionError("file", str(path), "the package pyarrow, which reads .parquet files") from None

@@ -90,7 +90,7 @@ def model_units(o: Observation) -> tuple[float, float | None]:
 
 
 def _method_error(o: Observation, k: int, size: np.ndarray) -> np.ndarray:
-    """What a differentiation method may be off by itself in weight k: finite differences divide rounding by their step."""
+    """What a differentiation method may be off by itself in weight k: differences divide rounding by their step."""
     method = "finite-diff" if k in o.by_differences else o.method
     u = tol.UNITS.get(o.precision, tol.UNITS["float32"])
     scale = np.maximum(size, 1.0)

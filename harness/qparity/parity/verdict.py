@@ -271,6 +271,8 @@ def _passed(found: Audit, o: Observation) -> Judgement:
     judged = _figures(c, position, step, Verdict.ROUNDING, o)
     within = "sampling error and rounding" if o.scenario.shots else "rounding"
     reason = f"within {within} {_where(found)}: largest r = {r:.2g} ({c.stage}, step {step})"
+    if o.own_optimizer:
+        reason += "; updates are not judged"
     return replace(judged, reason=reason)
 
 

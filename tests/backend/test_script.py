@@ -1,0 +1,130 @@
+"""A training script is run up to its `fit`, unchanged: what it hands over, and the line where it cannot be taken."""
+
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+from qparity.circuit import script
+from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept
+from qparity.scenario.schema import ScriptSpec
+
+MODEL = """
+import keras, numpy as np
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="d")])
+x, y = np.linspace(0, 1, 30).reshape(10, 3), np.arange(20.0).reshape(10, 2)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    def taken(text, *arguments, fit=1):
+        script._captured.clear()
+        (tmp_path / "train.py").write_text(textwrap.dedent(text))
+        return script.run_script(ScriptSpec(file="train.py", arguments=list(arguments), fit=fit), tmp_path)
+
+    yield taken
+    script._captured.clear()
+
+
+def test_what_fit_is_given_is_taken_and_nothing_is_trained(run, tmp_path):
+    text = f"""{MODEL}
+import sys
+if __name__ == "__main__":
+    model.compile(keras.optimizers.AdamW(0.03, clipnorm=1.0), keras.losses.Huber(delta=0.5))
+    model.fit(x, y, epochs=int(sys.argv[1]), batch_size=4, validation_split=0.2, callbacks=[keras.callbacks.Callback()])
+    open("after", "w")
+"""
+    before = sys.argv, sys.modules["__main__"]
+    found = run(text, "7")
+    assert (sys.argv, sys.modules["__main__"]) == before
+    assert not (tmp_path / "after").exists()
+    assert "fit" not in vars(keras.Model)
+    assert found.x.shape == (8, 3)
+    about = found.described()
+    assert about["own"] == []
+    assert about["training"]["optimizer"]["name"] == "adamw"
+    assert about["training"]["optimizer"]["learning_rate"] == 0.03  # though a variable of float32 holds another number
+    assert about["training"]["optimizer"]["clipnorm"] == 1.0
+    wanted = {"batch_size": 4, "epochs": 7, "shuffle": True, "loss": "huber", "loss_options": {"delta": 0.5}}
+    assert {key: about["training"][key] for key in wanted} == wanted
+    assert len(about["notes"]) == 2
+    start = found.start["weights/0"].copy()
+    model = found.fresh_model()
+    model.trainable_weights[0].assign(start + 1)
+    again = keras.ops.convert_to_numpy(found.fresh_model().trainable_weights[0])
+    assert np.array_equal(again, start)
+
+
+def test_a_later_fit_is_taken_where_it_is_asked_for(run):
+    text = f"""{MODEL}
+model.compile("sgd", "mse")
+model.fit(x, y, epochs=1, verbose=0)
+model.fit(x[:4], y[:4], epochs=3, shuffle=False, initial_epoch=1)
+"""
+    found = run(text, fit=2)
+    assert len(found.x) == 4
+    assert found.training == {"batch_size": 4, "epochs": 2, "shuffle": False}
+
+
+def test_batches_of_a_generator_are_those_of_its_first_epoch(run):
+    text = f"""{MODEL}
+class Pairs(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+    def __getitem__(self, i):
+        return x[4 * i : 4 * i + 4], y[4 * i : 4 * i + 4]
+model.compile("sgd", "mse")
+model.fit(Pairs(), epochs=2)
+"""
+    found = run(text)
+    assert found.x.shape == (10, 3)
+    assert found.training == {"batch_size": 4, "epochs": 2, "shuffle": False}
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("", "ended without a fit"),
+        ("raise SystemExit(3)", "ended itself with 3"),
+        ("model.fit(x, y)", "not compiled"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y, class_weight={0: 1.0})", "class_weight"),
+        ("model.compile('sgd', 'mse'); model.fit([x, x], y)", "several inputs"),
+        ("model.compile('sgd', 'mse'); model.fit(x)", "no targets"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y[:3])", "10 samples and 3 targets"),
+        (
+            "def endless():\n    while True:\n        yield x, y\nmodel.compile('sgd', 'mse'); model.fit(endless())",
+            "endless",
+        ),
+        ("nothing.here()", r"line 6: NameError"),
+        ("if True print", "no Python"),
+    ],
+)
+def test_what_cannot_be_taken_is_one_line(run, ending, told, monkeypatch):
+    monkeypatch.setattr(script, "MOST_BATCHES", 20)
+    told = "give steps_per_epoch" if told == "endless" else told
+    with pytest.raises(script.ScriptError, match=told) as raised:
+        run(MODEL + "\n" + ending + "\n")
+    assert "\n" not in str(raised.value)
+    assert "fit" not in vars(keras.Model)
+
+
+def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
+    with rates_kept():
+        names = ("Adam", "Ftrl", "Muon", "Lamb", "Adafactor")
+        made = [getattr(keras.optimizers, name)() for name in names]
+        schedule = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10))
+        changed = keras.optimizers.SGD(0.1)
+    changed.learning_rate = 0.25
+    assert [optimizer_table(each)["name"] for each in made] == [name.lower() for name in names]
+    assert optimizer_table(changed)["learning_rate"] == 0.25
+    assert optimizer_table(schedule) is None
+    assert optimizer_table(keras.optimizers.Adam(use_ema=True)) is None
+    assert loss_table("mse") == loss_table(keras.losses.mean_squared_error) == {"loss": "mse"}
+    asked = keras.losses.BinaryCrossentropy(from_logits=True)
+    assert loss_table(asked) == {"loss": "binary_crossentropy", "loss_options": {"from_logits": True}}
+    assert loss_table(keras.losses.MeanSquaredError(reduction="sum")) is None
+    assert loss_table(lambda y, f: f) is None
+    assert loss_table("no such loss") is None
