@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from qparity.circuit import script
-from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept
-from qparity.scenario.schema import ScriptSpec
+from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
+from qparity.oracle.schedules import ROUNDINGS, rate_at
+from qparity.scenario.schema import ScriptSpec, Training
+from qparity.worker.training import make_optimizer
 
 MODEL = """
 import keras, numpy as np
@@ -120,7 +122,9 @@ def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
     changed.learning_rate = 0.25
     assert [optimizer_table(each)["name"] for each in made] == [name.lower() for name in names]
     assert optimizer_table(changed)["learning_rate"] == 0.25
-    assert optimizer_table(schedule) is None
+    assert optimizer_table(schedule)["learning_rate"] == 0.1
+    assert schedule_table(schedule) == {"name": "cosine_decay", "decay_steps": 10}
+    assert optimizer_table(keras.optimizers.SGD(lambda: 0.1)) is None
     assert optimizer_table(keras.optimizers.Adam(use_ema=True)) is None
     assert loss_table("mse") == loss_table(keras.losses.mean_squared_error) == {"loss": "mse"}
     asked = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -128,3 +132,30 @@ def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
     assert loss_table(keras.losses.MeanSquaredError(reduction="sum")) is None
     assert loss_table(lambda y, f: f) is None
     assert loss_table("no such loss") is None
+
+
+SCHEDULES_TRIED = [
+    {"name": "exponential_decay", "decay_steps": 3, "decay_rate": 0.7},
+    {"name": "exponential_decay", "decay_steps": 3, "decay_rate": 0.7, "staircase": True},
+    {"name": "inverse_time_decay", "decay_steps": 4, "decay_rate": 0.3},
+    {"name": "inverse_time_decay", "decay_steps": 4, "decay_rate": 0.3, "staircase": True},
+    {"name": "polynomial_decay", "decay_steps": 7, "power": 2.0},
+    {"name": "polynomial_decay", "decay_steps": 7, "end_learning_rate": 0.01, "cycle": True},
+    {"name": "cosine_decay", "decay_steps": 9, "alpha": 0.1},
+    {"name": "cosine_decay", "decay_steps": 9, "warmup_target": 0.3, "warmup_steps": 4},
+    {"name": "cosine_decay_restarts", "first_decay_steps": 5},
+    {"name": "cosine_decay_restarts", "first_decay_steps": 5, "t_mul": 1.0, "m_mul": 0.5, "alpha": 0.1},
+    {"name": "piecewise_constant_decay", "boundaries": [2, 5], "values": [0.3, 0.1, 0.01]},
+]
+
+
+@pytest.mark.parametrize("table", SCHEDULES_TRIED, ids=lambda t: "-".join(map(str, t.values())))
+def test_rates_of_a_schedule_are_those_of_keras(table):
+    training = Training(optimizer={"name": "sgd", "learning_rate": 0.1}, schedule=table)
+    optimizer = make_optimizer(training, "float32")
+    assert schedule_table(optimizer) == table
+    unit = 2.0**-24
+    for step in range(40):
+        got = float(keras.ops.convert_to_numpy(optimizer._learning_rate(step)))
+        expected = rate_at(table, 0.1, step, unit)
+        assert min(abs(got - each) for each in expected) <= ROUNDINGS * unit * max(expected), step

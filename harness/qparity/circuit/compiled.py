@@ -14,10 +14,13 @@ import keras
 import numpy as np
 
 from qparity.oracle.optimizers import LAWS
+from qparity.oracle.schedules import SCHEDULES
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import Optimizer
+from qparity.scenario.schedule import checked_schedule
 
+Schedule = keras.optimizers.schedules.LearningRateSchedule
 RATE_AS_GIVEN = "_rate_as_given"
 EXTRAS = ("use_ema", "loss_scale_factor", "gradient_accumulation_steps")
 EXCLUDED = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
@@ -51,6 +54,8 @@ def optimizer_table(optimizer: Any) -> dict[str, Any] | None:
         return None
     if any(getattr(optimizer, name, None) for name in (*EXTRAS, *EXCLUDED)):
         return None
+    if isinstance(optimizer._learning_rate, Schedule) and schedule_table(optimizer) is None:
+        return None
     table: dict[str, Any] = {"name": law.name, "learning_rate": _rate(optimizer)}
     for name in law.all_arguments():
         if name == "learning_rate":
@@ -66,9 +71,32 @@ def optimizer_table(optimizer: Any) -> dict[str, Any] | None:
         return None
 
 
+def schedule_table(optimizer: Any) -> dict[str, Any] | None:
+    """`{"name", ...}` of one of Keras' schedules, without the initial rate; None for any other learning rate."""
+    found = optimizer._learning_rate
+    for name, law in SCHEDULES.items():
+        if type(found) is getattr(keras.optimizers.schedules, law.keras):
+            held = {key: getattr(found, key, getattr(found, f"_{key}", None)) for key in law.arguments}
+            told = {key: _plain(value) for key, value in held.items() if value != law.arguments[key]}
+            try:
+                return checked_schedule({"name": name, **told})
+            except ScenarioError:
+                return None
+    return None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.floating | np.integer) else value
+
+
 def _rate(optimizer: Any) -> Any:
-    """The learning rate as it was given, or as it has been set since; None where it is a schedule."""
+    """The learning rate as it was given, or as it has been set since; of a schedule the initial one."""
     given = getattr(optimizer, RATE_AS_GIVEN, None)
+    if isinstance(optimizer._learning_rate, Schedule):
+        values = getattr(optimizer._learning_rate, "values", None)
+        return float(values[0] if values else optimizer._learning_rate.initial_learning_rate)
     if not isinstance(optimizer._learning_rate, keras.Variable):
         return None
     now = float(keras.ops.convert_to_numpy(optimizer._learning_rate))

@@ -22,7 +22,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept
+from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
 from qparity.scenario.schema import ScriptSpec
 
 MOST_BATCHES = 5_000
@@ -60,7 +60,10 @@ class Captured:
         """The `training` table of a scenario, what of it is the script's `own`, dtype and notes, as plain data."""
         loss, optimizer = loss_table(self.loss), optimizer_table(self.optimizer)
         own = [name for name, table in (("loss", loss), ("optimizer", optimizer)) if table is None]
-        training = self.training | (loss or {}) | ({"optimizer": optimizer} if optimizer else {})
+        training = self.training | (loss or {})
+        if optimizer:
+            plan = schedule_table(self.optimizer)
+            training |= {"optimizer": optimizer} | ({"schedule": plan} if plan else {})
         about = {"dtype": self.dtype, "own": own, "notes": self.notes}
         return {"training": training | {"numerics": "stock"}, **about}
 

@@ -19,7 +19,8 @@ from qparity.diagnose.subject import Subject
 from qparity.parity import PASSES, Judgement, Observation, Verdict, judge
 from qparity.records import Outcome, read
 from qparity.records.answers import Prepared
-from qparity.runner.cell import CellEnded, checked
+from qparity.runner.cell import CellEnded, checked, keeps_targets
+from qparity.runner.inputs import shape_of
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import Child, ChildDied
@@ -97,7 +98,7 @@ async def replay(
     if references is not None and wanted(scenario, outcome.resolved):
         cell = Cell(subject.observation.cell, scenario, Variant.parse(variant))
         block = Block(scenario, (), tuple(subject.search_path()), "")
-        shape = arrays["x"].shape[1], arrays["y"].shape[1] if arrays["y"].ndim > 1 else 1
+        shape = shape_of(arrays["x"], arrays["y"])
         said = await references.about(block, cell, shape)
         more, told = await references.judge(block, cell, shape, arrays, 0.0)
         outcome = outcome.changed(reference=said | more)
@@ -121,13 +122,13 @@ async def session(
     pool: Pool, subject: Subject, variant: str, scenario: Scenario
 ) -> AsyncIterator[tuple[Child, Message]]:
     """A prepared child of a variant, and its answer to `prepare`."""
-    x, y = subject.trace["x"], subject.trace["y"]
+    features, outputs = shape_of(subject.trace["x"], subject.trace["y"])
     body: dict[str, Any] = {
         "scenario": scenario.model_dump(mode="json"),
         "variant": variant,
         "search_path": subject.search_path(),
-        "features": x.shape[1],
-        "outputs": y.shape[1] if y.ndim > 1 else 1,
+        "features": features,
+        "outputs": outputs,
     }
     if subject.observation.outcome.fault and variant == subject.observation.variant:
         body["fault"] = subject.observation.outcome.table("fault") | {"step": 0}
@@ -163,7 +164,9 @@ def _one_step(subject: Subject, prepared: Prepared) -> dict[str, np.ndarray]:
     index = trace["batch_index"][subject.rows]
     pairs = zip(subject.weights(), [w.shape for w in prepared.resolved.weights], strict=True)
     weights = {f"weights/{k}": _corner(w, shape) for k, (w, shape) in enumerate(pairs)}
-    y = _corner(trace["y"][index], (len(index), *prepared.output_shape))
+    y = trace["y"][index]
+    if not keeps_targets(subject.observation.scenario):
+        y = _corner(y, (len(index), *prepared.output_shape))
     still = {name: a[subject.step if len(a) > 1 else 0] for name, a in trace.items() if name.startswith("state/")}
     return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
 

@@ -283,7 +283,10 @@ def _optimizer(subject: Subject) -> str:
     optimizer = o.scenario.training.optimizer
     exact = o.scenario.training.numerics == "exact" and o.dtype == "float64"
     numpy = exact and BACKENDS[o.backend].narrows_floats
-    table, name = optimizer.arguments, LAWS[optimizer.name].keras
+    table = dict(optimizer.arguments)
+    if o.scenario.training.schedule:
+        table["learning_rate"] = float(subject.trace["learning_rate"][subject.step])
+    name = LAWS[optimizer.name].keras
     options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
     return script.call(f"keras.optimizers.{name}", options)
 

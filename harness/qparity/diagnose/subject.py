@@ -72,12 +72,14 @@ class Subject:
             DiagnosisError: they would have to be imported, and the run is not trusted.
         """
         source = self.block.scenario.source
-        if source.startswith("qparity."):
+        scripted = self.block.scenario.script is not None
+        if source.startswith("qparity.") and not scripted:
             return []
         folders = list(self.block.search_path)
         if not self.trusted:
             module, places = source.partition(":")[0], " or ".join(folders) or "wherever Python finds it"
-            raise DiagnosisError(f"{self.name}: this would import {module} from {places}: if you trust that, --trust")
+            does = "run" if scripted else "import"
+            raise DiagnosisError(f"{self.name}: this would {does} {module} from {places}: if you trust that, --trust")
         return folders
 
     def comparison(self) -> Comparison | None:

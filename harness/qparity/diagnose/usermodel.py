@@ -25,6 +25,11 @@ from qparity.summary.judging import judge_block, observations_of
 def model_lines(subject: Subject, inputs: np.ndarray) -> str:
     """The model, built from its own source, with the recorded weights."""
     scenario = subject.observation.scenario
+    if scenario.script:
+        raise DiagnosisError(
+            f"{subject.name}: the model is a training script's: {scenario.script.file} itself, with KERAS_BACKEND set, "
+            "is what shows it without qparity"
+        )
     module, _, build = str(scenario.model).partition(":")
     folders = [*map(Path, subject.search_path()), *search_path(Path())]
     if not build.isidentifier():

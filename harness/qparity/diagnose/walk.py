@@ -16,6 +16,7 @@ from qparity.diagnose.subject import Subject
 from qparity.parity import tolerances as tol
 from qparity.parity.reference import model_units
 from qparity.runner.cell import checked
+from qparity.runner.inputs import shape_of
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool
 from qparity.runner.reference import References, Refused
@@ -72,7 +73,7 @@ async def walk(pool: Pool, run: Run, subject: Subject) -> LayerFinding:
     block = Block(scenario, (), tuple(subject.search_path()), "")
     cell = Cell(o.cell, scenario, Variant.parse(o.variant))
     entered = {name: array for name, array in mine.arrays.items() if "/input/" in name}
-    shape = trace["x"].shape[1], trace["y"].shape[1] if trace["y"].ndim > 1 else 1
+    shape = shape_of(trace["x"], trace["y"])
     theirs = await References(pool, run.logs()).walk(block, cell, shape, held | entered)
     return judge(subject, mine.body["calls"], mine.arrays, theirs.body["calls"], theirs.arrays)
 

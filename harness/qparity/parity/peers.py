@@ -187,6 +187,8 @@ def _bounds(
     slopes = slopes * norm
     reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
     rate = optimizer.learning_rate
+    if o.scenario.training.schedule:
+        rate = max(rate, float(np.abs(o.trace["learning_rate"]).max()))
     method = "finite-diff" if o.by_differences else o.method
     forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
     gradient = (

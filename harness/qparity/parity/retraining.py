@@ -12,6 +12,7 @@ from qparity import oracle
 from qparity.oracle.bounded import Bounded
 from qparity.oracle.losses import Loss
 from qparity.oracle.optimizers import Law, State
+from qparity.oracle.schedules import rate_at
 from qparity.parity import tolerances as tol
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Observation
@@ -92,6 +93,10 @@ class Retraining:
         self, weights: list[np.ndarray], states: Sequence[State], gradients: list[np.ndarray]
     ) -> tuple[list[np.ndarray], list[State]]:
         """One step of every run by itself: clipping by norm must not mix them."""
+        training = self.o.scenario.training
+        if training.schedule:
+            rate = rate_at(training.schedule, training.optimizer.learning_rate, states[0].steps, 0.0)[0]
+            self.optimizer.declared["learning_rate"] = rate
         stepped = [
             self.optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients])
             for run, state in enumerate(states)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from qparity import oracle
+from qparity.oracle.schedules import ROUNDINGS, rate_at
+from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, Observation, Stage
 
 
@@ -157,7 +159,9 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
                 OPTIMIZER_ALONE,
             )
     rates = o.trace.get("learning_rate") if o.trace is not None else None
-    if rates is not None and "learning_rate" in declared:
+    if rates is not None and o.scenario.training.schedule:
+        yield from _scheduled(o, rates)
+    elif rates is not None and "learning_rate" in declared:
         wrong = np.flatnonzero([not _same(float(v), declared["learning_rate"], o.dtype) for v in rates])
         if len(wrong):
             t = int(wrong[0])
@@ -169,6 +173,18 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
                 t,
                 OPTIMIZER_ALONE,
             )
+
+
+def _scheduled(o: Observation, rates: np.ndarray) -> Iterator[ExactFault]:
+    """The first rate that is not its schedule's, by more than rounding in the declared dtype."""
+    training = o.scenario.training
+    unit = UNITS[o.dtype]
+    for t, rate in enumerate(rates.astype(np.float64)):
+        expected = rate_at(training.schedule or {}, training.optimizer.learning_rate, t, unit)
+        if min(abs(rate - each) for each in expected) > ROUNDINGS * unit * max(abs(each) for each in expected):
+            reason = f"the learning rate is not that of the schedule {(training.schedule or {})['name']}"
+            yield _fault("learning_rate", float(rate), expected[0], reason, t, OPTIMIZER_ALONE)
+            return
 
 
 def _counters(o: Observation) -> Iterator[ExactFault]:

@@ -34,12 +34,15 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     paths = [weight_path(o, k) for k in range(len(weights))]
     steps = len(weights[0]) if weights else 0
     constraints = constraints_of(o)
+    rates = o.trace["learning_rate"] if o.trace is not None and o.scenario.training.schedule else None
     still = set(o.outcome.audit.without_gradient)
     kinds = [stored_dtype(o, k) for k in range(len(weights))]
     for kind in dict.fromkeys(kinds):
         law = oracle.law_of(o.optimizer, kind, real, tol.unit(kind))
         state = law.start([w[0] for w in weights])
         for t in range(steps):  # of all weights: a global norm is one over all of them
+            if rates is not None:
+                law.declared["learning_rate"] = float(rates[t])
             state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths)
             for k, moved in enumerate(after):
                 if kinds[k] != kind:

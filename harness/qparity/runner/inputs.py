@@ -36,8 +36,13 @@ class Inputs:
     @property
     def shape(self) -> Shape:
         """Features of a sample (their shape, where they are no vector), and how many targets."""
-        features = self.x.shape[1:]
-        return features[0] if len(features) == 1 else list(features), int(np.prod(self.y.shape[1:]))
+        return shape_of(self.x, self.y)
+
+
+def shape_of(x: np.ndarray, y: np.ndarray) -> Shape:
+    """Features and targets of a sample of `x` (samples, features...) and `y` (samples, ...)."""
+    features = x.shape[1:]
+    return features[0] if len(features) == 1 else list(features), int(np.prod(y.shape[1:]))
 
 
 def inputs_of(block: Block) -> Inputs:

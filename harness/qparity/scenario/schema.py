@@ -19,6 +19,7 @@ from qparity.scenario.errors import ScenarioError
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import Optimizer
 from qparity.scenario.registry import CIRCUITS
+from qparity.scenario.schedule import checked_schedule
 from qparity.scenario.suggest import one_of
 from qparity.scenario.variant import Variant
 
@@ -193,6 +194,10 @@ class Training(_Strict):
         description="Random numbers of layers (dropout, noise): the same on every backend, or each backend's own.",
     )
     optimizer: Optimizer = Field(default=Optimizer(), description="Optimizer table.")
+    schedule: Annotated[dict[str, Any], AfterValidator(plain), AfterValidator(checked_schedule)] | None = Field(
+        default=None,
+        description="Of the learning rate: `name`, such as `exponential_decay`, and arguments of Keras' schedule.",
+    )
 
     @model_validator(mode="after")
     def _options_of_the_loss(self) -> Self:

@@ -14,9 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from qparity.circuit.compiled import optimizer_table
+from qparity.circuit.compiled import optimizer_table, schedule_table
 from qparity.circuit.script import captured
 from qparity.oracle.optimizers import LAWS
+from qparity.oracle.schedules import SCHEDULES
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import Optimizer
@@ -55,7 +56,8 @@ def optimizer_of(scenario: Scenario) -> Any:
     table = optimizer_table(mine)
     if table is None:
         return type(mine).from_config(mine.get_config())
-    here = scenario.training.model_copy(update={"optimizer": Optimizer.model_validate(table)})
+    update = {"optimizer": Optimizer.model_validate(table), "schedule": schedule_table(mine)}
+    here = scenario.training.model_copy(update=update)
     return make_optimizer(here, scenario.dtype)
 
 
@@ -125,7 +127,20 @@ def make_optimizer(training: Training, dtype: str) -> Any:
     careful = training.numerics == "exact" and dtype == "float64" and BACKENDS[keras.backend.backend()].narrows_floats
     if careful:
         options = {k: np.float64(v) if isinstance(v, float) else v for k, v in options.items()}
+    if training.schedule:
+        options = {**options, "learning_rate": _schedule(training.schedule, options["learning_rate"], careful)}
     return getattr(keras.optimizers, LAWS[training.optimizer.name].keras)(**options)
+
+
+def _schedule(table: dict[str, Any], rate: Any, careful: bool) -> Any:
+    """The Keras schedule of a table; `careful` as in `make_optimizer`."""
+    law = SCHEDULES[table["name"]]
+    arguments = {key: value for key, value in table.items() if key != "name"}
+    if careful:
+        arguments = {k: np.float64(v) if isinstance(v, float) else v for k, v in arguments.items()}
+    if law.rate:
+        arguments[law.rate] = rate
+    return getattr(keras.optimizers.schedules, law.keras)(**arguments)
 
 
 def hyperparameters_as_read(optimizer: Any, scenario: Scenario) -> dict[str, Any]:
@@ -138,6 +153,9 @@ def hyperparameters_as_read(optimizer: Any, scenario: Scenario) -> dict[str, Any
     if scenario.script and "optimizer" in scenario.script.own:
         return read
     for name, declared in scenario.training.optimizer.arguments.items():
+        if name == "learning_rate" and scenario.training.schedule:
+            read[name] = declared  # the rate of each step is recorded, and judged by itself
+            continue
         value = getattr(optimizer, name, None)
         if isinstance(declared, bool) or value is None:
             read[name] = value
