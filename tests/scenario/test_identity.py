@@ -58,6 +58,7 @@ OTHER_TRAINING: dict[str, Any] = {
     "loss": "energy",
     "numerics": "stock",
     "shuffle": True,
+    "schedule": {"name": "cosine_decay", "decay_steps": 5},
 }
 OTHER_OPTIMIZER: dict[str, Any] = {
     "name": "sgd",
@@ -82,10 +83,12 @@ def test_every_other_field_counts() -> None:
         {"training": {"optimizer": {"name": "sgd", key: value}}}
         for key, value in (("momentum", 0.5), ("nesterov", True))
     ]
+    changed += [{"data": {"file": "d.csv", "target": ["y"]}}, {"data": {"file": "d.csv", "target": ["z"]}}]
+    changed += [{"data": {"source": "a:b"}}, {"training": {"loss": "a:b"}}]
     changed += [{"circuit": "a:b"}, {"circuit": "a:b", "weight_shapes": {"w": [1]}}]
     ids = {cell_id(validate({"name": "x", **each}), TORCH, "0" * 64) for each in changed}
     assert len(ids | {BASE}) == len(changed) + 1
-    tried = set(OTHER) | {"name", "expect", "weight_shapes", "data", "training"}
+    tried = set(OTHER) | {"name", "expect", "weight_shapes", "data", "training", "script"}
     assert tried == set(Scenario.model_fields), "a new field needs a line here"
 
 

@@ -100,7 +100,7 @@ def audit(o: Observation) -> Audit:
     if not lost:
         comparisons += reference_comparisons(o)
     if o.own_optimizer:
-        notes.append("updates are not judged: the script's optimizer has a schedule, or more than its law knows")
+        notes.append("updates are not judged: the script's optimizer does more than its law knows")
     try:
         left_out = {f"weights/{weight_name(o, k)}" for k in without_reference(o)}
         made = () if o.own_optimizer else update_comparisons(o, units(o))

@@ -182,7 +182,8 @@ def _scheduled(o: Observation, rates: np.ndarray) -> Iterator[ExactFault]:
     for t, rate in enumerate(rates.astype(np.float64)):
         expected = rate_at(training.schedule or {}, training.optimizer.learning_rate, t, unit)
         if min(abs(rate - each) for each in expected) > ROUNDINGS * unit * max(abs(each) for each in expected):
-            reason = f"the learning rate is not that of the schedule {(training.schedule or {})['name']}"
+            name = (training.schedule or {})["name"]
+            reason = f"the learning rate is {float(rate)!r}, by the schedule {name} it is {expected[0]!r}"
             yield _fault("learning_rate", float(rate), expected[0], reason, t, OPTIMIZER_ALONE)
             return
 

@@ -41,7 +41,7 @@ PATIENCE_S = 900.0
 
 OWN = {
     "loss": "its loss is its own, which has no law: the reference judges it where it can, else the backends each other",
-    "optimizer": "its optimizer has a schedule or more than its law knows: its updates are not judged",
+    "optimizer": "its optimizer does more than its law knows: its updates are not judged",
 }
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from qparity.data import DATASETS, options_of
+from qparity.oracle.schedules import SCHEDULES
 from qparity.scenario.errors import show
 from qparity.scenario.fields import describe, is_table_of_fields, schema
+from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import RATE, Optimizer, owners_of
 from qparity.scenario.registry import CIRCUITS
 from qparity.scenario.schema import DataSpec, Scenario, Training
@@ -94,10 +96,24 @@ def markdown() -> str:
         for name, function in DATASETS.items()
     ]
     parts.append("### Data sets\n\n" + _table([("data set", "what it is", "options"), *options]))
+    parts.append("### Losses\n\n" + _table([("loss", "Keras' class", "options"), *_losses()]))
+    parts.append("### Schedules\n\n" + _table([("schedule", "Keras' class", "arguments"), *_schedules()]))
     parts.append("### Circuits\n\n" + ", ".join(f"`{name}`" for name in CIRCUITS) + ".")
     modes = [(f"`{name}`", backend, mode) for name, (backend, mode) in MODES.items()]
     parts.append("### Variants\n\n" + _table([("variant", "Keras backend", "mode"), *modes]))
     return "\n\n".join(parts) + "\n"
+
+
+def _losses() -> Iterator[tuple[str, ...]]:
+    for name, kind in LOSSES.items():
+        options = ", ".join(f"`{key} = {show(value)}`" for key, value in kind.options.items())
+        yield f"`{name}`", kind.keras or "our own: the mean output", options
+
+
+def _schedules() -> Iterator[tuple[str, ...]]:
+    for name, law in SCHEDULES.items():
+        told = (f"`{k}`" if v is ... else f"`{k} = {show(v)}`" for k, v in law.arguments.items())
+        yield f"`{name}`", law.keras, ", ".join(told)
 
 
 def update(document: str) -> str:
