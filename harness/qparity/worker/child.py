@@ -151,6 +151,8 @@ class Cell:
         model = self.started_model()
         data = self.fit_data()
         epochs = EpochTimes(self.backend, data[0], lambda n: self.progress(n, "fit"))
+        # after its last step fit may put averages in the weights' place (use_ema): what is compared are its steps
+        model.optimizer.finalize_variable_values = lambda _: None
         history = model.fit(
             *data,
             epochs=len(self.order),
