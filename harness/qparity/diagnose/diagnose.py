@@ -97,9 +97,10 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
     if not mine.wrong:
         return "the fault did not recur: it needs more than this step's weights and batch, or another environment"
     others = [r for r in siblings if r.judgement is not None]
-    if others and all(r.wrong for r in others):
+    same = [r for r in others if r.wrong and r.judgement and r.judgement.stage == mine.judgement.stage]
+    if others and len(same) == len(others):
         return "every variant shows it: the fault is in what they share"
-    alike = [r.variant for r in others if r.wrong]
+    alike = [r.variant for r in same]
     who = " and ".join([subject.observation.variant, *alike])
     cured_by = [r for r in swapped if r.right]
     if any(r.device != mine.device for r in cured_by):
@@ -108,7 +109,11 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
         return f"{who}, with {mine.diff_method} only: the diff method"
     if any(r.wrong for r in swapped):
         return f"{who}, whatever the simulator: the interface, or the program on this backend"
-    return f"{who}" + (f", but not {', '.join(r.variant for r in others if r.right)}" if others else "")
+    right = ", ".join(r.variant for r in others if r.right)
+    elsewhere = ", ".join(r.variant for r in others if r.wrong and r not in same)
+    told = [f"but not {right}"] if right else []
+    told += [f"while {elsewhere} shows another fault"] if elsewhere else []
+    return ", ".join([who, *told])
 
 
 async def _run_again(run: Run, subject: Subject, interpreters: dict[str, str]) -> _Again:
