@@ -10,6 +10,7 @@ import pytest
 from qparity.diagnose import DiagnosisError, diagnose, find, reproduce, shrink
 from qparity.diagnose.usermodel import model_lines
 from qparity.records import Outcome
+from qparity.scenario.schema import SCRIPTED, ScriptSpec, Training
 from qparity.store import Run
 from tests.parity import fake
 
@@ -93,7 +94,13 @@ def test_what_would_be_code_is_refused(tmp_path, change):
     assert str(error.value).isprintable()
 
 
-USERS = ({"circuit": "my_ansatz:circuit", "weight_shapes": {"w": [1]}}, {"model": "my_model:build"})
+USERS = (
+    {"circuit": "my_ansatz:circuit", "weight_shapes": {"w": [1]}},
+    {"model": "my_model:build"},
+    {"training": Training(loss="os:abort")},
+    {"training": Training(loss="qparity.store.files:remove")},
+    {"script": ScriptSpec(file="qparity.train.py"), "model": SCRIPTED},
+)
 
 
 @pytest.mark.parametrize("changes", USERS)
@@ -102,12 +109,13 @@ def test_nothing_is_imported_from_a_run_that_is_not_trusted(tmp_path, changes):
     subject = find(run, "fake/torch")
     scenario = subject.block.scenario.model_copy(update=changes)
     mine = replace(subject, block=replace(subject.block, scenario=scenario))
-    module = next(value.partition(":")[0] for value in changes.values() if isinstance(value, str))
+    module = {"training": scenario.own_loss, "script": "qparity.train.py"}.get(next(iter(changes)), scenario.source)
+    does = f"{'run' if scenario.script else 'import'} {str(module).partition(':')[0]}"
     acts = [lambda: diagnose(run, mine), lambda: shrink(run, mine)]
-    if "model" in changes:
+    if "my_model" in scenario.source:
         acts.append(lambda: model_lines(mine, np.zeros((1, 1))))
     for act in acts:
-        with pytest.raises(DiagnosisError, match=f"this would import {module} from {tmp_path / 'theirs'}"):
+        with pytest.raises(DiagnosisError, match=f"this would {does} from {tmp_path / 'theirs'}"):
             act()
     assert replace(mine, trusted=True).search_path() == [str(tmp_path / "theirs")]
     assert not (run.path / "diagnosis").exists()

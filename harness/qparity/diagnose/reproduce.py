@@ -269,6 +269,8 @@ def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[st
 
 def _loss_function(subject: Subject) -> str:
     training = subject.observation.scenario.training
+    if (name := subject.observation.loss) not in LOSSES:
+        raise DiagnosisError(f"{subject.name}: the loss is {name}, of one's own: no script can show it without that")
     kind, exact = LOSSES[training.loss].keras, training.numerics == "exact" and training.loss in WITH_LAW
     if kind and not exact:
         options = {name: repr(value) for name, value in (training.loss_options or {}).items()}

@@ -71,14 +71,15 @@ class Subject:
         Raises:
             DiagnosisError: they would have to be imported, and the run is not trusted.
         """
-        source = self.block.scenario.source
-        scripted = self.block.scenario.script is not None
-        if source.startswith("qparity.") and not scripted:
+        scenario = self.block.scenario
+        shipped = scenario.script is None and scenario.source.startswith("qparity.")
+        own = [source for source in (None if shipped else scenario.source, scenario.own_loss) if source]
+        if not own:
             return []
         folders = list(self.block.search_path)
         if not self.trusted:
-            module, places = source.partition(":")[0], " or ".join(folders) or "wherever Python finds it"
-            does = "run" if scripted else "import"
+            module, places = own[0].partition(":")[0], " or ".join(folders) or "wherever Python finds it"
+            does = "run" if scenario.script else "import"
             raise DiagnosisError(f"{self.name}: this would {does} {module} from {places}: if you trust that, --trust")
         return folders
 

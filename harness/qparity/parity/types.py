@@ -146,7 +146,7 @@ class Observation:
     def loss(self) -> str:
         """The name of the loss; a script's own has none that says what it is."""
         script = self.scenario.script
-        return "of the script's own" if script and "loss" in script.own else self.scenario.training.loss
+        return "the script's own" if script and "loss" in script.own else self.scenario.training.loss
 
     @property
     def own_optimizer(self) -> bool:

@@ -41,15 +41,21 @@ def search_path(folder: Path) -> tuple[Path, ...]:
 def source_hash(scenario: Scenario, search: Sequence[Path]) -> str:
     """The hash of what is under test: the file of the circuit or model, or the script beside its scenario.
 
+    Where the loss is a function of the user's own, of the two files' hashes.
+
     Raises:
         ScenarioError: it is not there.
     """
     if scenario.script is None:
-        return source_hash_of(scenario.source, search)
-    try:
-        return sha256((search[0] / scenario.script.file).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ScenarioError(f"a script: {error.strerror}", value=scenario.script.file) from None
+        found = source_hash_of(scenario.source, search)
+    else:
+        try:
+            found = sha256((search[0] / scenario.script.file).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ScenarioError(f"a script: {error.strerror}", value=scenario.script.file) from None
+    if scenario.own_loss is None:
+        return found
+    return sha256(f"{found} {source_hash_of(scenario.own_loss, search)}".encode()).hexdigest()
 
 
 def source_hash_of(source: str, search: Sequence[Path]) -> str:

@@ -1,7 +1,7 @@
 """Scenario files: TOML in, scenarios out, or one line that says what is wrong and where."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -177,9 +177,10 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
     for combination in expand(stem, base, entries, axes, excludes):
         scenario = with_file_read(_validate(combination), path.parent)
         _check_device(scenario.device)
-        if scenario.source not in checked:
-            _check_source(scenario, path)
-            checked.add(scenario.source)
+        for key, source in _sources(scenario):
+            if source not in checked:
+                _check_source(key, source, path)
+                checked.add(source)
         _unique(scenario, path, seen)
         scenarios.append(scenario)
     return ScenarioFile(path, description, variants, tuple(scenarios))
@@ -196,12 +197,18 @@ def _validate(combination: Combination) -> Scenario:
         raise error.at(key=combination.origin(error.key)) if error.key else error from None
 
 
-def _check_source(scenario: Scenario, path: Path) -> None:
+def _sources(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """The keys and values that name a `module:function`."""
+    yield ("model" if scenario.model else "circuit"), scenario.source
+    if scenario.own_loss:
+        yield "training.loss", scenario.own_loss
+
+
+def _check_source(key: str, source: str, path: Path) -> None:
     try:
-        source_hash_of(scenario.source, search_path(path.parent))
+        source_hash_of(source, search_path(path.parent))
     except ScenarioError as error:
-        key = "model" if scenario.model else "circuit"
-        raise ScenarioError(error.expected, key=key, value=scenario.source) from None
+        raise ScenarioError(error.expected, key=key, value=source) from None
 
 
 def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
@@ -210,7 +217,8 @@ def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
     if name in seen:
         other = "" if seen[name] == path else f": {seen[name]} has one of that name"
         raise ScenarioError(f"no duplicate name{other}", file=path, key="name", value=scenario.name)
-    folder = "" if scenario.source in CIRCUITS.values() else str(path.parent.resolve())
+    shipped = scenario.source in CIRCUITS.values() and not scenario.own_loss and scenario.data.shipped
+    folder = "" if shipped else str(path.parent.resolve())
     content = folder, canonical(scenario.model_dump(mode="json", exclude={"name", "expect"}))
     if content in seen:
         raise ScenarioError(

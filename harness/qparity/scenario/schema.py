@@ -278,6 +278,11 @@ class Scenario(_Strict):
         return self.script.file if self.script else self.model or CIRCUITS.get(self.circuit, self.circuit)
 
     @property
+    def own_loss(self) -> str | None:
+        """The `module:function` of a loss of the user's own."""
+        return None if self.training.loss in LOSSES else self.training.loss
+
+    @property
     def recorded_at_layers(self) -> bool:
         """Whether the boundary of each quantum layer is recorded: where the derivative of the loss is not known."""
         return bool(self.model) or self.training.loss not in WITH_LAW
