@@ -125,7 +125,9 @@ def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
     assert optimizer_table(schedule)["learning_rate"] == 0.1
     assert schedule_table(schedule) == {"name": "cosine_decay", "decay_steps": 10}
     assert optimizer_table(keras.optimizers.SGD(lambda: 0.1)) is None
-    assert optimizer_table(keras.optimizers.Adam(use_ema=True)) is None
+    assert optimizer_table(keras.optimizers.Adam(use_ema=True)) == optimizer_table(keras.optimizers.Adam())
+    assert optimizer_table(keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=3)) is None
+    assert optimizer_table(keras.optimizers.Adam(gradient_accumulation_steps=2)) is None
     assert loss_table("mse") == loss_table(keras.losses.mean_squared_error) == {"loss": "mse"}
     asked = keras.losses.BinaryCrossentropy(from_logits=True)
     assert loss_table(asked) == {"loss": "binary_crossentropy", "loss_options": {"from_logits": True}}

@@ -64,7 +64,8 @@ keras.backend.set_floatx("float32")
 x = np.linspace(-1, 1, 6)[:, None]
 y = np.sin(x) * (2.0 if "odd" in sys.argv and keras.backend.backend() == "torch" else 1.0)
 model = Net()
-model.compile(keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9), use_ema=True), loss)
+plan = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9)
+model.compile(keras.optimizers.SGD(plan, gradient_accumulation_steps=2), loss)
 model.fit(x, y, batch_size=3, epochs=1, shuffle=False)
 """
 

@@ -22,7 +22,7 @@ from qparity.scenario.schedule import checked_schedule
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 RATE_AS_GIVEN = "_rate_as_given"
-EXTRAS = ("use_ema", "loss_scale_factor", "gradient_accumulation_steps")
+EXTRAS = ("ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps")
 EXCLUDED = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 
 
@@ -48,7 +48,10 @@ def rates_kept() -> Iterator[None]:
 
 
 def optimizer_table(optimizer: Any) -> dict[str, Any] | None:
-    """`{"name", "learning_rate", ...}` of one of Keras' optimizers; None where that does not say all of it."""
+    """`{"name", "learning_rate", ...}` of one of Keras' optimizers; None where that does not say all of it.
+
+    Averages of the weights (`use_ema`) that never take their place do not enter a training, and are left out.
+    """
     law = LAWS.get(type(optimizer).__name__.lower())
     if law is None or not type(optimizer).__module__.startswith("keras."):
         return None

@@ -205,6 +205,8 @@ def _taken(model: keras.Model, given: dict[str, Any]) -> Captured:
     x, y, size, shuffled = _data(given, notes)
     if given["validation_data"] is not None or given["validation_split"]:
         notes.append("validation is left out")
+    if getattr(model.optimizer, "use_ema", False) and not model.optimizer.ema_overwrite_frequency:
+        notes.append("use_ema is left out: the averages are not trained with")
     epochs = max(1, int(given["epochs"]) - int(given["initial_epoch"]))
     training = {"batch_size": min(size, len(x)), "epochs": epochs, "shuffle": shuffled}
     if not model.built or not all(layer.built for layer in model._flatten_layers()):
