@@ -1,5 +1,7 @@
 """QKerasLayer as a Keras layer: shapes, dtypes, configuration, saving, drawing, other layers, clear errors."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pennylane as qml
@@ -457,3 +459,18 @@ def test_a_model_returns_one_whole_shape():
     for model in (two, keras.Model(sequences, keras.layers.Dense(1)(sequences))):
         with pytest.raises(ValueError, match="expected one output of known shape"):
             sample_shape(model, 3)
+
+
+def test_a_model_saved_before_the_package_had_its_name_is_loaded():
+    """`model-0.1.keras` was saved on torch by the last commit in which the package was `harness`."""
+    fixtures = Path(__file__).parents[1] / "fixtures"
+    told = np.load(fixtures / "model-0.1.npz")
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        model = keras.models.load_model(fixtures / "model-0.1.keras", compile=False)
+        assert type(model.layers[-1]) is QKerasLayer
+        got = model.predict(told["x"], verbose=0)
+    finally:
+        keras.config.set_floatx(before)
+    assert np.allclose(got, told["predictions"], rtol=0, atol=1e-6)
