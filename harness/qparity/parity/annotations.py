@@ -118,6 +118,8 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
         yield f"whole model judged by the reference (Keras on NumPy) at {said.steps} of {said.of} steps"
     elif said.reason:
         yield f"no reference: {said.reason}"
+    if script := o.scenario.script:
+        yield from (f"{script.file}: {note}" for note in script.notes)
     if numbers := sorted(o.by_differences):
         names = ", ".join(weight_name(o, k) for k in numbers)
         yield f"PennyLane's parameter-shift takes finite differences for {names}: a channel there has no shift rule"
