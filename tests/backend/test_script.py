@@ -9,8 +9,8 @@ import pytest
 
 from qparity.circuit import script
 from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
-from qparity.oracle.schedules import ROUNDINGS, rate_at
-from qparity.scenario.schema import ScriptSpec, Training
+from qparity.oracle.schedules import is_rate
+from qparity.scenario.schema import SCRIPTED, Scenario, ScriptSpec, Training
 from qparity.worker.training import make_optimizer
 
 MODEL = """
@@ -144,6 +144,8 @@ SCHEDULES_TRIED = [
     {"name": "polynomial_decay", "decay_steps": 7, "power": 2.0},
     {"name": "polynomial_decay", "decay_steps": 7, "end_learning_rate": 0.01, "cycle": True},
     {"name": "cosine_decay", "decay_steps": 9, "alpha": 0.1},
+    {"name": "cosine_decay", "decay_steps": 1000},
+    {"name": "polynomial_decay", "decay_steps": 1000, "end_learning_rate": 1e-6},
     {"name": "cosine_decay", "decay_steps": 9, "warmup_target": 0.3, "warmup_steps": 4},
     {"name": "cosine_decay_restarts", "first_decay_steps": 5},
     {"name": "cosine_decay_restarts", "first_decay_steps": 5, "t_mul": 1.0, "m_mul": 0.5, "alpha": 0.1},
@@ -156,8 +158,32 @@ def test_rates_of_a_schedule_are_those_of_keras(table):
     training = Training(optimizer={"name": "sgd", "learning_rate": 0.1}, schedule=table)
     optimizer = make_optimizer(training, "float32")
     assert schedule_table(optimizer) == table
-    unit = 2.0**-24
-    for step in range(40):
+    for step in (*range(40), *range(985, 1003)):
         got = float(keras.ops.convert_to_numpy(optimizer._learning_rate(step)))
-        expected = rate_at(table, 0.1, step, unit)
-        assert min(abs(got - each) for each in expected) <= ROUNDINGS * unit * max(expected), step
+        assert is_rate(got, table, 0.1, step, 2.0**-24), step
+        assert not is_rate(got * 2 + 0.5, table, 0.1, step, 2.0**-24), step
+        if step == 1:  # where none of them jumps
+            assert not is_rate(got * 1.001, table, 0.1, step, 2.0**-24)
+
+
+def test_a_script_is_compiled_as_it_is_written(run):
+    found = run(
+        f"{MODEL}\ndef f(n: 1 + 1): ...\nmodel.compile('sgd', 'mse')\nmodel.fit(x, y, epochs=f.__annotations__['n'])"
+    )
+    assert found.training["epochs"] == 2
+
+
+def test_what_a_script_compiles_with_here_and_not_where_it_was_captured_is_named(run):
+    found = run(f"{MODEL}\nmodel.compile('sgd', 'mae')\nmodel.fit(x, y, shuffle=False)")
+
+    def captured(**training):
+        table = {"name": "captured", "samples": 10}
+        told = {"optimizer": {"name": "sgd"}, "loss": "mae", **training}
+        return Scenario(
+            name="s", script=ScriptSpec(file="train.py"), model=SCRIPTED, data=table, training=told, dtype=found.dtype
+        )
+
+    assert found.differs_from(captured()) is None
+    assert found.differs_from(captured(loss="mse")) == "loss is mae here, mse where it was captured"
+    assert found.differs_from(captured(optimizer={"name": "adam"})).startswith("optimizer is sgd here, adam")
+    assert found.differs_from(captured(shuffle=True)).startswith("shuffle is False here")

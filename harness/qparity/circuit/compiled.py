@@ -1,7 +1,8 @@
 """What a model was compiled with, as the tables of a scenario say it: loss and optimizer by name and arguments.
 
-Only what a scenario can say exactly has a table: Keras' own losses and optimizers, with numbers as arguments. All else
-(schedules, moving averages of weights, functions of one's own) is the script's own, and trained with as it is.
+Only what a scenario can say exactly has a table: Keras' own losses, optimizers and schedules, with numbers as
+arguments. All else (gradient accumulation, weights replaced by averages, functions of one's own) is the script's own,
+and trained with as it is.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import random
 import sys
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from itertools import islice
@@ -23,7 +23,7 @@ import keras
 import numpy as np
 
 from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
-from qparity.scenario.schema import ScriptSpec
+from qparity.scenario.schema import Scenario, ScriptSpec
 
 MOST_BATCHES = 5_000
 """Of one epoch of a generator or data set: what yields more is taken for endless."""
@@ -67,6 +67,16 @@ class Captured:
         about = {"dtype": self.dtype, "own": own, "notes": self.notes}
         return {"training": training | {"numerics": "stock"}, **about}
 
+    def differs_from(self, scenario: Scenario) -> str | None:
+        """What the script hands over here and has handed over otherwise where it was captured; None if nothing."""
+        assert scenario.script is not None
+        about = self.described()
+        here = _compiled_with(about["training"], about["own"]) | {"dtype": self.dtype}
+        told = scenario.training.model_dump(mode="json")
+        there = _compiled_with(told, scenario.script.own) | {"dtype": scenario.dtype}
+        wrong = [key for key in here if here[key] != there[key]]
+        return f"{wrong[0]} is {here[wrong[0]]} here, {there[wrong[0]]} where it was captured" if wrong else None
+
     def data(self) -> dict[str, np.ndarray]:
         """`x` and `y` as every backend is sent them: numbers that float32 has, as float64."""
         return {name: array.astype(np.float32).astype(np.float64) for name, array in (("x", self.x), ("y", self.y))}
@@ -77,6 +87,14 @@ class Captured:
             variable.assign(self.start[name])
         self.model.compiled = False
         return self.model
+
+
+def _compiled_with(training: dict[str, Any], own: Sequence[str]) -> dict[str, Any]:
+    """What of a `training` table a script decides, and `--steps` or `--batch-size` do not."""
+    found = {key: training.get(key) for key in ("loss", "loss_options", "schedule", "shuffle")}
+    found["optimizer"] = training.get("optimizer", {}).get("name")
+    hidden = {"loss": ("loss", "loss_options"), "optimizer": ("optimizer", "schedule")}
+    return found | {key: "its own" for part in own for key in hidden[part]}
 
 
 _captured: list[Captured] = []
@@ -104,7 +122,7 @@ def run_script(spec: ScriptSpec, folder: Path) -> Captured:
 def _run(spec: ScriptSpec, path: Path) -> Captured:
     found: list[Captured] = []
     try:
-        code = compile(path.read_bytes(), str(path), "exec")
+        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except OSError as error:
         raise ScriptError(f"{spec.file}: {error.strerror}") from None
     except (SyntaxError, ValueError) as error:

@@ -15,6 +15,8 @@ Formula = Callable[..., float]
 RATE = "initial_learning_rate"
 ROUNDINGS = 64
 """Of a rate: a power, a cosine and a few products, each with the rounding of a framework's own functions."""
+CANCELLED = 16
+"""Of the initial rate: the rounding of a cosine near -1, or of one minus a share near 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,26 @@ SCHEDULES: dict[str, ScheduleLaw] = {
 }
 
 
-def rate_at(table: Mapping[str, Any], rate: float, step: int, unit: float) -> tuple[float, float, float]:
-    """The rate of a step (from 0), and the rates just before and after it: a jump may fall on either side.
+def rate_at(table: Mapping[str, Any], rate: float, step: float) -> float:
+    """The rate of a step.
 
     Args:
         table: `name`, and the arguments that are not Keras' defaults.
         rate: the initial learning rate.
         step: the optimizer's counter before the update.
-        unit: the unit roundoff of the type that a backend computes the rate in.
     """
     law = SCHEDULES[table["name"]]
-    arguments = {**law.arguments, **{name: value for name, value in table.items() if name != "name"}}
-    places = (step, step * (1 - 8 * unit), step * (1 + 8 * unit))
-    at, below, above = (law.formula(rate, place, **arguments) for place in places)
-    return at, below, above
+    return law.formula(rate, step, **{**law.arguments, **{k: v for k, v in table.items() if k != "name"}})
+
+
+def is_rate(got: float, table: Mapping[str, Any], rate: float, step: int, unit: float) -> bool:
+    """Whether a recorded rate is that of its step, to the rounding of a backend that computes in `unit` roundoff.
+
+    The share of the steps that are done is rounded: the rate lies between those just before and after the step, which
+    at a jump are both its sides. Where a rate is what cancellation leaves (the end of a cosine), it is right to a few
+    roundings of the initial rate alone.
+    """
+    near = [rate_at(table, rate, place) for place in (step, step * (1 - 8 * unit), step * (1 + 8 * unit))]
+    whole = max(abs(rate), abs(table.get("warmup_target") or 0.0), *map(abs, table.get("values", ())))
+    allowed = ROUNDINGS * unit * max(map(abs, near)) + CANCELLED * unit * whole
+    return min(near) - allowed <= got <= max(near) + allowed

@@ -95,7 +95,7 @@ class Retraining:
         """One step of every run by itself: clipping by norm must not mix them."""
         training = self.o.scenario.training
         if training.schedule:
-            rate = rate_at(training.schedule, training.optimizer.learning_rate, states[0].steps, 0.0)[0]
+            rate = rate_at(training.schedule, training.optimizer.learning_rate, states[0].steps)
             self.optimizer.declared["learning_rate"] = rate
         stepped = [
             self.optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients])

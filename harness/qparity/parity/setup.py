@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.schedules import ROUNDINGS, rate_at
+from qparity.oracle.schedules import is_rate, rate_at
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, Observation, Stage
 
@@ -179,12 +179,12 @@ def _scheduled(o: Observation, rates: np.ndarray) -> Iterator[ExactFault]:
     """The first rate that is not its schedule's, by more than rounding in the declared dtype."""
     training = o.scenario.training
     unit = UNITS[o.dtype]
+    table, initial = training.schedule or {}, training.optimizer.learning_rate
     for t, rate in enumerate(rates.astype(np.float64)):
-        expected = rate_at(training.schedule or {}, training.optimizer.learning_rate, t, unit)
-        if min(abs(rate - each) for each in expected) > ROUNDINGS * unit * max(abs(each) for each in expected):
-            name = (training.schedule or {})["name"]
-            reason = f"the learning rate is {float(rate)!r}, by the schedule {name} it is {expected[0]!r}"
-            yield _fault("learning_rate", float(rate), expected[0], reason, t, OPTIMIZER_ALONE)
+        if not is_rate(float(rate), table, initial, t, unit):
+            expected = rate_at(table, initial, t)
+            reason = f"the learning rate is {float(rate)!r}, by the schedule {table['name']} it is {expected!r}"
+            yield _fault("learning_rate", float(rate), expected, reason, t, OPTIMIZER_ALONE)
             return
 
 

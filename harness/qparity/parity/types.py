@@ -112,6 +112,8 @@ class Observation:
         places = range(len(self.outcome.resolved.weights))
         layers = self.outcome.resolved.quantum_layers
         for program, layer in zip(self.outcome.reference.programs or (), layers, strict=False):
+            if not program.not_covered:
+                continue
             names = [f"weights/{k}" for k in places if k in layer.weights]
             read = dict(zip((w.name for w in program.weights), layer.arrays or names, strict=False))
             mine = {read.get(name, "") for name in program.by_differences}

@@ -32,7 +32,7 @@ def checked_schedule(table: dict[str, Any]) -> dict[str, Any]:
         raise ScenarioError("one value more than boundaries", key="values", value=table["values"])
     try:
         for step in (0, 1, 1000):
-            rate_at(table, 0.1, step, 0.0)
+            rate_at(table, 0.1, step)
     except (ArithmeticError, ValueError) as error:
         raise ScenarioError(f"arguments that give a rate ({error})", key="name", value=name) from None
     return table

@@ -22,7 +22,7 @@ from pennylane.exceptions import DeviceError, QuantumFunctionError
 from qparity.circuit.execution import UnsupportedError
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
-from qparity.circuit.script import captured, run_script
+from qparity.circuit.script import ScriptError, captured, run_script
 from qparity.scenario.refusal import XLA_ONLY
 from qparity.scenario.schema import Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
@@ -91,7 +91,9 @@ class Cell:
         if self.scenario.training.draws == "shared":
             draws.share()
         if self.scenario.script:
-            run_script(self.scenario.script, Path(body["search_path"][0]))
+            taken = run_script(self.scenario.script, Path(body["search_path"][0]))
+            if other := taken.differs_from(self.scenario):
+                raise ScriptError(f"setup: the script's {other}")
             keras.config.set_floatx(self.scenario.dtype)
             self.backend.start(self.scenario.dtype, True)  # whatever the script has set
         model = self.first_model = self.new_model()

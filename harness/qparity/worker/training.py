@@ -64,24 +64,10 @@ def optimizer_of(scenario: Scenario) -> Any:
 def make_loss(training: Training) -> Any:
     """The Keras loss of a scenario's channel; a user's own function is the loss of each sample, its mean is taken."""
     if training.loss not in LOSSES:
-        return OwnLoss(load_function(training.loss))
+        return ExactLoss(_each_sample(load_function(training.loss)), training.loss.rpartition(":")[2])
     if training.numerics == "stock" and LOSSES[training.loss].keras:
         return keras_loss(training.loss, training.loss_options or {})
     return ExactLoss(sample_loss(training.loss, training.loss_options or {}), training.loss)
-
-
-class OwnLoss(keras.losses.Loss):
-    """The mean over the batch of what a user's function says of each sample; of a scalar, the scalar."""
-
-    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
-        super().__init__(name=getattr(function, "__name__", "own"))
-        self.function = function
-
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Scalar loss, by sums and a division: Keras' own mean is float32 on some backends."""
-        each = ops.convert_to_tensor(self.function(ops.cast(y_true, y_pred.dtype), y_pred))
-        count = int(np.prod(each.shape[1:])) if len(each.shape) > 1 else 1
-        return ops.sum(each) / (ops.cast(ops.shape(each)[0], each.dtype) * count) if len(each.shape) else each
 
 
 def load_function(name: str) -> Callable[..., Any]:
