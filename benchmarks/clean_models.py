@@ -1,6 +1,6 @@
 """Does the judge ever accuse a correct model? Random hybrid models on the real backends: false accusations must be 0.
 
-    python benchmarks/clean_models.py --models 300 [--first 0] [--variants tf torch jax-jit] [--write]
+    python benchmarks/clean_models.py --models 300 [--first 0] [--variants tf torch jax-jit] [--one-dtype] [--write]
 
 Models of benchmarks/random_model.py: skip connections, two heads, shared and frozen quantum layers, patches,
 normalisation, convolution, pooling, attention, LSTM, activity penalties, regularizers, losses of their own. In float32
@@ -41,7 +41,7 @@ data = {{ name = "random", features = 4, samples = 7 }}
 training = {{ batch_size = 3, epochs = 1, optimizer = {{ name = "{optimizer}", learning_rate = 0.05 }} }}
 [matrix]
 circuit_options = [{numbers}]
-dtype = ["float32", "float64"]
+dtype = ["{dtype}"]
 """
 CLEARLY = 100
 """Times its tolerance that a number computed in float32 is off at the least: float32 is 29 bits coarser."""
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--variants", nargs="+", default=["tf", "torch", "jax-jit"])
+    parser.add_argument("--one-dtype", action="store_true", help="two models of three in float32, the third in float64")
     parser.add_argument("--keep", type=Path, help="keep the run folder here")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
@@ -60,12 +61,16 @@ def main() -> None:
     shutil.copy(HERE / "random_model.py", folder)
     numbers = range(options.first, options.first + options.models)
     files = []
-    for optimizer in ("adam", "sgd"):
-        mine = [n for n in numbers if (n % 2 == 0) == (optimizer == "adam")]
-        if mine:
-            files.append(folder / f"{optimizer}.toml")
-            listed = ", ".join(f"{{ number = {n} }}" for n in mine)
-            files[-1].write_text(TOML.format(variants=options.variants, optimizer=optimizer, numbers=listed))
+    kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for n in numbers:
+        for dtype in ("float32", "float64"):
+            if not options.one_dtype or (n % 3 == 2) == (dtype == "float64"):
+                kinds["sgd" if n % 2 else "adam", dtype].append(n)
+    for (optimizer, dtype), mine in kinds.items():
+        files.append(folder / f"{optimizer}-{dtype}.toml")
+        listed = ", ".join(f"{{ number = {n} }}" for n in mine)
+        text = TOML.format(variants=options.variants, optimizer=optimizer, numbers=listed, dtype=dtype)
+        files[-1].write_text(text)
     run, blocks = begin(load_files(files), folder / "results", None, None, sys.argv, False)
     done = 0
 

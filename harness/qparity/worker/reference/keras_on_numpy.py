@@ -2,7 +2,7 @@
 
 Keras' NumPy backend imports JAX for pooling, convolution and Fourier transforms, and maps float64 to float32 in most
 operations (`keras/src/backend/common/dtypes.py`). Both are undone here: `windows` stands in for JAX, the promotion
-table keeps 64 bits, and every dtype policy means float64.
+table keeps 64 bits, and every dtype policy means float64. `rounding` stands in for NumPy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.reference import windows
+from qparity.worker.reference import rounding, windows
 
 
 def load() -> None:
@@ -33,12 +33,14 @@ def load() -> None:
     if keras.backend.backend() != "numpy":
         raise RuntimeError(f"Keras chose the backend {keras.backend.backend()}, not numpy")
     from keras.src.backend.common import dtypes
-    from keras.src.backend.numpy import nn
+    from keras.src.backend.numpy import linalg, math, nn
     from keras.src.backend.numpy import numpy as operations
     from keras.src.dtype_policies.dtype_policy import DTypePolicy
 
     dtypes.BIT64_TO_BIT32_DTYPE.update({name: name for name in ("int64", "uint64", "float64", "complex128")})
     nn.lax, nn.jax = windows, types.SimpleNamespace(lax=windows)
+    for module in (linalg, math, nn, operations):
+        module.np = rounding.numpy
     total = operations.sum  # which Keras' own compute_loss gives a list of losses: the other backends take one
     operations.sum = lambda x, *arguments, **options: total(np.asarray(x), *arguments, **options)
     parse = DTypePolicy._parse_name

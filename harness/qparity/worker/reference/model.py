@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from qparity import oracle
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
 from qparity.scenario.schema import Scenario
+from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.training import loss_of
 
 Arrays = list[np.ndarray]
@@ -37,27 +38,6 @@ class Evaluation:
     state: Arrays
 
 
-@dataclass
-class Disturbance:
-    """Noise as rounding would make it: every weight, input and layer output times 1 + size * (something in -1..1).
-
-    The same for every evaluation with the same seed: what is disturbed stays a smooth function of its arguments.
-    """
-
-    size: float
-    seed: int
-    rng: np.random.Generator = field(init=False)
-
-    def restart(self) -> None:
-        """From the first number on again."""
-        self.rng = np.random.Generator(np.random.PCG64(self.seed))
-
-    def __call__(self, array: np.ndarray, floor: float = 0.0) -> np.ndarray:
-        """The disturbed array; `floor` is noise that does not vanish with the value."""
-        noise = self.size * self.rng.uniform(-1, 1, (2, *array.shape))
-        return np.asarray(array * (1 + noise[0]) + floor * noise[1])
-
-
 class ReferenceModel:
     """The model of a scenario, built once. Trainable weights and other variables are in Keras' order."""
 
@@ -66,7 +46,6 @@ class ReferenceModel:
         self.model = build_model(scenario.model_copy(update={"dtype": "float64"}), features, outputs)
         self.layers = quantum_layers(self.model)
         self.programs = [gate_program(layer.function) for layer in self.layers]
-        self._disturbance: Disturbance | None = None
         self._watch_layers()
 
     @property
@@ -113,26 +92,16 @@ class ReferenceModel:
             y: (rows, ...) targets.
             disturbance: noise to add everywhere.
         """
-        self._disturbance = disturbance
-        if disturbance:
-            disturbance.restart()
-        for variable, value in zip(self.trainable, weights, strict=True):
-            variable.assign(self._noisy(value))
-        for variable, value in zip(self.rest, state, strict=True):
-            variable.assign(self._noisy(value))
-        try:
-            predictions = self.model(self._noisy(x), training=True)
+        with disturbed_by(disturbance):
+            for variable, value in zip(self.trainable, weights, strict=True):
+                variable.assign(disturb(value))
+            for variable, value in zip(self.rest, state, strict=True):
+                variable.assign(disturb(value))
+            predictions = self.model(disturb(x), training=True)
             loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
-        finally:
-            self._disturbance = None
         after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.rest]
         flat = np.asarray(predictions, np.float64).reshape(len(x), -1)
         return Evaluation(flat, float(np.asarray(loss)), after)
-
-    def _noisy(self, value: np.ndarray) -> np.ndarray:
-        if self._disturbance is None or not np.issubdtype(value.dtype, np.floating):
-            return value
-        return self._disturbance(value)
 
     def _watch_layers(self) -> None:
         """Disturb what every layer returns, while something is disturbed."""
@@ -144,15 +113,7 @@ class ReferenceModel:
 
         def watched(*arguments: Any, **options: Any) -> Any:
             outputs = call(*arguments, **options)
-            if self._disturbance is None:
-                return outputs
-            disturb = self._disturbance
-
-            def one(array: Any) -> Any:
-                real = isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.floating)
-                return disturb(array, floor) if real else array
-
-            return keras.tree.map_structure(one, outputs)
+            return keras.tree.map_structure(lambda leaf: disturb(leaf, floor), outputs)
 
         with contextlib.suppress(AttributeError):
             watched.__signature__ = layer._call_signature  # type: ignore[attr-defined]

@@ -19,7 +19,8 @@ from qparity.scenario.schema import Scenario
 from qparity.worker import draws
 from qparity.worker.protocol import Channel, Message
 from qparity.worker.reference.differences import simple_slope, slope
-from qparity.worker.reference.model import Arrays, CannotStand, Disturbance, ReferenceModel, quiet
+from qparity.worker.reference.model import Arrays, CannotStand, ReferenceModel, quiet
+from qparity.worker.reference.rounding import Disturbance
 from qparity.worker.reference.walk import walk
 
 DISTURBANCE = 2.0**-22
