@@ -16,9 +16,13 @@ from typing import Any
 
 import numpy as np
 
-ROUNDS = """add arccos arccosh arcsin arcsinh arctan arctan2 arctanh average cbrt cos cosh cumprod cumsum divide dot einsum
-    exp exp2 expm1 hypot inner log log10 log1p log2 logaddexp matmul mean multiply outer power prod reciprocal sin sinh sqrt
-    square std subtract sum tan tanh tensordot true_divide var vdot""".split()
+ROUNDS = (
+    "add", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "average", "cbrt", "cos",
+    "cosh", "cumprod", "cumsum", "divide", "dot", "einsum", "exp", "exp2", "expm1", "hypot", "inner", "log",
+    "log10", "log1p", "log2", "logaddexp", "matmul", "mean", "multiply", "outer", "power", "prod", "reciprocal",
+    "sin", "sinh", "sqrt", "square", "std", "subtract", "sum", "tan", "tanh", "tensordot", "true_divide", "var",
+    "vdot",
+)  # fmt: skip
 """The functions of NumPy whose results are rounded."""
 
 
@@ -38,7 +42,7 @@ class Disturbance:
         self.rng = np.random.Generator(np.random.PCG64(self.seed))
 
     def __call__(self, value: Any, floor: float = 0.0) -> Any:
-        """The disturbed array, if it is one of floating-point numbers; `floor` is noise that does not vanish with it."""
+        """Floating-point numbers disturbed, all else as it is; `floor` is noise that does not vanish with a number."""
         if not (isinstance(value, np.ndarray | np.floating) and np.issubdtype(value.dtype, np.floating)):
             return value
         disturbed = value * (1 + self.size * self.rng.uniform(-1, 1, value.shape))
@@ -76,6 +80,9 @@ def _rounded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 numpy = types.ModuleType("numpy")
-"""NumPy for the modules of Keras' backend: the same objects, but that results are disturbed while something is."""
-vars(numpy).update(vars(np))
+"""NumPy for the modules of Keras' backend: results are disturbed while something is, and single precision is double.
+
+Keras computes the softmax of an attention in float32 whatever a model asks for; the reference must not.
+"""
+vars(numpy).update(vars(np), float32=np.float64)
 vars(numpy).update({name: _rounded(getattr(np, name)) for name in ROUNDS})
