@@ -13,6 +13,7 @@ tolerance correct models use; exit code 1 on any false accusation. `--write` mak
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -53,7 +54,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--variants", nargs="+", default=["tf", "torch", "jax-jit"])
     parser.add_argument("--one-dtype", action="store_true", help="two models of three in float32, the third in float64")
-    parser.add_argument("--keep", type=Path, help="keep the run folder here")
+    parser.add_argument("--jobs", type=int, help="cells side by side (default: as many as have cores)")
+    parser.add_argument("--keep", type=Path, help="keep the run folder here; what is there goes on")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="qparity-models-"))
@@ -71,7 +73,9 @@ def main() -> None:
         listed = ", ".join(f"{{ number = {n} }}" for n in mine)
         text = TOML.format(variants=options.variants, optimizer=optimizer, numbers=listed, dtype=dtype)
         files[-1].write_text(text)
-    run, blocks = begin(load_files(files), folder / "results", None, None, sys.argv, False)
+    results = folder / "results"
+    begun = sorted(path.name for path in results.glob("*")) if results.is_dir() else []
+    run, blocks = begin(load_files(files), results, begun[-1] if begun else None, None, sys.argv, False)
     done = 0
 
     def listen(event: object) -> None:
@@ -81,7 +85,8 @@ def main() -> None:
             if done % 50 == 0:
                 print(f"{done} cells", file=sys.stderr, flush=True)
 
-    sweep(run, blocks, Options(), listen)
+    with contextlib.suppress(KeyboardInterrupt):  # what there is is reported all the same
+        sweep(run, blocks, Options(jobs=options.jobs), listen)
     text, bad = report(Run.load(run.path))
     print(text)
     if options.write:
