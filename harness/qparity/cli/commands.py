@@ -107,6 +107,7 @@ def everywhere(
 
 @app.command()
 def run(
+    context: typer.Context,
     scenarios: Scenarios,
     variant: Variants = None,
     k: Keep = None,
@@ -176,7 +177,7 @@ def run(
     timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, timeout=timeout)
     measured = None if no_timing else timing
     driver = cluster_engine(engine, scheduler, options, measured)
-    asked = script_options(fit, steps, batch_size)
+    asked = script_options(context, fit, steps, batch_size)
     loaded = load_all(scenarios, k, variant, asked, options.interpreters, lambda line: say(line, err=True))
     opened, blocks = begin(loaded, results, resume, shard, sys.argv, force)
     halted = None
@@ -302,6 +303,7 @@ def show(run: RunArgument = "latest", results: Results = RESULTS, json: Json = F
 
 @app.command(name="list")
 def list_cells(
+    context: typer.Context,
     scenarios: Annotated[list[Path] | None, typer.Argument(metavar="[SCENARIO...]", help="Scenario files.")] = None,
     variant: Variants = None,
     k: Keep = None,
@@ -322,7 +324,7 @@ def list_cells(
         say(as_json({"files": found}) if json else "\n".join(f"{n:{width}}  {text}" for n, text in found.items()))
         return
 
-    loaded = load_all(scenarios, k, variant, script_options(fit, steps, batch_size))
+    loaded = load_all(scenarios, k, variant, script_options(context, fit, steps, batch_size))
     cells = [cell for block in make_blocks(loaded) for cell in block.cells]
     if json:
         rows = [

@@ -10,7 +10,7 @@ import typer
 
 from qparity.cli.commands import INTERRUPTED, app
 from qparity.cli.problems import problem
-from qparity.cli.values import script_arguments, split_script_arguments
+from qparity.cli.values import split_script_arguments
 
 
 def main() -> None:
@@ -18,8 +18,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         words, script_words = split_script_arguments(sys.argv[1:])
-        with script_arguments(script_words):
-            code = app(words or ["--help"], standalone_mode=False)
+        code = app(words or ["--help"], standalone_mode=False, obj=script_words)
         raise SystemExit(code if isinstance(code, int) else 0)
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

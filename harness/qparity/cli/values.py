@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from qparity.cli.problems import UsageProblem
 from qparity.scenario.backends import BACKENDS
@@ -33,9 +32,6 @@ def without_option(words: list[str], option: str) -> list[str]:
     return kept
 
 
-_SCRIPT_ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("script_arguments", default=())
-
-
 def split_script_arguments(words: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """A command line without what follows `--`, and that: the command line of the training script before it."""
     if "--" not in words:
@@ -46,21 +42,11 @@ def split_script_arguments(words: list[str]) -> tuple[list[str], tuple[str, ...]
     return words[:at], tuple(words[at + 1 :])
 
 
-@contextmanager
-def script_arguments(words: tuple[str, ...]) -> Iterator[None]:
-    """Within it, `script_options` gives scripts these arguments."""
-    token = _SCRIPT_ARGUMENTS.set(words)
-    try:
-        yield
-    finally:
-        _SCRIPT_ARGUMENTS.reset(token)
-
-
-def script_options(fit: int | None, steps: int | None, batch_size: int | None) -> ScriptOptions:
-    """What is asked of training scripts."""
+def script_options(context: typer.Context, fit: int | None, steps: int | None, batch_size: int | None) -> ScriptOptions:
+    """What is asked of training scripts; the context's object is what stood after `--`."""
     from qparity.runner.capture import ScriptOptions
 
-    return ScriptOptions(_SCRIPT_ARGUMENTS.get(), fit, steps, batch_size)
+    return ScriptOptions(context.obj or (), fit, steps, batch_size)
 
 
 INTERPRETED = tuple(BACKENDS)
