@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep the run folder here; what is there goes on")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
     folder = options.keep or Path(tempfile.mkdtemp(prefix="qparity-models-"))
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "random_model.py", folder)
