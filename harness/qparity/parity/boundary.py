@@ -39,6 +39,8 @@ class Boundary:
     outputs: np.ndarray
     cotangents: np.ndarray
     input_gradients: np.ndarray | None
+    condition: np.ndarray | None = None
+    """How far a disturbance of all weights and inputs by 1 moves the cotangents, where a step may have others."""
 
 
 def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.NotCovered]:
@@ -68,7 +70,9 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
         back = t.get(f"layer_input_gradients/{j}")
         offsets = np.asarray(t.get(f"layer_offsets/{j}", t["offsets"]))
         back = None if back is None else rows(back)
-        yield Boundary(f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back)
+        condition = t.get(f"layer_cotangents_condition/{j}")
+        condition = None if condition is None else rows(condition)
+        yield Boundary(f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back, condition)
 
 
 def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
@@ -118,6 +122,10 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     if refusal := allowed.refusal():
         raise oracle.NotCovered(refusal)
     scales, bounds = np.add.reduceat(by_row, stops[:-1]), allowed.by_step(by_row, stops)
+    more_by_row = np.zeros(len(by_row))
+    if b.condition is not None:  # the step may have used other cotangents than the pass, by their rounding
+        more_by_row = tol.MODEL * (b.condition[kept] * norms).sum(axis=1)
+    bounds = _plus(o, bounds, np.add.reduceat(more_by_row, stops[:-1]))
     start = 0
     for array, want in zip(b.arrays, by_weight, strict=True):
         size = int(np.prod(want.shape[1:]))
@@ -132,18 +140,21 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
         got = np.asarray(o.trace[f"gradients/{number}"])[steps]
         if (extra := o.trace.get(f"extra_gradients/{number}")) is not None:
             want = want + extra[steps]
-            more = tol.added(np.abs(extra[steps]) + np.abs(got))
-            assert pair[0] is not None
-            high, low = units(o)
-            pair = [pair[0] + high * more, None if pair[1] is None or low is None else pair[1] + low * more]
+            pair = [*_plus(o, (pair[0], pair[1]), np.asarray(tol.added(np.abs(extra[steps]) + np.abs(got))))]
         name = f"gradients/{weight_name(o, int(number))}"
         assert pair[0] is not None
         yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
     if b.input_gradients is not None:
         scale = by_row[:, None] * chain["i"]
-        back = allowed.by_row(scale)
+        back = _plus(o, allowed.by_row(scale), more_by_row[:, None] * chain["i"])
         name = f"{b.label}input_gradients"
         yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
+
+
+def _plus(o: Observation, pair: Pair, more: np.ndarray) -> Pair:
+    """Tolerances, and `more` in units of u."""
+    high, low = units(o)
+    return pair[0] + high * more, None if pair[1] is None or low is None else pair[1] + low * more
 
 
 class _Rounding:

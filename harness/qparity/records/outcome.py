@@ -44,13 +44,18 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of a model, trained or not. `random`: the model draws its starting value."""
+    """A variable of a model, trained or not.
+
+    `layer` is the quantum layer that has it, `unit` the layer of any kind, no model. `random`: the model draws its
+    starting value.
+    """
 
     path: Text = ""
     shape: tuple[Count, ...] = ()
     dtype: Name | None = None
     device: Name | None = None
     layer: Text | None = None
+    unit: Text | None = None
     random: bool = False
     constraint: Constraint | None = None
 

@@ -17,6 +17,8 @@ from keras import ops
 
 from qparity.worker.backends.base import Backend
 
+DISTURBED = 2
+"""How many times a compiled pass is run again at disturbed weights."""
 SAME = {"float64": 1e-12, "float32": 1e-4}
 """How far predictions of pass and step may lie apart, relative to the largest: far above rounding."""
 
@@ -31,7 +33,7 @@ class Boundaries:
         if any(layer.shots is not None for layer in layers):
             self.reason = "sampled layers: a second pass would draw other samples"
         else:
-            self._model = model
+            self._model, self._compiled = model, mode != "eager"
             self._pass = backend.boundary_pass(model, mode, layers)
 
     def before(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -40,6 +42,7 @@ class Boundaries:
             state = [(v, np.array(ops.convert_to_numpy(v))) for v in self._model.non_trainable_variables]
             try:
                 self._passed = self._pass(x, y)
+                self._conditions = self._disturbed(x, y) if self._compiled else None
             except Exception as error:  # a loop that lets no tensor out, a framework's refusal: the step itself may run
                 self._give_up(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
             for variable, value in state:
@@ -59,6 +62,8 @@ class Boundaries:
             self.columns[f"layer_cotangents/{j}"].append(crossing.cotangents)
             if crossing.input_gradients is not None:
                 self.columns[f"layer_input_gradients/{j}"].append(crossing.input_gradients)
+            if self._conditions is not None:
+                self.columns[f"layer_cotangents_condition/{j}"].append(self._conditions[j])
             self.counts[j].append(len(crossing.inputs))
         if extra := self._passed.extra:
             self.columns["extra_loss"].append(extra.loss[None])
@@ -69,6 +74,35 @@ class Boundaries:
         """Rows of all steps, concatenated; `layer_offsets/<j>` says which are a step's."""
         offsets = {f"layer_offsets/{j}": np.cumsum([0, *sizes]).astype(np.int64) for j, sizes in self.counts.items()}
         return {name: np.concatenate(batches) for name, batches in self.columns.items()} | offsets
+
+    def _disturbed(self, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+        """How far a disturbance of every weight and input by a relative 1 would move the cotangents of each layer.
+
+        Compiled, pass and step are two programs: what cancels in a cotangent they may have rounded differently.
+        """
+        weights = [(w, np.array(ops.convert_to_numpy(w))) for w in self._model.trainable_weights]
+        rng = np.random.Generator(np.random.PCG64(0))
+        size = float(np.sqrt(np.finfo(self._passed.predictions.dtype).eps))
+
+        def moved(value: np.ndarray) -> np.ndarray:
+            if not np.issubdtype(value.dtype, np.floating):
+                return value
+            return np.asarray(value * (1 + size * rng.uniform(-1, 1, value.shape))).astype(value.dtype)
+
+        largest = [np.zeros(crossing.cotangents.shape) for crossing in self._passed.crossings]
+        try:
+            for _ in range(DISTURBED):
+                for weight, value in weights:
+                    weight.assign(moved(value))
+                again = self._pass(moved(x), y).crossings
+                moves = [
+                    np.abs(b.cotangents - a.cotangents) for a, b in zip(self._passed.crossings, again, strict=True)
+                ]
+                largest = [np.fmax(a, b / size) for a, b in zip(largest, moves, strict=True)]
+        finally:
+            for weight, value in weights:
+                weight.assign(value)
+        return largest
 
     def _give_up(self, reason: str) -> None:
         self.reason = reason

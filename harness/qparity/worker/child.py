@@ -33,7 +33,7 @@ from qparity.worker.inspection import constraint_of, drawn_at_random, lowest_pre
 from qparity.worker.memory import peak_bytes, resident_bytes
 from qparity.worker.prefix import prefix_model
 from qparity.worker.protocol import Channel, Message, digest
-from qparity.worker.walk import walk
+from qparity.worker.walk import units, walk
 from qparity.worker.warned import pennylane_warnings
 
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
@@ -294,6 +294,7 @@ class Cell:
     def resolved(self, model: keras.Model, layers: list[Any]) -> dict[str, Any]:
         """What stands behind the model: interface, device, method, dtype of everything, gate programs, drawings."""
         owner = {id(w): layer.name for layer in layers for w in layer.weights}
+        unit = {id(w): layer.name for layer in units(model) for w in layer.weights}
         place = {id(w): k for k, w in enumerate(model.trainable_weights)}
         names = {id(w): f"weights/{k}" for k, w in enumerate(model.trainable_weights)}
         names |= {id(v): f"state/{j}" for j, v in enumerate(model.non_trainable_variables)}
@@ -308,6 +309,7 @@ class Cell:
                 "shape": list(variable.shape),
                 "dtype": keras.backend.standardize_dtype(variable.dtype),
                 "layer": owner.get(id(variable)),
+                "unit": unit.get(id(variable)),
                 "random": names[id(variable)] in drawn,
                 "constraint": constraint_of(variable),
             }

@@ -14,6 +14,10 @@ GOOD = 2.0**-36
 ROUNDING = 4 * 2.0**-53
 AMPLIFIED = 2 * (672 + 168 + 32 + 3) / 840
 """What an error of every value by 1 may make of the differences, times the width."""
+CURVED = 30
+"""How often the difference of the two orders both are off where the curvature jumps at 0: 20 times, if nothing else."""
+BENT = 2 * (56 + 28 + 8 + 1) + 70
+"""What an error of every value by 1 may make of the eighth difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +29,40 @@ class Slope:
     width: float
 
 
-def slope(function: Callable[[float], float], noise: float = 0.0) -> Slope:
+def slope(function: Callable[[float], float], noise: float = 0.0, at_zero: float | None = None) -> Slope:
     """The derivative at 0 by central differences of eighth order (Fornberg, Math. Comp. 51, 1988, table 1).
 
-    The error is the difference to sixth order, which is that one's, and what the rounding of the values makes of it:
-    `noise` is how far a value may be off, at least a few units of its size. With order six, no wide step was good
-    enough for a normalisation, and a narrow one off by twice the error that was told.
+    The error is some times the difference to sixth order, and what the rounding of the values makes of it: `noise` is
+    how far a value may be off, at least a few units of its size. With order six, no wide step was good enough for a
+    normalisation, and a narrow one off by twice the error that was told.
+
+    A kink inside the stencil (a ReLU's, a tie of a maximum) can leave both orders alike: one at 0 always does, and then
+    there is no slope. The eighth difference of the values shows it: of a smooth function it is rounding alone. Where no
+    width is without one, the error is the largest that any width tells.
     """
+    here = function(0.0) if at_zero is None else at_zero
     best: Slope | None = None
+    kinked: list[Slope] = []
     for width in WIDTHS:
         pairs = [(function(n * width), function(-n * width)) for n in (1, 2, 3, 4)]
         d1, d2, d3, d4 = (above - below for above, below in pairs)
+        e1, e2, e3, e4 = (above + below - 2 * here for above, below in pairs)
         eighth = (672 * d1 - 168 * d2 + 32 * d3 - 3 * d4) / (840 * width)
         sixth = (45 * d1 - 9 * d2 + d3) / (60 * width)
         size = float(np.max(np.abs(pairs)))
-        found = Slope(eighth, abs(eighth - sixth) + AMPLIFIED * (noise + ROUNDING * size) / width, width)
+        rounded = noise + ROUNDING * size
+        bent = max(abs(e4 - 8 * e3 + 28 * e2 - 56 * e1) - BENT * rounded, 0.0)
+        found = Slope(eighth, CURVED * abs(eighth - sixth) + (AMPLIFIED * rounded + bent) / width, width)
         if not np.isfinite(found.error):
             found = Slope(eighth, float("inf"), width)
+        if bent > 0 or not np.isfinite(found.error):
+            kinked.append(found)
+            continue
         if best is None or found.error < best.error:
             best = found
         if best.error <= GOOD * max(abs(eighth), size):
             break
-    assert best is not None
-    return best
+    return best or Slope(kinked[-1].value, max(each.error for each in kinked), kinked[-1].width)
 
 
 def simple_slope(function: Callable[[float], float], width: float) -> float:

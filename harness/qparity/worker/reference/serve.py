@@ -134,7 +134,7 @@ class Reference:
             def along(t: float, noise: Disturbance | None = None, k: int = k, d: np.ndarray = towards) -> float:
                 return float(at([w + t * d if i == k else w for i, w in enumerate(weights)], noise).loss)
 
-            exact = slope(along, VALUE * float(found["loss_condition"]))
+            exact = slope(along, VALUE * float(found["loss_condition"]), float(right.loss))
             plain = simple_slope(along, WIDTH)
             moved = [abs(simple_slope(lambda t, n=n: along(t, n), WIDTH) - plain) for n in noises]  # type: ignore[misc]
             slopes.append(exact.value)
