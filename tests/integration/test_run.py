@@ -33,11 +33,13 @@ simulator = [
 """
 MODES = """
 variants = {variants}
-wires = 2
 data = {{ samples = 5 }}
 training = {{ batch_size = 2, epochs = 2 }}
 [matrix]
-dtype = ["float64", "float32"]
+precision = [
+    {{ label = "float64", dtype = "float64", wires = 2 }},
+    {{ label = "float32", dtype = "float32", wires = 1 }},
+]
 """
 SHUFFLED = """
 variants = {variants}
