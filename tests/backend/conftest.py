@@ -13,12 +13,9 @@ IN_BACKEND = os.environ.get("QPARITY_IN_BACKEND")
 collect_ignore_glob = [] if IN_BACKEND else ["test_*.py"]
 
 if IN_BACKEND:
-    from qparity.runner.pool import KEPT
     from qparity.worker import backends
-    from qparity.worker.server import COMPILED
 
     os.environ.update(backends.environment(IN_BACKEND, "cpu", 1))
-    os.environ[COMPILED] = os.environ[KEPT]  # as a cell finds again what another one has compiled
     if IN_BACKEND != "tensorflow":
         sys.modules["tensorflow"] = None  # Keras would import it to set its seed: 10 s, and nothing here needs it
 
