@@ -1,12 +1,15 @@
 """What all tests share: which backends are here, and the command line in its own process."""
 
 import importlib.util
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -86,12 +89,29 @@ Qparity = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def qparity() -> Qparity:
-    """Run the command line as a user does; `qparity("list", file)` returns the finished process."""
+def qparity(tmp_path_factory) -> Iterator[Qparity]:
+    """Run the command line as a user does; `qparity("list", file)` returns the finished process.
+
+    One process imports it for all commands, which are forks of it: `tests/commands.py`.
+    """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, str(ROOT / "tests" / "commands.py")]
+    server = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": SOURCES}, **pipes)
+    folder = tmp_path_factory.mktemp("said")
 
     def run(*arguments: object, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "qparity.cli", *map(str, arguments)]
         environment = {k: v for k, v in os.environ.items() if k != "GITHUB_ACTIONS"} | {"PYTHONPATH": SOURCES}
-        return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=timeout)
+        out, err = (folder / name for name in ("out", "err"))
+        asked = {"arguments": list(map(str, arguments)), "cwd": str(cwd or Path.cwd()), "environment": environment}
+        server.stdin.write(json.dumps(asked | {"out": str(out), "err": str(err)}) + "\n")
+        server.stdin.flush()
+        pid = int(server.stdout.readline())
+        patience = threading.Timer(timeout, os.kill, (pid, signal.SIGKILL))
+        patience.start()
+        code = int(server.stdout.readline())
+        patience.cancel()
+        return subprocess.CompletedProcess(asked["arguments"], code, out.read_text(), err.read_text())
 
-    return run
+    yield run
+    server.stdin.close()
+    server.wait(30)

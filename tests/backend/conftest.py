@@ -4,6 +4,7 @@ To run them by hand: `KERAS_BACKEND=torch QPARITY_IN_BACKEND=torch pytest tests/
 """
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ if IN_BACKEND:
     from qparity.worker import backends
 
     os.environ.update(backends.environment(IN_BACKEND, "cpu", 1))
+    if IN_BACKEND != "tensorflow":
+        sys.modules["tensorflow"] = None  # Keras would import it to set its seed: 10 s, and nothing here needs it
 
 
 @pytest.fixture(scope="session")

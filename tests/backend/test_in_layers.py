@@ -93,12 +93,12 @@ def test_fit(build, device, method, rng):
     weights = {weight.name: weight for weight in model.trainable_weights}
     order = [weights["weights"], *([weights["kernel"]] if build is recurrent else [])]
     arrays = [ops.convert_to_numpy(weight).astype("float64") for weight in order]
-    x = rng.uniform(-1, 1, (6, 4))
+    x = rng.uniform(-1, 1, (6 if build is further_axis else 4, 4))  # there the second batch is a partial one
     predict = expected_recurrent if build is recurrent else expected_patches
     y = np.zeros_like(predict(*arrays, x))
     np.testing.assert_allclose(model.predict(x, batch_size=4, verbose=0), predict(*arrays, x), atol=1e-5)
 
-    for rows in (x[:4], x[4:]):
+    for rows in filter(len, (x[:4], x[4:])):
         moved = [array.copy() for array in arrays]
         for array, result in zip(arrays, moved, strict=True):
             for index in np.ndindex(array.shape):

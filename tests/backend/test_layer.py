@@ -115,7 +115,7 @@ def test_mixed_precision_trains(policy, rng):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, dtype=policy), layer])
     model.compile(keras.optimizers.SGD(0.1), loss="mse")
     before = numpy(layer.weights[0]).copy()
-    model.fit(rng.uniform(-1, 1, (5, 1)), np.ones((5, 2)), batch_size=3, epochs=1, verbose=0)
+    model.fit(rng.uniform(-1, 1, (6, 1)), np.ones((6, 2)), batch_size=3, epochs=1, verbose=0)
     assert layer.weights[0].dtype == "float32"
     assert np.all(np.isfinite(numpy(layer.weights[0])))
     assert np.any(numpy(layer.weights[0]) != before)
@@ -200,7 +200,7 @@ def functional():
 def test_trains_between_classical_layers(build, rng):
     model = build()
     model.compile(keras.optimizers.SGD(0.05), loss="mse")
-    x = rng.uniform(-1, 1, (12, 3))
+    x = rng.uniform(-1, 1, (10, 3))
     y = 2.0 + x[:, :1]  # far from every start, so that the loss must fall
     before = model.evaluate(x, y, batch_size=5, verbose=0)
     model.fit(x, y, epochs=8, batch_size=5, shuffle=False, verbose=0)

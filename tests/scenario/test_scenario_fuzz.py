@@ -14,7 +14,7 @@ from qparity.scenario.schema import Scenario
 from qparity.scenario.validate import validate
 
 SHIPPED = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "scenarios").glob("*.toml"))]
-MANY = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 
 # Plausible values of plausible keys, so that examples get past the first check; nonsense is mixed in below.
 PLAUSIBLE: dict[str, list[Any]] = {
