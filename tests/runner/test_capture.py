@@ -23,6 +23,13 @@ def few(samples):
 def words():
     return np.array(["a", "b"]), np.zeros(2)
 
+def where(samples):
+    import os
+    there = ["tensorflow", "torch", "jax"].index(os.environ["KERAS_BACKEND"])
+    with open("asked", "a") as file:
+        file.write("once ")
+    return np.full((samples, 2), there), np.zeros(samples)
+
 def broken():
     raise RuntimeError("no data today")
 """
@@ -65,6 +72,18 @@ def test_a_function_that_makes_no_data_is_one_line(scenario, source, told):
     with pytest.raises(CaptureError, match=told) as raised:
         load_all([scenario(source)])
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.backend("torch")
+def test_a_function_is_asked_once_and_finds_a_backend_that_is_there(scenario, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    file = scenario("my_data:where")
+    file.write_text(file.read_text() + '[matrix]\ndtype = ["float32", "float64"]\n')
+    blocks = load_all([file])
+    assert len(blocks) == 2
+    assert all((block.given.x == 1).all() for block in blocks)  # torch
+    assert (tmp_path / "asked").read_text() == "once "
 
 
 def test_a_module_that_is_not_there_is_bad_input(scenario):

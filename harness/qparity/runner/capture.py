@@ -1,18 +1,14 @@
-"""What users' own code must be run for before there is a scenario: training scripts, and functions that make data.
+"""Scenarios of training scripts: a script runs in a worker of the first backend that is there, up to its `fit`.
 
-A script runs in a worker of the first backend that is there, up to its `fit`; what it handed to `fit` becomes a
-scenario, with the data and the starting values beside it. A function that makes data runs in an interpreter of its own.
+What it handed to `fit` becomes a scenario, with the data and the starting values beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +20,8 @@ from qparity.records import read
 from qparity.records.answers import Refusal
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied, ServerDied
+from qparity.runner.sources import SourceError, Sources
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.identity import find_module, search_path
 from qparity.scenario.load import Block, load_files, parse_variants
 from qparity.scenario.matrix import slug
 from qparity.scenario.own_data import Given, digest_of
@@ -36,8 +32,7 @@ from qparity.scenario.variant import DEFAULT_VARIANTS, Variant
 from qparity.worker.protocol import Message, ProtocolError
 
 PATIENCE_S = 900.0
-"""Seconds that a script may take up to its `fit`, or a function to make its data."""
-
+"""Seconds that a script may take up to its `fit`."""
 
 OWN = {
     "loss": "its loss is its own, which has no law: the reference judges it where it can, else the backends each other",
@@ -91,7 +86,11 @@ def load_all(
     if not scripts and (option := options.given()):
         raise ScenarioError("a training script (FILE.py) with this option", key=option)
     blocks = load_files(files, k, variants) if files or not scripts else []
-    blocks = [_with_source(block, interpreters or {}, tell) for block in blocks]
+    made = Sources(interpreters or {}, tell)
+    try:
+        blocks = [made.given(block) for block in blocks]
+    except SourceError as error:
+        raise CaptureError(str(error)) from None
     chosen = parse_variants(list(variants), "-v") if variants else DEFAULT_VARIANTS
     keep = selector(k) if k is not None else None
     names = {block.scenario.name.lower() for block in blocks}
@@ -207,67 +206,3 @@ async def _ask(
                     raise CaptureError(f"{path}: {reason.removeprefix('ScriptError: ')}")
                 return answer, variant.backend
     raise CaptureError(f"{path}: no backend can run it here: {'; '.join(reasons)}")
-
-
-SOURCE = """
-import importlib, inspect, json, sys
-import numpy as np
-asked = json.load(sys.stdin)
-sys.path[:0] = asked["search"]
-function = getattr(importlib.import_module(asked["module"]), asked["name"])
-offered = {"samples": asked["samples"], "seed": asked["seed"]}
-taken = inspect.signature(function).parameters
-anything = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-offered = {k: v for k, v in offered.items() if anything or k in taken}
-x, y = function(**offered, **asked["options"])
-np.savez(asked["into"], x=np.asarray(x), y=np.asarray(y))
-"""
-
-
-def _with_source(block: Block, interpreters: Mapping[str, str], tell: Callable[[str], None]) -> Block:
-    """The block with the data that its `data.source` makes; any other as it is."""
-    scenario = block.scenario
-    if not (source := scenario.data.source):
-        return block
-    folders = search_path(block.file.parent)
-    module, _, name = source.partition(":")
-    try:
-        find_module(module, folders)
-    except ScenarioError as error:
-        raise ScenarioError(error.expected, file=block.file, key="data.source", value=source) from None
-    interpreter = interpreters.get(block.variants[0].backend, sys.executable)
-    with tempfile.TemporaryDirectory(prefix="qparity-data-") as folder:
-        into = Path(folder) / "data.npz"
-        asked: dict[str, Any] = {
-            "search": [str(each) for each in folders[:2]],
-            "module": module,
-            "name": name,
-            "into": str(into),
-        }
-        asked |= {"samples": scenario.data.samples, "seed": scenario.seed, "options": scenario.data.options}
-        tell(f"{block.file}: making the data of {scenario.name} with {source}")
-        try:
-            ran = subprocess.run(
-                [interpreter, "-P", "-c", SOURCE],
-                input=json.dumps(asked),
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise CaptureError(f"{block.file}: {source} made no data in {PATIENCE_S:g} s") from None
-        if ran.returncode:
-            why = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
-            raise CaptureError(f"{block.file}: data.source = {source}: {why[:300]}")
-        try:
-            with np.load(into, allow_pickle=False) as found:
-                x, y = single(found["x"], "x", source), single(found["y"], "y", source)
-        except OptionError as error:
-            raise CaptureError(f"{block.file}: {source}: expected {error.expected}") from None
-        except ValueError:
-            raise CaptureError(f"{block.file}: {source}: expected arrays of real numbers") from None
-    if not len(x) or len(x) != len(y):
-        raise CaptureError(f"{block.file}: {source}: expected as many targets as samples, got {len(x)} and {len(y)}")
-    data = scenario.data.model_copy(update={"samples": len(x), "sha256": digest_of(x, y)})
-    return replace(block, scenario=scenario.model_copy(update={"data": data}), given=Given(x, y))
