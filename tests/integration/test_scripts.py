@@ -26,7 +26,7 @@ model = keras.Sequential([
 ])
 plan = keras.optimizers.schedules.CosineDecay(0.02, 4)
 model.compile(keras.optimizers.AdamW(plan, weight_decay=0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(table[["x0", "x1"]], table["label"], epochs=2, batch_size=4)
+model.fit(table[["x0", "x1"]], table["label"], epochs=2, batch_size=4, class_weight={0: 0.5, 1: 3.0})
 raise RuntimeError("nobody comes here")
 """
 OWN = """
@@ -66,7 +66,7 @@ y = np.sin(x) * (2.0 if "odd" in sys.argv and keras.backend.backend() == "torch"
 model = Net()
 plan = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9)
 model.compile(keras.optimizers.SGD(plan, gradient_accumulation_steps=2), loss)
-model.fit(x, y, batch_size=3, epochs=1, shuffle=False)
+model.fit(x, y, batch_size=3, epochs=1, shuffle=False, sample_weight=np.array([1.0, 2.0, 0.5, 0.0, 3.0, 1.0]))
 """
 
 

@@ -26,6 +26,25 @@ def test_clean_training_is_rounding(dtype, optimizer, loss, probs):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["mse", "energy"])
+def test_weighted_samples_are_rounding_and_forgotten_weights_a_fault_of_the_loss(dtype, loss):
+    for batch in (1, 4):
+        right = Setting(dtype=dtype, loss=loss, batch=batch, weighted=True)
+        judged = judge(variants(right, "torch", "jax"))
+        assert {each.verdict for each in judged.values()} == {Verdict.ROUNDING}, judged["torch"].reason
+    wrong = judge([observe(replace(right, fault="weights forgotten", at=1))])["torch"]
+    assert (wrong.verdict, wrong.stage, wrong.step) == (Verdict.LOCAL_FAULT, Stage.LOSS, 1)
+
+
+def test_other_weights_than_were_sent_are_a_setup_fault():
+    clean = observe(Setting(weighted=True))
+    moved = replace(clean, trace=dict(clean.trace) | {"sample_weight": clean.trace["sample_weight"] + 1})
+    judged = judge([moved])["torch"]
+    assert judged.verdict != Verdict.ROUNDING
+    assert any("sample_weight is not what was sent" in text for text in (judged.reason, *judged.annotations))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_no_alarm_near_a_perfect_fit(dtype, optimizer):
     """The trap of judging gradients by the oracle's own predictions: residuals of the size of rounding."""

@@ -86,7 +86,9 @@ class Retraining:
         stops = np.arange(runs + 1) * (rows.stop - rows.start)
         inputs, targets = (np.tile(a[rows], (runs, 1)) for a in (self.inputs, self.targets))
         predictions = oracle.predict(self.program, weights, inputs, stops, self.dtypes[0])
-        loss = oracle.evaluate_loss(self.o.loss, predictions, targets, stops)
+        shares = self.o.sample_weights
+        shares = None if shares is None else np.tile(shares[rows].astype(self.dtypes[1]), runs)
+        loss = oracle.evaluate_loss(self.o.loss, predictions, targets, stops, shares)
         return predictions, loss, oracle.vjp(self.program, weights, inputs, loss.cotangents, stops, self.dtypes[0])[1]
 
     def update(

@@ -111,6 +111,7 @@ class Hashes:
 
     x: Sha | None = None
     y: Sha | None = None
+    sample_weight: Sha | None = None
     order: Sha | None = None
     weights: tuple[Sha, ...] | None = None
     state: tuple[Sha, ...] | None = None

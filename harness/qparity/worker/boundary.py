@@ -34,12 +34,12 @@ class Boundaries:
             self._model = model
             self._pass = backend.boundary_pass(model, mode, layers)
 
-    def before(self, x: np.ndarray, y: np.ndarray) -> None:
+    def before(self, *batch: np.ndarray | None) -> None:
         """The pass over a batch, before its step."""
         if self.reason is None:
             state = [(v, np.array(ops.convert_to_numpy(v))) for v in self._model.non_trainable_variables]
             try:
-                self._passed = self._pass(x, y)
+                self._passed = self._pass(*batch)
             except Exception as error:  # a loop that lets no tensor out, a framework's refusal: the step itself may run
                 self._give_up(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
             for variable, value in state:
