@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import ops, optimizers
 
+from qparity.circuit.execution import UnsupportedError
 from qparity.circuit.model import quantum_layers
 from qparity.oracle.optimizers import LAWS
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
@@ -83,6 +84,11 @@ def record(
         if boundaries:
             boundaries.after(taken.predictions)
         if not all(np.isfinite(array).all() for array in (taken.loss, *taken.gradients)):
+            if np.isfinite(taken.loss).all() and isinstance(model.optimizer, optimizers.LossScaleOptimizer):
+                raise UnsupportedError(
+                    f"step {number}: a gradient overflowed and the optimizer skipped the step, as loss scaling does: "
+                    "such steps are not judged (mixed_bfloat16 needs no scale, a smaller initial_scale overflows less)"
+                )
             break
     kept = {w.path: w.value for w in (*weights, *slot_variables(model.optimizer))}
     places = {path: backend.device_of(value) for path, value in kept.items()}

@@ -282,6 +282,7 @@ class Cell:
         model.compile(
             optimizer=training.optimizer_of(self.scenario),
             loss=training.loss_of(self.scenario),
+            auto_scale_loss=False,  # a script's optimizer is wrapped already where Keras did that
             **self.backend.compile_options(self.mode, steps),
         )
 

@@ -124,6 +124,17 @@ def plain(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
+def loss_scale(optimizer: Any) -> Any:
+    """What an optimizer multiplies the loss by before it is differentiated, as of now; None where by nothing.
+
+    Gradients are recorded without it: the optimizer divides by it again before it does anything.
+    """
+    import keras
+
+    dynamic = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.scale_loss(1.0) if dynamic or optimizer.loss_scale_factor else None
+
+
 def added_to_loss(model: Any) -> Any:
     """The sum of what regularizers, activity regularizers and `add_loss` add to the loss; None where nothing does.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
+from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, plain, split, weight_places
 from qparity.worker.backends.taps import Call, Crossing, Extra, Pass, Tap, joined, tapped
 from qparity.worker.server import COMPILED
 
@@ -49,15 +49,20 @@ class Jax(Backend):
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
     ) -> Callable[..., Step]:
         """`value_and_grad` and `stateless_apply`, as Keras' JAX trainer takes them; the gradients are extra outputs."""
+        import keras
+
         jax = self.jax
         model.optimizer.build(model.trainable_variables)
 
         def train(trainable: Any, fixed: Any, metrics: Any, slots: Any, x: Any, y: Any, weight: Any) -> Any:
-            (loss, (_, predictions, fixed, _)), gradients = jax.value_and_grad(
+            (_, (loss, predictions, fixed, _)), gradients = jax.value_and_grad(
                 model.compute_loss_and_updates, has_aux=True
             )(trainable, fixed, metrics, x, y, weight, training=True, optimizer_variables=slots)
+            with keras.StatelessScope(state_mapping=list(zip(model.optimizer.variables, slots, strict=True))):
+                scale = loss_scale(model.optimizer)
             trainable, slots = model.optimizer.stateless_apply(slots, gradients, trainable)
-            return loss, predictions, sample_loss(y, predictions), gradients, trainable, fixed, slots
+            kept = gradients if scale is None else [g / scale for g in gradients]
+            return loss, predictions, sample_loss(y, predictions), kept, trainable, fixed, slots
 
         run: Any = jax.jit(train) if mode == "jit" else train
 
@@ -84,7 +89,7 @@ class Jax(Backend):
 
         def forward(trainable: Any, fixed: Any, metrics: Any, slots: Any, *batch: Any) -> tuple[Any, Any, Any]:
             with _watched_losses(model) as added:
-                loss, (_, predictions, _, _) = model.compute_loss_and_updates(
+                _, (loss, predictions, _, _) = model.compute_loss_and_updates(
                     trainable, fixed, metrics, *batch, training=True, optimizer_variables=slots
                 )
             return loss, predictions, added[0] if added else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
+from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, plain, split, weight_places
 from qparity.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 STEPS_PER_EXECUTION = 20
@@ -54,11 +54,14 @@ class TensorFlow(Backend):
             with tf.GradientTape() as tape:
                 predictions = model(x, training=True)
                 loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
-            gradients = tape.gradient(loss, weights)
+                scaled = model.optimizer.scale_loss(loss)
+            scale = loss_scale(model.optimizer)
+            gradients = tape.gradient(scaled, weights)
             model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
             without[:] = [k for k, g in enumerate(gradients) if g is None]
             kept = [tf.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-            return loss, predictions, sample_loss(y, predictions), [tf.convert_to_tensor(g) for g in kept]
+            kept = [tf.convert_to_tensor(g) if scale is None else g / tf.cast(scale, g.dtype) for g in kept]
+            return loss, predictions, sample_loss(y, predictions), kept
 
         @functools.cache
         def compiled(*batches: tuple[tuple[int, ...], Any]) -> Any:

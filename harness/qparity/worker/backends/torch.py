@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.backends.base import Backend, Step, added_to_loss, split, weight_places
+from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, split, weight_places
 from qparity.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 
@@ -46,11 +46,13 @@ class Torch(Backend):
             predictions = forward(x, training=True)
             model.zero_grad()
             loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
-            loss.backward()
+            scale = loss_scale(model.optimizer)
+            model.optimizer.scale_loss(loss).backward()
             weights = model.trainable_weights[:]
             gradients = [w.value.grad for w in weights]
             filled = [torch.zeros_like(w.value) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-            kept = [_numpy(g) for g in filled]  # before the update, which may change them in place
+            # before the update, which may change them in place
+            kept = [_numpy(g if scale is None else g / scale) for g in filled]
             with torch.no_grad():
                 model.optimizer.apply(gradients, weights)
                 each = sample_loss(y, predictions)
