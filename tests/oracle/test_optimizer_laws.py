@@ -23,6 +23,9 @@ FURTHER = [
     {"name": "ftrl", "l2_shrinkage_regularization_strength": 0.1, "learning_rate_power": -0.3},
     {"name": "adafactor", "relative_step": False, "clip_threshold": 0.3},
     {"name": "muon", "nesterov": False, "ns_steps": 2},
+    {"name": "adamw", "gradient_accumulation_steps": 2, "clipvalue": 0.2},
+    {"name": "sgd", "gradient_accumulation_steps": 3, "momentum": 0.9, "loss_scale_factor": 3.0},
+    {"name": "lion", "loss_scale_factor": 1024.0},
 ]
 TABLES = [
     LAWS[t["name"]].defaults() | t | {"learning_rate": 0.03} for t in [*({"name": name} for name in LAWS), *FURTHER]
@@ -49,7 +52,8 @@ for dtype in ("float32", "float64"):
         optimizer.build(variables)
         steps = []
         for step in gradients:
-            optimizer.apply([ops.convert_to_tensor(np.array(g), dtype=dtype) for g in step], variables)
+            scale = table.get("loss_scale_factor") or 1.0
+            optimizer.apply([ops.convert_to_tensor(np.array(g), dtype=dtype) * scale for g in step], variables)
             steps.append([np.asarray(ops.convert_to_numpy(v), "float64").tolist() for v in variables])
         result[f"{dtype}/{number}"] = steps
 print(json.dumps(result))
@@ -109,6 +113,15 @@ def test_the_law_is_keras_and_its_bound_holds(keras_says, dtype):
     assert not {table: share for table, share in shares.items() if not share <= 1}
     assert not {table: share for table, share in leaks.items() if share <= 1}, "no leak: to be taken off the list"
     assert max(shares.values()) > 0.05, "a bound that nobody comes near would see nothing"
+
+
+def test_accumulated_gradients_wait_and_are_a_mean():
+    law = law_of({"name": "sgd", "learning_rate": 0.5, "gradient_accumulation_steps": 2}, "float64", np.float64, 0.0)
+    weights = [np.array([1.0, 2.0])]
+    state, same = law.step(law.start(weights), weights, [np.array([1.0, 0.0])])
+    assert (same[0].value.tolist(), state.steps, state.taken) == ([1.0, 2.0], 0, 1)
+    state, new = law.step(state, weights, [np.array([3.0, 2.0])])
+    assert (new[0].value.tolist(), state.steps, state.taken, state.waiting) == ([0.0, 1.5], 1, 0, ())
 
 
 @pytest.mark.parametrize("name", LAWS)

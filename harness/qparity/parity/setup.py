@@ -193,10 +193,13 @@ def _counters(o: Observation) -> Iterator[ExactFault]:
     assert o.trace is not None
     got = o.trace.get("iterations")
     if got is not None and not o.own_optimizer:
-        wrong = np.flatnonzero(np.asarray(got) != np.arange(len(got)))
+        counted = np.arange(len(got)) // (o.optimizer["gradient_accumulation_steps"] or 1)
+        wrong = np.flatnonzero(np.asarray(got) != counted)
         if len(wrong):
             t = int(wrong[0])
-            yield _fault("iterations", int(got[t]), t, "the optimizer's step counter is off", t, OPTIMIZER_ALONE)
+            yield _fault(
+                "iterations", int(got[t]), int(counted[t]), "the optimizer's step counter is off", t, OPTIMIZER_ALONE
+            )
 
 
 def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
