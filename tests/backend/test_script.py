@@ -120,6 +120,13 @@ def test_what_becomes_of_an_argument_of_fit(run, arguments, trained, told):
     assert (told in "; ".join(found.notes)) if told else not found.notes
 
 
+def test_metrics_are_kept_as_compile_was_given_them(run):
+    found = run(fitted("", ", metrics=['mae'], weighted_metrics=[keras.metrics.MeanSquaredError()]"))
+    assert found.measured["metrics"] == ["mae"]
+    assert found.notes == []
+    assert list(run(fitted("")).measured) == []
+
+
 @pytest.mark.parametrize("given", ["run_eagerly=True", "jit_compile=False", "steps_per_execution=3"])
 def test_what_a_variant_decides_is_said_to_be_overruled(run, given):
     (note,) = run(fitted("", f", {given}")).notes
@@ -192,7 +199,8 @@ def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
     assert optimizer_table(keras.optimizers.SGD(lambda: 0.1)) is None
     assert optimizer_table(keras.optimizers.Adam(use_ema=True)) == optimizer_table(keras.optimizers.Adam())
     assert optimizer_table(keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=3)) is None
-    assert optimizer_table(keras.optimizers.Adam(gradient_accumulation_steps=2)) is None
+    more = {"gradient_accumulation_steps": 2, "loss_scale_factor": 4.0}
+    assert optimizer_table(keras.optimizers.Adam(**more)).items() >= more.items()
     assert loss_table("mse") == loss_table(keras.losses.mean_squared_error) == {"loss": "mse"}
     asked = keras.losses.BinaryCrossentropy(from_logits=True)
     assert loss_table(asked) == {"loss": "binary_crossentropy", "loss_options": {"from_logits": True}}

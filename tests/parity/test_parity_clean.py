@@ -91,6 +91,21 @@ def test_bitwise_twins_and_fit_are_annotated():
     assert ("bitwise" in ended[0], "bitwise" in apart[0], "1e-09" in apart[0]) == (True, False, True)
 
 
+def test_metrics_are_told_and_judge_nothing():
+    def measured(observation, *accuracy, failed=None):
+        fit = {"metrics": {"accuracy": list(accuracy)} if accuracy else {}, "metrics_failed": failed}
+        return replace(observation, outcome=Outcome(observation.outcome.raw | {"fit": fit}))
+
+    cells = variants(Setting(), "torch", "jax", "tf-graph")
+    alike = judge([measured(cell, 0.5, 0.75) for cell in cells])["torch"]
+    assert "metric accuracy after the last epoch: 0.75, as on jax, tf-graph" in alike.annotations
+    ends = [measured(cells[0], 0.5, 0.75), measured(cells[1], 0.5, None), measured(cells[2], failed="no such metric")]
+    judged = judge(ends)
+    assert {each.verdict for each in judged.values()} == {Verdict.ROUNDING}
+    assert any("0.75 here, not finite on jax" in note for note in judged["torch"].annotations)
+    assert any("could not be computed: no such metric" in note for note in judged["tf-graph"].annotations)
+
+
 def with_flags(observation, repeat, **flags):
     resolved = observation.outcome.raw["resolved"] | {"flags": flags}
     told = observation.outcome.raw["audit"] | {"repeat": repeat}

@@ -60,6 +60,8 @@ class Captured:
     dtype: str
     notes: list[str] = field(default_factory=list)
     start: dict[str, np.ndarray] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    """Its `metrics` and `weighted_metrics`, as `compile` was given them."""
 
     def described(self) -> dict[str, Any]:
         """The `training` table of a scenario, what of it is the script's `own`, dtype and notes, as plain data."""
@@ -103,6 +105,7 @@ class Captured:
         for name, variable in _variables(self.model):
             variable.assign(self.start[name])
         self.model.compiled = False
+        self.model._compile_metrics = None  # compile without metrics would keep the script's own
         return self.model
 
 
@@ -245,6 +248,8 @@ def _taken(model: keras.Model, given: dict[str, Any]) -> Captured:
     if not model.built or not all(layer.built for layer in model._flatten_layers()):
         model(keras.ops.convert_to_tensor(x[:2].astype(dtype)))
     taken = Captured(model, x, y, weight, training, _only(model.loss), model.optimizer, dtype, notes)
+    compiled = getattr(model, COMPILED_WITH, {})
+    taken.measured = {key: compiled[key] for key in ("metrics", "weighted_metrics") if compiled.get(key)}
     taken.start = {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in _variables(model)}
     return taken
 

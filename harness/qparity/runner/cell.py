@@ -275,6 +275,8 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     ]
     draft.document["fit"] = {
         "history": answer.body["history"],
+        "metrics": fitted.metrics,
+        "metrics_failed": fitted.metrics_failed,
         "equals_audit": not any(gaps),
         "max_weight_difference": float(max(gaps, default=0.0)),
     }

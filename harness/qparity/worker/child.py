@@ -153,9 +153,24 @@ class Cell:
 
     def fit(self, request: Message) -> Answer:
         """The user's path: one `model.fit` from the same start, with the time of each epoch."""
-        start = time.perf_counter()
         self.take_data(request)
-        model = self.started_model()
+        measured, failed = captured().measured if self.scenario.script else {}, None
+        try:
+            body, arrays = self.fitted(measured)
+        except Exception as error:  # of the metrics, if a fit without them has none
+            if not measured:
+                raise
+            traceback.print_exc()
+            body, arrays = self.fitted({})
+            failed = one_line(error)
+        if not all(np.array_equal(arrays[f"final_weights/{k}"], a, equal_nan=True) for k, a in enumerate(self.audited)):
+            arrays |= self.fit_spread()
+        return body | {"metrics_failed": failed, "memory": self.memory()}, arrays
+
+    def fitted(self, measured: dict[str, Any]) -> Answer:
+        """A `model.fit` from the start, with these metrics: where it ended, and what it took."""
+        start = time.perf_counter()
+        model = self.started_model(measured)
         data = self.fit_data()
         epochs = EpochTimes(self.backend, data["x"], lambda n: self.progress(n, "fit"))
         # after its last step fit may put averages in the weights' place (use_ema): what is compared are its steps
@@ -170,13 +185,10 @@ class Cell:
         body = {
             "fit_s": time.perf_counter() - start,
             "epoch_seconds": epochs.seconds,
-            "history": [float(v) for v in history.history.get("loss", ())],
+            "history": [float(v) for v in history.history.pop("loss", ())],
+            "metrics": {name: _numbers(values) for name, values in history.history.items()},
         }
-        final = [audit.read(w) for w in model.trainable_weights]
-        arrays = {f"final_weights/{k}": w for k, w in enumerate(final)}
-        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(final, self.audited, strict=True)):
-            arrays |= self.fit_spread()
-        return body | {"memory": self.memory()}, arrays
+        return body, {f"final_weights/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
 
     def time(self, request: Message) -> Answer:
         """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
@@ -268,21 +280,22 @@ class Cell:
         """A fresh model of the scenario."""
         return build_model(self.scenario, self.features, self.outputs)
 
-    def started_model(self) -> keras.Model:
-        """A compiled model that was never run, at the shipped starting weights and state."""
+    def started_model(self, measured: dict[str, Any] | None = None) -> keras.Model:
+        """A compiled model that was never run, at the shipped starting weights and state; perhaps with metrics."""
         model, self.first_model = self.first_model or self.new_model(), None
-        self.compile(model)
+        self.compile(model, measured or {})
         set_weights(model, self.start)
         return model
 
-    def compile(self, model: keras.Model) -> None:
-        """Loss, optimizer and execution mode of the cell."""
+    def compile(self, model: keras.Model, measured: dict[str, Any]) -> None:
+        """Loss, optimizer and execution mode of the cell, and `metrics` or `weighted_metrics` of a script."""
         samples = len(self.data.x) if hasattr(self, "data") else 1
         steps = -(-samples // self.scenario.training.batch_size)
         model.compile(
             optimizer=training.optimizer_of(self.scenario),
             loss=training.loss_of(self.scenario),
             auto_scale_loss=False,  # a script's optimizer is wrapped already where Keras did that
+            **measured,
             **self.backend.compile_options(self.mode, steps),
         )
 
@@ -371,6 +384,12 @@ class Cell:
             self.channel.send("progress", {"step": step, "phase": phase, "pid": os.getpid()})
 
     _told = 0.0
+
+
+def _numbers(values: Any) -> list[float | None]:
+    """What Keras logs of a metric, an epoch each; None for what is no finite number."""
+    read = [np.asarray(value) for value in values]
+    return [float(v) if v.size == 1 and v.dtype.kind in "fiub" and np.isfinite(v).all() else None for v in read]
 
 
 class EpochTimes(keras.callbacks.Callback):

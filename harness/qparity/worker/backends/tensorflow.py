@@ -60,7 +60,8 @@ class TensorFlow(Backend):
             model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
             without[:] = [k for k, g in enumerate(gradients) if g is None]
             kept = [tf.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-            kept = [tf.convert_to_tensor(g) if scale is None else g / tf.cast(scale, g.dtype) for g in kept]
+            kept = [tf.convert_to_tensor(g) for g in kept]
+            kept = kept if scale is None else [g / tf.cast(scale, g.dtype) for g in kept]
             return loss, predictions, sample_loss(y, predictions), kept
 
         @functools.cache
