@@ -66,7 +66,8 @@ def record(build, backend, mode, rng, samples=2 * BATCH):
     )
     x = rng.uniform(-2, 2, (samples, model.input_shape[1]))
     y = rng.uniform(-1, 1, (samples, 1))
-    return audit.record(model, backend, mode, scenario, x, y, np.arange(samples)[None], lambda *_: None)
+    data = audit.Data(x, y, np.arange(samples)[None])
+    return audit.record(model, backend, mode, scenario, data, lambda *_: None)
 
 
 @pytest.fixture(params=MODES)

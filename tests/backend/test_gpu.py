@@ -24,8 +24,8 @@ def record(backend):
     )
     for weight in model.trainable_weights:
         weight.assign(np.full(weight.shape, 0.3))
-    data = np.array([[0.1], [0.2]]), np.array([[0.5], [0.1]])
-    return audit.record(model, backend, "eager", SCENARIO, *data, np.array([[0, 1]]), lambda *_: None)
+    data = audit.Data(np.array([[0.1], [0.2]]), np.array([[0.5], [0.1]]), np.array([[0, 1]]))
+    return audit.record(model, backend, "eager", SCENARIO, data, lambda *_: None)
 
 
 def test_every_tensor_of_a_step_is_where_the_variant_says(backend):

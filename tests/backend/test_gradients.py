@@ -14,6 +14,7 @@ from keras import ops
 from qparity.circuit.layer import QKerasLayer
 from qparity.circuit.program import gate_program
 from qparity.oracle import GateProgram, predict, vjp
+from qparity.scenario.backends import BACKENDS
 from qparity.scenario.registry import CIRCUITS
 from qparity.worker.losses import sample_loss
 from qparity.worker.training import ExactLoss
@@ -104,6 +105,44 @@ def test_a_batch_of_one(device, method, backend, rng):
     expected, gradients, _ = vjp(program, weights, x, np.ones((1, 1)))
     np.testing.assert_allclose(step.predictions, expected, atol=1e-14)
     np.testing.assert_allclose(step.gradients[0], gradients[0], atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [3.0, 4.0])
+def test_a_scaled_loss_is_recorded_unscaled_and_trains_what_fit_trains(scale, backend, rng):
+    x, y = rng.normal(size=(4, 2)), rng.normal(size=(4, 1))
+    start, steps, ends = [rng.normal(size=(2, 1)), np.zeros(1)], {}, {}
+    for factor in (None, scale):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        mode = "eager" if backend.name == "torch" else "graph" if backend.name == "tensorflow" else "jit"
+        optimizer = keras.optimizers.SGD(0.1, loss_scale_factor=factor)
+        model.compile(optimizer, "mse", auto_scale_loss=False, **backend.compile_options(mode, 1))
+        model.set_weights(start)
+        steps[factor] = backend.stepper(model, mode, sample_loss("mse", {}))(x, y)
+        ends[factor] = model.get_weights()
+    model.set_weights(start)
+    model.fit(x, y, epochs=1, batch_size=4, shuffle=False, verbose=0)
+    np.testing.assert_allclose(steps[scale].loss, steps[None].loss, rtol=1e-6)
+    for got, wanted, end, fitted in zip(
+        steps[scale].gradients, steps[None].gradients, ends[scale], model.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
+        np.testing.assert_allclose(end, fitted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "jit"])
+def test_the_weight_of_a_sample_is_in_loss_and_gradient(mode, backend, rng):
+    """A sample of weight two is as good as the sample twice, but for the count that the mean divides by."""
+    if mode not in {each.name for each in BACKENDS[backend.name].modes}:
+        pytest.skip(f"{backend.name} has no mode {mode}")
+    x, y = rng.normal(size=(3, 2)), rng.normal(size=(3, 1))
+    found = []
+    for rows, weight in (([0, 1, 2], np.array([2.0, 1.0, 0.0])), ([0, 0, 1], None)):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        model.compile(keras.optimizers.SGD(0.1), ExactLoss(sample_loss("mse", {}), "mse"))
+        found.append(backend.stepper(model, mode, sample_loss("mse", {}))(x[rows], y[rows], weight))
+    np.testing.assert_allclose(found[0].loss, found[1].loss, rtol=1e-6)
+    for got, wanted in zip(found[0].gradients, found[1].gradients, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
 def test_eight_wires_under_backprop(backend, rng):

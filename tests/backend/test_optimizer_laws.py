@@ -20,6 +20,9 @@ FURTHER = [
     {"name": "ftrl", "l2_shrinkage_regularization_strength": 0.1, "learning_rate_power": -0.3},
     {"name": "adafactor", "relative_step": False, "clip_threshold": 0.3},
     {"name": "muon", "nesterov": False, "ns_steps": 2},
+    {"name": "adamw", "gradient_accumulation_steps": 2, "clipvalue": 0.2},
+    {"name": "sgd", "gradient_accumulation_steps": 3, "momentum": 0.9, "loss_scale_factor": 3.0},
+    {"name": "lion", "loss_scale_factor": 1024.0},
 ]
 TABLES = [
     LAWS[t["name"]].defaults() | t | {"learning_rate": 0.03} for t in [*({"name": name} for name in LAWS), *FURTHER]
@@ -35,8 +38,9 @@ def keras_says(table, dtype):
     optimizer = getattr(keras.optimizers, LAWS[table["name"]].keras)(**options)
     optimizer.build(variables)
     steps = []
+    scale = table.get("loss_scale_factor") or 1.0
     for step in GRADIENTS:
-        optimizer.apply([ops.convert_to_tensor(g, dtype=dtype) for g in step], variables)
+        optimizer.apply([ops.convert_to_tensor(g, dtype=dtype) * scale for g in step], variables)
         steps.append([ops.convert_to_numpy(v) for v in variables])
     return steps
 

@@ -52,7 +52,7 @@ if __name__ == "__main__":
     assert about["training"]["optimizer"]["clipnorm"] == 1.0
     wanted = {"batch_size": 4, "epochs": 7, "shuffle": True, "loss": "huber", "loss_options": {"delta": 0.5}}
     assert {key: about["training"][key] for key in wanted} == wanted
-    assert len(about["notes"]) == 2
+    assert [note.partition(" ")[0] for note in about["notes"]] == ["validation_split:", "callbacks", "validation"]
     start = found.start["weights/0"].copy()
     model = found.fresh_model()
     model.trainable_weights[0].assign(start + 1)
@@ -69,6 +69,73 @@ model.fit(x[:4], y[:4], epochs=3, shuffle=False, initial_epoch=1)
     found = run(text, fit=2)
     assert len(found.x) == 4
     assert found.training == {"batch_size": 4, "epochs": 2, "shuffle": False}
+    assert any("the optimizer" in note for note in found.notes)  # it has counted the steps of the first fit
+
+
+def fitted(arguments, compiled="", epochs=2):
+    return f"{MODEL}\nmodel.compile('sgd', 'mse'{compiled})\nmodel.fit(x, y, epochs={epochs}, {arguments})\n"
+
+
+def test_weights_of_samples_and_of_classes_become_one_number_a_sample(run):
+    assert run(fitted("sample_weight=x[:, :1]")).weight.tolist() == np.linspace(0, 1, 30).reshape(10, 3)[:, 0].tolist()
+    text = f"""{MODEL}
+y = np.array([0, 1, 2, 1, 0, 0, 1, 1, 2, 2])
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.fit(x, y, class_weight={{0: 0.5, 2: 3.0}}, validation_split=0.2, batch_size=3)
+"""
+    found = run(text)
+    assert found.weight.tolist() == [0.5, 1, 3, 1, 0.5, 0.5, 1, 1]
+    assert (found.given()["sample_weight"], found.given()["samples"], list(found.data())) == (
+        True,
+        8,
+        ["x", "y", "sample_weight"],
+    )
+    yields = f"""{MODEL}
+def batches():
+    for i in range(3):
+        yield x[4 * i : 4 * i + 4], y[4 * i : 4 * i + 4], x[4 * i : 4 * i + 4, 0]
+model.compile("sgd", "mse")
+model.fit(batches(), steps_per_epoch=3)
+"""
+    assert run(yields).weight.shape == (10,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "trained", "told"),
+    [
+        ("steps_per_epoch=2", {"batch_size": 5, "epochs": 2}, ""),
+        ("steps_per_epoch=2, batch_size=4", {"batch_size": 4, "epochs": 1}, "2 epochs of fit are one pass"),
+        ("steps_per_epoch=1, batch_size=4", {"batch_size": 4, "epochs": 1}, "fit comes to 8 of 10 samples"),
+        ("steps_per_epoch=9, batch_size=4", {"batch_size": 4, "epochs": 2}, ""),
+        ("batch_size=64", {"batch_size": 10, "epochs": 2}, ""),
+        ("shuffle='batch'", {"shuffle": True}, "all samples are shuffled"),
+        ("validation_data=(x, y), validation_split=0.5", {"epochs": 2}, "validation of fit is left out"),
+        ("callbacks=keras.callbacks.EarlyStopping('loss')", {"epochs": 2}, "EarlyStopping"),
+    ],
+)
+def test_what_becomes_of_an_argument_of_fit(run, arguments, trained, told):
+    found = run(fitted(arguments))
+    assert {key: found.training[key] for key in trained} == trained
+    assert len(found.x) == (8 if "8 of" in told else 10)
+    assert (told in "; ".join(found.notes)) if told else not found.notes
+
+
+def test_metrics_are_kept_as_compile_was_given_them(run):
+    found = run(fitted("", ", metrics=['mae'], weighted_metrics=[keras.metrics.MeanSquaredError()]"))
+    assert found.measured["metrics"] == ["mae"]
+    assert found.notes == []
+    assert list(run(fitted("")).measured) == []
+
+
+@pytest.mark.parametrize("given", ["run_eagerly=True", "jit_compile=False", "steps_per_execution=3"])
+def test_what_a_variant_decides_is_said_to_be_overruled(run, given):
+    (note,) = run(fitted("", f", {given}")).notes
+    assert note.startswith(f"{given} of compile is overruled")
+
+
+def test_as_many_passes_as_fit_makes_over_the_data(run):
+    assert run(fitted("steps_per_epoch=2, batch_size=4", epochs=7)).training["epochs"] == 3
+    assert run(fitted("steps_per_epoch=2, batch_size=4", epochs=6)).training["epochs"] == 3
 
 
 def test_batches_of_a_generator_are_those_of_its_first_epoch(run):
@@ -92,7 +159,12 @@ model.fit(Pairs(), epochs=2)
         ("", "ended without a fit"),
         ("raise SystemExit(3)", "ended itself with 3"),
         ("model.fit(x, y)", "not compiled"),
-        ("model.compile('sgd', 'mse'); model.fit(x, y, class_weight={0: 1.0})", "class_weight"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y, class_weight={0: 1.0}, sample_weight=x[:, 0])", "one of them"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y, class_weight=[1.0])", "no table"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y, sample_weight=x)", "one number a sample"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y, validation_split=0.99)", "leaves 0 of 10"),
+        ("model.compile('sgd', 'mse'); model.fit(x, y, epochs=2, initial_epoch=2)", "trains nothing"),
+        ("model.compile('sgd', 'mse', loss_weights=2.0); model.fit(x, y)", "loss_weights"),
         ("model.compile('sgd', 'mse'); model.fit([x, x], y)", "several inputs"),
         ("model.compile('sgd', 'mse'); model.fit(x)", "no targets"),
         ("model.compile('sgd', 'mse'); model.fit(x, y[:3])", "10 samples and 3 targets"),
@@ -127,7 +199,8 @@ def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
     assert optimizer_table(keras.optimizers.SGD(lambda: 0.1)) is None
     assert optimizer_table(keras.optimizers.Adam(use_ema=True)) == optimizer_table(keras.optimizers.Adam())
     assert optimizer_table(keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=3)) is None
-    assert optimizer_table(keras.optimizers.Adam(gradient_accumulation_steps=2)) is None
+    more = {"gradient_accumulation_steps": 2, "loss_scale_factor": 4.0}
+    assert optimizer_table(keras.optimizers.Adam(**more)).items() >= more.items()
     assert loss_table("mse") == loss_table(keras.losses.mean_squared_error) == {"loss": "mse"}
     asked = keras.losses.BinaryCrossentropy(from_logits=True)
     assert loss_table(asked) == {"loss": "binary_crossentropy", "loss_options": {"from_logits": True}}
@@ -186,4 +259,11 @@ def test_what_a_script_compiles_with_here_and_not_where_it_was_captured_is_named
     assert found.differs_from(captured()) is None
     assert found.differs_from(captured(loss="mse")) == "loss is mae here, mse where it was captured"
     assert found.differs_from(captured(optimizer={"name": "adam"})).startswith("optimizer is sgd here, adam")
-    assert found.differs_from(captured(shuffle=True)).startswith("shuffle is False here")
+    scenario = captured()
+    there = {**found.given(), "batch_size": 5, "epochs": 7}
+    other = scenario.model_copy(update={"script": scenario.script.model_copy(update={"given": there})})
+    assert found.differs_from(other) == "batch_size is 10 here, 5 where it was captured"
+    same = {**there, "batch_size": 10, "epochs": 1}
+    for key, value in {"epochs": 2, "shuffle": True, "samples": 9, "sample_weight": True, "policies": ["x"]}.items():
+        given = scenario.script.model_copy(update={"given": same | {key: value}})
+        assert found.differs_from(scenario.model_copy(update={"script": given})).startswith(f"{key} is ")

@@ -19,6 +19,18 @@ def test_columns_become_inputs_and_targets(tmp_path):
     assert np.array_equal(read_file(file, ["label", "a"], ["b"]).x, [[2], [4]])
 
 
+def test_a_column_or_array_of_weights_is_no_input(tmp_path):
+    (tmp_path / "d.csv").write_text("a,share,label\n0.5,2,0\n3,0.25,1\n")
+    found = read_file(tmp_path / "d.csv", ["label"], weight="share")
+    assert (found.x.tolist(), found.weight.tolist()) == ([[0.5], [3]], [2, 0.25])
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 3)), y=np.zeros(2), w=np.array([1, 3]), wide=np.zeros((2, 2)))
+    assert read_file(tmp_path / "d.npz", weight="w").first(1).weight.tolist() == [1]
+    for name, told in (("wide", "a number a sample"), ("none", "an array of it")):
+        with pytest.raises(OptionError, match=told) as raised:
+            read_file(tmp_path / "d.npz", weight=name)
+        assert raised.value.option == "weight"
+
+
 def test_arrays_keep_their_shape(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.arange(24, dtype=np.uint8).reshape(2, 3, 4), y=np.arange(2), z=np.ones((2, 5)))
     found = read_file(tmp_path / "d.npz")
@@ -87,6 +99,15 @@ def test_any_damaged_array_file_is_read_or_refused(tmp_path, place, patch):
     file = tmp_path / "d.npz"
     file.write_bytes(bytes(whole))
     _read_or_refused(file, [])
+
+
+def test_an_encrypted_archive_is_refused(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.ones((3, 2)), y=np.ones(3))
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "d.npz").write_bytes(bytes(content))
+    with pytest.raises(OptionError, match="encrypted"):
+        read_file(tmp_path / "d.npz")
 
 
 def _read_or_refused(file, target):

@@ -25,8 +25,9 @@ model = keras.Sequential([
     keras.layers.Dropout(0.2), keras.layers.Dense(2, activation="softmax"),
 ])
 plan = keras.optimizers.schedules.CosineDecay(0.02, 4)
-model.compile(keras.optimizers.AdamW(plan, weight_decay=0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(table[["x0", "x1"]], table["label"], epochs=2, batch_size=4)
+optimizer = keras.optimizers.AdamW(plan, weight_decay=0.01, gradient_accumulation_steps=2)
+model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(table[["x0", "x1"]], table["label"], epochs=2, batch_size=4, class_weight={0: 0.5, 1: 3.0})
 raise RuntimeError("nobody comes here")
 """
 OWN = """
@@ -65,8 +66,8 @@ x = np.linspace(-1, 1, 6)[:, None]
 y = np.sin(x) * (2.0 if "odd" in sys.argv and keras.backend.backend() == "torch" else 1.0)
 model = Net()
 plan = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9)
-model.compile(keras.optimizers.SGD(plan, gradient_accumulation_steps=2), loss)
-model.fit(x, y, batch_size=3, epochs=1, shuffle=False)
+model.compile(keras.optimizers.SGD(plan, use_ema=True, ema_overwrite_frequency=2), loss)
+model.fit(x, y, batch_size=3, epochs=1, shuffle=False, sample_weight=np.array([1.0, 2.0, 0.5, 0.0, 3.0, 1.0]))
 """
 
 
@@ -91,6 +92,9 @@ def test_scripts_are_trained_alike_on_every_backend(qparity, folder):
     assert "its optimizer does more" in ran.stderr
     cells = judged(qparity, folder)
     assert {cells["moons", name]["verdict"] for name in names} == {"ROUNDING"}
+    for name in names:
+        (told,) = [note for note in cells["moons", name]["annotations"] if "accuracy after the last epoch" in note]
+        assert "another" not in told
     assert {cells["own", name]["verdict"] for name in names} == {"ROUNDING"}
 
 

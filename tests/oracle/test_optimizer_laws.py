@@ -9,6 +9,15 @@ from qparity.parity.tolerances import unit
 from tests.oracle.moves import GRADIENTS, WEIGHTS, share
 
 
+def test_accumulated_gradients_wait_and_are_a_mean():
+    law = law_of({"name": "sgd", "learning_rate": 0.5, "gradient_accumulation_steps": 2}, "float64", np.float64, 0.0)
+    weights = [np.array([1.0, 2.0])]
+    state, same = law.step(law.start(weights), weights, [np.array([1.0, 0.0])])
+    assert (same[0].value.tolist(), state.steps, state.taken) == ([1.0, 2.0], 0, 1)
+    state, new = law.step(state, weights, [np.array([3.0, 2.0])])
+    assert (new[0].value.tolist(), state.steps, state.taken, state.waiting) == ([0.0, 1.5], 1, 0, ())
+
+
 @pytest.mark.parametrize("name", LAWS)
 def test_a_learning_rate_off_by_little_is_seen(name):
     weights = [w / 100 for w in WEIGHTS]  # what is judged is the move: small weights leave its digits in

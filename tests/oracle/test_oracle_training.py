@@ -35,6 +35,17 @@ def test_energy_is_the_mean_prediction_whatever_the_targets():
     assert loss.magnitudes.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("name", ["mse", "energy"])
+def test_a_weight_multiplies_its_sample_and_the_mean_is_over_all(name):
+    f, y, w = np.array([[1.0, 2.0], [3.0, -1.0], [4.0, 0.0]]), np.zeros((3, 2)), np.array([2.0, 0.5, -3.0])
+    offsets = np.array([0, 2, 3])
+    plain, loss = evaluate_loss(name, f, y, offsets), evaluate_loss(name, f, y, offsets, w)
+    assert loss.samples.tolist() == (plain.samples * w).tolist()
+    assert loss.cotangents.tolist() == (plain.cotangents * w[:, None]).tolist()
+    assert loss.steps.tolist() == [(plain.samples * w)[:2].mean(), (plain.samples * w)[2]]
+    assert (loss.magnitudes >= np.abs(loss.steps)).all()
+
+
 def test_losses_stay_in_long_double():
     f = np.array([[1.0]], np.longdouble) / 3
     assert evaluate_loss("mse", f, np.zeros((1, 1), np.longdouble), np.array([0, 1])).steps.dtype == np.longdouble

@@ -39,6 +39,7 @@ class Setting:
     probs: bool = False
     lucky: bool = False
     options: tuple[tuple[str, Any], ...] = ()
+    weighted: bool = False
 
 
 def circuit(s: Setting) -> list[tuple[str, tuple[int, ...], str, int]]:
@@ -84,6 +85,7 @@ def observe(s: Setting) -> Observation:
     w = rng.uniform(0, 6, 2 * half).astype(np.float32).astype(real)
     outputs = 2**s.wires if s.probs else s.wires
     y = rng.uniform(-1, 1, (s.samples, outputs)).astype(np.float32).astype(real)
+    shares = rng.uniform(0, 3, s.samples).astype(np.float32).astype(real) if s.weighted else None
     if s.lucky:
         y = _forward(s, circuit(s), w, x).astype(np.float32).astype(real)
     sizes = [min(s.batch, s.samples - a) for a in range(0, s.samples, s.batch)] * s.epochs
@@ -91,7 +93,9 @@ def observe(s: Setting) -> Observation:
     sent = {"x": _sha(x), "y": _sha(y), "weights": [_sha(w[:half]), _sha(w[half:])], "order": _sha(order)}
     if s.fault == "swapped weights":
         w = np.concatenate([w[half:], w[:half]])
-    trace, hyper = _train(s, w, x, y, order, sizes)
+    if shares is not None:
+        sent["sample_weight"] = _sha(shares)
+    trace, hyper = _train(s, w, x, y, order, sizes, shares)
     told = dict(sent) | {"order": _sha(trace["batch_index"])}
     told["weights"] = [_sha(trace["weights/0"][0]), _sha(trace["weights/1"][0])]
     scenario = {
@@ -99,6 +103,8 @@ def observe(s: Setting) -> Observation:
         "training": {"batch_size": s.batch, "epochs": s.epochs, "loss": s.loss, "shuffle": False,
                      "optimizer": {"name": s.optimizer, "learning_rate": 0.03, **dict(s.options)}},
     }  # fmt: skip
+    if s.weighted:
+        scenario["data"] = {"file": "d.csv", "target": ["y"], "weight": "w", "samples": s.samples}
     told_of = {"hashes": sent, "hyperparameters": hyper}
     outcome = {
         "id": s.variant, "variant": s.variant, "status": "ok", "scenario": scenario,
@@ -109,7 +115,13 @@ def observe(s: Setting) -> Observation:
 
 
 def _train(
-    s: Setting, w: np.ndarray, x: np.ndarray, y: np.ndarray, order: np.ndarray, sizes: list[int]
+    s: Setting,
+    w: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    order: np.ndarray,
+    sizes: list[int],
+    shares: np.ndarray | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     real = np.dtype(s.dtype).type
     half = len(w) // 2
@@ -140,6 +152,9 @@ def _train(
             sample, slope = (diff * diff).mean(axis=1), 2 * diff / f.shape[1]
         else:
             sample, slope = f.mean(axis=1), np.full_like(f, 1 / f.shape[1])
+        plain = sample
+        if shares is not None and here != "weights forgotten":
+            sample, slope = sample * shares[index], slope * shares[index][:, None]
         loss, divisor = sample.mean(), real(size)
         if here == "sum for mean":
             loss, divisor = sample.sum(), real(1)
@@ -148,7 +163,7 @@ def _train(
         g = _gradient(s, gates, used, x[seen], slope / divisor)
         g = _spoil_gradient(g, here, t == s.at, real)
         new, slots = _step(s.optimizer, {**hyper, "t": t + 1}, w, g, slots, real, here)
-        record = {"predictions": f, "sample_loss": sample, "loss": loss, "learning_rate": real(hyper["learning_rate"]),
+        record = {"predictions": f, "sample_loss": plain, "loss": loss, "learning_rate": real(hyper["learning_rate"]),
                   "iterations": t, "batch_index": index}  # fmt: skip
         for name, value in (("weights", w), ("gradients", g), ("new_weights", new)):
             record |= {f"{name}/0": value[:half], f"{name}/1": value[half:]}
@@ -161,7 +176,8 @@ def _train(
     reported = {k: v for k, v in hyper.items()}
     if s.fault == "beta read through float32":
         reported["beta_1"] = float(np.float32(0.9))
-    return trace | {"offsets": np.array(offsets), "x": x, "y": y}, reported
+    kept = {} if shares is None else {"sample_weight": shares}
+    return trace | {"offsets": np.array(offsets), "x": x, "y": y, **kept}, reported
 
 
 def _hyper(s: Setting) -> dict[str, Any]:

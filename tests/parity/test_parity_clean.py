@@ -26,6 +26,25 @@ def test_clean_training_is_rounding(dtype, optimizer, loss, probs):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", ["mse", "energy"])
+def test_weighted_samples_are_rounding_and_forgotten_weights_a_fault_of_the_loss(dtype, loss):
+    for batch in (1, 4):
+        right = Setting(dtype=dtype, loss=loss, batch=batch, weighted=True)
+        judged = judge(variants(right, "torch", "jax"))
+        assert {each.verdict for each in judged.values()} == {Verdict.ROUNDING}, judged["torch"].reason
+    wrong = judge([observe(replace(right, fault="weights forgotten", at=1))])["torch"]
+    assert (wrong.verdict, wrong.stage, wrong.step) == (Verdict.LOCAL_FAULT, Stage.LOSS, 1)
+
+
+def test_other_weights_than_were_sent_are_a_setup_fault():
+    clean = observe(Setting(weighted=True))
+    moved = replace(clean, trace=dict(clean.trace) | {"sample_weight": clean.trace["sample_weight"] + 1})
+    judged = judge([moved])["torch"]
+    assert judged.verdict != Verdict.ROUNDING
+    assert any("sample_weight is not what was sent" in text for text in (judged.reason, *judged.annotations))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_no_alarm_near_a_perfect_fit(dtype, optimizer):
     """The trap of judging gradients by the oracle's own predictions: residuals of the size of rounding."""
@@ -70,6 +89,21 @@ def test_bitwise_twins_and_fit_are_annotated():
     assert "bitwise equal to jax-jit" in judged["jax"].annotations
     (ended, apart) = ([n for n in judged[name].annotations if n.startswith("fit")] for name in ("jax", "jax-jit"))
     assert ("bitwise" in ended[0], "bitwise" in apart[0], "1e-09" in apart[0]) == (True, False, True)
+
+
+def test_metrics_are_told_and_judge_nothing():
+    def measured(observation, *accuracy, failed=None):
+        fit = {"metrics": {"accuracy": list(accuracy)} if accuracy else {}, "metrics_failed": failed}
+        return replace(observation, outcome=Outcome(observation.outcome.raw | {"fit": fit}))
+
+    cells = variants(Setting(), "torch", "jax", "tf-graph")
+    alike = judge([measured(cell, 0.5, 0.75) for cell in cells])["torch"]
+    assert "metric accuracy after the last epoch: 0.75, as on jax, tf-graph" in alike.annotations
+    ends = [measured(cells[0], 0.5, 0.75), measured(cells[1], 0.5, None), measured(cells[2], failed="no such metric")]
+    judged = judge(ends)
+    assert {each.verdict for each in judged.values()} == {Verdict.ROUNDING}
+    assert any("0.75 here, not finite on jax" in note for note in judged["torch"].annotations)
+    assert any("could not be computed: no such metric" in note for note in judged["tf-graph"].annotations)
 
 
 def with_flags(observation, repeat, **flags):

@@ -1,5 +1,6 @@
 """Data files in scenario files: found beside them, named by what is in them, refused in one line."""
 
+import numpy as np
 import pytest
 
 from qparity.runner.inputs import inputs_of
@@ -43,6 +44,17 @@ def test_another_content_is_another_experiment(file):
         inputs_of(before)
 
 
+def test_weights_of_samples_are_a_column_and_part_of_the_experiment(file):
+    file.write_text(SCENARIO % ', weight = "b"')
+    (block,) = make_blocks(load_files([file]))
+    inputs = inputs_of(block)
+    assert inputs.x.shape == (5, 1)
+    assert np.array_equal(inputs.weight, np.float32([0, 0.1, 0.2, 0.3, 0.4]))
+    table = file.parent / "d.csv"
+    table.write_text(table.read_text().replace("4,0.4,0", "4,0.5,0"))
+    assert make_blocks(load_files([file]))[0].scenario.data.sha256 != block.scenario.data.sha256
+
+
 @pytest.mark.parametrize(
     ("data", "key", "expected"),
     [
@@ -50,10 +62,12 @@ def test_another_content_is_another_experiment(file):
         ('{ file = "d.csv", target = ["z"] }', "data.target", "a column of it"),
         ('{ file = "d.csv" }', "data.target", "the columns of the targets"),
         ('{ file = "d.csv", target = ["y"], samples = 6 }', "data.samples", "at most the 5 samples"),
-        ('{ file = "d.csv", target = ["y"], degree = 2 }', "data.degree", "target, inputs or samples"),
+        ('{ file = "d.csv", target = ["y"], degree = 2 }', "data.degree", "target, inputs, weight or samples"),
         ('{ file = "d.csv", source = "a:b" }', "data.source", "no source beside file"),
         ('{ name = "moons", file = "d.csv" }', "data.name", "no name beside file"),
         ('{ name = "moons", target = ["y"] }', "data.target", "no target without file"),
+        ('{ file = "d.csv", target = ["y"], weight = "c" }', "data.weight", "a column of it"),
+        ('{ name = "moons", weight = "y" }', "data.weight", "no weight without file"),
         ('{ name = "captured" }', "data.name", "run the script itself"),
     ],
 )

@@ -18,6 +18,12 @@ def test_a_weight_may_be_a_single_number():
     assert odd(trace(predictions=np.array(1.0))) == "predictions is a single number"
 
 
+def test_weights_are_a_number_a_sample():
+    assert odd(trace(sample_weight=np.zeros(2))) is None
+    assert "sample_weight" in str(odd(trace(sample_weight=np.zeros((2, 1)))))
+    assert odd(trace(sample_weight=np.zeros(3))) == "x and y have not as many rows"
+
+
 def test_what_a_whole_model_records_has_its_shapes():
     good = {
         "state/0": np.zeros((1, 3)), "state/1": np.zeros((3, 2)), "layer_offsets/0": np.array([0, 4, 8]),

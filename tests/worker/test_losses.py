@@ -36,8 +36,9 @@ for number, (name, options) in enumerate(json.load(sys.stdin)):
         rng.integers(0, 2, (5, 3)) * 1.0 if "hinge" in name else rng.uniform(0.1, 1, (5, 3))
     if options.get("from_logits"):
         f = 4 * f - 2
-    both = [make_loss(Training(loss=name, loss_options=options, numerics=n))(y, f) for n in ("exact", "stock")]
-    off[number] = abs(float(both[0]) - float(both[1])) / max(1e-3, abs(float(both[1])))
+    losses = [make_loss(Training(loss=name, loss_options=options, numerics=n)) for n in ("exact", "stock")]
+    pairs = [[float(loss(y, f, weight)) for loss in losses] for weight in (None, rng.uniform(0, 3, 5))]
+    off[number] = max(abs(a - b) / max(1e-3, abs(b)) for a, b in pairs)
 print(json.dumps(off))
 """
 

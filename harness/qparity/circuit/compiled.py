@@ -1,7 +1,7 @@
 """What a model was compiled with, as the tables of a scenario say it: loss and optimizer by name and arguments.
 
 Only what a scenario can say exactly has a table: Keras' own losses, optimizers and schedules, with numbers as
-arguments. All else (gradient accumulation, weights replaced by averages, functions of one's own) is the script's own,
+arguments. All else (weights replaced by averages, functions of one's own) is the script's own,
 and trained with as it is.
 """
 
@@ -23,7 +23,7 @@ from qparity.scenario.schedule import checked_schedule
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 RATE_AS_GIVEN = "_rate_as_given"
-EXTRAS = ("ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps")
+EXTRAS = ("ema_overwrite_frequency",)
 EXCLUDED = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 
 

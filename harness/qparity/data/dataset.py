@@ -21,10 +21,23 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Features `x` (samples, features) and targets `y` (samples, outputs), as float64 arrays."""
+    """Features `x` (samples, features) and targets `y` (samples, outputs), as float64 arrays.
+
+    `weight` (samples,), where there is one, is that of each sample in the loss.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    weight: NDArray[np.float64] | None = None
+
+    def first(self, samples: int) -> "Dataset":
+        """Its first samples."""
+        weight = None if self.weight is None else self.weight[:samples]
+        return Dataset(self.x[:samples], self.y[:samples], weight)
+
+    def arrays(self) -> "list[NDArray[np.float64]]":
+        """All that there is of `x`, `y`, `weight`."""
+        return [self.x, self.y] if self.weight is None else [self.x, self.y, self.weight]
 
 
 def dataset(x: ArrayLike, y: ArrayLike) -> Dataset:

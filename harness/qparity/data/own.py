@@ -26,7 +26,7 @@ MAX_NUMBERS = 200_000_000
 ARRAYS = ("x", "y")
 
 
-def read_file(path: Path, target: Sequence[str] = (), inputs: Sequence[str] = ()) -> Dataset:
+def read_file(path: Path, target: Sequence[str] = (), inputs: Sequence[str] = (), weight: str | None = None) -> Dataset:
     """The data set of a file.
 
     Args:
@@ -34,26 +34,30 @@ def read_file(path: Path, target: Sequence[str] = (), inputs: Sequence[str] = ()
             inputs (samples, ...) and one of targets (samples, ...).
         target: the columns of the targets, or the name of the targets' array (default: `y`).
         inputs: the columns of the inputs (default: all others), or the name of their array (default: `x`).
+        weight: the column, or array (samples,), of each sample's weight in the loss.
 
     Returns:
-        `x` (samples, ...) and `y` (samples, outputs...) as float64, each value one that float32 has too.
+        `x` (samples, ...), `y` (samples, outputs...), `weight` as float64, each value one that float32 has too.
 
     Raises:
-        OptionError: of the option `file`, `target` or `inputs`, with what was expected.
+        OptionError: of the option `file`, `target`, `inputs` or `weight`, with what was expected.
     """
     if path.suffix.lower() not in KINDS:
         raise OptionError("file", str(path), f"a file that ends in {', '.join(KINDS)}")
     if not path.is_file():
         raise OptionError("file", str(path), "a file that is there")
     if path.suffix.lower() == ".npz":
-        x, y = _arrays(path, target, inputs)
+        x, y, w = _arrays(path, target, inputs, weight)
     else:
-        x, y = _columns(path, target, inputs)
+        x, y, w = _columns(path, target, inputs, weight)
     if not len(x):
         raise OptionError("file", str(path), "at least one sample")
     if len(x) != len(y):
         raise OptionError("file", str(path), f"as many targets as samples: {len(x)} samples, {len(y)} targets")
-    return Dataset(single(x, "inputs", path), single(y, "targets", path))
+    if w is not None and w.shape not in ((len(x),), (len(x), 1)):
+        raise OptionError("weight", weight, f"a number a sample: {len(x)} samples, weights of shape {w.shape}")
+    w = None if w is None else single(w, "weights", path).reshape(-1)
+    return Dataset(single(x, "inputs", path), single(y, "targets", path), w)
 
 
 def single(array: np.ndarray, what: str, path: object) -> np.ndarray:
@@ -74,31 +78,35 @@ def single(array: np.ndarray, what: str, path: object) -> np.ndarray:
     return rounded if rounded.ndim > 1 else rounded.reshape(len(rounded), -1)
 
 
-def _arrays(path: Path, target: Sequence[str], inputs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+Read = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+
+def _arrays(path: Path, target: Sequence[str], inputs: Sequence[str], weight: str | None) -> Read:
     names = [one[0] if one else usual for one, usual in zip((inputs, target), ARRAYS, strict=True)]
+    wanted = {"inputs": names[0], "target": names[1]} | ({"weight": weight} if weight else {})
     for option, given in (("inputs", inputs), ("target", target)):
         if len(given) > 1:
             raise OptionError(option, list(given), "one array of an .npz file")
     try:
         with zipfile.ZipFile(path) as archive:
             members = {each.filename.removesuffix(".npy"): each.file_size for each in archive.infolist()}
-        for option, name in zip(("inputs", "target"), names, strict=True):
+        for option, name in wanted.items():
             if name not in members:
                 raise OptionError(option, name, _one_of("an array", name, list(members)))
             if members[name] > 8 * MAX_NUMBERS:
                 raise OptionError("file", str(path), f"arrays of at most {8 * MAX_NUMBERS} bytes")
         with np.load(path, allow_pickle=False) as archive:
-            x, y = (archive[name] for name in names)
+            x, y, *w = (archive[name] for name in wanted.values())
     except OptionError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile) as error:
         raise OptionError("file", str(path), f"an .npz file: {_line(error)}") from None
     if not x.ndim or not y.ndim:
         raise OptionError("file", str(path), "arrays of at least one dimension, the samples")
-    return x, y
+    return x, y, w[0] if w else None
 
 
-def _columns(path: Path, target: Sequence[str], inputs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _columns(path: Path, target: Sequence[str], inputs: Sequence[str], weight: str | None) -> Read:
     table = _table(path)
     known = [str(column) for column in table.columns]
     table.columns = known
@@ -106,15 +114,17 @@ def _columns(path: Path, target: Sequence[str], inputs: Sequence[str]) -> tuple[
         raise OptionError("target", list(target), f"the columns of the targets, of {', '.join(known[:20])}")
     if doubled := {name for name in known if known.count(name) > 1}:
         raise OptionError("file", str(path), f"columns of different names: {min(doubled)} is there twice")
-    for option, names in (("target", target), ("inputs", inputs)):
+    weights = [weight] if weight else []
+    for option, names in (("target", target), ("inputs", inputs), ("weight", weights)):
         for name in names:
             if name not in known:
                 raise OptionError(option, name, _one_of("a column", name, known))
-    chosen = list(inputs) or [name for name in known if name not in target]
+    chosen = list(inputs) or [name for name in known if name not in (*target, *weights)]
     if not chosen:
         raise OptionError("target", list(target), "at least one column left for the inputs")
     offset = 2 if path.suffix.lower() == ".csv" else 1  # a line of names, and lines count from one
-    return _numbers(table, chosen, path, offset), _numbers(table, list(target), path, offset)
+    x, y = (_numbers(table, names, path, offset) for names in (chosen, list(target)))
+    return x, y, _numbers(table, weights, path, offset) if weights else None
 
 
 def _table(path: Path) -> pd.DataFrame:

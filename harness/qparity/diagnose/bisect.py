@@ -96,7 +96,8 @@ def _worst(
     """The largest r of a prefix, and what it was seen in."""
     o = subject.observation
     energy = o.scenario.training.model_copy(update={"loss": "energy"})
-    alone = o.outcome.planned_as(o.scenario.model_copy(update={"model": None, "script": None, "training": energy}))
+    changes = {"data": o.scenario.data.model_copy(update={"weight": None}), "training": energy}
+    alone = o.outcome.planned_as(o.scenario.model_copy(update={"model": None, "script": None, **changes}))
     told = {key: alone.raw[key] for key in ("id", "variant", "status", "scenario")}
     told["resolved"] = alone.table("resolved") | {"quantum_layers": []}
     found = audit(Observation(replace(alone, raw=told), trace, program=program))

@@ -25,7 +25,7 @@ from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import Child, ChildDied
 from qparity.runner.reference import References, wanted
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
 from qparity.scenario.variant import Variant
 from qparity.worker.protocol import Message, ProtocolError
 
@@ -168,7 +168,8 @@ def _one_step(subject: Subject, prepared: Prepared) -> dict[str, np.ndarray]:
     if not keeps_targets(subject.observation.scenario):
         y = _corner(y, (len(index), *prepared.output_shape))
     still = {name: a[subject.step if len(a) > 1 else 0] for name, a in trace.items() if name.startswith("state/")}
-    return {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
+    held = {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
+    return held | ({SAMPLE_WEIGHT: trace[SAMPLE_WEIGHT][index]} if SAMPLE_WEIGHT in trace else {})
 
 
 def _corner(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

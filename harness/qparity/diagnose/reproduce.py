@@ -272,11 +272,16 @@ def _loss_function(subject: Subject) -> str:
     if (name := subject.observation.loss) not in LOSSES:
         raise DiagnosisError(f"{subject.name}: the loss is {name}, of one's own: no script can show it without that")
     kind, exact = LOSSES[training.loss].keras, training.numerics == "exact" and training.loss in WITH_LAW
+    weights, head = subject.observation.sample_weights, "def loss_of(y, predictions):\n    return "
+    given = "" if weights is None else f"sample_weight = {script.literal(weights[subject.rows])}\n\n"
     if kind and not exact:
         options = {name: repr(value) for name, value in (training.loss_options or {}).items()}
-        return f"loss_of = {script.call(f'keras.losses.{kind}', options)}"
+        loss = script.call(f"keras.losses.{kind}", options)
+        return f"loss_of = {loss}" if not given else f"{given}{head}{loss}(y, predictions, sample_weight)"
     terms = "ops.square(predictions - y)" if training.loss == "mse" else "predictions"
-    return f"def loss_of(y, predictions):\n    return ops.sum({terms}) / float(np.prod(predictions.shape))"
+    if given:
+        terms = f"ops.reshape({terms}, (len(sample_weight), -1)) * ops.convert_to_tensor(sample_weight[:, None])"
+    return f"{given}{head}ops.sum({terms}) / float(np.prod(predictions.shape))"
 
 
 def _optimizer(subject: Subject) -> str:

@@ -16,7 +16,7 @@ WITH_LAW = ("mse", "energy")
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss at given predictions: per sample (rows,), per step (steps,), and d loss / d prediction."""
+    """A loss at given predictions: per sample (rows,), weighted, per step (steps,), and d loss / d prediction."""
 
     samples: np.ndarray
     steps: np.ndarray
@@ -25,7 +25,9 @@ class Loss:
     """(steps,): mean of |term| over all outputs of a step, the scale of rounding in the sum."""
 
 
-def evaluate(name: str, predictions: np.ndarray, targets: np.ndarray, offsets: np.ndarray) -> Loss:
+def evaluate(
+    name: str, predictions: np.ndarray, targets: np.ndarray, offsets: np.ndarray, weights: np.ndarray | None = None
+) -> Loss:
     """Evaluate a loss.
 
     Args:
@@ -33,6 +35,7 @@ def evaluate(name: str, predictions: np.ndarray, targets: np.ndarray, offsets: n
         predictions: (rows, outputs), in the real dtype to compute in.
         targets: (rows, outputs) likewise.
         offsets: (steps + 1,): step t owns rows `offsets[t]:offsets[t+1]`.
+        weights: (rows,): what each sample's loss is multiplied by, before the mean over the samples.
 
     Raises:
         ValueError: the loss is unknown, or there is not one prediction and target for each row.
@@ -45,6 +48,8 @@ def evaluate(name: str, predictions: np.ndarray, targets: np.ndarray, offsets: n
         raise ValueError(f"{len(predictions)} predictions for {offsets[-1]} samples")
     terms = (predictions - targets) ** 2 if name == "mse" else predictions
     slopes = 2 * (predictions - targets) if name == "mse" else np.ones_like(predictions)
+    if weights is not None:
+        terms, slopes = terms * weights[:, None], slopes * weights[:, None]
     counts = np.diff(offsets).astype(predictions.dtype)
     samples = terms.mean(axis=1)
     magnitudes = np.add.reduceat(np.abs(terms).mean(axis=1), offsets[:-1]) / counts

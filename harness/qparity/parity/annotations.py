@@ -27,7 +27,7 @@ def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged:
     if o.scenario.shots and len(block) > 1:
         alike = [other.variant for other in block if other.cell != o.cell and _same_samples(o, other)]
         notes.append(f"the same samples as {', '.join(alike)}" if alike else "no other variant drew the same samples")
-    return tuple([*notes, *_fit(o)])
+    return tuple([*notes, *_fit(o), *_metrics(o, block)])
 
 
 def bitwise_equal(a: Observation, b: Observation) -> bool:
@@ -140,6 +140,37 @@ def _sampling(o: Observation, found: Audit) -> Iterator[str]:
         tests = sum(c.got.size for c in tested)
         seen = statistical.detectable(shots, statistical.level(tests, o.family))
         yield f"{tests} statistical tests: a difference of {seen:.2g} in an expectation value is found half the time"
+
+
+APART = 1e-3
+"""Relative difference from which on the metrics of two trainings are said to differ."""
+
+
+def _metrics(o: Observation, block: Sequence[Observation]) -> Iterator[str]:
+    """What the script's metrics end at here and on the other variants; they judge nothing."""
+    fit = o.outcome.fit
+    if fit.metrics_failed:
+        yield f"metrics of fit could not be computed: {fit.metrics_failed}"
+    for name, values in fit.metrics.items():
+        told = {p.variant: p.outcome.fit.metrics[name][-1:] for p in block if name in p.outcome.fit.metrics}
+        ends = {variant: value[0] for variant, value in told.items() if value}
+        mine = ends.pop(o.variant, None)
+        other = {variant: value for variant, value in ends.items() if not _alike(mine, value)}
+        if other:
+            there = ", ".join(f"{_number(value)} on {variant}" for variant, value in other.items())
+            yield f"another {name} after the last epoch: {_number(mine)} here, {there} (metrics are not judged)"
+        elif values:
+            yield f"metric {name} after the last epoch: {_number(mine)}" + (
+                f", as on {', '.join(ends)}" if ends else ""
+            )
+
+
+def _alike(a: float | None, b: float | None) -> bool:
+    return a == b or (a is not None and b is not None and abs(a - b) <= APART * max(abs(a), abs(b)))
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def _fit(o: Observation) -> Iterator[str]:

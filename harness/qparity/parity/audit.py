@@ -174,9 +174,13 @@ def _loss(o: Observation, offsets: np.ndarray) -> Loss:
         raise oracle.NotCovered("the model has a compute_loss of its own")
     if o.loss not in WITH_LAW:
         raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
+    if o.sample_weights is not None and o.trace["predictions"].ndim == 1:
+        raise oracle.NotCovered("Keras weighs outputs without an axis as a whole, not sample by sample")
     _, real = oracle.reference_dtype(o.dtype)
     predictions: np.ndarray = rows(o.trace["predictions"]).astype(real)
-    return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets)
+    weights = o.sample_weights
+    weights = None if weights is None else weights.astype(real)
+    return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets, weights)
 
 
 def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterator[Comparison]:
@@ -186,6 +190,7 @@ def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterat
     terms = np.diff(offsets) * loss.cotangents.shape[1]
     extra = o.trace.get("extra_loss")
     more = 0.0 if extra is None else tol.added(np.abs(extra) + np.abs(o.trace["loss"]))
+    more = more + (0.0 if o.sample_weights is None else loss.magnitudes)  # weighing a sample rounds once more
     high, low = (None if u is None else np.asarray(tol.loss(u, terms, loss.magnitudes) + u * more) for u in units(o))
     assert high is not None
     expected = loss.steps if extra is None else loss.steps + extra

@@ -213,9 +213,11 @@ def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -
     """
     assert o.trace is not None
     if o.loss in WITH_LAW:
-        loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets)
+        loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets, o.sample_weights)
         return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
     sizes = np.abs(np.asarray(o.trace["sample_loss"], np.float64))
+    if (weights := o.sample_weights) is not None:
+        sizes = sizes * np.abs(weights)
     magnitudes = np.add.reduceat(sizes, offsets[:-1]) / np.diff(offsets)
     bars = o.trace.get("layer_cotangents/0")
     if bars is None:

@@ -78,7 +78,17 @@ class Retraining:
             name: [self._slot(k, name, step - 1, zero) for k, zero in enumerate(zeros)]
             for name, zeros in start.slots.items()
         }
-        return State(step, slots)
+        taken = step % self.accumulated
+        waiting = [
+            g[step - taken : step].astype(self.dtypes[1]).sum(axis=0) for g in weight_arrays(self.o, "gradients")
+        ]
+        unit = self.optimizer.unit
+        return State(step // self.accumulated, slots, taken, tuple(Bounded.exact(g, unit) for g in waiting))
+
+    @property
+    def accumulated(self) -> int:
+        """Over how many steps the optimizer accumulates gradients before it updates."""
+        return self.o.optimizer["gradient_accumulation_steps"] or 1
 
     def gradients(self, weights: list[np.ndarray], step: int) -> tuple[np.ndarray, Loss, list[np.ndarray]]:
         """Predictions (runs * batch, outputs), the loss and the gradients of every run on a step's batch."""
@@ -86,7 +96,9 @@ class Retraining:
         stops = np.arange(runs + 1) * (rows.stop - rows.start)
         inputs, targets = (np.tile(a[rows], (runs, 1)) for a in (self.inputs, self.targets))
         predictions = oracle.predict(self.program, weights, inputs, stops, self.dtypes[0])
-        loss = oracle.evaluate_loss(self.o.loss, predictions, targets, stops)
+        shares = self.o.sample_weights
+        shares = None if shares is None else np.tile(shares[rows].astype(self.dtypes[1]), runs)
+        loss = oracle.evaluate_loss(self.o.loss, predictions, targets, stops, shares)
         return predictions, loss, oracle.vjp(self.program, weights, inputs, loss.cotangents, stops, self.dtypes[0])[1]
 
     def update(
@@ -95,7 +107,8 @@ class Retraining:
         """One step of every run by itself: clipping by norm must not mix them."""
         training = self.o.scenario.training
         if training.schedule:
-            rate = rate_at(training.schedule, training.optimizer.learning_rate, states[0].steps)
+            step = states[0].steps * self.accumulated + states[0].taken
+            rate = rate_at(training.schedule, training.optimizer.learning_rate, step)
             self.optimizer.declared["learning_rate"] = rate
         stepped = [
             self.optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients])

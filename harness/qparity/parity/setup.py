@@ -13,6 +13,7 @@ from qparity import oracle
 from qparity.oracle.schedules import is_rate, rate_at
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, Observation, Stage
+from qparity.scenario.schema import DATA
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _sent(
 def _data(o: Observation) -> Iterator[ExactFault]:
     sent, told = o.expected.hashes, o.outcome.audit.hashes
     assert o.trace is not None
-    for name, digest, read in (("x", sent.x, told.x), ("y", sent.y, told.y)):
+    for name, digest, read in ((name, getattr(sent, name), getattr(told, name)) for name in DATA):
         if digest is None:
             continue
         if read is not None and read != digest:
@@ -192,10 +193,13 @@ def _counters(o: Observation) -> Iterator[ExactFault]:
     assert o.trace is not None
     got = o.trace.get("iterations")
     if got is not None and not o.own_optimizer:
-        wrong = np.flatnonzero(np.asarray(got) != np.arange(len(got)))
+        counted = np.arange(len(got)) // (o.optimizer["gradient_accumulation_steps"] or 1)
+        wrong = np.flatnonzero(np.asarray(got) != counted)
         if len(wrong):
             t = int(wrong[0])
-            yield _fault("iterations", int(got[t]), t, "the optimizer's step counter is off", t, OPTIMIZER_ALONE)
+            yield _fault(
+                "iterations", int(got[t]), int(counted[t]), "the optimizer's step counter is off", t, OPTIMIZER_ALONE
+            )
 
 
 def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from qparity.records import Outcome, Program
 from qparity.records.outcome import Expected
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
 from qparity.scenario.variant import MODES
 
 
@@ -164,6 +164,14 @@ class Observation:
             return np.zeros((len(index), 1))
         y = self.trace["y"]
         return np.asarray(y.reshape(len(y), -1)[index])
+
+    @property
+    def sample_weights(self) -> np.ndarray | None:
+        """What each row's loss is multiplied by, (rows,); None where the scenario weighs nothing."""
+        if self.scenario.data.weight is None:
+            return None
+        assert self.trace is not None
+        return np.asarray(self.trace[SAMPLE_WEIGHT][self.trace["batch_index"]])
 
 
 @dataclass(frozen=True, slots=True)

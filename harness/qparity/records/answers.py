@@ -5,7 +5,8 @@ The requests are those of `runner/cell.py` and `runner/timing.py`; `waited_s` is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from qparity.records.kinds import Count, Number, Text
 from qparity.records.outcome import Resolved, Status
@@ -46,6 +47,8 @@ class Fitted:
     epoch_seconds: tuple[Number, ...]
     fit_s: Number
     waited_s: Number
+    metrics: Mapping[Text, tuple[Number | None, ...]] = field(default_factory=dict)
+    metrics_failed: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

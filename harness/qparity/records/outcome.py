@@ -116,6 +116,7 @@ class Hashes:
 
     x: Sha | None = None
     y: Sha | None = None
+    sample_weight: Sha | None = None
     order: Sha | None = None
     weights: tuple[Sha, ...] | None = None
     state: tuple[Sha, ...] | None = None
@@ -182,9 +183,14 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The user's path beside the recorded training: the loss of each epoch as Keras logs it, and where it ended."""
+    """The user's path beside the recorded training: loss and metrics of each epoch as Keras logs them, where it ended.
+
+    `metrics_failed` is why the metrics of a script were left out of it.
+    """
 
     history: tuple[Number | None, ...] = ()
+    metrics: Mapping[Text, tuple[Number | None, ...]] = field(default_factory=dict)
+    metrics_failed: Text | None = None
     equals_audit: bool | None = None
     max_weight_difference: Number | None = None
 

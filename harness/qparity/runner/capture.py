@@ -25,7 +25,7 @@ from qparity.scenario.errors import ScenarioError
 from qparity.scenario.load import Block, load_files, parse_variants
 from qparity.scenario.matrix import slug
 from qparity.scenario.own_data import Given, digest_of
-from qparity.scenario.schema import CAPTURED, SCRIPTED
+from qparity.scenario.schema import CAPTURED, DATA, SAMPLE_WEIGHT, SCRIPTED
 from qparity.scenario.select import selector
 from qparity.scenario.validate import validate
 from qparity.scenario.variant import DEFAULT_VARIANTS, Variant
@@ -122,25 +122,32 @@ async def _script(
     body = {"script": spec, "folder": str(path.parent.resolve())}
     answer, on = await _ask(path, variants, body, interpreters, tell)
     found = answer.body["captured"]
-    training, x, y = dict(found["training"]), answer.arrays.pop("x"), answer.arrays.pop("y")
+    training, start = dict(found["training"]), answer.arrays
+    x, y, weight = (start.pop(name, None) for name in DATA)
+    assert x is not None
+    assert y is not None
     notes = list(found["notes"])
     if options.batch_size:
         training["batch_size"] = min(options.batch_size, len(x))
     if options.steps:
-        x, y, training["epochs"] = _cut(x, y, training["batch_size"], options.steps)
+        kept, training["epochs"] = _cut(len(x), training["batch_size"], options.steps)
+        x, y, weight = x[:kept], y[:kept], None if weight is None else weight[:kept]
     try:
         targets = y if y.ndim == 1 else None
         x, y = single(x, "x of fit", path), single(y, "y of fit", path)
+        weight = None if weight is None else single(weight, "sample weights of fit", path).reshape(-1)
     except OptionError as error:
         raise CaptureError(f"{path}: expected {error.expected}") from None
     y = y if targets is None else y.reshape(-1)
+    captured = [array for array in (x, y, weight, *_in_order(start)) if array is not None]
+    weighted = {} if weight is None else {"weight": SAMPLE_WEIGHT}
     scenario = validate(
         {
             "name": name,
             "model": SCRIPTED,
-            "script": {**spec, "own": found["own"], "notes": notes},
+            "script": {**spec, "own": found["own"], "given": found["given"], "notes": notes},
             "dtype": found["dtype"],
-            "data": {"name": CAPTURED, "samples": len(x), "sha256": digest_of(x, y, *_in_order(answer.arrays))},
+            "data": {"name": CAPTURED, "samples": len(x), "sha256": digest_of(*captured), **weighted},
             "training": training,
         }
     )
@@ -154,19 +161,17 @@ async def _script(
         f"{told.loss if 'loss' not in found['own'] else 'a loss of its own'}, "
         f"{told.optimizer.name if 'optimizer' not in found['own'] else 'an optimizer of its own'}, {scenario.dtype}"
     )
-    return Block(scenario, variants, path, Given(x, y, answer.arrays))
+    return Block(scenario, variants, path, Given(x, y, start, weight))
 
 
 def _in_order(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     return [arrays[name] for name in sorted(arrays)]
 
 
-def _cut(x: np.ndarray, y: np.ndarray, batch: int, steps: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The data and epochs that have about so many steps: fewer samples where an epoch has more, whole epochs else."""
-    per_epoch = -(-len(x) // batch)
-    if steps <= per_epoch:
-        return x[: steps * batch], y[: steps * batch], 1
-    return x, y, -(-steps // per_epoch)
+def _cut(samples: int, batch: int, steps: int) -> tuple[int, int]:
+    """Samples and epochs that have about so many steps: fewer samples where an epoch has more, whole epochs else."""
+    per_epoch = -(-samples // batch)
+    return (min(samples, steps * batch), 1) if steps <= per_epoch else (samples, -(-steps // per_epoch))
 
 
 async def _ask(

@@ -8,7 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -214,11 +214,11 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
         weights = drawn(prepared.resolved.weights, "initial", WEIGHT_STREAM)
         state = drawn(prepared.resolved.state, "initial_state", STATE_STREAM)
     y = inputs.y if keeps_targets(scenario) else shaped_targets(inputs.y, prepared.output_shape)
-    sent = Inputs(inputs.x, y, inputs.order)
+    sent = replace(inputs, y=y)
     draft.document["expected"] = sent_and_declared(scenario, sent, weights, state)
     draft.start = {f"weights/{k}": value for k, value in enumerate(weights)}
     draft.start |= {f"state/{k}": value for k, value in enumerate(state)}
-    draft.start |= {"x": sent.x, "y": sent.y, "order": sent.order}
+    draft.start |= {**sent.arrays(), "order": sent.order}
 
 
 async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
@@ -275,6 +275,8 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     ]
     draft.document["fit"] = {
         "history": answer.body["history"],
+        "metrics": fitted.metrics,
+        "metrics_failed": fitted.metrics_failed,
         "equals_audit": not any(gaps),
         "max_weight_difference": float(max(gaps, default=0.0)),
     }

@@ -17,7 +17,7 @@ from qparity.data import Dataset, make
 from qparity.records import Variable
 from qparity.runner.plan import Block
 from qparity.scenario.own_data import Given, read_own
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
 from qparity.worker.protocol import digest
 
 ORDER_STREAM, WEIGHT_STREAM, STATE_STREAM = 1, 2, 3
@@ -27,16 +27,25 @@ Shape = tuple[int | list[int], int]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`x` (samples, features...) and `y` (samples, ...) in the declared dtype, `order` (epochs, samples) int64."""
+    """`x` (samples, features...) and `y` (samples, ...) in the declared dtype, `order` (epochs, samples) int64.
+
+    `weight` (samples,), where there is one, is that of each sample in the loss, in the declared dtype too.
+    """
 
     x: np.ndarray
     y: np.ndarray
     order: np.ndarray
+    weight: np.ndarray | None = None
 
     @property
     def shape(self) -> Shape:
         """Features of a sample (their shape, where they are no vector), and how many targets."""
         return shape_of(self.x, self.y)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The data, by their names in a trace."""
+        weight = {} if self.weight is None else {SAMPLE_WEIGHT: self.weight}
+        return {"x": self.x, "y": self.y, **weight}
 
 
 def shape_of(x: np.ndarray, y: np.ndarray) -> Shape:
@@ -66,7 +75,8 @@ def make_inputs(scenario: Scenario, own: Given | Dataset | None = None) -> Input
         rng = np.random.Generator(np.random.PCG64([scenario.seed, ORDER_STREAM]))
         order = rng.permuted(order, axis=1)
     x = data.x if scenario.model else data.x.reshape(samples, -1)
-    return Inputs(x.astype(scenario.dtype), data.y.astype(scenario.dtype), order)
+    weight = None if data.weight is None else data.weight.astype(scenario.dtype)
+    return Inputs(x.astype(scenario.dtype), data.y.astype(scenario.dtype), order, weight)
 
 
 def starting_values(
@@ -116,8 +126,7 @@ def sent_and_declared(
     """What the parent sent and declared, as the outcome keeps it: the setup stage is judged against it."""
     return {
         "hashes": {
-            "x": digest(inputs.x),
-            "y": digest(inputs.y),
+            **{name: digest(array) for name, array in inputs.arrays().items()},
             "weights": [digest(w) for w in weights],
             "state": [digest(v) for v in state],
             "order": digest(inputs.order.reshape(-1)),

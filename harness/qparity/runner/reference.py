@@ -20,7 +20,7 @@ from qparity.runner.inputs import Shape
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import DATA, Scenario
 from qparity.worker.protocol import Message, ProtocolError
 
 MOST_STEPS = 8
@@ -137,7 +137,7 @@ def at_steps(trace: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, np.nd
     rows = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
     index = trace["batch_index"][rows]
     arrays = {"steps": steps, "offsets": np.cumsum([0, *np.diff(offsets)[steps]]).astype(np.int64)}
-    arrays |= {"x": trace["x"][index], "y": trace["y"][index]}
+    arrays |= {name: trace[name][index] for name in DATA if name in trace}
     for name, array in trace.items():
         if name.startswith("weights/"):
             arrays[name] = array[steps]

@@ -67,7 +67,8 @@ def _field(name: str) -> tuple[Any, Any]:
     about |= {key: value for key, value in limits.items() if value is not None}
     if name == RATE:
         return float, Field(**about)
-    return int | None if isinstance(first.default, int) else float | None, Field(**about)
+    whole = first.whole or isinstance(first.default, int)
+    return int | None if whole else float | None, Field(**about)
 
 
 def _words(owners: dict[str, Argument]) -> str:

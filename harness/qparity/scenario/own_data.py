@@ -20,12 +20,13 @@ from qparity.scenario.schema import DataSpec, Scenario
 class Given:
     """What a user's code gave: `x` and `y` (samples, ...) as float64, and the starting values of a script's model.
 
-    `start` is by the names of a trace: `weights/<k>`, `state/<j>`.
+    `start` is by the names of a trace: `weights/<k>`, `state/<j>`; `weight` (samples,) is each sample's in the loss.
     """
 
     x: np.ndarray
     y: np.ndarray
     start: dict[str, np.ndarray] | None = None
+    weight: np.ndarray | None = None
 
 
 def with_file_read(scenario: Scenario, folder: Path) -> Scenario:
@@ -42,7 +43,7 @@ def with_file_read(scenario: Scenario, folder: Path) -> Scenario:
     if given is not None and given > len(found.x):
         raise ScenarioError(f"at most the {len(found.x)} samples of {spec.file}", key="data.samples", value=given)
     samples = given or len(found.x)
-    digest = digest_of(found.x[:samples], found.y[:samples])
+    digest = digest_of(*found.first(samples).arrays())
     return scenario.model_copy(update={"data": spec.model_copy(update={"samples": samples, "sha256": digest})})
 
 
@@ -52,11 +53,10 @@ def read_own(spec: DataSpec, folder: Path) -> Dataset:
     Raises:
         ScenarioError: the file is not what it was when the scenario was made.
     """
-    found = _read(spec, folder)
-    x, y = found.x[: spec.samples], found.y[: spec.samples]
-    if spec.sha256 not in (None, digest_of(x, y)):
+    found = _read(spec, folder).first(spec.samples)
+    if spec.sha256 not in (None, digest_of(*found.arrays())):
         raise ScenarioError("the numbers that it had when the run was begun", key="data.file", value=spec.file)
-    return Dataset(x, y)
+    return found
 
 
 def digest_of(*arrays: np.ndarray) -> str:
@@ -75,12 +75,12 @@ def _read(spec: DataSpec, folder: Path) -> Dataset:
     except OSError:
         stamp = 0
     try:
-        return _read_once(path, tuple(spec.target or ()), tuple(spec.inputs or ()), stamp)
+        return _read_once(path, tuple(spec.target or ()), tuple(spec.inputs or ()), spec.weight, stamp)
     except OptionError as error:
         value = spec.file if error.option == "file" else error.value
         raise ScenarioError(error.expected, key=f"data.{error.option}", value=value) from None
 
 
 @lru_cache(maxsize=4)
-def _read_once(path: Path, target: tuple[str, ...], inputs: tuple[str, ...], stamp: int) -> Dataset:
-    return read_file(path, target, inputs)
+def _read_once(path: Path, target: tuple[str, ...], inputs: tuple[str, ...], weight: str | None, stamp: int) -> Dataset:
+    return read_file(path, target, inputs, weight)

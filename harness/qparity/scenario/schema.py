@@ -96,6 +96,9 @@ Function = Annotated[str, Field(pattern=FUNCTION, max_length=200)]
 Columns = Annotated[list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=10_000)]
 CAPTURED = "captured"
 """The name of the data that a training script has handed to its `fit`."""
+SAMPLE_WEIGHT = "sample_weight"
+DATA = ("x", "y", SAMPLE_WEIGHT)
+"""The arrays of a data set by their names in a trace; the last, of each sample's weight in the loss, may be missing."""
 SCRIPTED = "__main__:fit"
 """The `model` of a training script: what it calls `fit` of."""
 
@@ -125,6 +128,10 @@ class DataSpec(_Strict):
     inputs: Columns | None = Field(
         default=None, description="Columns of the file's inputs (default: all others); of an .npz, their array (`x`)."
     )
+    weight: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        description="Column of the file (.npz: array) with the samples' weights in the loss; of a script filled in.",
+    )
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         default=None, description="Of the numbers read from the file, or captured from a script; filled in."
     )
@@ -153,10 +160,10 @@ class DataSpec(_Strict):
             raise ScenarioError(f"no name beside {key}", key="name", value=self.name)
         if self.file:
             for key, value in self.options.items():
-                raise ScenarioError("target, inputs or samples beside file", key=key, value=value)
+                raise ScenarioError("target, inputs, weight or samples beside file", key=key, value=value)
             return self
-        for key in ("target", "inputs"):
-            if getattr(self, key) is not None:
+        for key in ("target", "inputs", "weight"):
+            if getattr(self, key) is not None and not (key == "weight" and self.name == CAPTURED):
                 raise ScenarioError(f"no {key} without file", key=key, value=getattr(self, key))
         if not self.shipped:
             return self
@@ -225,6 +232,7 @@ class ScriptSpec(_Strict):
     own: list[Literal["loss", "optimizer"]] = Field(
         default=[], max_length=2, description="What it compiles with that no scenario can say."
     )
+    given: Options = Field(default={}, description="How much its `fit` trains; the same on every backend.")
     notes: list[Annotated[str, Field(max_length=300)]] = Field(
         default=[], max_length=20, description="What of its `fit` is left out."
     )

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from qparity.records import Resolved
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import DATA, SAMPLE_WEIGHT, Scenario
 
 Trace = dict[str, np.ndarray]
 
@@ -119,9 +119,11 @@ def odd(trace: Mapping[str, np.ndarray]) -> str | None:
         or chosen.max() >= len(offsets) - 1
     ):
         return "reference_steps are not numbers of steps"
-    index, samples = trace.get("batch_index"), {len(trace[name]) for name in ("x", "y") if name in trace}
+    index, samples = trace.get("batch_index"), {len(trace[name]) for name in DATA if name in trace}
     if len(samples) > 1:
         return "x and y have not as many rows"
+    if SAMPLE_WEIGHT in trace and trace[SAMPLE_WEIGHT].ndim != 1:
+        return f"{SAMPLE_WEIGHT} is not a number a sample"
     if index is not None:
         inside = index.dtype.kind == "i" and index.shape == (offsets[-1],) and not np.any(index < 0)
         if not inside or (samples and np.any(index >= min(samples))):

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 from qparity.records import Block
+from qparity.scenario.schema import SAMPLE_WEIGHT
 from qparity.store import Run
 
 if TYPE_CHECKING:
@@ -99,11 +100,12 @@ def lacking(o: "Observation") -> str | None:
     outcome, trace = o.outcome, o.trace
     if outcome.status != "ok" or trace is None:
         return None
-    if missing := [name for name in _RECORDED if name not in trace]:
+    weighted = [SAMPLE_WEIGHT] if o.scenario.data.weight else []
+    if missing := [name for name in (*_RECORDED, *weighted) if name not in trace]:
         return f"the cell left a trace without {', '.join(missing)}"
     audit, resolved = outcome.audit, outcome.resolved
     for name, told in (("expected", o.expected.hashes), ("audit", audit.hashes)):
-        if absent := [each for each in _HASHED if getattr(told, each) is None]:
+        if absent := [each for each in (*_HASHED, *weighted) if getattr(told, each) is None]:
             return f"the outcome has no {name}.hashes.{absent[0]}"
     declared, read = o.expected.hyperparameters, audit.hyperparameters
     if not o.own_optimizer and (not declared or not declared.keys() <= read.keys()):

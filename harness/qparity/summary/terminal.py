@@ -100,6 +100,7 @@ ROUTINE = (
     "judged at the quantum",
     "whole model judged by",
     "run twice: bit",
+    "metric ",
 )
 """Beginnings of annotations that most cells have."""
 

@@ -6,18 +6,47 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import ops, optimizers
 
+from qparity.circuit.execution import UnsupportedError
 from qparity.circuit.model import quantum_layers
 from qparity.oracle.optimizers import LAWS
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
 from qparity.worker.backends.base import Backend, Step, plain
 from qparity.worker.boundary import Boundaries
 from qparity.worker.protocol import digest
 from qparity.worker.training import hyperparameters_as_read, sample_loss_of
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What is trained on.
+
+    `x` and `y` (samples, ...), `order` the rows of each epoch, `weight` (samples,) that of each sample in the loss.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    order: Any
+    weight: np.ndarray | None = None
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """`x`, `y` and `weight` of these rows."""
+        return self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+
+    def batches(self, size: int) -> tuple[list[np.ndarray], bool]:
+        """The rows of every step, and whether all have one size."""
+        batches = [epoch[i : i + size] for epoch in self.order for i in range(0, len(epoch), size)]
+        return batches, len({len(batch) for batch in batches}) == 1
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """By their names in a trace."""
+        weight = {} if self.weight is None else {SAMPLE_WEIGHT: self.weight}
+        return {"x": self.x, "y": self.y, **weight}
 
 
 def record(
@@ -25,12 +54,10 @@ def record(
     backend: Backend,
     mode: str,
     scenario: Scenario,
-    x: np.ndarray,
-    y: np.ndarray,
-    order: np.ndarray,
+    data: Data,
     progress: Callable[[int, str], None],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], list[float]]:
-    """Train `model` over the batches of `order` (epochs, samples) and record each step.
+    """Train `model` over the batches of `data` and record each step.
 
     Returns:
         what was read once (hashes, dtypes, devices, ...), the trace arrays, and the seconds each step took.
@@ -39,7 +66,7 @@ def record(
     recorder = Recorder(model)
     boundaries = Boundaries(model, backend, mode, quantum_layers(model)) if scenario.recorded_at_layers else None
     seconds = []
-    batches, whole = batches_of(order, scenario.training.batch_size)
+    batches, whole = data.batches(scenario.training.batch_size)
     step = backend.stepper(model, mode, sample_loss_of(scenario), whole)
     start_hashes = [digest(read(w)) for w in weights]
     state_hashes = [digest(read(v)) for v in model.non_trainable_variables]
@@ -47,9 +74,9 @@ def record(
         progress(number, "compiling" if number == 0 and mode != "eager" else "audit")
         recorder.before(rows)
         if boundaries:
-            boundaries.before(x[rows], y[rows])
+            boundaries.before(*data.batch(rows))
         start = time.perf_counter()
-        taken = step(x[rows], y[rows])
+        taken = step(*data.batch(rows))
         backend.sync()
         seconds.append(time.perf_counter() - start)
         assert_placed(taken.devices, backend.accelerator, f"step {number}: ")
@@ -57,15 +84,19 @@ def record(
         if boundaries:
             boundaries.after(taken.predictions)
         if not all(np.isfinite(array).all() for array in (taken.loss, *taken.gradients)):
+            if np.isfinite(taken.loss).all() and isinstance(model.optimizer, optimizers.LossScaleOptimizer):
+                raise UnsupportedError(
+                    f"step {number}: a gradient overflowed and the optimizer skipped the step, as loss scaling does: "
+                    "such steps are not judged (mixed_bfloat16 needs no scale, a smaller initial_scale overflows less)"
+                )
             break
     kept = {w.path: w.value for w in (*weights, *slot_variables(model.optimizer))}
     places = {path: backend.device_of(value) for path, value in kept.items()}
     assert_placed(places, backend.accelerator, "after training: ")
-    arrays = {**recorder.arrays(), **(boundaries.arrays() if boundaries else {}), "x": x, "y": y}
+    arrays = {**recorder.arrays(), **(boundaries.arrays() if boundaries else {}), **data.arrays()}
     about = {
         "hashes": {
-            "x": digest(x),
-            "y": digest(y),
+            **{name: digest(array) for name, array in data.arrays().items()},
             "weights": start_hashes,
             "state": state_hashes,
             "order": digest(arrays["batch_index"]),
@@ -85,32 +116,24 @@ def record(
     return about, arrays, seconds
 
 
-def batches_of(order: np.ndarray, size: int) -> tuple[list[np.ndarray], bool]:
-    """The rows of every step of `order` (epochs, samples), and whether all have one size."""
-    batches = [epoch[i : i + size] for epoch in order for i in range(0, len(epoch), size)]
-    return batches, len({len(batch) for batch in batches}) == 1
-
-
 def disturbed_end(
     model: Any,
     backend: Backend,
     mode: str,
     scenario: Scenario,
-    x: np.ndarray,
-    y: np.ndarray,
-    order: np.ndarray,
+    data: Data,
     seed: int,
 ) -> list[np.ndarray]:
     """The weights after the same training, each weight being off by one rounding, up or down, before each step."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    batches, whole = batches_of(order, scenario.training.batch_size)
+    batches, whole = data.batches(scenario.training.batch_size)
     step = backend.stepper(model, mode, sample_loss_of(scenario), whole)
     for rows in batches:
         for weight in model.trainable_weights:
             value = read(weight)
             unit = np.finfo(value.dtype).eps / 2
             weight.assign((value * (1 + 2 * unit * rng.choice([-1.0, 1.0], value.shape))).astype(value.dtype))
-        step(x[rows], y[rows])
+        step(*data.batch(rows))
     return [read(w) for w in model.trainable_weights]
 
 

@@ -23,6 +23,10 @@ SAME = {"float64": 1e-12, "float32": 1e-4}
 """How far predictions of pass and step may lie apart, relative to the largest: far above rounding."""
 
 
+Values = list[tuple[Any, np.ndarray]]
+"""Variables, and what they are to be set to."""
+
+
 class Boundaries:
     """The `layer_*` and `extra_*` columns of a trace, step by step; empty, with a `reason`, where there are none."""
 
@@ -36,13 +40,13 @@ class Boundaries:
             self._model, self._compiled = model, mode != "eager"
             self._pass = backend.boundary_pass(model, mode, layers)
 
-    def before(self, x: np.ndarray, y: np.ndarray) -> None:
+    def before(self, x: np.ndarray, *rest: np.ndarray | None) -> None:
         """The pass over a batch, before its step."""
         if self.reason is None:
             state = [(v, np.array(ops.convert_to_numpy(v))) for v in self._model.non_trainable_variables]
             try:
-                self._passed = self._pass(x, y)
-                self._conditions = self._disturbed(x, y) if self._compiled else None
+                self._passed = self._pass(x, *rest)
+                self._conditions = self._disturbed(state, x, *rest) if self._compiled else None
             except Exception as error:  # a loop that lets no tensor out, a framework's refusal: the step itself may run
                 self._give_up(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
             for variable, value in state:
@@ -75,7 +79,7 @@ class Boundaries:
         offsets = {f"layer_offsets/{j}": np.cumsum([0, *sizes]).astype(np.int64) for j, sizes in self.counts.items()}
         return {name: np.concatenate(batches) for name, batches in self.columns.items()} | offsets
 
-    def _disturbed(self, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    def _disturbed(self, state: Values, x: np.ndarray, *rest: np.ndarray | None) -> list[np.ndarray]:
         """How far a disturbance of every weight and input by a relative 1 would move the cotangents of each layer.
 
         Compiled, pass and step are two programs: what cancels in a cotangent they may have rounded differently.
@@ -92,9 +96,11 @@ class Boundaries:
         largest = [np.zeros(crossing.cotangents.shape) for crossing in self._passed.crossings]
         try:
             for _ in range(DISTURBED):
+                for variable, value in state:  # the same masks are drawn again
+                    variable.assign(value)
                 for weight, value in weights:
                     weight.assign(moved(value))
-                again = self._pass(moved(x), y).crossings
+                again = self._pass(moved(x), *rest).crossings
                 moves = [
                     np.abs(b.cotangents - a.cotangents) for a, b in zip(self._passed.crossings, again, strict=True)
                 ]

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
 from qparity.circuit.script import ScriptError, captured, run_script
 from qparity.scenario.refusal import XLA_ONLY
-from qparity.scenario.schema import Scenario, ScriptSpec
+from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
 from qparity.worker import audit, draws, faults, timed, training
 from qparity.worker.backends.base import Backend, plain
@@ -71,6 +72,8 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
 
 class Cell:
     """The state of one cell: its scenario, model and data."""
+
+    data: audit.Data
 
     def __init__(self, channel: Channel, backend: Backend) -> None:
         self.channel, self.backend = channel, backend
@@ -120,7 +123,7 @@ class Cell:
         spec = ScriptSpec.model_validate(request.body["script"])
         taken = run_script(spec, Path(request.body["folder"]))
         start = {name: plain(array) for name, array in taken.start.items()}
-        return {"captured": taken.described()}, {"x": taken.x, "y": taken.y, **start}
+        return {"captured": taken.described()}, {**taken.arrays(), **start}
 
     def audit(self, request: Message) -> Answer:
         """The recorded training from the given weights over the given batches."""
@@ -130,8 +133,9 @@ class Cell:
             about, arrays, seconds = self.record()
         about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend)}
         if self.scenario.script:
-            mine = {name: array[: len(self.x)] for name, array in captured().data().items()}  # --steps may have cut it
-            about["hashes"] |= {name: digest(array.astype(self.x.dtype)) for name, array in mine.items()}
+            cut = len(self.data.x)  # by --steps
+            mine = {name: array[:cut].astype(self.data.x.dtype) for name, array in captured().data().items()}
+            about["hashes"] |= {name: digest(array) for name, array in mine.items()}
         self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(len(about["hashes"]["weights"]))]
         body = {
             "audit": about,
@@ -149,16 +153,31 @@ class Cell:
 
     def fit(self, request: Message) -> Answer:
         """The user's path: one `model.fit` from the same start, with the time of each epoch."""
-        start = time.perf_counter()
         self.take_data(request)
-        model = self.started_model()
+        measured, failed = captured().measured if self.scenario.script else {}, None
+        try:
+            body, arrays = self.fitted(measured)
+        except Exception as error:  # of the metrics, if a fit without them has none
+            if not measured:
+                raise
+            traceback.print_exc()
+            body, arrays = self.fitted({})
+            failed = one_line(error)
+        if not all(np.array_equal(arrays[f"final_weights/{k}"], a, equal_nan=True) for k, a in enumerate(self.audited)):
+            arrays |= self.fit_spread()
+        return body | {"metrics_failed": failed, "memory": self.memory()}, arrays
+
+    def fitted(self, measured: dict[str, Any]) -> Answer:
+        """A `model.fit` from the start, with these metrics: where it ended, and what it took."""
+        start = time.perf_counter()
+        model = self.started_model(measured)
         data = self.fit_data()
-        epochs = EpochTimes(self.backend, data[0], lambda n: self.progress(n, "fit"))
+        epochs = EpochTimes(self.backend, data["x"], lambda n: self.progress(n, "fit"))
         # after its last step fit may put averages in the weights' place (use_ema): what is compared are its steps
         model.optimizer.finalize_variable_values = lambda _: None
         history = model.fit(
-            *data,
-            epochs=len(self.order),
+            **data,
+            epochs=len(self.data.order),
             shuffle=False,
             callbacks=[epochs],
             verbose=0,
@@ -166,13 +185,10 @@ class Cell:
         body = {
             "fit_s": time.perf_counter() - start,
             "epoch_seconds": epochs.seconds,
-            "history": [float(v) for v in history.history.get("loss", ())],
+            "history": [float(v) for v in history.history.pop("loss", ())],
+            "metrics": {name: _numbers(values) for name, values in history.history.items()},
         }
-        final = [audit.read(w) for w in model.trainable_weights]
-        arrays = {f"final_weights/{k}": w for k, w in enumerate(final)}
-        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(final, self.audited, strict=True)):
-            arrays |= self.fit_spread()
-        return body | {"memory": self.memory()}, arrays
+        return body, {f"final_weights/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
 
     def time(self, request: Message) -> Answer:
         """Timed rounds inside one `model.fit` of full batches; answers a round at a time until told to stop."""
@@ -180,11 +196,11 @@ class Cell:
         start = time.perf_counter()
         self.take_data(request)
         model = self.started_model()
-        size = min(self.scenario.training.batch_size, len(self.x))
+        size = min(self.scenario.training.batch_size, len(self.data.x))
 
-        def batches(count: int) -> tuple[np.ndarray, np.ndarray]:
-            rows = timed.repeated_rows(self.order[0], size, count)
-            return self.x[rows], self.y[rows]
+        def batches(count: int) -> dict[str, np.ndarray]:
+            rows = timed.repeated_rows(self.data.order[0], size, count)
+            return {name: array[rows] for name, array in self.data.arrays().items()}
 
         body = timed.train(
             model,
@@ -215,8 +231,9 @@ class Cell:
             **self.backend.compile_options(self.mode, 1),
         )
         set_weights(model, request.arrays)
-        y, order = np.zeros((len(x), *model.output_shape[1:]), x.dtype), np.arange(len(x))[None]
-        about, arrays, _ = audit.record(model, self.backend, self.mode, scenario, x, y, order, self.progress)
+        y = np.zeros((len(x), *model.output_shape[1:]), x.dtype)
+        data = audit.Data(x, y, np.arange(len(x))[None])
+        about, arrays, _ = audit.record(model, self.backend, self.mode, scenario, data, self.progress)
         return {"audit": about}, arrays
 
     def walk(self, request: Message) -> Answer:
@@ -230,15 +247,16 @@ class Cell:
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray], list[float]]:
         """The recorded training from the start: see `audit.record`."""
         model = self.started_model()
-        backend, order = faults.inject(self.fault, self.backend, self.order, self.scenario.training.batch_size)
-        return audit.record(model, backend, self.mode, self.scenario, self.x, self.y, order, self.progress)
+        backend, order = faults.inject(self.fault, self.backend, self.data.order, self.scenario.training.batch_size)
+        data = replace(self.data, order=order)
+        return audit.record(model, backend, self.mode, self.scenario, data, self.progress)
 
     def fit_spread(self) -> dict[str, np.ndarray]:
         """How far a rounding more in every step moves the trained weights, from two trainings: `fit_spread/<k>`."""
-        data = self.scenario, self.x, self.y, self.order
         ends = []
         for seed in (1, 2):
-            ends.append(audit.disturbed_end(self.started_model(), self.backend, self.mode, *data, seed))
+            model = self.started_model()
+            ends.append(audit.disturbed_end(model, self.backend, self.mode, self.scenario, self.data, seed))
             self.progress(0, "fit")
         pairs = (
             [np.abs(end - audited) for end in each]
@@ -252,7 +270,7 @@ class Cell:
         seconds = []
         for _ in range(TRANSFERS):
             start = time.perf_counter()
-            _, y = (keras.ops.convert_to_tensor(array[:size]) for array in (self.x, self.y))
+            _, y = (keras.ops.convert_to_tensor(array[:size]) for array in (self.data.x, self.data.y))
             self.backend.sync()
             keras.ops.convert_to_numpy(y)  # as large as the predictions
             seconds.append(time.perf_counter() - start)
@@ -262,34 +280,38 @@ class Cell:
         """A fresh model of the scenario."""
         return build_model(self.scenario, self.features, self.outputs)
 
-    def started_model(self) -> keras.Model:
-        """A compiled model that was never run, at the shipped starting weights and state."""
+    def started_model(self, measured: dict[str, Any] | None = None) -> keras.Model:
+        """A compiled model that was never run, at the shipped starting weights and state; perhaps with metrics."""
         model, self.first_model = self.first_model or self.new_model(), None
-        self.compile(model)
+        self.compile(model, measured or {})
         set_weights(model, self.start)
         return model
 
-    def compile(self, model: keras.Model) -> None:
-        """Loss, optimizer and execution mode of the cell."""
-        steps = -(-len(getattr(self, "x", [0])) // self.scenario.training.batch_size)
+    def compile(self, model: keras.Model, measured: dict[str, Any]) -> None:
+        """Loss, optimizer and execution mode of the cell, and `metrics` or `weighted_metrics` of a script."""
+        samples = len(self.data.x) if hasattr(self, "data") else 1
+        steps = -(-samples // self.scenario.training.batch_size)
         model.compile(
             optimizer=training.optimizer_of(self.scenario),
             loss=training.loss_of(self.scenario),
+            auto_scale_loss=False,  # a script's optimizer is wrapped already where Keras did that
+            **measured,
             **self.backend.compile_options(self.mode, steps),
         )
 
     def take_data(self, request: Message) -> None:
         """Keep the data, batch order and starting weights the parent ships."""
         if "x" in request.arrays:
-            self.x, self.y, self.order = (request.arrays[k] for k in ("x", "y", "order"))
+            x, y, order = (request.arrays[k] for k in ("x", "y", "order"))
+            self.data = audit.Data(x, y, order, request.arrays.get(SAMPLE_WEIGHT))
             self.start = {k: v for k, v in request.arrays.items() if k.startswith(("weights/", "state/"))}
 
-    def fit_data(self) -> tuple[Any, ...]:
+    def fit_data(self) -> dict[str, Any]:
         """Plain arrays where the order is the data's own, else a data set that yields the shipped order."""
         size = self.scenario.training.batch_size
         if self.scenario.training.shuffle:
-            return (OrderedBatches(self.x, self.y, self.order, size),)
-        return self.x, self.y, size
+            return {"x": OrderedBatches(self.data, size)}
+        return self.data.arrays() | {"batch_size": size}
 
     def resolved(self, model: keras.Model, layers: list[Any]) -> dict[str, Any]:
         """What stands behind the model: interface, device, method, dtype of everything, gate programs, drawings."""
@@ -366,6 +388,12 @@ class Cell:
     _told = 0.0
 
 
+def _numbers(values: Any) -> list[float | None]:
+    """What Keras logs of a metric, an epoch each; None for what is no finite number."""
+    read = [np.asarray(value) for value in values]
+    return [float(v) if v.size == 1 and v.dtype.kind in "fiub" and np.isfinite(v).all() else None for v in read]
+
+
 class EpochTimes(keras.callbacks.Callback):
     """Seconds of each epoch, with everything dispatched computed; tells the data which epoch begins."""
 
@@ -393,16 +421,17 @@ class OrderedBatches(keras.utils.PyDataset):
     The epoch is set from a callback: Keras also reads a batch before the first one, to build the model.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, order: np.ndarray, batch_size: int) -> None:
+    def __init__(self, data: audit.Data, batch_size: int) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
-        self.x, self.y, self.order, self.batch_size, self.epoch = x, y, order, batch_size, 0
+        self.data, self.batch_size, self.epoch = data, batch_size, 0
 
     def __len__(self) -> int:
-        return -(-len(self.x) // self.batch_size)
+        return -(-len(self.data.x) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.order[self.epoch][index * self.batch_size : (index + 1) * self.batch_size]
-        return self.x[rows], self.y[rows]
+    def __getitem__(self, index: int) -> tuple[np.ndarray | None, ...]:
+        rows = self.data.order[self.epoch][index * self.batch_size : (index + 1) * self.batch_size]
+        x, y, weight = self.data.batch(rows)
+        return (x, y) if weight is None else (x, y, weight)
 
 
 def set_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:

@@ -60,22 +60,22 @@ class Faulty:
 
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
-    ) -> Callable[[Any, Any], Step]:
+    ) -> Callable[..., Step]:
         """The backend's own steps, a clean and a faulty one."""
         injection = self.injection
         self._install(model)
         clean, faulty = (self.backend.stepper(model, mode, sample_loss, whole_batches) for _ in range(2))
         history: History = []
 
-        def step(x: np.ndarray, y: np.ndarray) -> Step:
+        def step(x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Step:
             history.append([read(w) for w in model.trainable_weights])
             if len(history) <= self.first:
-                return clean(x, y)
+                return clean(x, y, weight)
             self.on = True
             around = injection.around(model, history, self.size) if injection.around else nullcontext()
             try:
                 with around:
-                    return faulty(injection.inputs(x) if injection.inputs else x, y)
+                    return faulty(injection.inputs(x) if injection.inputs else x, y, weight)
             finally:
                 self.on = False
 

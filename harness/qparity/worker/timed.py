@@ -107,7 +107,7 @@ def train(
     backend: Backend,
     channel: Channel,
     mode: str,
-    batches: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    batches: Callable[[int], dict[str, np.ndarray]],
     batch_size: int,
     steps_per_execution: int,
     stretch_s: float,
@@ -121,7 +121,7 @@ def train(
         backend: the seam to synchronise with.
         channel: to the parent.
         mode: of the variant.
-        batches: (x, y) of so many full batches.
+        batches: the arguments of `fit` (x, y, ...) that are so many full batches.
         batch_size: rows of a batch.
         steps_per_execution: as the model was compiled; stretches are whole executions.
         stretch_s: seconds a stretch should last.
@@ -137,7 +137,7 @@ def train(
     pilot = Pilot(backend, steps_per_execution)
     options = {"batch_size": batch_size, "shuffle": False, "verbose": 0}
     start = time.perf_counter()
-    model.fit(*batches(executions * steps_per_execution), callbacks=[pilot], **options)
+    model.fit(**batches(executions * steps_per_execution), callbacks=[pilot], **options)
     if steps is None:
         wanted = min(stretch_s / max(pilot.step_s, 1e-9), MOST_STEPS)
         least = 2 if mode == "eager" else 1
@@ -152,11 +152,11 @@ def train(
     rounds = Rounds(backend, channel, steps, ready)
     data = batches(steps + steps_per_execution)
     piloted, waited = time.perf_counter(), channel.waited_s
-    model.fit(*data, epochs=MOST_EPOCHS, callbacks=[rounds], **options)
+    model.fit(**data, epochs=MOST_EPOCHS, callbacks=[rounds], **options)
     recompilations = backend.compilations() - rounds.compilations
     trained = time.perf_counter()
     asked = rounds.last is not None and rounds.last.body.get("inference")
-    inference = inference_s(model, Stretch(backend, steps), data[0], batch_size) if asked else None
+    inference = inference_s(model, Stretch(backend, steps), data["x"], batch_size) if asked else None
     return {
         "finite": rounds.finite,
         "weights_sha256": rounds.weights_sha256,

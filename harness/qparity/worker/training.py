@@ -26,7 +26,7 @@ from qparity.worker.losses import SampleLoss, keras_loss, mean_of_rest, sample_l
 
 
 class ExactLoss(keras.losses.Loss):
-    """Mean over the batch of a per-sample loss, in the dtype of the predictions."""
+    """Mean over the batch of a per-sample loss, times its weight, in the dtype of the predictions."""
 
     def __init__(self, sample_loss: Callable[[Any, Any], Any], name: str) -> None:
         super().__init__(name=name)
@@ -35,6 +35,8 @@ class ExactLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Scalar loss; bypasses Keras' own reduction, which is the float32 `mean`."""
         each = self.sample_loss(y_true, y_pred)
+        if sample_weight is not None:
+            each = each * ops.reshape(ops.cast(sample_weight, each.dtype), (-1,))
         return ops.sum(each) / ops.cast(ops.shape(each)[0], each.dtype)
 
 

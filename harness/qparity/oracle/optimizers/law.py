@@ -10,12 +10,12 @@ each norm, else by the global norm, else by value; then `w - w decay rate`; then
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from qparity.oracle.bounded import Bounded, clipped, maximum, root, total
+from qparity.oracle.bounded import Bounded, clipped, maximum, root, size, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Argument:
     open_least: bool = False
     """Whether the least value itself is refused."""
     open_most: bool = False
+    whole: bool = False
+    """Whether it is an integer, where the default does not say so."""
 
 
 def decay(default: float, text: str) -> Argument:
@@ -47,16 +49,27 @@ SHARED: dict[str, Argument] = {
     "clipnorm": Argument(None, "clip each gradient's norm", 0.0, 1e30, open_least=True),
     "clipvalue": Argument(None, "clip each gradient entry", 0.0, 1e30, open_least=True),
     "global_clipnorm": Argument(None, "clip the norm of all gradients together", 0.0, 1e30, open_least=True),
+    "loss_scale_factor": Argument(
+        None, "what the loss is multiplied by, and gradients divided", 0.0, 1e30, open_least=True
+    ),
+    "gradient_accumulation_steps": Argument(
+        None, "update with the mean of so many steps' gradients", 2, 1_000_000, whole=True
+    ),
 }
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Steps done, and the slots by their names in the trace: an entry a weight."""
+    """Updates done, and the slots by their names in the trace: an entry a weight.
+
+    `waiting` are the sums of the gradients of the `taken` steps since the last update, where gradients are accumulated.
+    """
 
     steps: int
     slots: Mapping[str, list[Bounded]]
+    taken: int = 0
+    waiting: tuple[Bounded, ...] = ()
 
 
 class Law:
@@ -143,8 +156,14 @@ class Law:
         """
         t = state.steps + 1
         exact = [Bounded.exact(np.asarray(w, self.real), self.unit) for w in weights]
+        found = self.unscaled(gradients)
+        if several := self.declared["gradient_accumulation_steps"]:
+            sums = [(a + g).stored() for a, g in zip(state.waiting, found, strict=True)] if state.taken else found
+            if state.taken + 1 < several:
+                return replace(state, taken=state.taken + 1, waiting=tuple(sums)), exact
+            found = [g / self.real(several) for g in sums]
         columns = []
-        for k, (w, g) in enumerate(zip(exact, self.clip(gradients), strict=True)):
+        for k, (w, g) in enumerate(zip(exact, self.clip(found), strict=True)):
             path = paths[k] if k < len(paths) else ""
             factor = self.decay_of(w, path)
             if factor is not None:
@@ -159,9 +178,15 @@ class Law:
         """The weight decay of a weight, or None."""
         return self.number("weight_decay")
 
-    def clip(self, gradients: Sequence[np.ndarray]) -> list[Bounded]:
-        """The gradients as the update sees them."""
+    def unscaled(self, gradients: Sequence[np.ndarray]) -> list[Bounded]:
+        """The gradients as recorded: of a scaled loss, divided by its factor, which a compiler may do otherwise."""
         found = [Bounded.exact(np.asarray(g, self.real), self.unit) for g in gradients]
+        if self.declared["loss_scale_factor"] is None:
+            return found
+        return [replace(g, error=g.error + 2 * size(g.value)) for g in found]
+
+    def clip(self, found: list[Bounded]) -> list[Bounded]:
+        """The gradients as the update sees them."""
         if most := self.number("clipnorm"):
             return [g * most / maximum(root(total(g * g)), most) for g in found]
         if most := self.number("global_clipnorm"):

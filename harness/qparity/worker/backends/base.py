@@ -60,15 +60,17 @@ class Backend(ABC):
     @abstractmethod
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
-    ) -> Callable[[Any, Any], Step]:
-        """The uniform step of a mode on a compiled model: `(x, y) -> Step`, having updated the model.
+    ) -> Callable[..., Step]:
+        """The uniform step of a mode on a compiled model: `(x, y, weight) -> Step`, having updated the model.
+
+        `weight` is that of each sample in the loss, (batch,), or None.
 
         `whole_batches` says that all batches have one size; where not, `fit` may run another program (TensorFlow).
         """
 
     @abstractmethod
-    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
-        """What crosses the quantum layers' boundaries: `(x, y) -> Pass`, computed as a step is, updating nothing."""
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[..., Pass]:
+        """What crosses the quantum layers' boundaries: `(x, y, weight) -> Pass`, as a step is, updating nothing."""
 
     @abstractmethod
     def layer_slopes(
@@ -120,6 +122,17 @@ class Backend(ABC):
 def plain(array: np.ndarray) -> np.ndarray:
     """As it is, but for bfloat16, of which NumPy itself knows nothing: float32 holds the same numbers."""
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def loss_scale(optimizer: Any) -> Any:
+    """What an optimizer multiplies the loss by before it is differentiated, as of now; None where by nothing.
+
+    Gradients are recorded without it: the optimizer divides by it again before it does anything.
+    """
+    import keras
+
+    dynamic = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.scale_loss(1.0) if dynamic or optimizer.loss_scale_factor else None
 
 
 def added_to_loss(model: Any) -> Any:

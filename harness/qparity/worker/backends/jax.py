@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
+from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, plain, split, weight_places
 from qparity.worker.backends.taps import Call, Crossing, Extra, Pass, Tap, joined, tapped
 from qparity.worker.server import COMPILED
 
@@ -47,24 +47,27 @@ class Jax(Backend):
 
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
-    ) -> Callable[[Any, Any], Step]:
+    ) -> Callable[..., Step]:
         """`value_and_grad` and `stateless_apply`, as Keras' JAX trainer takes them; the gradients are extra outputs."""
+        import keras
+
         jax = self.jax
         model.optimizer.build(model.trainable_variables)
 
-        def train(trainable: Any, fixed: Any, metrics: Any, slots: Any, x: Any, y: Any) -> Any:
-            (loss, (_, predictions, fixed, _)), gradients = jax.value_and_grad(
+        def train(trainable: Any, fixed: Any, metrics: Any, slots: Any, x: Any, y: Any, weight: Any) -> Any:
+            (_, (loss, predictions, fixed, _)), gradients = jax.value_and_grad(
                 model.compute_loss_and_updates, has_aux=True
-            )(trainable, fixed, metrics, x, y, None, training=True, optimizer_variables=slots)
+            )(trainable, fixed, metrics, x, y, weight, training=True, optimizer_variables=slots)
+            with keras.StatelessScope(state_mapping=list(zip(model.optimizer.variables, slots, strict=True))):
+                scale = loss_scale(model.optimizer)
             trainable, slots = model.optimizer.stateless_apply(slots, gradients, trainable)
-            return loss, predictions, sample_loss(y, predictions), gradients, trainable, fixed, slots
+            kept = gradients if scale is None else [g / scale for g in gradients]
+            return loss, predictions, sample_loss(y, predictions), kept, trainable, fixed, slots
 
         run: Any = jax.jit(train) if mode == "jit" else train
 
-        def step(x: Any, y: Any) -> Step:
-            loss, predictions, each, gradients, trainable, fixed, slots = run(
-                *_state(model), jax.numpy.asarray(x), jax.numpy.asarray(y)
-            )
+        def step(x: Any, y: Any, weight: Any = None) -> Step:
+            loss, predictions, each, gradients, trainable, fixed, slots = run(*_state(model), *_sent(jax, x, y, weight))
             for variables, values in (
                 (model.trainable_variables, trainable),
                 (model.non_trainable_variables, fixed),
@@ -78,16 +81,16 @@ class Jax(Backend):
 
         return step
 
-    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[..., Pass]:
         """Zeros added at the boundaries are what JAX can differentiate; weights are traced as in a step."""
         jax = self.jax
         places = weight_places(model, layers)
         reached: list[list[bool]] = []
 
-        def forward(trainable: Any, fixed: Any, metrics: Any, slots: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
+        def forward(trainable: Any, fixed: Any, metrics: Any, slots: Any, *batch: Any) -> tuple[Any, Any, Any]:
             with _watched_losses(model) as added:
-                loss, (_, predictions, _, _) = model.compute_loss_and_updates(
-                    trainable, fixed, metrics, x, y, None, training=True, optimizer_variables=slots
+                _, (loss, predictions, _, _) = model.compute_loss_and_updates(
+                    trainable, fixed, metrics, *batch, training=True, optimizer_variables=slots
                 )
             return loss, predictions, added[0] if added else None
 
@@ -95,7 +98,7 @@ class Jax(Backend):
             """The loss and what Keras adds to it, with the zeros in place."""
             trainable, zeros = moved
             numbers = iter(range(len(layers)))
-            with tapped(layers, lambda executor: _ZeroTap(executor, zeros[next(numbers)], type(rest[-2]))) as taps:
+            with tapped(layers, lambda executor: _ZeroTap(executor, zeros[next(numbers)], type(rest[-3]))) as taps:
                 loss, predictions, added = forward(trainable, *rest)
             reached[:] = [tap.reached for tap in taps]
             crossed = [[(call.inputs, call.outputs) for call in tap.calls] for tap in taps]
@@ -126,9 +129,9 @@ class Jax(Backend):
         slopes_of_added = compiled(jax.grad(of_added))
         known: dict[Any, Any] = {}
 
-        def run(x: Any, y: Any) -> Pass:
+        def run(x: Any, y: Any, weight: Any = None) -> Pass:
             trainable, *rest = _state(model)
-            state = (*rest, jax.numpy.asarray(x), jax.numpy.asarray(y))
+            state = (*rest, *_sent(jax, x, y, weight))
             if x.shape not in known:
                 known[x.shape] = shapes(trainable, *state)
             zeros = jax.tree_util.tree_map(lambda like: jax.numpy.zeros(like.shape, like.dtype), known[x.shape])
@@ -230,6 +233,11 @@ def _state(model: Any) -> tuple[list[Any], ...]:
         model.optimizer.variables,
     )
     return tuple([variable.value for variable in kind] for kind in kinds)
+
+
+def _sent(jax: Any, *arrays: Any) -> list[Any]:
+    """The arrays of a batch as JAX's; None stays None."""
+    return [None if array is None else jax.numpy.asarray(array) for array in arrays]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.backends.base import Backend, Step, added_to_loss, plain, split, weight_places
+from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, plain, split, weight_places
 from qparity.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 STEPS_PER_EXECUTION = 20
@@ -44,21 +44,25 @@ class TensorFlow(Backend):
 
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
-    ) -> Callable[[Any, Any], Step]:
-        """One function over (x, y); in the graph modes with an unknown batch size where `fit` would have one."""
+    ) -> Callable[..., Step]:
+        """One function over (x, y, weight); in the graph modes with an unknown batch size where `fit` has one."""
         tf = self.tf
         weights = model.trainable_weights
         without: list[int] = []
 
-        def train(x: Any, y: Any) -> tuple[Any, Any, Any, list[Any]]:
+        def train(x: Any, y: Any, weight: Any = None) -> tuple[Any, Any, Any, list[Any]]:
             with tf.GradientTape() as tape:
                 predictions = model(x, training=True)
-                loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
-            gradients = tape.gradient(loss, weights)
+                loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
+                scaled = model.optimizer.scale_loss(loss)
+            scale = loss_scale(model.optimizer)
+            gradients = tape.gradient(scaled, weights)
             model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
             without[:] = [k for k, g in enumerate(gradients) if g is None]
             kept = [tf.zeros_like(w) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-            return loss, predictions, sample_loss(y, predictions), [tf.convert_to_tensor(g) for g in kept]
+            kept = [tf.convert_to_tensor(g) for g in kept]
+            kept = kept if scale is None else [g / tf.cast(scale, g.dtype) for g in kept]
+            return loss, predictions, sample_loss(y, predictions), kept
 
         @functools.cache
         def compiled(*batches: tuple[tuple[int, ...], Any]) -> Any:
@@ -67,9 +71,10 @@ class TensorFlow(Backend):
             fixed = {} if whole_batches else {"input_signature": signature}
             return tf.function(train, jit_compile=mode == "xla", autograph=False, **fixed)
 
-        def step(x: Any, y: Any) -> Step:
-            run = train if mode == "eager" else compiled((x.shape[1:], x.dtype), (y.shape[1:], y.dtype))
-            loss, predictions, each, gradients = run(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+        def step(x: Any, y: Any, weight: Any = None) -> Step:
+            given = [array for array in (x, y, weight) if array is not None]
+            run = train if mode == "eager" else compiled(*((array.shape[1:], array.dtype) for array in given))
+            loss, predictions, each, gradients = run(*map(tf.convert_to_tensor, given))
             devices = self.devices_of(loss, predictions, each, gradients)
             loss, predictions, each, *kept = (plain(t.numpy()) for t in (loss, predictions, each, *gradients))
             return Step(loss, predictions, each, kept, devices, tuple(without))
@@ -78,17 +83,17 @@ class TensorFlow(Backend):
             model.optimizer.build(weights)
         return step
 
-    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[..., Pass]:
         """One tape over the tapped model, in the mode of the step."""
         tf = self.tf
         places = weight_places(model, layers)
         calls = [0] * len(layers)
 
-        def differentiate(x: Any, y: Any) -> tuple[Any, ...]:
+        def differentiate(x: Any, y: Any, weight: Any = None) -> tuple[Any, ...]:
             with tf.GradientTape(persistent=True) as tape:
                 with tapped(layers, lambda executor: Tap(executor, tf.identity)) as taps:
                     predictions = model(x, training=True)
-                loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+                loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
                 extra = added_to_loss(model)
             calls[:] = [len(tap.calls) for tap in taps]
             every = [call for tap in taps for call in tap.calls]
@@ -106,8 +111,9 @@ class TensorFlow(Backend):
         compiled = tf.function(differentiate, jit_compile=mode == "xla", autograph=False)
         differentiated = differentiate if mode == "eager" else compiled
 
-        def run(x: Any, y: Any) -> Pass:
-            predictions, *crossed, extra, direct = differentiated(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+        def run(x: Any, y: Any, weight: Any = None) -> Pass:
+            batch = [array for array in (x, y, weight) if array is not None]
+            predictions, *crossed, extra, direct = differentiated(*map(tf.convert_to_tensor, batch))
             inputs, outputs, cotangents = ([tensor.numpy() for tensor in kind] for kind in crossed[:3])
             back = [None if tensor is None else tensor.numpy() for tensor in crossed[3]]
             crossings, ends = [], np.cumsum([0, *calls])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qparity.worker.backends.base import Backend, Step, added_to_loss, split, weight_places
+from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, split, weight_places
 from qparity.worker.backends.taps import Crossing, Extra, Pass, Tap, joined, tapped
 
 
@@ -36,21 +36,23 @@ class Torch(Backend):
 
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
-    ) -> Callable[[Any, Any], Step]:
+    ) -> Callable[..., Step]:
         """Forward, Keras' own loss path, `backward()` and `apply`, as Keras' torch trainer takes them."""
         torch = self.torch
         forward = torch.compile(model) if mode == "compile" else model
 
-        def step(x: Any, y: Any) -> Step:
-            x, y = torch.as_tensor(x, device=self.target), torch.as_tensor(y, device=self.target)
+        def step(x: Any, y: Any, weight: Any = None) -> Step:
+            x, y, weight = self._sent(x, y, weight)
             predictions = forward(x, training=True)
             model.zero_grad()
-            loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
-            loss.backward()
+            loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
+            scale = loss_scale(model.optimizer)
+            model.optimizer.scale_loss(loss).backward()
             weights = model.trainable_weights[:]
             gradients = [w.value.grad for w in weights]
             filled = [torch.zeros_like(w.value) if g is None else g for w, g in zip(weights, gradients, strict=True)]
-            kept = [_numpy(g) for g in filled]  # before the update, which may change them in place
+            # before the update, which may change them in place
+            kept = [_numpy(g if scale is None else g / scale) for g in filled]
             with torch.no_grad():
                 model.optimizer.apply(gradients, weights)
                 each = sample_loss(y, predictions)
@@ -60,7 +62,7 @@ class Torch(Backend):
 
         return step
 
-    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[[Any, Any], Pass]:
+    def boundary_pass(self, model: Any, mode: str, layers: Sequence[Any]) -> Callable[..., Pass]:
         """Uncompiled in every mode: the quantum layers are never part of a compiled graph."""
         torch = self.torch
         places = weight_places(model, layers)
@@ -71,11 +73,11 @@ class Torch(Backend):
             found = iter(torch.autograd.grad(of, asked, allow_unused=True, retain_graph=True) if asked else ())
             return [next(found) if s.requires_grad else None for s in sources]
 
-        def run(x: Any, y: Any) -> Pass:
-            x, y = torch.as_tensor(x, device=self.target), torch.as_tensor(y, device=self.target)
+        def run(x: Any, y: Any, weight: Any = None) -> Pass:
+            x, y, weight = self._sent(x, y, weight)
             with tapped(layers, lambda executor: Tap(executor, torch.clone)) as taps:
                 predictions = model(x, training=True)
-            loss = model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+            loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
             crossings = []
             for tap in taps:
                 back = gradients(loss, [c.outputs for c in tap.calls] + [c.inputs for c in tap.calls])
@@ -126,6 +128,10 @@ class Torch(Backend):
         found = torch.autograd.grad(total, sources, allow_unused=True)
         arrays = [None if g is None else _numpy(g) for g in found]
         return arrays[: len(inputs)], arrays[len(inputs) :]
+
+    def _sent(self, *arrays: Any) -> list[Any]:
+        """The arrays of a batch as tensors; None stays None."""
+        return [None if a is None else self.torch.as_tensor(a, device=self.target) for a in arrays]
 
     @property
     def target(self) -> str:

@@ -79,8 +79,7 @@ class ReferenceModel:
         self,
         weights: Sequence[np.ndarray],
         state: Sequence[np.ndarray],
-        x: np.ndarray,
-        y: np.ndarray,
+        batch: Sequence[np.ndarray | None],
         disturbance: Disturbance | None = None,
     ) -> Evaluation:
         """One forward pass in training mode.
@@ -88,19 +87,19 @@ class ReferenceModel:
         Args:
             weights: one array for each trainable variable.
             state: one for each other variable; afterwards they are as the pass left them.
-            x: (rows, features) float64.
-            y: (rows, ...) targets.
+            batch: inputs (rows, features), targets (rows, ...), the samples' weights in the loss (rows,) or None.
             disturbance: noise to add everywhere.
         """
+        x, y, weight = batch
         with disturbed_by(disturbance):
             for variable, value in zip(self.trainable, weights, strict=True):
                 variable.assign(disturb(value))
             for variable, value in zip(self.rest, state, strict=True):
                 variable.assign(disturb(value))
             predictions = self.model(disturb(x), training=True)
-            loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, training=True)
+            loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=disturb(weight), training=True)
         after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.rest]
-        flat = np.asarray(predictions, np.float64).reshape(len(x), -1)
+        flat = np.asarray(predictions, np.float64).reshape(len(predictions), -1)
         return Evaluation(flat, float(np.asarray(loss)), after)
 
     def _watch_layers(self) -> None:

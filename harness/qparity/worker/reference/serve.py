@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from qparity.circuit.script import run_script
 from qparity.oracle.probes import direction
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
 from qparity.worker.protocol import Channel, Message
 from qparity.worker.reference.differences import simple_slope, slope
@@ -74,8 +74,9 @@ class Reference:
     def judge(self, request: Message) -> Answer:
         """What is right at the steps given, as `reference/...` of a trace (docs/architecture.md).
 
-        Arrays: `weights/<k>` and `state/<j>` (steps, ...), `x` and `y` (rows, ...), `offsets` (steps + 1,), `steps`
-        (steps,), the numbers of the steps. Body: `seed` of the directions, `seconds` after which no step is begun.
+        Arrays: `weights/<k>` and `state/<j>` (steps, ...), `x` and `y` (rows, ...), perhaps `sample_weight` (rows,),
+        `offsets` (steps + 1,), `steps` (steps,), the numbers of the steps. Body: `seed` of the directions, `seconds`
+        after which no step is begun.
         """
         start = time.perf_counter()
         self.model.prepare()
@@ -89,7 +90,8 @@ class Reference:
             rows = slice(offsets[number], offsets[number + 1])
             weights = [given[f"weights/{k}"][number] for k in range(len(self.model.trainable))]
             state = [given[f"state/{j}"][number] for j in range(len(self.model.rest))]
-            found.append(self._step(weights, state, given["x"][rows], given["y"][rows], seed, int(steps[number])))
+            batch = [given[name][rows].astype(np.float64) if name in given else None for name in DATA]
+            found.append(self._step(weights, state, batch, seed, int(steps[number])))
         arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
         arrays["reference_steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
         return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
@@ -108,15 +110,15 @@ class Reference:
     evaluations = 0
 
     def _step(
-        self, weights: Arrays, state: Arrays, x: np.ndarray, y: np.ndarray, seed: int, step: int
+        self, weights: Arrays, state: Arrays, batch: Sequence[np.ndarray | None], seed: int, step: int
     ) -> dict[str, np.ndarray]:
         """Everything about one step; a condition is how far a disturbance of everything by 1 would move a number."""
-        weights, x, y = [w.astype(np.float64) for w in weights], x.astype(np.float64), y.astype(np.float64)
+        weights = [w.astype(np.float64) for w in weights]
         noises = [Disturbance(DISTURBANCE, seed + n) for n in range(REPEATS)]
 
         def at(moved: Arrays, noise: Disturbance | None = None) -> Any:
             self.evaluations += 1
-            return self.model.evaluate(moved, state, x, y, noise)
+            return self.model.evaluate(moved, state, batch, noise)
 
         right = at(weights)
         moved_on = any(not np.array_equal(state[j], right.state[j]) for j in self.model.seeds)
