@@ -120,6 +120,9 @@ def test_the_training_is_bitwise_what_it_is_unobserved(method, mode, backend, rn
     assert not any(name.startswith("layer_") for name in alone)
     for name, array in alone.items():
         np.testing.assert_array_equal(array, observed[name], err_msg=name)
+    assert ("layer_cotangents_condition/0" in observed) == (mode != "eager")
+    if mode != "eager":  # of the same masks: with others the cotangents would be other ones altogether
+        assert 0 < observed["layer_cotangents_condition/0"].max() < 40 * np.abs(observed["layer_cotangents/0"]).max()
 
 
 def test_a_subclass_is_tapped_where_the_circuit_begins(backend, rng):

@@ -165,3 +165,17 @@ def test_a_gradient_that_is_not_a_number_is_a_fault_of_the_update():
     judged = judge([replace(o, trace=dict(o.trace) | {"gradients/0": gradients})])["m"]
     assert (judged.verdict, judged.stage) == (Verdict.LOCAL_FAULT, Stage.UPDATE)
     assert judged.step == len(gradients) - 1
+
+
+def test_compiled_a_step_may_have_rounded_a_cotangent_in_another_way():
+    """Terms that are larger by far cancel in it: as much of their rounding is in what comes back."""
+    o = hybrid()
+    bars, back = o.trace["layer_cotangents/0"], o.trace["layer_input_gradients/0"]
+    off = 1e5 * 2.0**-53 * np.abs(bars).max() * np.array([1.0, -1.0])
+    rounded = {"layer_input_gradients/0": back + off}
+    condition = {"layer_cotangents_condition/0": np.full(bars.shape, 1e5 * np.abs(bars).max())}
+    found = [judge([another(o, "jax-jit", **rounded, **more)])["jax-jit"] for more in ({}, condition)]
+    assert [each.verdict for each in found] == [Verdict.LOCAL_FAULT, Verdict.NOT_COMPARED]
+    assert found[0].tensor == "quantum/input_gradients"
+    wrong = judge([another(o, "jax-jit", **condition, **{"layer_input_gradients/0": back * 1.001})])["jax-jit"]
+    assert wrong.verdict == Verdict.LOCAL_FAULT

@@ -8,6 +8,7 @@ import pytest
 
 from qparity.oracle.probes import direction
 from qparity.parity import Stage, Verdict, judge
+from qparity.parity.reference import reference_comparisons
 from qparity.records import Outcome
 
 from .test_parity_hybrid import another, hybrid
@@ -120,3 +121,23 @@ def test_running_statistics_are_judged():
         "state/0",
         4,
     )
+
+
+@pytest.mark.parametrize("unit", [None, "both"])
+def test_what_cancels_in_a_weight_is_judged_by_the_largest_gradient_of_its_layer(unit):
+    """A gradient that is zero but for rounding, as of attention's key bias: of no size of its own to be judged by."""
+    o = hybrid()
+    zero = np.zeros_like(o.trace["gradients/1"])
+    noise = 4e-16 * np.abs(o.trace["gradients/0"]).reshape(9, -1).sum(axis=1).reshape(9, *[1] * (zero.ndim - 1))
+    right, rounded = (replace(o, trace=dict(o.trace) | {"gradients/1": each}) for each in (zero, zero + noise))
+    weights = [{"path": f"w{k}", "unit": unit if k < 2 else "other"} for k in range(3)]
+    resolved = o.outcome.raw["resolved"] | {"weights": weights, "quantum_layers": []}
+    judged = judge_gradient(referred(rounded, of=right, condition=0.0, error=0.0), resolved)
+    assert (judged <= 1) == (unit is not None)
+
+
+def judge_gradient(o, resolved):
+    """The largest r of gradients/w1 against the reference."""
+    told = replace(o, outcome=Outcome(o.outcome.raw | {"resolved": resolved}))
+    (found,) = (c for c in reference_comparisons(told) if c.tensor == "gradients/w1")
+    return found.r.max()
