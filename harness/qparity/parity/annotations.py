@@ -10,6 +10,7 @@ import numpy as np
 
 from qparity.parity import statistical
 from qparity.parity.audit import Audit
+from qparity.parity.comparison import REFERENCE
 from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Judgement, Observation, Stage, Verdict
@@ -102,10 +103,11 @@ def _setup(found: Audit, judged: Judgement) -> Iterator[str]:
 
 
 def _wide(found: Audit) -> Iterator[str]:
-    """A gradient smaller than its own tolerance is not really compared (float32 finite differences)."""
+    """A gradient smaller than its own tolerance is not really compared: float32 finite differences, a sum that cancels."""
     for c in found.comparisons:
         if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.expected).max()):
-            yield f"{c.tensor}: the method's own error exceeds the gradient, so agreement says nothing"
+            what = "what cancels in it, or a kink, leaves open" if c.by == REFERENCE else "the method's own error is"
+            yield f"{c.tensor}: {what} more than the gradient, so agreement says nothing"
 
 
 def _coverage(o: Observation, found: Audit) -> Iterator[str]:
