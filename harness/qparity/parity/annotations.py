@@ -103,7 +103,7 @@ def _setup(found: Audit, judged: Judgement) -> Iterator[str]:
 
 
 def _wide(found: Audit) -> Iterator[str]:
-    """A gradient smaller than its own tolerance is not really compared: float32 finite differences, a sum that cancels."""
+    """A gradient smaller than its tolerance is not really compared: float32 finite differences, a sum that cancels."""
     for c in found.comparisons:
         if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.expected).max()):
             what = "what cancels in it, or a kink, leaves open" if c.by == REFERENCE else "the method's own error is"

@@ -106,12 +106,12 @@ class Retraining:
     ) -> tuple[list[np.ndarray], list[State]]:
         """One step of every run by itself: clipping by norm must not mix them."""
         training = self.o.scenario.training
+        rate = None
         if training.schedule:
             step = states[0].steps * self.accumulated + states[0].taken
             rate = rate_at(training.schedule, training.optimizer.learning_rate, step)
-            self.optimizer.declared["learning_rate"] = rate
         stepped = [
-            self.optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients])
+            self.optimizer.step(state, [w[run] for w in weights], [g[run] for g in gradients], rate=rate)
             for run, state in enumerate(states)
         ]
         columns = zip(*(new for _, new in stepped), strict=True)

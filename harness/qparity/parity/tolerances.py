@@ -89,9 +89,9 @@ MODEL = 24
 def model(u: float, condition: Numbers, error: Numbers = 0.0) -> Numbers:
     """|f - reference| <= 24 u condition + error: a whole model's numbers, whatever its layers do.
 
-    `condition` is measured: how far a disturbance of every weight, input and layer output by a relative 1 would move
-    the number, from a few random disturbances of size 2^-22 (worker/reference). A layer rounds more than once inside,
-    its backward pass rounds too, and the largest of three random moves may be well below the largest there is: hence
-    24 (benchmarks/clean_models.py prints what correct models use). `error` is that of the reference's differences.
+    `condition` is measured: how far a disturbance of every weight, input, layer output and result of an operation by a
+    relative 1 would move the number, from a few random disturbances of size 2^-22 (worker/reference). The backward pass
+    rounds too, and the largest of three random moves may be well below the largest there is: hence 24
+    (benchmarks/clean_models.py prints what correct models use). `error` is that of the reference's differences.
     """
     return MODEL * u * condition + error

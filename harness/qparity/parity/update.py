@@ -41,9 +41,8 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
         law = oracle.law_of(o.optimizer, kind, real, tol.unit(kind))
         state = law.start([w[0] for w in weights])
         for t in range(steps):  # of all weights: a global norm is one over all of them
-            if rates is not None:
-                law.declared["learning_rate"] = float(rates[t])
-            state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths)
+            rate = None if rates is None else float(rates[t])
+            state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths, rate)
             for k, moved in enumerate(after):
                 if kinds[k] != kind:
                     continue

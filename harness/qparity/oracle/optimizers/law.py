@@ -141,7 +141,12 @@ class Law:
         return tuple(self.slots)
 
     def step(
-        self, state: State, weights: Sequence[np.ndarray], gradients: Sequence[np.ndarray], paths: Sequence[str] = ()
+        self,
+        state: State,
+        weights: Sequence[np.ndarray],
+        gradients: Sequence[np.ndarray],
+        paths: Sequence[str] = (),
+        rate: float | None = None,
     ) -> tuple[State, list[Bounded]]:
         """One update of all weights.
 
@@ -150,10 +155,13 @@ class Law:
             weights: as they stood before the step, in `real`.
             gradients: as they were handed to the optimizer.
             paths: the weights' names, for optimizers that treat some of them otherwise.
+            rate: the learning rate of this step, where a schedule changes it.
 
         Returns:
             The state after the step, and the new weights with the error that rounding explains.
         """
+        if rate is not None:
+            self.declared["learning_rate"] = rate
         t = state.steps + 1
         exact = [Bounded.exact(np.asarray(w, self.real), self.unit) for w in weights]
         found = self.unscaled(gradients)
