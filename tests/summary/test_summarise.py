@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from qparity.parity import Judgement, Verdict
+from qparity.scenario.schema import CAPTURED, SCRIPTED, DataSpec, Scenario, ScriptSpec, Training
 from qparity.store import Run, atomic
 from qparity.summary import summarise, words
 from qparity.summary.gate import Gate
-from qparity.summary.summarise import exit_code
+from qparity.summary.summarise import _reproduce, exit_code
 from tests.reporting.run_builder import VARIANTS, build_run, build_view
 
 EVERYTHING = {
@@ -64,6 +65,16 @@ def test_a_clean_run_is_good_and_says_so(tmp_path):
     assert cell.as_expected
     assert re.search(r"\br = 0\.\d", cell.line)
     assert cell.reproduce == "qparity run scenarios/fourier.toml -k fourier-l2 -v torch"
+
+
+def test_the_command_of_a_scripts_cell_trains_as_far_as_the_cell_did():
+    script = ScriptSpec(file="train.py", arguments=["--lr", "0.1"], fit=2)
+    training = Training(batch_size=32, epochs=2)
+    data = DataSpec(name=CAPTURED, samples=70)
+    scenario = Scenario(name="train", model=SCRIPTED, script=script, training=training, data=data)
+    assert _reproduce(("my/train.py", "other.toml"), scenario, "torch") == (
+        "qparity run my/train.py -v torch --fit 2 --steps 6 --batch-size 32 -- --lr 0.1"
+    )
 
 
 def test_every_kind_of_cell_is_counted_and_explained(tmp_path):

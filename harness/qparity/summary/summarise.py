@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def view_of(
         gpu_peak_bytes=memory.gpu_peak_bytes,
         resolved=outcome.resolved if outcome else Resolved(),
         log=outcome.log if outcome else None,
-        reproduce=_reproduce(sources, place.scenario.name, place.variant),
+        reproduce=_reproduce(sources, place.scenario, place.variant),
         series=_series(judgement),
         loss=trace.get("loss"),
         fit=_fit(trace),
@@ -255,8 +256,16 @@ def _why_missing(run: Run, cell_id: str) -> str:
     return "; ".join(f"{name} {reason}" for name, reason in damaged.items()) or "no outcome was recorded"
 
 
-def _reproduce(sources: tuple[str, ...], scenario: str, variant: str) -> str | None:
-    return shlex.join(["qparity", "run", *sources, "-k", scenario, "-v", variant]) if sources else None
+def _reproduce(sources: tuple[str, ...], scenario: Scenario, variant: str) -> str | None:
+    """The command that trains a cell again: of a script, as far as it was trained."""
+    if not sources:
+        return None
+    if (script := scenario.script) is None:
+        return shlex.join(["qparity", "run", *sources, "-k", scenario.name, "-v", variant])
+    files = [file for file in sources if PurePath(file).name == PurePath(script.file).name] or [script.file]
+    words = ["qparity", "run", *files, "-v", variant, "--fit", script.fit, "--steps", scenario.steps]
+    words += ["--batch-size", scenario.training.batch_size, *(["--", *script.arguments] if script.arguments else [])]
+    return shlex.join(map(str, words))
 
 
 def _get(holder: Any, name: str, default: Any = None) -> Any:
