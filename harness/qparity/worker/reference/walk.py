@@ -9,6 +9,7 @@ import numpy as np
 
 from qparity.worker.backends.base import split
 from qparity.worker.reference.differences import slope
+from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.walk import INPUT, WEIGHT, as_array, cotangents, directions, intercepted, is_number
 
 DISTURBANCE = 2.0**-22
@@ -22,7 +23,8 @@ def walk(
 
     Returns:
         For each call {layer, slopes: {inputs, weights}, errors, conditions: likewise}, and the arrays
-        `call/<n>/output/<i>` and `call/<n>/condition/<i>`: how far a disturbance of all that enters by 1 moves them.
+        `call/<n>/output/<i>` and `call/<n>/condition/<i>`: how far a disturbance by 1 of all that enters, and that is
+        computed, moves them.
     """
     calls: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
@@ -40,8 +42,10 @@ def walk(
             return [np.asarray(out, np.float64) for out in call_with(call, inputs)]
 
         right = outputs(given, weights)
-        noises = [_disturbed(given + weights, np.random.default_rng(seed)) for seed in range(REPEATS)]
-        moved = [outputs(noise[: len(given)], noise[len(given) :]) for noise in noises]
+        moved = []
+        for seed in range(REPEATS):
+            with disturbed_by(Disturbance(DISTURBANCE, seed)):
+                moved.append(outputs([disturb(a) for a in given], [disturb(w) for w in weights]))
         bars = cotangents(right, n)
 
         def total(inputs: list[np.ndarray], values: list[np.ndarray]) -> float:
@@ -78,7 +82,3 @@ def _line(
         return float(total(held["inputs"], held["weights"]))
 
     return along
-
-
-def _disturbed(arrays: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    return [array * (1 + DISTURBANCE * rng.uniform(-1, 1, array.shape)) for array in arrays]
