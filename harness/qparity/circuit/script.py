@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import random
 import sys
 import traceback
 import types
@@ -24,6 +23,7 @@ import keras
 import numpy as np
 
 from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
+from qparity.circuit.seeds import seeded
 from qparity.scenario.schema import DATA, SAMPLE_WEIGHT, Scenario, ScriptSpec
 
 MOST_BATCHES = 5_000
@@ -150,10 +150,8 @@ def _run(spec: ScriptSpec, path: Path) -> Captured:
     script = types.ModuleType("__main__")
     script.__file__ = str(path)
     script.__dict__["__builtins__"] = __builtins__
-    random.seed(0)
-    keras.utils.set_random_seed(0)
     ended = ""
-    with _as_main(script, spec, path), _caught(found, spec), rates_kept():
+    with seeded(), _as_main(script, spec, path), _caught(found, spec), rates_kept():
         try:
             exec(code, script.__dict__)
         except _Reached:
