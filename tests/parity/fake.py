@@ -121,7 +121,7 @@ def _train(
     y: np.ndarray,
     order: np.ndarray,
     sizes: list[int],
-    shares: np.ndarray | None,
+    shares: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     real = np.dtype(s.dtype).type
     half = len(w) // 2
