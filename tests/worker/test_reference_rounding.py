@@ -37,6 +37,24 @@ for layer in (keras.layers.BatchNormalization(), keras.layers.LayerNormalization
     assert np.array_equal(*moved)  # the same noise each time: slopes can be taken of it
     assert np.array_equal(exact, layer(row, training=True))
 assert disturb(3) == 3
+
+# a whole number may be an index: disturbed, an embedding would look up another row
+from qparity.scenario.schema import Scenario
+from qparity.worker.reference.model import ReferenceModel
+import types, sys
+def build():
+    x = keras.Input((2,))
+    h = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(x))
+    return keras.Model(x, keras.layers.Dense(1)(h))
+sys.modules["indexed"] = types.SimpleNamespace(build=build)
+model = ReferenceModel(Scenario(name="e", model="indexed:build"), 2, 1)
+model.prepare()
+weights = [rng.normal(size=v.shape) for v in model.trainable]
+batch = np.array([[1.0, 3.0], [2.0, 0.0]]), np.zeros((2, 1)), None
+exact = model.evaluate(weights, [], batch).predictions
+for seed in range(4):
+    moved = model.evaluate(weights, [], batch, Disturbance(2.0**-22, seed)).predictions
+    assert 0 < np.abs(moved - exact).max() < 1e-4
 print("right")
 """
 

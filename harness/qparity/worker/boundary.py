@@ -100,7 +100,8 @@ class Boundaries:
                     variable.assign(value)
                 for weight, value in weights:
                     weight.assign(moved(value))
-                again = self._pass(moved(x), *rest).crossings
+                x_moved = np.where(x == np.rint(x), x, moved(x))  # a whole number may be an index
+                again = self._pass(x_moved, *rest).crossings
                 moves = [
                     np.abs(b.cotangents - a.cotangents) for a, b in zip(self._passed.crossings, again, strict=True)
                 ]

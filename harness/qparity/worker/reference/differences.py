@@ -52,10 +52,9 @@ def slope(function: Callable[[float], float], noise: float = 0.0, at_zero: float
         size = float(np.max(np.abs(pairs)))
         rounded = noise + ROUNDING * size
         bent = max(abs(e4 - 8 * e3 + 28 * e2 - 56 * e1) - BENT * rounded, 0.0)
-        found = Slope(eighth, CURVED * abs(eighth - sixth) + (AMPLIFIED * rounded + bent) / width, width)
-        if not np.isfinite(found.error):
-            found = Slope(eighth, float("inf"), width)
-        if bent > 0 or not np.isfinite(found.error):
+        error = CURVED * abs(eighth - sixth) + (AMPLIFIED * rounded + bent) / width
+        found = Slope(eighth, error if np.isfinite(error) else np.inf, width)
+        if bent > 0 or found.error == np.inf:
             kinked.append(found)
             continue
         if best is None or found.error < best.error:

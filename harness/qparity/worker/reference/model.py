@@ -91,12 +91,14 @@ class ReferenceModel:
             disturbance: noise to add everywhere.
         """
         x, y, weight = batch
+        assert x is not None
         with disturbed_by(disturbance):
             for variable, value in zip(self.trainable, weights, strict=True):
                 variable.assign(disturb(value))
             for variable, value in zip(self.rest, state, strict=True):
                 variable.assign(disturb(value))
-            predictions = self.model(disturb(x), training=True)
+            x_moved = np.where(x == np.rint(x), x, disturb(x))  # a whole number may be an index
+            predictions = self.model(x_moved, training=True)
             loss = self.model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=disturb(weight), training=True)
         after = [np.array(keras.ops.convert_to_numpy(variable)) for variable in self.rest]
         flat = np.asarray(predictions, np.float64).reshape(len(predictions), -1)
