@@ -123,6 +123,19 @@ def test_running_statistics_are_judged():
     )
 
 
+def test_a_slope_at_a_kink_judges_nothing_and_is_not_counted():
+    o = hybrid()
+    error = np.full((9, 3), 1e-13)
+    error[0, 0] = 40.0
+    judged = judge([referred(o, range(9), slopes_error=error)])["m"]
+    assert judged.verdict == Verdict.ROUNDING, judged.reason
+    assert (judged.judgeable - judged.judged, "gradient 8 to 9" in judged.reason) == (1, True)
+    error[:, 0] = np.inf
+    never = judge([referred(o, range(9), slopes_error=error)])["m"]
+    assert never.verdict == Verdict.NOT_COMPARED
+    assert "gradients/0" in never.reason
+
+
 @pytest.mark.parametrize("unit", [None, "both"])
 def test_what_cancels_in_a_weight_is_judged_by_the_largest_gradient_of_its_layer(unit):
     """A gradient that is zero but for rounding, as of attention's key bias: of no size of its own to be judged by."""
