@@ -130,6 +130,8 @@ def test_a_slope_at_a_kink_judges_nothing_and_is_not_counted():
     judged = judge([referred(o, range(9), slopes_error=error)])["m"]
     assert judged.verdict == Verdict.ROUNDING, judged.reason
     assert (judged.judgeable - judged.judged, "gradient 8 to 9" in judged.reason) == (1, True)
+    error[0, 0], none = 1e-9, np.zeros((9, 3))  # a unit that is off: nothing moves, and that is known
+    assert judge([referred(o, range(9), slopes_error=error, slopes_condition=none)])["m"].judged == judged.judgeable
     error[:, 0] = np.inf
     never = judge([referred(o, range(9), slopes_error=error)])["m"]
     assert never.verdict == Verdict.NOT_COMPARED

@@ -20,6 +20,8 @@ from qparity.parity.types import Observation, Stage
 
 KNOWN = 1e-2
 """The largest error of a slope, over its condition, with which it judges anything."""
+ROUNDED = 2.0**-26
+"""The same, over the loss: the narrowest differences round to 2^-30 of it."""
 
 
 def reference_comparisons(o: Observation) -> Iterator[Comparison]:
@@ -55,6 +57,7 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
     seed = o.outcome.reference.seed
     if seed is None:
         raise ValueError("the outcome has no reference.seed")
+    size_of_loss = np.abs(t["reference_loss"]) + t["reference_loss_condition"]
     parts = []
     for k, gradient in enumerate(weight_arrays(o, "gradients")):
         towards = np.stack([direction(gradient.shape[1:], seed, int(s), k) for s in steps])
@@ -65,7 +68,8 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
         size = np.max([sizes_of[j] for j in _of_one_layer(o, k, len(parts))], axis=0)
         condition = t["reference_slopes_condition"][:, k] + size
         off = t["reference_slopes_error"][:, k]
-        known = off <= KNOWN * condition  # at a kink there is no slope to judge by
+        # at a kink there is no slope to judge by; one of zero is known as far as the loss's rounding lets it be
+        known = off <= np.maximum(KNOWN * condition, ROUNDED * size_of_loss)
         if not known.any():
             continue
         error = (off + _method_error(o, k, sizes_of[k]))[known]
