@@ -53,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1, help="take only each so many of these models")
     parser.add_argument("--variants", nargs="+", default=["tf", "torch", "jax-jit"])
     parser.add_argument("--one-dtype", action="store_true", help="two models of three in float32, the third in float64")
     parser.add_argument("--jobs", type=int, help="cells side by side (default: as many as have cores)")
@@ -63,7 +64,7 @@ def main() -> None:
     folder = options.keep or Path(tempfile.mkdtemp(prefix="qparity-models-"))
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "random_model.py", folder)
-    numbers = range(options.first, options.first + options.models)
+    numbers = range(options.first, options.first + options.models, options.every)
     files = []
     kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for n in numbers:

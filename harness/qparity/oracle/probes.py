@@ -36,12 +36,14 @@ def sampled_steps(sizes: Sequence[int], most: int, seed: int) -> np.ndarray:
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def direction(shape: tuple[int, ...], seed: int, step: int, weight: int) -> np.ndarray:
-    """A direction for one weight at one step: entries of either sign between 1/2 and 3/2, float64, of `shape`.
+def direction(shape: tuple[int, ...], seed: int, step: int, *which: int) -> np.ndarray:
+    """A direction at one step: entries of either sign between 1/2 and 3/2, float64, of `shape`.
+
+    `which` is the number of a weight, or those of a quantum layer and of one of its calls.
 
     No two are alike, so a gradient whose entries are exchanged, or of which one is wrong, has another slope along it.
     """
-    rng = np.random.Generator(np.random.PCG64([seed, DIRECTION_STREAM, step, weight]))
+    rng = np.random.Generator(np.random.PCG64([seed, DIRECTION_STREAM, step, *which]))
     return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 
 

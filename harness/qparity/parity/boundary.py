@@ -6,7 +6,7 @@ with shots by chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,9 +70,24 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
         back = t.get(f"layer_input_gradients/{j}")
         offsets = np.asarray(t.get(f"layer_offsets/{j}", t["offsets"]))
         back = None if back is None else rows(back)
-        condition = t.get(f"layer_cotangents_condition/{j}")
-        condition = None if condition is None else rows(condition)
+        condition = _condition(t, j, np.diff(offsets))
         yield Boundary(f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back, condition)
+
+
+def _condition(t: Mapping[str, np.ndarray], j: int, calls: np.ndarray) -> np.ndarray | None:
+    """How far rounding may move the cotangents of layer j, (rows, outputs), where two programs computed them.
+
+    The pass itself was disturbed at every step; the reference, which disturbs what a backward pass computes too, at
+    some: for the other steps the largest of those. It knows a step's cotangents along one direction.
+    """
+    of_pass = t.get(f"layer_cotangents_condition/{j}")
+    if of_pass is None:
+        return None
+    if (found := t.get("reference_cotangents_condition")) is None:
+        return rows(of_pass)
+    by_step = np.full(len(calls), found[:, j].max())
+    by_step[t["reference_steps"]] = found[:, j]
+    return np.maximum(rows(of_pass), np.repeat(by_step, calls)[:, None])
 
 
 def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:

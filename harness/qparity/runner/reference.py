@@ -51,11 +51,10 @@ class References:
         seed, sizes = seed_of(cell.id), np.diff(trace["offsets"])
         steps = sampled_steps([int(n) for n in sizes], MOST_STEPS, seed)
         seconds = float(np.clip(audit_s, LEAST_S, MOST_S))
+        body = {"seed": seed, "seconds": seconds, "compiled": cell.variant.mode != "eager"}
         try:
             async with asyncio.timeout(PATIENCE_S + seconds):
-                _, answer = await self._ask(
-                    block, cell, shape, "judge", {"seed": seed, "seconds": seconds}, at_steps(trace, steps)
-                )
+                _, answer = await self._ask(block, cell, shape, "judge", body, at_steps(trace, steps))
         except (ChildDied, ProtocolError, Unavailable, TimeoutError, Refused) as error:
             return {"reason": str(error) or "the reference took too long"}, {}
         about = {"seed": seed, "steps": len(answer.arrays["reference_steps"]), "of": len(sizes), **answer.body}

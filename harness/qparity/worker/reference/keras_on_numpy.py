@@ -41,6 +41,7 @@ def load() -> None:
     nn.lax, nn.jax = windows, types.SimpleNamespace(lax=windows)
     for module in (linalg, math, nn, operations):
         module.np = rounding.numpy
+    nn.sigmoid = rounding.rounded(nn.sigmoid, rounding.SAVED["sigmoid"])
     total = operations.sum  # which Keras' own compute_loss gives a list of losses: the other backends take one
     operations.sum = lambda x, *arguments, **options: total(np.asarray(x), *arguments, **options)
     parse = DTypePolicy._parse_name

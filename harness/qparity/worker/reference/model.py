@@ -18,6 +18,7 @@ import numpy as np
 from qparity import oracle
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
+from qparity.oracle.probes import direction
 from qparity.scenario.schema import Scenario
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.training import loss_of
@@ -36,6 +37,22 @@ class Evaluation:
     predictions: np.ndarray
     loss: float
     state: Arrays
+
+
+@dataclass
+class Shift:
+    """`size` times a direction is added to the outputs of every call of a quantum layer; `seed` and `step` are its."""
+
+    layer: int
+    size: float
+    seed: int
+    step: int
+    calls: int = 0
+
+    def __call__(self, outputs: np.ndarray) -> np.ndarray:
+        """(batch, outputs), shifted."""
+        self.calls += 1
+        return outputs + self.size * direction(outputs.shape, self.seed, self.step, self.layer, self.calls)
 
 
 class ReferenceModel:
@@ -71,8 +88,9 @@ class ReferenceModel:
         """
         if any(layer.shots is not None for layer in self.layers):
             raise CannotStand("sampled layers have no exact reference")
-        for layer, program in zip(self.layers, self.programs, strict=True):
-            layer._executor = self._executor(layer, program)
+        self.executors = [Shifted(self._executor(*each)) for each in zip(self.layers, self.programs, strict=True)]
+        for layer, executor in zip(self.layers, self.executors, strict=True):
+            layer._executor = executor  # type: ignore[assignment]
         self.model.compile(optimizer="sgd", loss=loss_of(self.scenario), run_eagerly=True)
 
     def evaluate(
@@ -81,6 +99,7 @@ class ReferenceModel:
         state: Sequence[np.ndarray],
         batch: Sequence[np.ndarray | None],
         disturbance: Disturbance | None = None,
+        shift: Shift | None = None,
     ) -> Evaluation:
         """One forward pass in training mode.
 
@@ -89,9 +108,12 @@ class ReferenceModel:
             state: one for each other variable; afterwards they are as the pass left them.
             batch: inputs (rows, features), targets (rows, ...), the samples' weights in the loss (rows,) or None.
             disturbance: noise to add everywhere.
+            shift: what to add to a quantum layer's outputs.
         """
         x, y, weight = batch
         assert x is not None
+        for j, executor in enumerate(self.executors):
+            executor.shift = None if shift is None or shift.layer != j else dataclasses.replace(shift)
         with disturbed_by(disturbance):
             for variable, value in zip(self.trainable, weights, strict=True):
                 variable.assign(disturb(value))
@@ -134,6 +156,22 @@ class ReferenceModel:
         device = layer.device_name if layer.device_name == "default.mixed" else "default.qubit"
         plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
         return dataclasses.replace(layer.executor, device_name=device, diff_method="best", **plain)
+
+
+@dataclass
+class Shifted:
+    """An executor whose outputs are shifted."""
+
+    executor: Any
+    shift: Shift | None = None
+
+    def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
+        """(batch, outputs)."""
+        outputs = self.executor(weights, inputs)
+        return outputs if self.shift is None else self.shift(np.asarray(outputs))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.executor, name)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
 from qparity.worker.protocol import Channel, Message
 from qparity.worker.reference.differences import simple_slope, slope
-from qparity.worker.reference.model import Arrays, CannotStand, ReferenceModel, quiet
+from qparity.worker.reference.model import Arrays, CannotStand, ReferenceModel, Shift, quiet
 from qparity.worker.reference.rounding import Disturbance
 from qparity.worker.reference.walk import walk
 
@@ -76,7 +76,7 @@ class Reference:
 
         Arrays: `weights/<k>` and `state/<j>` (steps, ...), `x` and `y` (rows, ...), perhaps `sample_weight` (rows,),
         `offsets` (steps + 1,), `steps` (steps,), the numbers of the steps. Body: `seed` of the directions, `seconds`
-        after which no step is begun.
+        after which no step is begun, `compiled`, whether the cotangents of quantum layers may have been rounded twice.
         """
         start = time.perf_counter()
         self.model.prepare()
@@ -91,7 +91,7 @@ class Reference:
             weights = [given[f"weights/{k}"][number] for k in range(len(self.model.trainable))]
             state = [given[f"state/{j}"][number] for j in range(len(self.model.rest))]
             batch = [given[name][rows].astype(np.float64) if name in given else None for name in DATA]
-            found.append(self._step(weights, state, batch, seed, int(steps[number])))
+            found.append(self._step(weights, state, batch, seed, int(steps[number]), bool(request.body["compiled"])))
         arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
         arrays["reference_steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
         return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
@@ -110,15 +110,21 @@ class Reference:
     evaluations = 0
 
     def _step(
-        self, weights: Arrays, state: Arrays, batch: Sequence[np.ndarray | None], seed: int, step: int
+        self, weights: Arrays, state: Arrays, batch: Sequence[np.ndarray | None], seed: int, step: int, compiled: bool
     ) -> dict[str, np.ndarray]:
         """Everything about one step; a condition is how far a disturbance of everything by 1 would move a number."""
         weights = [w.astype(np.float64) for w in weights]
         noises = [Disturbance(DISTURBANCE, seed + n) for n in range(REPEATS)]
 
-        def at(moved: Arrays, noise: Disturbance | None = None) -> Any:
+        def at(moved: Arrays, noise: Disturbance | None = None, shift: Shift | None = None) -> Any:
             self.evaluations += 1
-            return self.model.evaluate(moved, state, batch, noise)
+            return self.model.evaluate(moved, state, batch, noise, shift)
+
+        def condition(function: Callable[[float, Disturbance | None], float]) -> float:
+            """How far a disturbance by 1 would move the slope of a function at 0."""
+            plain = simple_slope(lambda t: function(t, None), WIDTH)
+            moved = [abs(simple_slope(lambda t, n=n: function(t, n), WIDTH) - plain) for n in noises]  # type: ignore[misc]
+            return max(moved) / DISTURBANCE
 
         right = at(weights)
         moved_on = any(not np.array_equal(state[j], right.state[j]) for j in self.model.seeds)
@@ -137,16 +143,21 @@ class Reference:
                 return float(at([w + t * d if i == k else w for i, w in enumerate(weights)], noise).loss)
 
             exact = slope(along, VALUE * float(found["loss_condition"]), float(right.loss))
-            plain = simple_slope(along, WIDTH)
-            moved = [abs(simple_slope(lambda t, n=n: along(t, n), WIDTH) - plain) for n in noises]  # type: ignore[misc]
             slopes.append(exact.value)
             errors.append(exact.error)
-            conditions.append(max(moved) / DISTURBANCE)
+            conditions.append(condition(along))
         found |= {
             "slopes": np.array(slopes),
             "slopes_condition": np.array(conditions),
             "slopes_error": np.array(errors),
         }
+        if compiled:
+            found["cotangents_condition"] = np.array(
+                [
+                    condition(lambda t, n, j=j: float(at(weights, n, Shift(j, t, seed, step)).loss))  # type: ignore[misc]
+                    for j in range(len(self.model.layers))
+                ]
+            )
         for j, (value, before) in enumerate(zip(right.state, state, strict=True)):
             if np.issubdtype(value.dtype, np.floating) and not np.array_equal(value, before):
                 found[f"state/{j}"] = value
