@@ -185,3 +185,8 @@ def test_compiled_a_step_may_have_rounded_a_cotangent_in_another_way():
     assert largest(**{name: off}) > 100
     assert largest(**{name: off}, **condition) < 1
     assert largest(**{name: back * (1 + 1e-6)}, **condition) > 100
+    # the reference measures it at some steps; at the others its largest holds
+    condition = {"layer_cotangents_condition/0": np.zeros(bars.shape), "reference_steps": np.array([2, 4])}
+    assert largest(**{name: off}, **condition, reference_cotangents_condition=np.zeros((2, 1))) > 100
+    assert largest(**{name: off}, **condition, reference_cotangents_condition=np.array([[size], [size]])) < 1
+    assert largest(**{name: off}, **condition, reference_cotangents_condition=np.array([[0.0], [size]])) > 100
