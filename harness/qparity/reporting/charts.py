@@ -6,6 +6,7 @@ and the chosen variant and scenario, the page's colours and the range of a logar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -63,6 +64,16 @@ def specifications(variants: Sequence[str], axes: Sequence[str] = ()) -> dict[st
 
     `axes` are those over which step times were fitted.
     """
+    return _specifications(tuple(variants), tuple(axes))
+
+
+@cache
+def _specifications(variants: tuple[str, ...], axes: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    with alt.utils.schemapi.debug_mode(False):  # no validation for every report, it takes seconds
+        return _drawn(variants, axes)
+
+
+def _drawn(variants: Sequence[str], axes: Sequence[str]) -> dict[str, dict[str, Any]]:
     built = {name: _difference(variants) for name in STAGES}
     built |= {"bits": _bits(), "curve": _curve(variants), "fit": _fit(variants)}
     built |= {"total": _total(variants), "phases": _phases(), "memory": _memory(), "limit": _limit(variants)}
@@ -278,7 +289,6 @@ def _shape(variants: Sequence[str]) -> alt.Shape:
 def _plain(chart: alt.Chart | alt.LayerChart, name: str) -> dict[str, Any]:
     parameters = [alt.param(name=signal, value=0 if signal in ("lo", "hi") else "") for signal in SIGNALS]
     sized = chart.add_params(*parameters).properties(width="container")
-    # not validated again for every report, which takes seconds: the browser tests draw them all
     specification: dict[str, Any] = sized.properties(height=HEIGHTS.get(name.partition("-")[0], 150)).to_dict(
         validate=False
     )  # the browser tests draw them all
