@@ -14,6 +14,7 @@ from keras import ops
 
 from qparity.circuit.errors import CircuitError, UnsupportedError
 from qparity.circuit.layer import QKerasLayer
+from qparity.worker.child import said_of
 
 RATE, STEP = 0.5, 1e-4
 
@@ -24,6 +25,14 @@ def one_sample(inputs, angles, tilt):
     qml.Rot(angles[0], angles[1], angles[2], wires=0)
     qml.RY(tilt, wires=1)
     qml.CNOT(wires=[0, 1])
+    return qml.expval(qml.Z(0)), qml.expval(qml.Z(1))
+
+
+def batch_alone(inputs, angles, tilt):
+    qml.RX(inputs[:, 0], wires=0)
+    qml.RY(angles[0] * inputs[:, 1], wires=1)
+    qml.CNOT(wires=[0, 1])
+    qml.Rot(angles[1], angles[2], tilt, wires=1)
     return qml.expval(qml.Z(0)), qml.expval(qml.Z(1))
 
 
@@ -81,6 +90,7 @@ CENTRAL = {"h": 1e-2, "approx_order": 2, "strategy": "center"}  # float32 has no
 CASES = [
     (one_sample, "default.qubit", "backprop", "float64", {}),
     (one_sample, "lightning.qubit", "adjoint", "float32", {}),
+    (batch_alone, "lightning.qubit", "adjoint", "float64", {}),
     (each_feature, "default.qubit", "parameter-shift", "float32", {}),
     (qml.compile(merging), "lightning.qubit", "parameter-shift", "float64", {}),
     (sums, "default.qubit", "backprop", "float32", {}),
@@ -104,7 +114,8 @@ def sampled(function, wires=2):
     def values(kernel, weights, rows):
         def one(row):
             given = dict(zip(names, weights, strict=True))
-            qnode = qml.QNode(lambda: function(inputs=row, **given), qml.device("default.qubit", wires=wires))
+            inputs = row[None] if function is batch_alone else row
+            qnode = qml.QNode(lambda: function(inputs=inputs, **given), qml.device("default.qubit", wires=wires))
             found = qnode()
             found = [np.ravel(each) for each in (found if isinstance(found, list | tuple) else [found])]
             return np.concatenate([np.r_[v.real, v.imag] if np.iscomplexobj(v) else v for v in found])
@@ -208,3 +219,23 @@ def test_refusals_come_when_the_layer_is_made():
         QKerasLayer(amplitudes, wires=2, weight_shapes=SHAPES, complex_outputs="parts", diff_method="parameter-shift")
     with pytest.raises(UnsupportedError, match="cannot run the circuit"):
         QKerasLayer(noisy, weight_shapes={}, features=1)
+
+
+def test_what_breaks_inside_pennylane_is_unsupported_and_what_breaks_elsewhere_is_not():
+    def told(broken):
+        try:
+            broken()
+        except Exception as error:
+            return said_of(error)
+        raise AssertionError("it did not break")
+
+    def in_a_function():
+        qml.QNode(lambda: [].no_such_thing, qml.device("default.qubit", wires=1))()
+
+    def in_a_library():
+        qml.RX.compute_matrix("no angle")
+
+    assert told(in_a_library)["status"] == "unsupported"
+    assert told(in_a_library)["reason"].startswith("PennyLane fails at it (")
+    assert told(in_a_function)["status"] == "failed"
+    assert said_of(MemoryError("x"))["status"] == "failed"

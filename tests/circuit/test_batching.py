@@ -5,9 +5,11 @@ import functools
 import numpy as np
 import pennylane as qml
 import pytest
+from scipy.sparse import csr_matrix
 
 from qparity.circuit.batching import refusal_of_batches, weights_meet_inputs
-from qparity.circuit.definition import bind, resolve
+from qparity.circuit.definition import bind, resolve, smallest
+from qparity.circuit.program import gate_program
 from qparity.circuit.trial import simulate
 from qparity.scenario.registry import CIRCUITS
 
@@ -129,3 +131,45 @@ def test_gates_of_weights_and_inputs_both():
     assert meets(lambda w, x: qml.RX(w[0] * x[..., 0], wires=0))
     assert meets(lambda w, x: qml.Rot(0.0, x[..., 0], w[1], wires=0))
     assert not meets(lambda w, x: qml.RX(x[..., 0], wires=0))
+
+
+def of_batches(inputs, weights):
+    qml.RX(inputs[:, 0], wires=0)
+    qml.RY(weights[0] * inputs[:, 1], wires=1)
+    qml.CNOT(wires=[0, 1])
+    return qml.expval(qml.Z(0)), qml.expval(qml.Z(1))
+
+
+def of_samples_too(inputs, weights):
+    qml.RX(inputs[..., 0], wires=0)
+    qml.RY(weights[0] * inputs[..., 1], wires=1)
+    qml.CNOT(wires=[0, 1])
+    return qml.expval(qml.Z(0)), qml.expval(qml.Z(1))
+
+
+def test_a_function_that_takes_batches_alone_is_asked_for_a_sample_too():
+    program, same = (
+        gate_program(bind(function, 2, 1, {}, {"weights": (1,)}, features=2))
+        for function in (of_batches, of_samples_too)
+    )
+    assert program == same
+    assert program["not_covered"] is None
+    told = bind(of_batches, 2, 1, {}, {"weights": (1,)}, features=2)
+    assert refusal_of_batches(told, None) is None
+    unknown = smallest(bind(of_batches, 2, 1, {}, {"weights": (1,)}))
+    assert unknown.features == 2
+
+
+def test_neither_samples_nor_batches_is_said_as_before():
+    broken = bind(lambda inputs, weights: inputs.no_such_thing, 1, 1, {}, {"weights": (1,)}, features=1)
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        broken.tape()
+
+
+def test_a_sparse_observable_is_compared():
+    def sparse(inputs, weights):
+        qml.RX(inputs[..., 0], wires=0)
+        return qml.expval(qml.SparseHamiltonian(csr_matrix(np.diag([1.0, -1.0])), wires=[0]))
+
+    bound = bind(sparse, 1, 1, {}, {"weights": (1,)}, features=1)
+    assert refusal_of_batches(bound, None) is None

@@ -15,6 +15,7 @@ import pennylane as qml
 
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.errors import one_line
+from qparity.circuit.parameters import dense
 
 SIZES = (2, 3)  # as many as features, or not: one of them shows it
 TOLERANCE = 1e-9
@@ -100,4 +101,4 @@ def _name(item: Any) -> str:
 def _parameters(item: Any) -> list[np.ndarray]:
     """The parameters of a gate, or of the observable of a measurement."""
     source = getattr(item, "obs", None) if isinstance(item, qml.measurements.MeasurementProcess) else item
-    return [] if source is None else [np.asarray(each) for each in source.data]
+    return [] if source is None else [dense(each) for each in source.data]

@@ -30,6 +30,7 @@ import numpy as np
 import pennylane as qml
 
 from qparity.circuit import points
+from qparity.circuit.batch_only import taking_samples
 from qparity.circuit.errors import CircuitError, one_line
 from qparity.circuit.measured import of_declared_wires, values_of
 from qparity.circuit.transformed import transformed, transforms_of
@@ -198,7 +199,9 @@ def bind(
     fixed = _fixed_arguments(function, name, sizes, options, (input_name, *shapes))
     if isinstance(function, qml.QNode):
         function = transformed(function.func, transforms_of(function), name)
-    call = functools.partial(_call, function, name, input_name, fixed, labels)
+    call: Any = functools.partial(_call, function, name, input_name, fixed, labels)
+    if features is not None:
+        call = taking_samples(call, shapes, features, wires)
     return BoundCircuit(call, shapes, features, wires, labels)
 
 
@@ -211,7 +214,8 @@ def smallest(bound: BoundCircuit) -> BoundCircuit:
     said = ""
     powers = [2**wires for wires in range(bound.wires + 1) if 2**wires > MAX_FEATURES]
     for features in (*range(1, MAX_FEATURES + 1), *powers):
-        candidate = dataclasses.replace(bound, features=features)
+        call = taking_samples(bound.function, bound.weight_shapes, features, bound.wires)
+        candidate = dataclasses.replace(bound, features=features, function=call)
         try:
             candidate.tape()
         except CircuitError:

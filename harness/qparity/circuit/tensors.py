@@ -14,6 +14,7 @@ import pennylane as qml
 
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.errors import CircuitError, UnsupportedError, one_line
+from qparity.circuit.parameters import same
 
 CURE = "use qml.math in place of numpy, and no Python numbers, integers or branches made of values"
 
@@ -47,10 +48,10 @@ def lost_gradients(bound: BoundCircuit, framework: str) -> bool:
     if not len(here) == len(by_weights) == len(by_inputs) == len(parameters):
         return False
     numbers = [number for number, each in enumerate(parameters) if qml.math.get_interface(each) != framework]
-    if any(not np.array_equal(here[number], by_weights[number]) for number in numbers):
+    if any(not same(here[number], by_weights[number]) for number in numbers):
         said = f"the quantum function makes numbers of {framework}'s tensors, so that a weight would have no gradient"
         raise UnsupportedError(f"{said}: {CURE}")
-    return any(not np.array_equal(here[number], by_inputs[number]) for number in numbers)
+    return any(not same(here[number], by_inputs[number]) for number in numbers)
 
 
 def _on_tensorflow(bound: BoundCircuit) -> list[Any]:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pennylane as qml
+from scipy.sparse import issparse
 
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.device import make_device
 from qparity.circuit.errors import CircuitError, UnsupportedError, one_line
+from qparity.circuit.parameters import same
 
 # simulators on which a trial costs next to nothing, up to how many wires
 TRANSFORMS = {
@@ -90,7 +92,8 @@ def try_gradient(
 def _torch_parameters(tape: qml.tape.QuantumScript, trainable: list[int]) -> tuple[list[Any], list[int]]:
     import torch
 
-    tensors = [torch.as_tensor(np.asarray(each)) for each in tape.get_parameters(trainable_only=False)]
+    parameters = tape.get_parameters(trainable_only=False)
+    tensors = [each if issparse(each) else torch.as_tensor(np.asarray(each)) for each in parameters]
     for number in trainable:
         tensors[number].requires_grad_()
     return tensors, list(range(len(tensors)))
@@ -108,7 +111,7 @@ def _one_of_each_kind(tape: qml.tape.QuantumScript, moved: qml.tape.QuantumScrip
     first: dict[str, int] = {}
     pairs = zip(tape.get_parameters(trainable_only=False), moved.get_parameters(trainable_only=False), strict=False)
     for number, (here, there) in enumerate(pairs):
-        if not np.array_equal(here, there):
+        if not same(here, there):
             first.setdefault(tape.par_info[number]["op"].name, number)
     return sorted(first.values())
 

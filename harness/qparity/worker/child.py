@@ -63,9 +63,7 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
             with contextlib.suppress(Exception):  # there may be nowhere left to print to
                 traceback.print_exc()
                 sys.stderr.flush()
-            channel.send(
-                "error", {"status": "unsupported" if is_refusal(error) else "failed", "reason": one_line(error)}
-            )
+            channel.send("error", said_of(error))
         else:
             channel.send("done", body | {"waited_s": channel.waited_s}, arrays)
 
@@ -453,6 +451,15 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
     return None
 
 
+def said_of(error: BaseException) -> dict[str, Any]:
+    """Status and reason of an error: that this combination cannot run, or that something broke."""
+    if is_refusal(error):
+        return {"status": "unsupported", "reason": one_line(error)}
+    if isinstance(error, Exception) and fails_in_pennylane(error):
+        return {"status": "unsupported", "reason": f"PennyLane fails at it ({one_line(error)})"}
+    return {"status": "failed", "reason": one_line(error)}
+
+
 def is_refusal(error: BaseException | None) -> bool:
     """Whether an error, or what it came of, says that this combination cannot run, not that something broke.
 
@@ -463,3 +470,20 @@ def is_refusal(error: BaseException | None) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     refused = isinstance(error, UNSUPPORTED) or (frames and "/pennylane/gradients/" in frames[-1].filename)
     return bool(refused) or is_refusal(error.__cause__)
+
+
+def fails_in_pennylane(error: Exception) -> bool:
+    """Whether PennyLane itself broke: of the code that is no other library's, its own is what was running.
+
+    The function under test has run on NumPy arrays and on the framework's tensors before, and is looked at again here.
+    """
+    if isinstance(error, MemoryError | RecursionError | AssertionError) or "memory" in str(error).lower():
+        return False
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        parts = Path(frame.filename).parts
+        library = "site-packages" in parts or frame.filename.startswith((sys.base_prefix, "<"))
+        if not library or "qparity" in parts:
+            return False
+        if "pennylane" in parts:
+            return True
+    return False
