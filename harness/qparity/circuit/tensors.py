@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pennylane as qml
 
 from qparity.circuit.definition import BoundCircuit
