@@ -56,6 +56,8 @@ def replay(model: keras.Model, begun: Begun, name: str, steps: int | None) -> Re
     Raises:
         NotRecorded, ScriptError: the training cannot be recorded.
     """
+    if not begun.epochs:
+        raise NotRecorded("fit trains nothing: no epoch of it has ended")
     fit_s = time.perf_counter() - begun.at
     ended = [audit.read(w) for w in model.trainable_weights]
     start = _Start.of(model, begun)
