@@ -120,6 +120,22 @@ def _compiled_with(training: dict[str, Any], own: Sequence[str]) -> dict[str, An
 _captured: list[Captured] = []
 
 
+def hold(found: Captured) -> None:
+    """From now on this was handed to `fit` in this process, in place of what a script hands over."""
+    _captured[:] = [found]
+
+
+@contextlib.contextmanager
+def held(found: Captured) -> Iterator[None]:
+    """The same for a while."""
+    before = _captured[:]
+    hold(found)
+    try:
+        yield
+    finally:
+        _captured[:] = before
+
+
 def captured() -> Captured:
     """What the script of this process' scenario has handed to `fit`."""
     if not _captured:
@@ -218,7 +234,7 @@ def _caught(found: list[Captured], spec: ScriptSpec) -> Iterator[None]:
             return usual(self, *arguments, **options)
         bound = asked.bind(self, *arguments, **options)
         bound.apply_defaults()
-        found.append(_taken(self, bound.arguments))
+        found.append(taken(self, bound.arguments))
         raise _Reached
 
     fit.__signature__, compile.__signature__ = asked, asked_to_compile  # type: ignore[attr-defined]
@@ -229,8 +245,8 @@ def _caught(found: list[Captured], spec: ScriptSpec) -> Iterator[None]:
         del keras.Model.fit, keras.Model.compile
 
 
-def _taken(model: keras.Model, given: dict[str, Any]) -> Captured:
-    """What a `fit` was given, as arrays and a table.
+def taken(model: keras.Model, given: dict[str, Any]) -> Captured:
+    """What a `fit` was given, by the names of its arguments, as arrays and a table.
 
     Raises:
         ScriptError: it cannot be trained the same on every backend, or not yet.
@@ -245,11 +261,16 @@ def _taken(model: keras.Model, given: dict[str, Any]) -> Captured:
     notes += _left_out(model, given)
     if not model.built or not all(layer.built for layer in model._flatten_layers()):
         model(keras.ops.convert_to_tensor(x[:2].astype(dtype)))
-    taken = Captured(model, x, y, weight, training, _only(model.loss), model.optimizer, dtype, notes)
+    found = Captured(model, x, y, weight, training, _only(model.loss), model.optimizer, dtype, notes)
     compiled = getattr(model, COMPILED_WITH, {})
-    taken.measured = {key: compiled[key] for key in ("metrics", "weighted_metrics") if compiled.get(key)}
-    taken.start = {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in _variables(model)}
-    return taken
+    found.measured = {key: compiled[key] for key in ("metrics", "weighted_metrics") if compiled.get(key)}
+    found.start = start_of(model)
+    return found
+
+
+def start_of(model: keras.Model) -> dict[str, np.ndarray]:
+    """The values of a model's variables, `weights/<k>` and `state/<j>`."""
+    return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in _variables(model)}
 
 
 def _left_out(model: keras.Model, given: dict[str, Any]) -> Iterator[str]:
@@ -259,7 +280,7 @@ def _left_out(model: keras.Model, given: dict[str, Any]) -> Iterator[str]:
         ScriptError: the training would be another one without it.
     """
     compiled = getattr(model, COMPILED_WITH, {})
-    if compiled.get("loss_weights") not in (None, 1, [1], [1.0]):
+    if model._compile_config.config.get("loss_weights") not in (None, 1, [1], [1.0]):
         raise ScriptError("compile(..., loss_weights=...) cannot be recorded: expected one loss, not weighted")
     for name, usual in (("run_eagerly", False), ("jit_compile", "auto"), ("steps_per_execution", 1)):
         if (value := compiled.get(name, usual)) != usual:

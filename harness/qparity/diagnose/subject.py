@@ -76,6 +76,8 @@ class Subject:
         own = [source for source in (None if shipped else scenario.source, scenario.own_loss) if source]
         if not own:
             return []
+        if scenario.script and scenario.script.recorded:
+            raise DiagnosisError(f"{self.name}: it was recorded where it was trained, so nothing here can run it again")
         folders = list(self.block.search_path)
         if not self.trusted:
             module, places = own[0].partition(":")[0], " or ".join(folders) or "wherever Python finds it"

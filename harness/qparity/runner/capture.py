@@ -130,7 +130,7 @@ async def _script(
     if options.batch_size:
         training["batch_size"] = min(options.batch_size, len(x))
     if options.steps:
-        kept, training["epochs"] = _cut(len(x), training["batch_size"], options.steps)
+        kept, training["epochs"] = cut(len(x), training["batch_size"], options.steps)
         x, y, weight = x[:kept], y[:kept], None if weight is None else weight[:kept]
     try:
         targets = y if y.ndim == 1 else None
@@ -168,7 +168,7 @@ def _in_order(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     return [arrays[name] for name in sorted(arrays)]
 
 
-def _cut(samples: int, batch: int, steps: int) -> tuple[int, int]:
+def cut(samples: int, batch: int, steps: int) -> tuple[int, int]:
     """Samples and epochs that have about so many steps: fewer samples where an epoch has more, whole epochs else."""
     per_epoch = -(-samples // batch)
     return (min(samples, steps * batch), 1) if steps <= per_epoch else (samples, -(-steps // per_epoch))

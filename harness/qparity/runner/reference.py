@@ -91,6 +91,8 @@ class References:
             scenario = cell.scenario.model_dump(mode="json")
             asked: dict[str, Any] = {"scenario": scenario, "search_path": list(block.search_path)}
             asked |= {"features": shape[0], "outputs": shape[1]}
+            if block.given is not None and block.given.model is not None:
+                asked["model"] = block.given.model
             prepared = checked(await child.request("prepare", asked))
             answer = checked(await child.request(kind, body, arrays)) if kind else prepared
         except BaseException:

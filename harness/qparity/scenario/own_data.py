@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +22,14 @@ class Given:
     """What a user's code gave: `x` and `y` (samples, ...) as float64, and the starting values of a script's model.
 
     `start` is by the names of a trace: `weights/<k>`, `state/<j>`; `weight` (samples,) is each sample's in the loss.
+    `model` is the model itself as JSON (circuit/carried.py), where there is no script that builds it again.
     """
 
     x: np.ndarray
     y: np.ndarray
     start: dict[str, np.ndarray] | None = None
     weight: np.ndarray | None = None
+    model: dict[str, Any] | None = None
 
 
 def with_file_read(scenario: Scenario, folder: Path) -> Scenario:

@@ -236,6 +236,9 @@ class ScriptSpec(_Strict):
     notes: list[Annotated[str, Field(max_length=300)]] = Field(
         default=[], max_length=20, description="What of its `fit` is left out."
     )
+    recorded: Literal[True] | None = Field(
+        default=None, description="By `qparity.Recorder`, where it was trained: `file` is not run again."
+    )
 
 
 class Scenario(_Strict):

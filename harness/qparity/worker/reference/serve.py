@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from qparity.circuit.script import run_script
+from qparity.circuit import carried
+from qparity.circuit.script import Captured, hold, run_script
 from qparity.oracle.probes import direction
 from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
@@ -65,11 +66,21 @@ class Reference:
         self.scenario = Scenario.model_validate(body["scenario"])
         if self.scenario.training.draws == "shared":
             draws.share()
-        if self.scenario.script:
+        if self.scenario.script and self.scenario.script.recorded:
+            hold(self._carried(body["model"]))
+        elif self.scenario.script:
             run_script(self.scenario.script, Path(body["search_path"][0]))
             keras.config.set_floatx("float64")
         self.model = ReferenceModel(self.scenario, body["features"], body["outputs"])
         return {"programs": self.model.programs}, {}
+
+    @staticmethod
+    def _carried(model: dict[str, Any]) -> Captured:
+        """A recorded model, built anew from what came of it."""
+        try:
+            return carried.captured(model)
+        except carried.NotCarried as error:
+            raise CannotStand(str(error)) from None
 
     def judge(self, request: Message) -> Answer:
         """What is right at the steps given, as `reference/...` of a trace (docs/architecture.md).
