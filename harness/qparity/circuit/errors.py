@@ -1,5 +1,12 @@
 """What a circuit or a layer says when it cannot work: one line."""
 
+import sys
+import traceback
+from pathlib import Path
+
+in_callbacks: list[Exception] = []
+"""The last error of a Python function inside a TensorFlow graph, which tells its caller nothing of its kind."""
+
 
 class CircuitError(ValueError):
     """A circuit that cannot work, said in one line."""
@@ -12,3 +19,20 @@ class UnsupportedError(CircuitError):
 def one_line(error: BaseException) -> str:
     """An exception as one line for a user."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def fails_in_pennylane(error: Exception) -> bool:
+    """Whether PennyLane itself broke: of the code that is no other library's, its own is what was running.
+
+    A quantum function that breaks while PennyLane runs it is the function's own fault.
+    """
+    if isinstance(error, MemoryError | RecursionError | AssertionError) or "memory" in str(error).lower():
+        return False
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        parts = Path(frame.filename).parts
+        library = "site-packages" in parts or frame.filename.startswith((sys.base_prefix, "<"))
+        if not library or "qparity" in parts:
+            return False
+        if "pennylane" in parts:
+            return True
+    return False

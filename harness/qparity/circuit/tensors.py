@@ -12,7 +12,7 @@ from typing import Any
 import pennylane as qml
 
 from qparity.circuit.definition import BoundCircuit
-from qparity.circuit.errors import CircuitError, UnsupportedError, one_line
+from qparity.circuit.errors import CircuitError, UnsupportedError, fails_in_pennylane, one_line
 from qparity.circuit.parameters import same
 
 CURE = "use qml.math in place of numpy, and no Python numbers, integers or branches made of values"
@@ -22,6 +22,8 @@ def refusal(framework: str, error: Exception) -> CircuitError:
     """The error to raise for a function that runs on NumPy arrays but failed with `error` on a framework's tensors."""
     if isinstance(error, CircuitError):
         return error
+    if fails_in_pennylane(error):
+        return UnsupportedError(f"PennyLane fails at it on tensors of {framework} ({one_line(error)[:300]})")
     return UnsupportedError(f"the quantum function fails on tensors of {framework} ({one_line(error)[:300]}): {CURE}")
 
 

@@ -22,6 +22,7 @@ from tensorflow.python.eager import record
 
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.device import make_device
+from qparity.circuit.errors import in_callbacks
 
 CHUNK = 32
 KEPT = 64
@@ -92,7 +93,11 @@ def _alone(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def run(*arguments: Any) -> Any:
         with ONE_AT_A_TIME:
-            return method(*arguments)
+            try:
+                return method(*arguments)
+            except Exception as error:
+                in_callbacks[:] = [error]
+                raise
 
     return run
 

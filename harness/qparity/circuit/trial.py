@@ -48,13 +48,22 @@ def try_one_sample(bound: BoundCircuit, device: str, shots: int | None) -> None:
     try:
         results = simulate(bound, device, shots, tape)
     except Exception as error:
-        raise UnsupportedError(f"{device} cannot run the circuit ({one_line(error)[:400]})") from error
+        cure = ""
+        if isinstance(error, qml.wires.WireError) and (count := sum(map(_is_midway, tape.operations))):
+            cure = (
+                f": a wire that is measured and used again takes another: declare up to wires = {bound.wires + count}"
+            )
+        raise UnsupportedError(f"{device} cannot run the circuit ({one_line(error)[:400]}){cure}") from error
     for measurement, result in zip(tape.measurements, results, strict=True):
         shape = measurement.shape(shots=shots, num_device_wires=bound.wires)
         if np.size(result) != np.prod(shape):
             raise CircuitError(f"{measurement}: {device} returns {np.shape(result)}, expected {shape}")
         if measurement.numeric_type is not complex and np.iscomplexobj(result) and np.any(np.imag(result)):
             raise CircuitError(f"{measurement}: its value is complex, a layer's outputs are real")
+
+
+def _is_midway(operation: Any) -> bool:
+    return "MidMeasure" in type(operation).__name__
 
 
 def try_gradient(

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from pennylane.exceptions import DeviceError, QuantumFunctionError
 
+from qparity.circuit.errors import fails_in_pennylane, in_callbacks
 from qparity.circuit.execution import UnsupportedError
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
@@ -453,6 +454,8 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
 
 def said_of(error: BaseException) -> dict[str, Any]:
     """Status and reason of an error: that this combination cannot run, or that something broke."""
+    if in_callbacks and type(error).__module__.startswith("tensorflow."):
+        error = in_callbacks[-1]  # a graph says no more than that a Python function of it failed
     if is_refusal(error):
         return {"status": "unsupported", "reason": one_line(error)}
     if isinstance(error, Exception) and fails_in_pennylane(error):
@@ -470,20 +473,3 @@ def is_refusal(error: BaseException | None) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     refused = isinstance(error, UNSUPPORTED) or (frames and "/pennylane/gradients/" in frames[-1].filename)
     return bool(refused) or is_refusal(error.__cause__)
-
-
-def fails_in_pennylane(error: Exception) -> bool:
-    """Whether PennyLane itself broke: of the code that is no other library's, its own is what was running.
-
-    The function under test has run on NumPy arrays and on the framework's tensors before, and is looked at again here.
-    """
-    if isinstance(error, MemoryError | RecursionError | AssertionError) or "memory" in str(error).lower():
-        return False
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = Path(frame.filename).parts
-        library = "site-packages" in parts or frame.filename.startswith((sys.base_prefix, "<"))
-        if not library or "qparity" in parts:
-            return False
-        if "pennylane" in parts:
-            return True
-    return False
