@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from qparity.runner import warm
 from qparity.runner.pool import KEPT
 from qparity.scenario.backends import BACKENDS, trainable
 
@@ -26,6 +27,7 @@ settings.load_profile("patient")
 MINE = KEPT not in os.environ
 if MINE:
     os.environ[KEPT] = tempfile.mkdtemp(prefix="qparity-compiled-")
+    os.environ[warm.WARM] = tempfile.mkdtemp(prefix="qparity-warm-", dir="/tmp")  # frameworks are imported once for all
 os.environ |= {
     "JAX_COMPILATION_CACHE_DIR": os.environ[KEPT],
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -55,7 +57,9 @@ def variants_of(backend: str) -> list[str]:
 def pytest_unconfigure() -> None:
     """The process that made the folder of compiled programs takes it away; xdist's workers were given it."""
     if MINE:
-        shutil.rmtree(os.environ[KEPT], ignore_errors=True)
+        warm.end(os.environ[warm.WARM])
+        for name in (KEPT, warm.WARM):
+            shutil.rmtree(os.environ[name], ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

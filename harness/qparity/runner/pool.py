@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import qparity.worker
+from qparity.runner import warm
 from qparity.runner.log import Log
 from qparity.runner.process import GRACE_S, Child, ServerDied, kill_group
 from qparity.scenario.backends import REFERENCE, every
@@ -93,22 +94,27 @@ class Server:
         command = [self.key.interpreter, "-P", str(WORKER), "--backend", self.key.backend]
         command += ["--accelerator", self.key.accelerator, "--threads", str(self.key.threads)]
         command += ["--simulator", self.key.simulator] if self.key.simulator else []
-        command += ["--isolation", self.isolation, "--parent", str(os.getpid()), "--fd", str(theirs.fileno())]
-        with os.fdopen(files.appended(self.log), "ab") as log:
-            try:
-                self.process = subprocess.Popen(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise Unavailable("failed", f"{self.key.interpreter}: {error.strerror}") from None
-            finally:
-                theirs.close()
+        tied = ["--isolation", self.isolation, "--parent", str(os.getpid()), "--fd", str(theirs.fileno())]
+        with theirs, os.fdopen(files.appended(self.log), "ab") as log:
+            self.process: subprocess.Popen[bytes] | warm.Forked
+            ours = self.isolation == "fork" and self.key.interpreter == sys.executable
+            if ours and (
+                there := await asyncio.to_thread(warm.forked, command, environment, theirs.fileno(), log.fileno())
+            ):
+                self.process = there
+            else:
+                try:
+                    self.process = subprocess.Popen(
+                        [*command, *tied],
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        pass_fds=[theirs.fileno()],
+                        start_new_session=True,
+                    )
+                except OSError as error:
+                    raise Unavailable("failed", f"{self.key.interpreter}: {error.strerror}") from None
         about = await self._packet()
         if about is None:
             await self.stop()

@@ -11,7 +11,9 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -21,72 +23,97 @@ def main() -> None:
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--simulator", default="", help="a PennyLane device that needs the GPU, such as lightning.gpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--fd", type=int, help="the socket to the parent")
+    parser.add_argument("--parent", type=int, help="its process")
+    parser.add_argument("--listen", type=int, help="in their place: a socket where parents come (worker/warm.py)")
     parser.add_argument("--isolation", choices=("fork", "spawn"), default="fork")
-    parser.add_argument("--parent", type=int, required=True)
     options = parser.parse_args()
     load_own_package()
 
     from qparity.scenario.backends import REFERENCE
-    from qparity.worker import backends, control, old_name
+    from qparity.worker import control, old_name
 
     old_name.accept()
-    control.die_with(options.parent)
-    parent = socket.socket(fileno=options.fd)
-    if options.backend == REFERENCE:
-        serve_reference(parent, options.isolation)
-        return
+    if options.listen is None:
+        control.die_with(options.parent)
+    kind, about, run_cell = reference() if options.backend == REFERENCE else framework(options)
+    if options.listen is None:
+        parent = socket.socket(fileno=options.fd)
+    elif kind != "ready":
+        return  # a server of the sweep's own says why
+    else:
+        from qparity.worker import warm
+
+        parent = warm.next_parent(socket.socket(fileno=options.listen))
+        os.environ.update(about.pop("environment"))
+    about.pop("environment", None)
+    control.tell(parent, kind, **about)
+    if kind == "ready":
+        from qparity.worker import server
+
+        (server.serve if options.isolation == "fork" else server.serve_one)(parent, run_cell)
+
+
+Imported = tuple[str, dict[str, Any], Callable[[Any], None]]
+"""What the parent is told, what of it, and what serves a cell; `environment` is what the import has set."""
+
+
+def framework(options: argparse.Namespace) -> Imported:
+    """Import a backend."""
+    from qparity.worker import backends
+
     if missing := backends.missing(options.backend, options.accelerator, options.simulator):
-        control.tell(parent, "unavailable", reason=missing)
-        return
-    os.environ.update(backends.environment(options.backend, options.accelerator, options.threads, options.simulator))
+        return "unavailable", {"reason": missing}, nothing
+    environment = backends.environment(options.backend, options.accelerator, options.threads, options.simulator)
+    os.environ.update(environment)
     start = time.perf_counter()
     try:
         backend = backends.load(options.backend, options.accelerator, options.threads)
-        from qparity.worker import server
+        from qparity.worker import server  # noqa: F401
         from qparity.worker.child import serve_cell
 
         blind = backends.blind(backend, options.simulator)  # starts the GPU: no cell pays for that again
     except Exception as error:
-        import traceback
-
-        traceback.print_exc()
-        reason = f"{options.backend} did not start: {type(error).__name__}: {' '.join(str(error).split())}"
-        control.tell(parent, "broken", reason=reason[:600])
-        return
+        return broken(options.backend, error)
     import_s = time.perf_counter() - start
     if blind:
-        control.tell(parent, "unavailable", reason=blind)
-        return
-    control.tell(parent, "ready", import_s=import_s, **backends.description(backend))
-    serve = server.serve if options.isolation == "fork" else server.serve_one
-    serve(parent, lambda channel: serve_cell(channel, backend))
+        return "unavailable", {"reason": blind}, nothing
+    about = {"import_s": import_s, "environment": environment, **backends.description(backend)}
+    return "ready", about, lambda channel: serve_cell(channel, backend)
 
 
-def serve_reference(parent: socket.socket, isolation: str) -> None:
+def reference() -> Imported:
     """The reference in place of a backend: Keras on NumPy."""
     from qparity.scenario.backends import REFERENCE
-    from qparity.worker import backends, control
+    from qparity.worker import backends
 
     if missing := backends.missing(REFERENCE, "cpu"):
-        control.tell(parent, "unavailable", reason=missing)
-        return
+        return "unavailable", {"reason": missing}, nothing
     start = time.perf_counter()
     try:
         from qparity.worker.reference import keras_on_numpy
 
         keras_on_numpy.load()
-        from qparity.worker import server
+        from qparity.worker import server  # noqa: F401
         from qparity.worker.reference import serve
     except Exception as error:
-        import traceback
+        return broken("the reference", error)
+    environment = {"KERAS_BACKEND": os.environ["KERAS_BACKEND"]}
+    about = {"import_s": time.perf_counter() - start, "environment": environment, **backends.about_packages(1)}
+    return "ready", about, serve.serve_reference
 
-        traceback.print_exc()
-        reason = f"the reference did not start: {type(error).__name__}: {' '.join(str(error).split())}"
-        control.tell(parent, "broken", reason=reason[:600])
-        return
-    control.tell(parent, "ready", import_s=time.perf_counter() - start, **backends.about_packages(1))
-    (server.serve if isolation == "fork" else server.serve_one)(parent, serve.serve_reference)
+
+def broken(what: str, error: Exception) -> Imported:
+    """What the parent is told of an import that failed; the traceback goes to the log."""
+    import traceback
+
+    traceback.print_exc()
+    reason = f"{what} did not start: {type(error).__name__}: {' '.join(str(error).split())}"
+    return "broken", {"reason": reason[:600]}, nothing
+
+
+def nothing(channel: Any) -> None:
+    """There is no cell to serve."""
 
 
 def load_own_package() -> None:
