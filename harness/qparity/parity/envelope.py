@@ -96,13 +96,12 @@ def envelope(o: Observation, runs: int = RUNS, seed: int = 0) -> Envelope:
     Raises:
         ValueError: (NotCovered) the oracle cannot train the scenario.
     """
-    assert o.trace is not None
     training = Retraining(o)
     program, found = training.program, _train(training, runs, np.random.default_rng(seed))
     recorded = {
         "weights": joined(weight_arrays(o, "new_weights")),
-        "predictions": flat(o.trace["predictions"]),
-        "loss": flat(o.trace["loss"]),
+        "predictions": flat(o.recorded.predictions),
+        "loss": flat(o.recorded.loss),
         "gradients": joined(weight_arrays(o, "gradients")),
     }
     moves, distances, floors = {}, {}, {}
@@ -185,8 +184,7 @@ def _null(program: oracle.GateProgram, found: dict[str, np.ndarray]) -> tuple[tu
 
 def _function_space(o: Observation, program: oracle.GateProgram, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """Largest difference of predictions and of states (infidelity) between two flat weight sets, over the data."""
-    assert o.trace is not None
-    inputs = np.unique(flat(o.trace["x"]), axis=0).astype(np.float64)
+    inputs = np.unique(flat(o.recorded.x), axis=0).astype(np.float64)
     both = [_split(program, np.asarray(w, np.float64)) for w in (a, b)]
     predictions = [oracle.predict(program, w, inputs) for w in both]
     stops = np.array([0, len(inputs)])

@@ -79,8 +79,7 @@ def transplant(o: Observation) -> Transplant:
 
 def _between(training: Retraining, starts: np.ndarray) -> Transplant:
     ends = _ends(training, starts)
-    assert training.o.trace is not None
-    inputs = np.unique(flat(training.o.trace["x"]), axis=0)
+    inputs = np.unique(flat(training.o.recorded.x), axis=0)
     stops = np.arange(len(starts) + 1) * len(inputs)
     kind = training.dtypes[0]
     predicted = oracle.predict(training.program, ends, np.tile(inputs, (len(starts), 1)), stops, kind)

@@ -34,7 +34,7 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     paths = [weight_path(o, k) for k in range(len(weights))]
     steps = len(weights[0]) if weights else 0
     constraints = constraints_of(o)
-    rates = o.trace["learning_rate"] if o.trace is not None and o.scenario.training.schedule else None
+    rates = o.recorded.learning_rate if o.trace is not None and o.scenario.training.schedule else None
     still = set(o.outcome.audit.without_gradient)
     kinds = [stored_dtype(o, k) for k in range(len(weights))]
     for kind in dict.fromkeys(kinds):

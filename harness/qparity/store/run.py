@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from qparity.records import Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
 from qparity.records.outcome import STATUSES
 from qparity.records.plan import read_plan
+from qparity.records.trace import Trace
 from qparity.scenario.text import printable
 from qparity.store import atomic, claim, files, schema, traces, trust
 from qparity.store.errors import StoreError
-from qparity.store.traces import Trace
 
 if TYPE_CHECKING:
     import pandas as pd

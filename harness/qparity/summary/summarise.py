@@ -10,6 +10,7 @@ import numpy as np
 
 from qparity.records import Place, Program, Resolved
 from qparity.records.outcome import Memory
+from qparity.records.trace import Trace
 from qparity.scenario.schema import Scenario
 from qparity.store import Run
 from qparity.summary import judging, words
@@ -134,7 +135,7 @@ def view_of(
         "reason": words.plain(str(reason)) if reason else None,
     }
     memory = outcome.memory if outcome else Memory()
-    trace = trace or {}
+    trace = trace or Trace()
     return CellView(
         id=place.cell_id,
         scenario=place.scenario.name,
@@ -151,7 +152,7 @@ def view_of(
         log=outcome.log if outcome else None,
         reproduce=_reproduce(sources, place.scenario, place.variant),
         series=_series(judgement),
-        loss=trace.get("loss"),
+        loss=trace.find(Trace.loss),
         fit=_fit(trace),
         settings=place.scenario,
         source=sources[0] if len(sources) == 1 else None,
