@@ -20,6 +20,7 @@ from qparity.parity.audit import audit
 from qparity.parity.comparison import Comparison
 from qparity.records import Program
 from qparity.records.program import Word
+from qparity.records.requests import Evaluate
 from qparity.runner.cell import checked
 from qparity.runner.process import Child
 
@@ -57,7 +58,7 @@ async def bisect(child: Child, subject: Subject, comparison: Comparison) -> Gate
     words = pauli_words(program.wires)
 
     async def worst(count: int | None, measured: list[Word] | None) -> tuple[float, str]:
-        body = {"layer": number, "gates": count, "words": measured}
+        body = Evaluate(number, count, None if measured is None else tuple(measured)).body()
         answer = checked(await child.request("evaluate", body, {"x": inputs, **weights}), "evaluate")
         return _worst(subject, program.prefix(count, measured), answer.arrays, stages, measured)
 

@@ -63,10 +63,9 @@ async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> 
 
 def pooled(subject: Subject, new: Observation, shots: int) -> Observation:
     """The new observation with the samples of both looks."""
-    assert new.trace is not None
-    both = (subject.trace["predictions"][subject.rows] + TIMES * new.trace["predictions"]) / (TIMES + 1)
+    both = (subject.trace.predictions[subject.rows] + TIMES * new.recorded.predictions) / (TIMES + 1)
     scenario = new.scenario.model_copy(update={"shots": (TIMES + 1) * shots})
-    trace = dict(new.trace) | {"predictions": both.astype(np.float64)}
+    trace = new.recorded | {"predictions": both.astype(np.float64)}
     return replace(new, outcome=new.outcome.planned_as(scenario), trace=trace)
 
 

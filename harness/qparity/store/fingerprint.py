@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from qparity.records.document import Table
 from qparity.records.run import Environment, Processor
 from qparity.scenario.backends import every
 
@@ -38,7 +39,7 @@ COMPARED = ("packages", "python", "platform", "cpu", "gpu", "flags")
 MACHINE = ("platform", "cpu", "gpu")
 
 
-def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
+def fingerprint(cwd: Path | str = ".") -> Table:
     """Versions, machine, thread and BLAS flags, git state of `cwd`, as a JSON object. Memory is in bytes."""
     return {
         "packages": _packages(),

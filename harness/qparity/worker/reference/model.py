@@ -58,7 +58,7 @@ class Shift:
 class ReferenceModel:
     """The model of a scenario, built once. Trainable weights and other variables are in Keras' order."""
 
-    def __init__(self, scenario: Scenario, features: int | list[int], outputs: int) -> None:
+    def __init__(self, scenario: Scenario, features: int | Sequence[int], outputs: int) -> None:
         self.scenario = scenario
         self.model = build_model(scenario.model_copy(update={"dtype": "float64"}), features, outputs)
         self.layers = quantum_layers(self.model)
