@@ -125,7 +125,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
     norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
-    chain = oracle.chain_factors(b.program, flat, inputs)
+    of_weights, of_inputs = oracle.chain_factors(b.program, flat, inputs)
     tests = expected.size + sum(g.size for g in by_weight)
     allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops)
 
@@ -141,7 +141,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     start = 0
     for array, want in zip(b.arrays, by_weight, strict=True):
         size = int(np.prod(want.shape[1:]))
-        factor = chain["w"][start : start + size].reshape(want.shape[1:])
+        factor = of_weights[start : start + size].reshape(want.shape[1:])
         start += size
         group, _, number = array.partition("/")
         if group != "weights":
@@ -157,8 +157,8 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
         assert pair[0] is not None
         yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
     if b.input_gradients is not None:
-        scale = by_row[:, None] * chain["i"]
-        back = _plus(o, allowed.by_row(scale), more_by_row[:, None] * chain["i"])
+        scale = by_row[:, None] * of_inputs
+        back = _plus(o, allowed.by_row(scale), more_by_row[:, None] * of_inputs)
         name = f"{b.label}input_gradients"
         yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
 
