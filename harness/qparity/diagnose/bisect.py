@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from qparity.parity import Observation
 from qparity.parity.audit import audit
 from qparity.parity.comparison import Comparison
 from qparity.records import Program
+from qparity.records.document import Table
 from qparity.records.program import Word
 from qparity.records.requests import Evaluate
 from qparity.runner.cell import checked
@@ -38,7 +38,7 @@ class GateFinding:
     word: str | None = None
     r: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {key: getattr(self, key) for key in ("layer", "gate", "code", "word", "r", "reason")}
 

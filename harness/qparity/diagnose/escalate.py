@@ -7,7 +7,6 @@ so the level of the pooled test is halved; a pass of the new samples alone never
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from qparity.diagnose.replay import replay
 from qparity.diagnose.subject import Subject
 from qparity.parity import Observation, Stage
 from qparity.parity.audit import audit
+from qparity.records.document import Table
 from qparity.runner.pool import Pool
 from qparity.store import Run
 
@@ -36,7 +36,7 @@ class Escalation:
         """Whether the difference stands; None where nothing could be tested."""
         return None if self.pooled_r is None else self.pooled_r > 1
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {name: getattr(self, name) for name in ("shots", "r", "pooled_r", "found", "reason")}
 

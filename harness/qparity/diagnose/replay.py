@@ -8,10 +8,9 @@ so they can be compared with each other even where there is no oracle.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class Replay:
         """Whether the judge passed it."""
         return self.judgement is not None and self.judgement.verdict in PASSES
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         judged = {} if self.judgement is None else self.judgement.to_dict()
         keys = ("verdict", "stage", "tensor", "r", "effective_bits")
@@ -69,7 +68,7 @@ async def replay(
     pool: Pool,
     subject: Subject,
     variant: str,
-    changes: dict[str, Any] | None = None,
+    changes: Mapping[str, object] | None = None,
     references: References | None = None,
 ) -> Replay:
     """Run the subject's step on a variant, with fields of the scenario changed. Never raises for what a child does.
@@ -145,11 +144,12 @@ async def session(
         raise
 
 
-def changed(subject: Subject, changes: dict[str, Any]) -> Scenario:
+def changed(subject: Subject, changes: Mapping[str, object]) -> Scenario:
     """The subject's scenario as a training of one epoch, with some fields changed."""
     scenario = subject.observation.scenario
     training = scenario.training.model_copy(update={"epochs": 1, "shuffle": False})
-    return Scenario.model_validate(scenario.model_dump(mode="json") | {"training": training.model_dump()} | changes)
+    written = scenario.model_dump(mode="json") | {"training": training.model_dump()}
+    return Scenario.model_validate({**written, **changes})
 
 
 def swaps(device: str, method: str) -> list[dict[str, str]]:

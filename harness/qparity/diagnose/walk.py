@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.reference import model_units
 from qparity.records import read
 from qparity.records.answers import Call, ReferenceCall, ReferenceWalked, Walked
+from qparity.records.document import Table
 from qparity.runner.cell import checked
 from qparity.runner.inputs import shape_of
 from qparity.runner.plan import Block, Cell
@@ -54,7 +54,7 @@ class LayerFinding:
     listed: bool = False
     """Whether the layer takes its inputs as one list."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {k: getattr(self, k) for k in ("layer", "type", "call", "direction", "tensor", "r", "reason")}
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from qparity.records import Outcome, Program
+from qparity.records.document import Table
 from qparity.records.outcome import Expected
 from qparity.records.trace import Trace
 from qparity.scenario.schema import Scenario
@@ -193,7 +194,7 @@ class StageSeries:
     effective_bits: np.ndarray
     worst_step: int | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain lists for JSON; what is not finite becomes None."""
         columns = ("residual", "tolerance", "r", "effective_bits")
         return {name: [_plain(v) for v in getattr(self, name)] for name in columns} | {"worst_step": self.worst_step}
@@ -210,7 +211,7 @@ class PairDifference:
     difference: float
     tolerance: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {
             "other": self.other,
@@ -252,7 +253,7 @@ class Judgement:
     judgeable: int = 0
     by_design: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON (series and pairs excluded: ask them for theirs)."""
         plain = (
             "got",

@@ -59,7 +59,7 @@ def fingerprint(cwd: Path | str = ".") -> Table:
     }
 
 
-def machine(environment: Environment) -> dict[str, Any]:
+def machine(environment: Environment) -> Table:
     """The flat part of a fingerprint that must be equal for times to be compared."""
     return _flat(environment, MACHINE)
 
@@ -78,8 +78,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(environment: Environment, keys: Sequence[str]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(environment: Environment, keys: Sequence[str]) -> Table:
+    flat: Table = {}
     for key in keys:
         value = getattr(environment, key)
         if isinstance(value, Processor):
@@ -131,7 +131,7 @@ def _blas() -> str | None:
     return f"{blas['name']} {blas.get('version', '')}".strip() if blas.get("name") else None
 
 
-def _git(cwd: Path) -> dict[str, Any] | None:
+def _git(cwd: Path) -> Table | None:
     commit = _output(["git", "-C", str(cwd), "rev-parse", "HEAD"])
     if commit is None:
         return None
