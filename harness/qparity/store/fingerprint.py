@@ -11,14 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from qparity.records.document import Table
-from qparity.records.run import Environment, Processor
+from qparity.records.run import Environment
 from qparity.scenario.backends import every
 
 PACKAGES = (
@@ -82,7 +82,7 @@ def _flat(environment: Environment, keys: Sequence[str]) -> Table:
     flat: Table = {}
     for key in keys:
         value = getattr(environment, key)
-        if isinstance(value, Processor):
+        if is_dataclass(value) and not isinstance(value, type):
             value = {name: item for name, item in asdict(value).items() if item is not None}
         if isinstance(value, Mapping):
             flat |= {f"{key}.{name}": list(item) if isinstance(item, tuple) else item for name, item in value.items()}
