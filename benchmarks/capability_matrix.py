@@ -11,14 +11,14 @@ import argparse
 import sys
 import time
 from collections import defaultdict
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from qparity.runner.probe import DEVICES, METHODS, Combination, probe
+from qparity.runner.probe import DEVICES, METHODS, Combination, Probed, probe
 from qparity.scenario.variant import MODES
 from qparity.summary.doctor import mark, reasons
 
@@ -67,13 +67,13 @@ def main() -> int:
     return int(any(mark(cell) == "✗" for cell in cells))
 
 
-def page(cells: list[dict[str, Any]], variants: list[str]) -> str:
+def page(cells: list[Probed], variants: list[str]) -> str:
     """The Markdown page."""
     lines = [HEAD, "Versions: " + ", ".join(versions()) + ".", ""]
     marks: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for cell in cells:
-        marks[cell["device"], cell["diff_method"], cell["variant"]].append(mark(cell))
-    resolved = {(c["device"], c["diff_method"]): c["resolved"] for c in cells if c["resolved"]}
+        marks[place_of(cell)].append(mark(cell))
+    resolved = {place_of(c)[:2]: c.resolved for c in cells if c.resolved}
     for device in DEVICES:
         lines += [
             f"## {device}",
@@ -87,16 +87,24 @@ def page(cells: list[dict[str, Any]], variants: list[str]) -> str:
             lines.append(f"| {method}{means} | {' | '.join(signs)} |")
         lines.append("")
     lines += ["## Why not", ""]
-    named = [cell | {"variant": f"{cell['variant']}{kind(cell, marks)}"} for cell in cells]
+    named = [
+        replace(c, combination=replace(c.combination, variant=c.combination.variant + kind(c, marks))) for c in cells
+    ]
     lines += [f"- {said}: {', '.join(f'`{name}`' for name in dict.fromkeys(names))}" for said, names in reasons(named)]
     return "\n".join(lines) + "\n"
 
 
-def kind(cell: dict[str, Any], marks: dict[tuple[str, str, str], list[str]]) -> str:
+def place_of(cell: Probed) -> tuple[str, str, str]:
+    """Where a cell is in the tables."""
+    return cell.combination.device, cell.combination.diff_method, cell.combination.variant
+
+
+def kind(cell: Probed, marks: dict[tuple[str, str, str], list[str]]) -> str:
     """Which of the trainings a cell is, where they do not all have the same sign."""
-    if len(set(marks[cell["device"], cell["diff_method"], cell["variant"]])) == 1:
+    if len(set(marks[place_of(cell)])) == 1:
         return ""
-    return f" {cell['dtype']}{' behind Dense' if cell['behind'] else ''}, {cell['wires']} wires"
+    about = cell.combination
+    return f" {about.dtype}{' behind Dense' if about.behind else ''}, {about.wires} wires"
 
 
 def sign(marks: list[str]) -> str:

@@ -70,7 +70,7 @@ class Findings:
     def add(self, scenario: Scenario, variant: str, draft: Draft, judged: Judgement | None) -> None:
         """Count one cell."""
         if judged is None or draft.trace is None or judged.verdict != "ROUNDING":
-            why = judged.reason if judged else f"{draft.document['status']}: {draft.document.get('reason')}"
+            why = judged.reason if judged else f"{draft.status}: {draft.reason}"
             kept = self.alarms if judged and judged.verdict != "NOT-COMPARED" else self.failed
             kept.append(f"{scenario.name} {variant}: {why}\n    {scenario.model_dump_json()}")
             print(kept[-1], flush=True)
@@ -79,8 +79,8 @@ class Findings:
         assert judged is not None
         assert draft.trace is not None
         self.cells[variant] += 1
-        self.steps += len(draft.trace["loss"])
-        self.fitted += bool(np.abs(draft.trace["loss"]).min() < FITTED and scenario.training.loss == "mse")
+        self.steps += len(draft.trace.loss)
+        self.fitted += bool(np.abs(draft.trace.loss).min() < FITTED and scenario.training.loss == "mse")
         for key in ((scenario.dtype, scenario.training.optimizer.name), (scenario.dtype, variant)):
             for stage, series in judged.stages.items():
                 self.largest[key][stage] = max(self.largest[key].get(stage, 0.0), float(np.nanmax(series.r)))
@@ -118,7 +118,7 @@ async def run(cells: list[tuple[Scenario, str]]) -> Findings:
             async def one(scenario: Scenario, variant: str) -> None:
                 async with cores:
                     draft = await train(pool, scenario, variant)
-                o = Observation.of(draft.outcome(scenario), draft.trace)
+                o = Observation.of(draft.outcome, draft.trace)
                 found.add(scenario, variant, draft, judge([o]).get(o.cell))
                 if found.cells.total() % 50 == 0:
                     print(f"{found.cells.total()} cells, {len(found.alarms)} alarms", flush=True)
@@ -132,8 +132,7 @@ async def train(pool: Pool, scenario: Scenario, variant: str) -> Draft:
     """The recorded training of one cell."""
     (block,) = make_blocks([Block(scenario, (Variant.parse(variant),), Path(__file__))])
     (cell,) = block.cells
-    about = {"id": cell.id, "scenario": scenario.model_dump(mode="json"), "variant": variant, "status": "ok"}
-    draft, inputs = Draft(about), make_inputs(scenario)
+    draft, inputs = Draft(cell, ""), make_inputs(scenario)
     server = await pool.server(cell.variant)
     child = await server.child(cell.id, pool.logs / f"{cell.id}.log", None)
     try:
@@ -141,7 +140,7 @@ async def train(pool: Pool, scenario: Scenario, variant: str) -> Draft:
         await audit(child, cell, inputs, _untold, draft)
         await child.close()
     except CellEnded as ended:
-        draft.document |= {"status": ended.status, "reason": str(ended)}
+        draft.end(ended.status, str(ended))
         await child.kill()
     return draft
 

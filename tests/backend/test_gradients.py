@@ -13,11 +13,12 @@ from keras import ops
 
 from qparity.circuit.layer import QKerasLayer
 from qparity.circuit.program import gate_program
-from qparity.oracle import GateProgram, predict, vjp
+from qparity.oracle import predict, vjp
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.registry import CIRCUITS
 from qparity.worker.losses import sample_loss
 from qparity.worker.training import ExactLoss
+from tests.oracle.programs import read as simulated
 
 METHODS = {
     "default.qubit": ["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard"],
@@ -60,7 +61,7 @@ def test_predictions_and_gradients(circuit, device, method, backend, rng):
     weights = [ops.convert_to_numpy(w) for w in layer.weights]
     step = backend.stepper(model, "eager", sample_loss("energy", {}))(x, np.zeros((batch, layer.outputs)))
 
-    program = GateProgram.from_dict(gate_program(layer.function))
+    program = simulated(gate_program(layer.function))
     cotangents = np.full((batch, layer.outputs), 1 / (batch * layer.outputs))
     expected, gradients, _ = vjp(program, weights, x, cotangents)
     np.testing.assert_allclose(step.predictions, expected, atol=EXACT * layer.wires)
@@ -88,7 +89,7 @@ def test_float64_stays_float64_in_inference_and_training(device, backend, rng):
     """Lightning hands out Python floats, which torch and TensorFlow read as float32; the layer keeps their digits."""
     model, layer = model_of("data_reuploading", device, "adjoint", 3)
     x = rng.uniform(-2, 2, (3, 1))
-    program = GateProgram.from_dict(gate_program(layer.function))
+    program = simulated(gate_program(layer.function))
     expected = predict(program, [ops.convert_to_numpy(w) for w in layer.weights], x)
     np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-14)
     step = backend.stepper(model, "eager", sample_loss("energy", {}))(x, np.zeros((3, 1)))
@@ -101,7 +102,7 @@ def test_a_batch_of_one(device, method, backend, rng):
     x = rng.uniform(-2, 2, (1, 1))
     weights = [ops.convert_to_numpy(w) for w in layer.weights]
     step = backend.stepper(model, "eager", sample_loss("energy", {}))(x, np.zeros((1, 1)))
-    program = GateProgram.from_dict(gate_program(layer.function))
+    program = simulated(gate_program(layer.function))
     expected, gradients, _ = vjp(program, weights, x, np.ones((1, 1)))
     np.testing.assert_allclose(step.predictions, expected, atol=1e-14)
     np.testing.assert_allclose(step.gradients[0], gradients[0], atol=1e-13)

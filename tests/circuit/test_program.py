@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from qparity.circuit.definition import bind, resolve
 from qparity.circuit.program import gate_program
 from qparity.oracle.adjoint import predict as oracle_predict
-from qparity.oracle.program import GateProgram
 from qparity.scenario.registry import CIRCUITS
+from tests.oracle.programs import read as simulated
 
 SHAPES = {"w": (3,)}
 
@@ -76,7 +76,7 @@ def assert_same_circuit(bound, program, seeds=(0, 1)):
         weights, flat, inputs = random_point(bound, seed)
         expected = qnode_predict(bound, weights, inputs)
         np.testing.assert_allclose(interpret(program, flat, inputs), expected, rtol=0, atol=1e-12)
-        outputs = oracle_predict(GateProgram.from_dict(program), list(weights.values()), inputs[None])
+        outputs = oracle_predict(simulated(program), list(weights.values()), inputs[None])
         np.testing.assert_allclose(outputs[0], expected, rtol=0, atol=1e-12)
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from qparity.diagnose import DiagnosisError, find, reproduce, shrink
 from qparity.diagnose.script import circuit, literal
-from qparity.oracle import GateProgram
 from qparity.parity import Stage
 from qparity.store import StoreError
 from tests.conftest import backends
 from tests.diagnose.conftest import CHOSEN, pointed
+from tests.oracle.programs import read as simulated
 from tests.parity.fake import Setting, program
 
 
@@ -126,7 +126,7 @@ def test_every_gate_form_is_written():
             {"kind": "expval", "terms": [[0.5, [["Z", 0], ["X", 1]]], [1, []]]},
         ],
     }
-    text = circuit(GateProgram.from_dict(raw))
+    text = circuit(simulated(raw))
     assert "qml.RX(2.0 * weights[0][0] + x[..., 0] + -1.0 * weights[0][1] * x[..., 0] + 0.5, wires=0)" in text
     assert "qml.adjoint(qml.S(wires=1))" in text
     assert "qml.probs(wires=[1, 0]), qml.expval(0.5 * (qml.Z(0) @ qml.X(1)) + qml.I(0))" in text

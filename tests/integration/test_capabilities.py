@@ -69,18 +69,18 @@ def test_the_choice_covers_every_pair():
 def test_what_pennylane_supports_trains_and_is_right(cell, probed):
     found = probed[cell]
     if not runs(cell):
-        assert found["status"] == "unsupported", found["reason"]
-        assert found["reason"]
-        assert " at 0x" not in found["reason"]
+        assert found.status == "unsupported", found.reason
+        assert found.reason
+        assert " at 0x" not in found.reason
         return
-    assert found["status"] == "ok", found["reason"]
-    assert found["verdict"] == ("NOT-COMPARED" if cell.diff_method in SAMPLED else "ROUNDING"), found["reason"]
+    assert found.status == "ok", found.reason
+    assert found.verdict == ("NOT-COMPARED" if cell.diff_method in SAMPLED else "ROUNDING"), found.reason
     if cell.diff_method != "best":
-        assert found["resolved"] == cell.diff_method
+        assert found.resolved == cell.diff_method
 
 
 def test_the_table_has_a_sign_for_every_cell(probed):
-    text = matrix_text({"cells": list(probed.values())})
+    text = matrix_text(list(probed.values()))
     for cell, found in probed.items():
         assert mark(found) == ("✓" if runs(cell) else "–")
         assert f"{cell.device} {cell.diff_method}" in text

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from qparity.records.outcome import Fault
 from qparity.runner.cell import CellEnded, injected_fault
 from qparity.runner.local import Options
 from qparity.runner.plan import Cell, make_blocks, to_plan
@@ -170,8 +171,8 @@ def test_circuit_faults_show_at_the_first_step_and_unknown_ones_fail(swept):
 def test_the_variable_names_the_cell_it_is_for(monkeypatch):
     cell = Cell("0" * 16, scenario("a", "float64", 0), Variant.parse("torch"))
     cases = {
-        '{"name": "x"}': {"name": "x"},
-        '[{"name": "x", "variant": "jax*"}, {"name": "y", "scenario": "a-*", "step": 1}]': {"name": "y", "step": 1},
+        '{"name": "x"}': Fault("x"),
+        '[{"name": "x", "variant": "jax*"}, {"name": "y", "scenario": "a-*", "step": 1}]': Fault("y", 1),
         '[{"name": "x", "scenario": "b"}]': None,
     }
     for text, expected in cases.items():

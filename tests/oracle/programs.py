@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qparity import records
 from qparity.oracle import GateProgram
 from qparity.oracle.gates import ALIASES, GATES
 
@@ -72,4 +73,4 @@ def arguments(seed: int, steps: int = 1, rows: int = 3) -> tuple[list[np.ndarray
 
 
 def read(data: dict[str, Any]) -> GateProgram:
-    return GateProgram.from_dict(data)
+    return records.read(records.Program, data).simulated

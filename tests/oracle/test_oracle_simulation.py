@@ -180,7 +180,7 @@ def rx_program(layers: int, encode: bool) -> GateProgram:
         gates += [gate("RZ", "weights", 2 * k), gate("RY", "weights", 2 * k + 1), gate("RX", "inputs", 0)]
     gates += [gate("RZ", "weights", 2 * layers), gate("RY", "weights", 2 * layers + 1)] if encode else []
     gates += [] if encode else [gate("RX", "weights", 0)]
-    return GateProgram.from_dict({
+    return read({
         "wires": 1, "features": 1, "weights": [{"name": "w", "shape": [2 * layers + 2 if encode else 1]}],
         "gates": gates, "measurements": [{"kind": "expval", "terms": [[1.0, [["Z", 0]]]]}],
     })  # fmt: skip

@@ -15,6 +15,7 @@ from qparity.parity import Observation, judge
 from qparity.parity.envelope import envelope
 from qparity.parity.tolerances import UNITS
 from qparity.records import Outcome, Program, read
+from tests.oracle.programs import read as simulated
 from tests.parity.fake import Setting, observe
 
 WIRES, LAYERS, STEPS, ROWS = 3, 2, 12, 4
@@ -24,7 +25,7 @@ OPTIMIZER = {"name": "adam", "learning_rate": 0.03, "beta_1": 0.9, "beta_2": 0.9
 def trained(noise: int, dtype: str = "float32") -> Observation:
     """Adam on the ansatz with a dead light cone; a backend's rounding is random noise of the size it has in `dtype`."""
     raw = gate_program(bind(hardware_efficient, WIRES, LAYERS, {}, None, 1))
-    program = oracle.GateProgram.from_dict(raw)
+    program = simulated(raw)
     rng = np.random.default_rng(noise)
     x = np.linspace(-2, 2, ROWS, dtype=np.float32)[:, None].astype(dtype)
     y = np.sin(x)
@@ -60,9 +61,9 @@ def test_dead_weights_are_null_and_weights_uninformative():
     dead = {(0, tuple(int(i) for i in index)) for index in np.argwhere(dead_weights(WIRES, LAYERS))}
     assert set(found.null) == dead
     assert found.uninformative_from == 0
-    assert found.moves["weights"].max() > 0.01
+    assert found.moves.weights.max() > 0.01
     assert found.function < 1e-5
-    assert found.moves["predictions"].max() < 1e-5
+    assert found.moves.predictions.max() < 1e-5
     text = "; ".join(found.annotations())
     assert re.search(r"uninformative.*\bstep 0\b", text)
     assert "null directions" in text
@@ -92,7 +93,7 @@ def test_a_fault_leaves_the_envelope_at_its_step():
     found = envelope(observe(Setting(fault="gradient x2", at=2)))
     assert found.outside()["gradients"] == 2
     assert any(re.search(r"outside.*\bgradients\b.*\b2\b", line) for line in found.annotations())
-    assert not any(np.isnan(v).any() for v in found.distances.values())
+    assert not any(np.isnan(v).any() for v in found.distances)
 
 
 def test_what_the_oracle_cannot_train_is_refused():

@@ -11,6 +11,7 @@ from qparity import oracle
 from qparity.parity import Observation, Stage, Verdict, judge
 from qparity.parity.boundary import boundaries, boundary_comparisons
 from qparity.records import Outcome
+from tests.oracle.programs import read as simulated
 
 from .fake import Setting, observe, program
 
@@ -22,7 +23,7 @@ def hybrid(spoil: str = "") -> Observation:
     bare = observe(setting)
     trace = dict(bare.trace)
     rows, steps = len(trace["batch_index"]), len(trace["loss"])
-    layer = oracle.GateProgram.from_dict(program(setting))
+    layer = simulated(program(setting))
     kernel = rng.normal(size=(3, 2))
     x = rng.normal(size=(setting.samples, 3)).astype(np.float32).astype(float)
     y = rng.normal(size=(setting.samples, 1))

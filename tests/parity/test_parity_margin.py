@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from qparity.oracle import GateProgram, operation_counts, predict, reference_dtype
+from qparity.oracle import operation_counts, predict, reference_dtype
 from qparity.parity import tolerances as tol
+from tests.oracle.programs import read as simulated
 
 WEIGHTS, ROWS = 100, 20
 
@@ -34,7 +35,7 @@ def test_reuploading_circuits_stay_inside_the_forward_tolerance(dtype, kind, lay
         gates.append({"name": "RX", "wires": [0], "params": [{"inputs": [[0, factor]]}]})
         angles = [{"weights": [[3 * k + i, 1.0]]} for i in range(3)]
         gates.append({"name": "Rot", "wires": [0], "params": angles})
-    program = GateProgram.from_dict({
+    program = simulated({
         "wires": 1, "features": 1, "weights": [{"name": "w", "shape": [layers, 3]}], "gates": gates,
         "measurements": [{"kind": "expval", "terms": [[1.0, [["Z", 0]]]]}],
     })  # fmt: skip

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from qparity.oracle import GateProgram
 from qparity.parity import statistical
 from tests.oracle.programs import random_program
+from tests.oracle.programs import read as simulated
 
 SHOTS, ROWS = 200, 20_000
 ANGLES = [{"weights": [[0, 1.0]]}]
@@ -16,7 +16,7 @@ ONE = {
 
 
 def program(*terms):
-    return GateProgram.from_dict(ONE | {"measurements": [{"kind": "expval", "terms": list(terms)}]})
+    return simulated(ONE | {"measurements": [{"kind": "expval", "terms": list(terms)}]})
 
 
 def sampled(rng, exact, size=1.0):
@@ -53,7 +53,7 @@ def test_certain_outcomes_allow_nothing():
 
 
 def test_probabilities_and_sums_of_words():
-    wide = GateProgram.from_dict(random_program(1))
+    wide = simulated(random_program(1))
     exact = np.array([[0.0, 0.25, 0.25, 0.5, 0.0]])
     allowed = statistical.forward(wide, exact, exact, SHOTS, 1e-6)
     assert allowed[0, 0] == pytest.approx(

@@ -130,7 +130,8 @@ def test_the_index_of_hostile_and_missing_runs_stays_text(tmp_path):
     assert "There is no run yet" in write_index(tmp_path / "none", tmp_path / "reports").read_text(encoding="utf-8")
     cell = {"scenario": HOSTILE, "variant": HOSTILE, "mark": "pass", "line": HOSTILE, "timing": {"ratio": 2.0}}
     document = {"run": HOSTILE, "created": HOSTILE, "sentence": HOSTILE, "exit_code": 0, "cells": [cell]}
-    entries = [index.Entry("a.html", RunRecord({"environment": {"git": {"commit": HOSTILE}}}), document)] * 2
+    report = read(index.Report, document)
+    entries = [index.Entry("a.html", RunRecord({"environment": {"git": {"commit": HOSTILE}}}), report)] * 2
     page = index.render(entries)
     assert "<script" not in page
     assert "<img" not in page

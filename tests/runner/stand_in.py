@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qparity.records.answers import Progress
 from qparity.runner.inputs import make_inputs
 from qparity.runner.plan import Block, make_blocks
 from qparity.runner.pool import Pool
@@ -72,7 +73,7 @@ class StandInChild:
     ) -> Message:
         """What the table says; an answer that never comes is `asyncio.Event().wait`."""
         self.asked.append((kind, body, arrays))
-        progress({"phase": kind, "step": 1})
+        progress(Progress(kind, 1))
         await asyncio.sleep(0)
         answer = self.answers[kind]()
         return await answer if asyncio.iscoroutine(answer) else answer
@@ -92,7 +93,7 @@ class StandInPool(Pool):
     def __init__(self, *answers: Answers, refuse: Exception | None = None) -> None:
         super().__init__(Path("no-logs"), 1, {})
         self.answers, self.refuse = list(answers or (GOOD,)), refuse
-        self.about: dict[str, Any] = {"import_s": 0.0}
+        self.import_s = 0.0
         self.children: list[StandInChild] = []
 
     async def server(self, variant: Any, device: str = "") -> Any:

@@ -53,7 +53,7 @@ def scenario(tmp_path):
 def test_a_function_makes_the_data_of_a_scenario(scenario):
     (block,) = make_blocks(load_all([scenario("my_data:load", ", scale = 2.0")]))
     inputs = inputs_of(block)
-    assert (inputs.x.shape, inputs.y.shape, inputs.shape) == ((6, 4, 3), (6, 1), ([4, 3], 1))
+    assert (inputs.x.shape, inputs.y.shape, inputs.shape) == ((6, 4, 3), (6, 1), ((4, 3), 1))
     half = inputs_of(make_blocks(load_all([scenario("my_data:load")]))[0])
     assert np.allclose(inputs.x, 2 * half.x)
     assert block.scenario.data.sha256

@@ -151,5 +151,6 @@ def test_an_injected_fault_is_sent_recorded_and_never_fitted(tmp_path, monkeypat
     pool = StandInPool({**GOOD, "prepare": prepared})
     result, _ = run(tmp_path, pool)
     (_, body, _), *others = pool.children[0].asked
-    assert body["fault"] == result.outcome.raw["fault"] == {"name": "loss-scaled", "step": 1}
+    assert body["fault"] == {"name": "loss-scaled", "step": 1, "size": None}
+    assert result.outcome.raw["fault"] == {"name": "loss-scaled", "step": 1}
     assert [kind for kind, *_ in others] == ["audit"]

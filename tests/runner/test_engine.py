@@ -7,10 +7,9 @@ from collections import deque
 
 import pytest
 
-from qparity.records import Outcome
 from qparity.runner import events, local
 from qparity.runner.begin import begin
-from qparity.runner.cell import ATTEMPTS, CellResult, empty_outcome
+from qparity.runner.cell import ATTEMPTS, CellResult, Draft
 from qparity.runner.local import Options, run_blocks
 from qparity.runner.sweep import Halted, Ledger, lanes_of, sweep
 from qparity.scenario.load import load_files
@@ -28,9 +27,7 @@ def opened(tmp_path):
 
 
 def ended(cell, status="ok"):
-    outcome = empty_outcome(cell, "torch@cpu-1t", "fork")
-    said = {"status": status, "reason": None if status == "ok" else "so it is"}
-    return CellResult(Outcome(outcome | said, planned=cell.scenario), None)
+    return Draft(cell, "torch@cpu-1t", "fork", status, None if status == "ok" else "so it is").result
 
 
 # The ledger

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from qparity.records.trace import Trace
 from qparity.store.traces import from_bytes, odd, to_bytes
 
 
 def trace(**more):
     steps = {"offsets": np.array([0, 2, 4]), "loss": np.zeros(2), "batch_index": np.array([0, 1, 0, 1])}
-    return steps | {"x": np.zeros((2, 1)), "y": np.zeros((2, 1))} | more
+    return Trace(steps | {"x": np.zeros((2, 1)), "y": np.zeros((2, 1))} | more)
 
 
 def test_a_weight_may_be_a_single_number():

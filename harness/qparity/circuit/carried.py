@@ -13,7 +13,7 @@ import importlib
 import marshal
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -54,7 +54,7 @@ def model_as_json(model: keras.Model, loss: Any) -> dict[str, Any]:
         raise NotCarried(f"the model cannot be built again elsewhere: {one_line(error)}") from error
 
 
-def captured(found: dict[str, Any]) -> Captured:
+def captured(found: Mapping[str, Any]) -> Captured:
     """The model of `model_as_json`, built in this process, and its loss.
 
     Raises:

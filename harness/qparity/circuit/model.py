@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from qparity.circuit.script import captured
 from qparity.scenario.schema import Scenario
 
 
-def build_model(scenario: Scenario, features: int | list[int], outputs: int) -> keras.Model:
+def build_model(scenario: Scenario, features: int | Sequence[int], outputs: int) -> keras.Model:
     """The uncompiled, built model of a scenario for data of `features` inputs and `outputs` targets.
 
     A user's builder `build(...)` gets by name whichever of these it takes: features, outputs, wires, layers, device,
@@ -52,7 +52,7 @@ def quantum_layers(model: keras.Model) -> list[QKerasLayer]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, QKerasLayer)]
 
 
-def _user_model(scenario: Scenario, features: int | list[int], outputs: int) -> keras.Model:
+def _user_model(scenario: Scenario, features: int | Sequence[int], outputs: int) -> keras.Model:
     assert scenario.model is not None
     module, _, name = scenario.model.partition(":")
     build: Callable[..., Any] = getattr(importlib.import_module(module), name)
@@ -79,7 +79,7 @@ def _user_model(scenario: Scenario, features: int | list[int], outputs: int) -> 
     return model
 
 
-def example_batch(features: int | list[int], dtype: str) -> Any:
+def example_batch(features: int | Sequence[int], dtype: str) -> Any:
     """A batch of two samples, (2, features...), to build a model with."""
     shape = [features] if isinstance(features, int) else features
     return keras.ops.convert_to_tensor(np.full((2, *shape), 0.5), dtype=dtype)

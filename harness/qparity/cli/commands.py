@@ -355,10 +355,10 @@ def doctor(
 
     if matrix:
         found = probe.matrix(interpreters(python), variant, wires, batch_size)
-        say(as_json(found) if json else words.matrix_text(found))
+        say(as_json({"cells": [cell.to_dict() for cell in found]}) if json else words.matrix_text(found))
     else:
         about = probe.backends(interpreters(python))
-        say(as_json(about) if json else words.backends_text(about))
+        say(as_json(about.to_dict()) if json else words.backends_text(about))
 
 
 @app.command()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,9 @@ from qparity.parity import Observation
 from qparity.parity.audit import audit
 from qparity.parity.comparison import Comparison
 from qparity.records import Program
+from qparity.records.document import Table
 from qparity.records.program import Word
+from qparity.records.requests import Evaluate
 from qparity.runner.cell import checked
 from qparity.runner.process import Child
 
@@ -37,7 +38,7 @@ class GateFinding:
     word: str | None = None
     r: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {key: getattr(self, key) for key in ("layer", "gate", "code", "word", "r", "reason")}
 
@@ -57,7 +58,7 @@ async def bisect(child: Child, subject: Subject, comparison: Comparison) -> Gate
     words = pauli_words(program.wires)
 
     async def worst(count: int | None, measured: list[Word] | None) -> tuple[float, str]:
-        body = {"layer": number, "gates": count, "words": measured}
+        body = Evaluate(number, count, None if measured is None else tuple(measured)).body()
         answer = checked(await child.request("evaluate", body, {"x": inputs, **weights}), "evaluate")
         return _worst(subject, program.prefix(count, measured), answer.arrays, stages, measured)
 

@@ -7,7 +7,6 @@ so the level of the pooled test is halved; a pass of the new samples alone never
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from qparity.diagnose.replay import replay
 from qparity.diagnose.subject import Subject
 from qparity.parity import Observation, Stage
 from qparity.parity.audit import audit
+from qparity.records.document import Table
 from qparity.runner.pool import Pool
 from qparity.store import Run
 
@@ -36,7 +36,7 @@ class Escalation:
         """Whether the difference stands; None where nothing could be tested."""
         return None if self.pooled_r is None else self.pooled_r > 1
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {name: getattr(self, name) for name in ("shots", "r", "pooled_r", "found", "reason")}
 
@@ -63,10 +63,9 @@ async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> 
 
 def pooled(subject: Subject, new: Observation, shots: int) -> Observation:
     """The new observation with the samples of both looks."""
-    assert new.trace is not None
-    both = (subject.trace["predictions"][subject.rows] + TIMES * new.trace["predictions"]) / (TIMES + 1)
+    both = (subject.trace.predictions[subject.rows] + TIMES * new.recorded.predictions) / (TIMES + 1)
     scenario = new.scenario.model_copy(update={"shots": (TIMES + 1) * shots})
-    trace = dict(new.trace) | {"predictions": both.astype(np.float64)}
+    trace = new.recorded | {"predictions": both.astype(np.float64)}
     return replace(new, outcome=new.outcome.planned_as(scenario), trace=trace)
 
 

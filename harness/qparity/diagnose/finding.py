@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qparity.diagnose.bisect import GateFinding
 from qparity.diagnose.escalate import Escalation
@@ -14,6 +13,7 @@ from qparity.parity import Judgement
 from qparity.parity.envelope import Envelope
 from qparity.parity.setup import ExactFault
 from qparity.parity.transplant import Transplant
+from qparity.records.document import Table
 
 SCHEMA = 1
 
@@ -37,7 +37,7 @@ class Diagnosis:
     envelope: Envelope | None = None
     transplant: Transplant | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {
             "schema": SCHEMA,
@@ -58,5 +58,5 @@ class Diagnosis:
         }
 
 
-def _plain(found: GateFinding | LayerFinding | Escalation | Envelope | Transplant | None) -> dict[str, Any] | None:
+def _plain(found: GateFinding | LayerFinding | Escalation | Envelope | Transplant | None) -> Table | None:
     return None if found is None else found.to_dict()

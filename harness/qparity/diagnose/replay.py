@@ -8,17 +8,19 @@ so they can be compared with each other even where there is no oracle.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qparity.diagnose.subject import Subject
 from qparity.parity import PASSES, Judgement, Observation, Verdict, judge
-from qparity.records import Outcome, read
-from qparity.records.answers import Prepared
+from qparity.records import Outcome, Resolved, read
+from qparity.records.answers import Audited, Prepared
+from qparity.records.document import Table
+from qparity.records.requests import Prepare
+from qparity.records.trace import Trace
 from qparity.runner.cell import CellEnded, checked, keeps_targets
 from qparity.runner.inputs import shape_of
 from qparity.runner.plan import Block, Cell
@@ -54,7 +56,7 @@ class Replay:
         """Whether the judge passed it."""
         return self.judgement is not None and self.judgement.verdict in PASSES
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         judged = {} if self.judgement is None else self.judgement.to_dict()
         keys = ("verdict", "stage", "tensor", "r", "effective_bits")
@@ -66,7 +68,7 @@ async def replay(
     pool: Pool,
     subject: Subject,
     variant: str,
-    changes: dict[str, Any] | None = None,
+    changes: Mapping[str, object] | None = None,
     references: References | None = None,
 ) -> Replay:
     """Run the subject's step on a variant, with fields of the scenario changed. Never raises for what a child does.
@@ -85,24 +87,25 @@ async def replay(
         return Replay(*place, "crashed", str(error))
     except (CellEnded, Unavailable) as error:
         return Replay(*place, error.status, str(error))
-    resolved = prepared.body["resolved"] | {"flags": answer.body["flags"]}
-    document: dict[str, object] = {
+    audited = read(Audited, answer.body)
+    document: Table = {
         "id": "/".join(place),
         "scenario": scenario.model_dump(mode="json"),
         "variant": variant,
         "status": "ok",
+        "resolved": read(Prepared, prepared.body).resolved | {"flags": audited.flags},
+        "audit": audited.audit,
     }
-    document |= {"resolved": resolved, "audit": answer.body["audit"]}
     outcome = Outcome(document, planned=scenario)
-    arrays = answer.arrays
+    arrays = Trace(answer.arrays)
     if references is not None and wanted(scenario, outcome.resolved):
         cell = Cell(subject.observation.cell, scenario, Variant.parse(variant))
         block = Block(scenario, (), tuple(subject.search_path()), "")
-        shape = shape_of(arrays["x"], arrays["y"])
+        shape = shape_of(arrays.x, arrays.y)
         said = await references.about(block, cell, shape)
         more, told = await references.judge(block, cell, shape, arrays, 0.0)
         outcome = outcome.changed(reference=said | more)
-        arrays = arrays | told
+        arrays |= told
     return Replay(*place, observation=Observation.of(outcome, arrays))
 
 
@@ -122,32 +125,31 @@ async def session(
     pool: Pool, subject: Subject, variant: str, scenario: Scenario
 ) -> AsyncIterator[tuple[Child, Message]]:
     """A prepared child of a variant, and its answer to `prepare`."""
-    features, outputs = shape_of(subject.trace["x"], subject.trace["y"])
-    body: dict[str, Any] = {
-        "scenario": scenario.model_dump(mode="json"),
-        "variant": variant,
-        "search_path": subject.search_path(),
-        "features": features,
-        "outputs": outputs,
-    }
-    if subject.observation.outcome.fault and variant == subject.observation.variant:
-        body["fault"] = subject.observation.outcome.table("fault") | {"step": 0}
+    fault = subject.observation.outcome.fault if variant == subject.observation.variant else None
+    asked = Prepare(
+        scenario.model_dump(mode="json"),
+        tuple(subject.search_path()),
+        *shape_of(subject.trace.x, subject.trace.y),
+        variant,
+        fault and replace(fault, step=0),
+    )
     server = await pool.server(Variant.parse(variant), scenario.device)
     name = f"diagnose-{variant}-{scenario.device}-{scenario.diff_method}-{len(server.children)}"
     child = await server.child(name, pool.logs / f"{name}.log", None)
     try:
-        yield child, checked(await child.request("prepare", body), "prepare")
+        yield child, checked(await child.request("prepare", asked.body()), "prepare")
         await child.close()
     except BaseException:
         await asyncio.shield(child.kill())
         raise
 
 
-def changed(subject: Subject, changes: dict[str, Any]) -> Scenario:
+def changed(subject: Subject, changes: Mapping[str, object]) -> Scenario:
     """The subject's scenario as a training of one epoch, with some fields changed."""
     scenario = subject.observation.scenario
     training = scenario.training.model_copy(update={"epochs": 1, "shuffle": False})
-    return Scenario.model_validate(scenario.model_dump(mode="json") | {"training": training.model_dump()} | changes)
+    written = scenario.model_dump(mode="json") | {"training": training.model_dump()}
+    return Scenario.model_validate({**written, **changes})
 
 
 def swaps(device: str, method: str) -> list[dict[str, str]]:
@@ -161,14 +163,14 @@ def swaps(device: str, method: str) -> list[dict[str, str]]:
 def _one_step(subject: Subject, prepared: Prepared) -> dict[str, np.ndarray]:
     """The step's batch and weights; a scenario cut down (shrink.py) takes the corner of each array that it needs."""
     trace = subject.trace
-    index = trace["batch_index"][subject.rows]
-    pairs = zip(subject.weights(), [w.shape for w in prepared.resolved.weights], strict=True)
+    index = trace.batch_index[subject.rows]
+    pairs = zip(subject.weights(), [w.shape for w in read(Resolved, prepared.resolved).weights], strict=True)
     weights = {f"weights/{k}": _corner(w, shape) for k, (w, shape) in enumerate(pairs)}
-    y = trace["y"][index]
+    y = trace.y[index]
     if not keeps_targets(subject.observation.scenario):
         y = _corner(y, (len(index), *prepared.output_shape))
     still = {name: a[subject.step if len(a) > 1 else 0] for name, a in trace.items() if name.startswith("state/")}
-    held = {"x": trace["x"][index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
+    held = {"x": trace.x[index], "y": y, "order": np.arange(len(index))[None], **weights, **still}
     return held | ({SAMPLE_WEIGHT: trace[SAMPLE_WEIGHT][index]} if SAMPLE_WEIGHT in trace else {})
 
 

@@ -149,11 +149,11 @@ def _user_model(run: Run, subject: Subject, variant: Variant, comparison: Compar
     else:
         expected = _expected(*expected_by_others(run, subject))
     trace = subject.trace
-    rows = trace["batch_index"][subject.rows]
-    body = model_lines(subject, trace["x"][rows])
+    rows = trace.batch_index[subject.rows]
+    body = model_lines(subject, trace.x[rows])
     if subject.judgement.stage == Stage.FORWARD:
         return body + _forward(variant, True) + expected
-    body += f"y = {script.literal(trace['y'][rows])}\n\n{_loss_function(subject)}\n"
+    body += f"y = {script.literal(trace.y[rows])}\n\n{_loss_function(subject)}\n"
     k = subject.weight_of(str(subject.judgement.tensor))
     gradient = SNIPPETS[variant.backend].gradient
     return body + gradient.format(wrapped=_wrapped("gradients_of", variant, True), k=k) + expected
@@ -171,8 +171,8 @@ def _setup(subject: Subject) -> str:
 
 def _loss(subject: Subject, comparison: Comparison, variant: Variant, rows: slice) -> str:
     trace, at = subject.trace, subject.rows
-    body = f"predictions = {script.literal(trace['predictions'][at])}\n"
-    body += f"y = {script.literal(trace['y'][trace['batch_index'][at]])}\n\n{_loss_function(subject)}\n\n"
+    body = f"predictions = {script.literal(trace.predictions[at])}\n"
+    body += f"y = {script.literal(trace.y[trace.batch_index[at]])}\n\n{_loss_function(subject)}\n\n"
     body += f"compute = {_wrapped('loss_of', variant, True)}\n"
     return body + "got = to_numpy(compute(tensor(y), tensor(predictions)))\n"
 
@@ -223,7 +223,7 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
         return body + _forward(variant, traceable)
     if cotangents is None:
         trace = subject.trace
-        y = trace["y"][trace["batch_index"][subject.rows]].reshape(len(inputs), -1)
+        y = trace.y[trace.batch_index[subject.rows]].reshape(len(inputs), -1)
         body += f"y = {script.literal(y)}\n\n{_loss_function(subject)}\n"
     else:
         body += f"y = {script.literal(cotangents)}\n\ndef loss_of(cotangents, predictions):\n"
@@ -292,7 +292,7 @@ def _optimizer(subject: Subject) -> str:
     numpy = exact and BACKENDS[o.backend].narrows_floats
     table = dict(optimizer.arguments)
     if o.scenario.training.schedule:
-        table["learning_rate"] = float(subject.trace["learning_rate"][subject.step])
+        table["learning_rate"] = float(subject.trace.learning_rate[subject.step])
     name = LAWS[optimizer.name].keras
     options = {k: f"np.float64({v!r})" if numpy and isinstance(v, float) else repr(v) for k, v in table.items()}
     return script.call(f"keras.optimizers.{name}", options)

@@ -41,10 +41,10 @@ async def _shrink(run: Run, subject: Subject, interpreters: dict[str, str]) -> S
 async def _tried(pool: Pool, subject: Subject, sizes: dict[str, int]) -> Subject | None:
     """The faulty step in these sizes, if it shows the same fault."""
     trace, rows = subject.trace, subject.rows
-    x = trace["x"]
+    x = trace.x
     if x.shape[1] == subject.observation.scenario.wires:  # a feature a wire
         x = x[:, : sizes["wires"]]
-    offsets = trace["offsets"].copy()
+    offsets = trace.offsets.copy()
     offsets[subject.step + 1] = rows.start + sizes["samples"]
     cut = replace(subject, observation=replace(subject.observation, trace=trace | {"x": x, "offsets": offsets}))
     changes = {"layers": sizes["layers"], "wires": sizes["wires"]}

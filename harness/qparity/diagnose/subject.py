@@ -12,6 +12,7 @@ from qparity.parity.boundary import values_at
 from qparity.parity.comparison import REFERENCE, Comparison
 from qparity.parity.names import weight_name
 from qparity.records import Block, Program, QuantumLayer
+from qparity.records.trace import Trace
 from qparity.store import Run, StoreError
 from qparity.summary.judging import judge_block, observations_of
 
@@ -39,9 +40,9 @@ class Subject:
         return f"{self.observation.scenario.name}/{self.observation.variant}"
 
     @property
-    def trace(self) -> dict[str, np.ndarray]:
+    def trace(self) -> Trace:
         """The recorded arrays."""
-        return dict(self.observation.trace or {})
+        return self.observation.recorded
 
     @property
     def step(self) -> int:
@@ -51,7 +52,7 @@ class Subject:
     @property
     def rows(self) -> slice:
         """The rows of that step in arrays that have a row for each sample."""
-        offsets = self.trace["offsets"]
+        offsets = self.trace.offsets
         return slice(int(offsets[self.step]), int(offsets[self.step + 1]))
 
     @property
@@ -110,7 +111,7 @@ class Subject:
         """A quantum layer's inputs (rows, features) in the step; its cotangents (rows, outputs) in a user's model."""
         trace, rows = self.trace, self.rows
         if f"layer_inputs/{number}" not in trace:
-            return _flat(trace["x"])[trace["batch_index"][rows]], None
+            return _flat(trace.x)[trace.batch_index[rows]], None
         if (offsets := trace.get(f"layer_offsets/{number}")) is not None:
             rows = slice(int(offsets[self.step]), int(offsets[self.step + 1]))
         return _flat(trace[f"layer_inputs/{number}"])[rows], _flat(trace[f"layer_cotangents/{number}"])[rows]

@@ -40,8 +40,8 @@ def model_lines(subject: Subject, inputs: np.ndarray) -> str:
     trace = subject.trace
     names = ("wires", "layers", "device", "diff_method", "shots", "seed", "dtype")
     offered = {name: getattr(scenario, name) for name in names}
-    outputs = trace["y"].shape[1] if trace["y"].ndim > 1 else 1
-    offered |= {"features": trace["x"].shape[1], "outputs": outputs, **scenario.circuit_options}
+    outputs = trace.y.shape[1] if trace.y.ndim > 1 else 1
+    offered |= {"features": trace.x.shape[1], "outputs": outputs, **scenario.circuit_options}
     offered |= {"batch_size": scenario.training.batch_size}
     return USER_MODEL.format(
         source=source.replace("from __future__ import annotations\n", ""),
@@ -66,9 +66,8 @@ def expected_by_others(run: Run, subject: Subject) -> tuple[np.ndarray, np.ndarr
             f"{subject.name}: nothing to reproduce it with: {subject.found.not_covered or subject.judgement.reason}"
         )
     peer = others[0]
-    assert peer.trace is not None
     tensor = f"gradients/{subject.weight_of(str(subject.judgement.tensor))}"
-    values = peer.trace["predictions"][subject.rows] if stage == Stage.FORWARD else peer.trace[tensor][step]
+    values = peer.recorded.predictions[subject.rows] if stage == Stage.FORWARD else peer.recorded[tensor][step]
     pairs = [s for s in pair_series(peer, others[-1]) if s.stage == stage]
     flat = values.reshape(-1).astype(np.float64)
     return flat, np.full(len(flat), pairs[0].tolerance[step])

@@ -6,8 +6,8 @@ the order of the calls, is named. The walk is uncompiled, so a fault of a compil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from qparity.diagnose.replay import changed, session
 from qparity.diagnose.subject import Subject
 from qparity.parity import tolerances as tol
 from qparity.parity.reference import model_units
+from qparity.records import read
+from qparity.records.answers import Call, ReferenceCall, ReferenceWalked, Walked
+from qparity.records.document import Table
 from qparity.runner.cell import checked
 from qparity.runner.inputs import shape_of
 from qparity.runner.plan import Block, Cell
@@ -51,7 +54,7 @@ class LayerFinding:
     listed: bool = False
     """Whether the layer takes its inputs as one list."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {k: getattr(self, k) for k in ("layer", "type", "call", "direction", "tensor", "r", "reason")}
 
@@ -64,68 +67,87 @@ async def walk(pool: Pool, run: Run, subject: Subject) -> LayerFinding:
     """
     o, trace = subject.observation, subject.trace
     scenario = changed(subject, {})
-    rows = trace["batch_index"][subject.rows]
+    rows = trace.batch_index[subject.rows]
     held = {f"weights/{k}": w for k, w in enumerate(subject.weights())}
     held |= {name: state_at(trace, name, subject.step) for name in trace if name.startswith("state/")}
-    held["x"] = trace["x"][rows]
+    held["x"] = trace.x[rows]
     async with session(pool, subject, o.variant, scenario) as (child, _):
         mine = checked(await child.request("walk", {}, held), "walk")
     block = Block(scenario, (), tuple(subject.search_path()), "")
     cell = Cell(o.cell, scenario, Variant.parse(o.variant))
     entered = {name: array for name, array in mine.arrays.items() if "/input/" in name}
-    shape = shape_of(trace["x"], trace["y"])
+    shape = shape_of(trace.x, trace.y)
     theirs = await References(pool, run.logs()).walk(block, cell, shape, held | entered)
-    return judge(subject, mine.body["calls"], mine.arrays, theirs.body["calls"], theirs.arrays)
+    calls, reference = read(Walked, mine.body).calls, read(ReferenceWalked, theirs.body).calls
+    return judge(subject, calls, mine.arrays, reference, theirs.arrays)
 
 
 def judge(
     subject: Subject,
-    calls: list[dict[str, Any]],
+    calls: Sequence[Call],
     arrays: dict[str, np.ndarray],
-    reference: list[dict[str, Any]],
+    reference: Sequence[ReferenceCall],
     right: dict[str, np.ndarray],
 ) -> LayerFinding:
     """The first call whose outputs or slopes differ from those of the reference by more than rounding."""
     u = model_units(subject.observation)[0]
-    if [c["layer"].rstrip("0123456789_") for c in calls] != [c["layer"].rstrip("0123456789_") for c in reference]:
+    if [c.layer.rstrip("0123456789_") for c in calls] != [c.layer.rstrip("0123456789_") for c in reference]:
         raise Refused("the reference calls other layers than the variant does")
     for n, (mine, theirs) in enumerate(zip(calls, reference, strict=True)):
         inputs = tuple(_numbered(arrays, f"call/{n}/input/"))
         weights = tuple(_numbered(arrays, f"call/{n}/weight/"))
-        about = {key: mine[key] for key in ("layer", "type", "config", "listed")} | {"call": n}
         outputs = _numbered(arrays, f"call/{n}/output/")
-        about |= {"inputs": inputs, "weights": weights, "output_shapes": tuple(out.shape for out in outputs)}
+        about = LayerFinding(
+            "",
+            mine.layer,
+            mine.type,
+            n,
+            config=mine.config,
+            inputs=inputs,
+            weights=weights,
+            output_shapes=tuple(out.shape for out in outputs),
+            listed=mine.listed,
+        )
         for i, got in enumerate(outputs):
             expected = right[f"call/{n}/output/{i}"]
             allowed = tol.model(u, float(right[f"call/{n}/condition/{i}"]) + float(np.abs(expected).max(initial=0.0)))
             r = float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0) / max(float(allowed), 1e-300))
             if not r <= 1:
                 return _found(about, FORWARD, f"output {i}", r, expected, float(allowed), i)
-        if mine["slopes"] is None:
+        if mine.slopes is None:
             continue
-        for kind in ("inputs", "weights"):
-            for k, got in enumerate(mine["slopes"][kind]):
-                expected = theirs["slopes"][kind][k]
-                allowed = tol.model(u, theirs["conditions"][kind][k], theirs["errors"][kind][k])
-                r = abs(got - expected) / max(float(allowed), 1e-300)
+        slopes, errors, conditions = theirs.slopes, theirs.errors, theirs.conditions
+        for kind, along, rights in (
+            ("input", mine.slopes.inputs, zip(slopes.inputs, conditions.inputs, errors.inputs, strict=True)),
+            ("weight", mine.slopes.weights, zip(slopes.weights, conditions.weights, errors.weights, strict=True)),
+        ):
+            for k, (each, (slope, condition, error)) in enumerate(zip(along, rights, strict=True)):
+                allowed = tol.model(u, condition, error)
+                r = abs(each - slope) / max(float(allowed), 1e-300)
                 if not r <= 1:
-                    what = f"gradient of {kind[:-1]} {k}"
-                    return _found(about, BACKWARD, what, r, np.array(expected), float(allowed), k)
+                    return _found(about, BACKWARD, f"gradient of {kind} {k}", r, np.array(slope), float(allowed), k)
     return LayerFinding("each layer by itself, uncompiled, is right: the fault lies in how they are put together")
 
 
-def state_at(trace: dict[str, np.ndarray], name: str, step: int) -> np.ndarray:
+def state_at(trace: Mapping[str, np.ndarray], name: str, step: int) -> np.ndarray:
     """A variable that is not trained, before a step."""
     return np.asarray(trace[name][step if len(trace[name]) > 1 else 0])
 
 
 def _found(
-    about: dict[str, Any], way: str, tensor: str, r: float, expected: np.ndarray, tolerance: float, number: int
+    about: LayerFinding, way: str, tensor: str, r: float, expected: np.ndarray, tolerance: float, number: int
 ) -> LayerFinding:
-    where = f"{about['layer']} ({about['type']}), {way}"
+    where = f"{about.layer} ({about.type}), {way}"
     reason = f"{where}: by itself, on what entered it, its {tensor} is wrong (r = {r:.2g})"
-    return LayerFinding(
-        reason, direction=way, tensor=tensor, r=r, expected=expected, tolerance=tolerance, number=number, **about
+    return replace(
+        about,
+        reason=reason,
+        direction=way,
+        tensor=tensor,
+        r=r,
+        expected=expected,
+        tolerance=tolerance,
+        number=number,
     )
 
 

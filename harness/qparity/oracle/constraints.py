@@ -19,13 +19,12 @@ EPSILON = 1e-7
 KNOWN = ("NonNeg", "MaxNorm", "UnitNorm", "MinMaxNorm")
 
 
-def constrained(weight: np.ndarray, constraint: Mapping[str, Any], dtype: str) -> np.ndarray:
-    """The weight as its constraint leaves it; `constraint` is {name, config}, as Keras writes it.
+def constrained(weight: np.ndarray, name: str, config: Mapping[str, Any], dtype: str) -> np.ndarray:
+    """The weight as its constraint leaves it; `config` is as Keras writes it.
 
     Raises:
         NotCovered: a constraint that is not Keras' own.
     """
-    name, config = str(constraint.get("name")), constraint.get("config") or {}
     real = weight.dtype.type
     if name not in KNOWN:
         raise NotCovered(f"the constraint {name} has no reference")

@@ -7,7 +7,7 @@ are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -72,30 +72,6 @@ class GateProgram:
     weight_shapes: tuple[tuple[int, ...], ...]
     gates: tuple[Gate, ...]
     measurements: tuple[Expval | Probs, ...]
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> GateProgram:
-        """Read and check a program.
-
-        Raises `NotCovered` where the program or one of its gates is outside what the oracle simulates, and
-        `ValueError` (naming the entry) where it is malformed.
-        """
-        if data.get("not_covered"):
-            raise NotCovered(str(data["not_covered"]))
-        try:
-            program = cls(
-                wires=int(data["wires"]),
-                features=int(data["features"]),
-                weight_names=tuple(str(w["name"]) for w in data["weights"]),
-                weight_shapes=tuple(tuple(int(n) for n in w["shape"]) for w in data["weights"]),
-                gates=tuple(_read_gate(g) for g in data["gates"]),
-                measurements=tuple(
-                    measurement(m["kind"], m.get("terms"), m.get("wires")) for m in data["measurements"]
-                ),
-            )
-        except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"gate program: {type(error).__name__} at {error}") from error
-        return program.checked()
 
     def checked(self) -> GateProgram:
         """The program, if it is one.
@@ -185,14 +161,15 @@ def parameter_values(program: GateProgram, weights: np.ndarray, inputs: np.ndarr
         (parameters, rows), same dtype.
     """
     counts = np.diff(offsets)
-    columns = {"w": np.repeat(weights, counts, axis=0).T, "i": inputs.T}
+    read, given = np.repeat(weights, counts, axis=0).T, inputs.T
+    columns = {"w": read, "i": given}
     values = np.empty((len(program.parameters), len(inputs)), weights.dtype)
     for row, p in zip(values, program.parameters, strict=True):
         row[:] = p.constant
         for i, c in p.weights:
-            row += c * columns["w"][i]
+            row += c * read[i]
         for i, c in p.inputs:
-            row += c * columns["i"][i]
+            row += c * given[i]
         for a, i, b, j, c in p.products:
             row += c * columns[a][i] * columns[b][j]
     return values
@@ -211,12 +188,12 @@ def pull_back(
         (steps, weight_count) and (rows, features).
     """
     rows = {"w": np.repeat(weights, np.diff(offsets), axis=0).T, "i": inputs.T}
-    by_row = {"i": np.zeros_like(inputs.T)}
+    by_row = np.zeros_like(inputs.T)
     by_step = np.zeros_like(weights.T)
 
     def add(kind: str, index: int, value: np.ndarray) -> None:
         if kind == "i":
-            by_row["i"][index] += value
+            by_row[index] += value
         else:
             by_step[index] += np.add.reduceat(value, offsets[:-1])
 
@@ -228,7 +205,7 @@ def pull_back(
         for a, i, b, j, c in p.products:
             add(a, i, c * g * rows[b][j])
             add(b, j, c * g * rows[a][i])
-    return by_step.T, by_row["i"].T
+    return by_step.T, by_row.T
 
 
 def flatten_weights(program: GateProgram, weights: Sequence[np.ndarray], real: type) -> np.ndarray:
@@ -248,23 +225,6 @@ def split_weights(program: GateProgram, flat: np.ndarray) -> list[np.ndarray]:
     stops = np.cumsum([prod(shape) for shape in program.weight_shapes])[:-1]
     parts = np.split(flat, stops, axis=1)
     return [p.reshape(len(flat), *shape) for p, shape in zip(parts, program.weight_shapes, strict=True)]
-
-
-def _read_gate(data: Mapping[str, Any]) -> Gate:
-    return Gate(
-        str(data["name"]),
-        tuple(int(w) for w in data["wires"]),
-        tuple(_read_parameter(p) for p in data.get("params", ())),
-    )
-
-
-def _read_parameter(data: Mapping[str, Any]) -> Parameter:
-    return Parameter(
-        float(data.get("constant", 0.0)),
-        tuple((int(i), float(c)) for i, c in data.get("weights", ())),
-        tuple((int(i), float(c)) for i, c in data.get("inputs", ())),
-        tuple((a, int(i), b, int(j), float(c)) for a, i, b, j, c in data.get("products", ())),
-    )
 
 
 def measurement(kind: str, terms: Iterable[Any] | None, wires: Iterable[Any] | None) -> Expval | Probs:

@@ -33,24 +33,25 @@ def operation_counts(
     return np.asarray(max(len(program.operations), 1) + multiples @ (sizes / np.pi) ** 2, np.float64)
 
 
-def chain_factors(program: GateProgram, weights: np.ndarray, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """How strongly each weight ("w") and input ("i") moves the gate parameters.
+def chain_factors(program: GateProgram, weights: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How strongly each weight, and each input, moves the gate parameters.
 
     The sum of |d parameter / d scalar| over all parameters, with products bounded by the largest absolute value seen;
     at least 1. A weight that feeds one rotation with coefficient 1 has factor 1.
     `weights` is (steps, weight_count), `inputs` (rows, features).
     """
     largest = {"w": np.abs(weights).max(axis=0, initial=0), "i": np.abs(inputs).max(axis=0, initial=0)}
-    totals = {"w": np.zeros(program.weight_count), "i": np.zeros(program.features)}
+    of_weights, of_inputs = np.zeros(program.weight_count), np.zeros(program.features)
+    totals = {"w": of_weights, "i": of_inputs}
     for p in program.parameters:
         for i, c in p.weights:
-            totals["w"][i] += abs(c)
+            of_weights[i] += abs(c)
         for i, c in p.inputs:
-            totals["i"][i] += abs(c)
+            of_inputs[i] += abs(c)
         for a, i, b, j, c in p.products:
             totals[a][i] += abs(c) * float(largest[b][j])
             totals[b][j] += abs(c) * float(largest[a][i])
-    return {kind: np.maximum(total, 1.0) for kind, total in totals.items()}
+    return np.maximum(of_weights, 1.0), np.maximum(of_inputs, 1.0)
 
 
 def _roundings(p: Parameter, angles: int) -> float:

@@ -33,23 +33,19 @@ def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged:
 
 def bitwise_equal(a: Observation, b: Observation) -> bool:
     """Whether two cells recorded the same bytes of predictions, loss, gradients and weights."""
-    assert a.trace is not None
-    assert b.trace is not None
-    names = [n for n in a.trace if n.split("/")[0] in COMPARED]
+    names = [n for n in a.recorded if n.split("/")[0] in COMPARED]
     return all(
-        n in b.trace
-        and a.trace[n].dtype == b.trace[n].dtype
-        and a.trace[n].shape == b.trace[n].shape
-        and a.trace[n].tobytes() == b.trace[n].tobytes()
+        n in b.recorded
+        and a.recorded[n].dtype == b.recorded[n].dtype
+        and a.recorded[n].shape == b.recorded[n].shape
+        and a.recorded[n].tobytes() == b.recorded[n].tobytes()
         for n in names
     )
 
 
 def _same_samples(a: Observation, b: Observation) -> bool:
     """Whether two sampled cells drew the same shots: their means differ by less than half of one."""
-    assert a.trace is not None
-    assert b.trace is not None
-    mine, other = a.trace["predictions"], b.trace["predictions"]
+    mine, other = a.recorded.predictions, b.recorded.predictions
     return mine.shape == other.shape and bool(np.abs(mine - other).max() < 0.5 / (a.scenario.shots or 1))
 
 
@@ -84,8 +80,7 @@ def _repeat(o: Observation) -> Iterator[str]:
 
 
 def _nonfinite(o: Observation) -> Iterator[str]:
-    assert o.trace is not None
-    for name, array in o.trace.items():
+    for name, array in o.recorded.items():
         if array.dtype.kind == "f" and (count := int((~np.isfinite(array)).sum())):
             yield f"{count} values of {name} are not finite"
 
@@ -177,7 +172,6 @@ def _number(value: float | None) -> str:
 
 def _fit(o: Observation) -> Iterator[str]:
     """Where `fit` ended, compared with the recorded training."""
-    assert o.trace is not None
     last = weight_arrays(o, "new_weights")
     final = weight_arrays(o, "final_weights")
     if not final or len(final) != len(last) or not len(last[0]):

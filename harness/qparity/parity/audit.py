@@ -25,6 +25,7 @@ from qparity.parity.reference import reference_comparisons
 from qparity.parity.setup import ExactFault, setup_faults, weight_arrays
 from qparity.parity.types import Observation, Stage
 from qparity.parity.update import update_comparisons, without_reference
+from qparity.records.trace import Trace
 
 AUDIT_ALL_UP_TO_WIRES = 8
 SAMPLED_STEPS = 8
@@ -67,8 +68,7 @@ class Audit:
 
 def audit(o: Observation) -> Audit:
     """Compare everything that was recorded of one cell with oracle and reference."""
-    assert o.trace is not None
-    offsets = np.asarray(o.trace["offsets"])
+    offsets = np.asarray(o.recorded.offsets)
     steps = len(offsets) - 1
     notes: list[str] = []
     comparisons: list[Comparison] = []
@@ -130,22 +130,20 @@ def without(found: Audit, by: str, note: str) -> Audit:
 
 
 def _required(o: Observation) -> tuple[Tensor, ...]:
-    assert o.trace is not None
     count = len(weight_arrays(o, "weights"))
     needed: list[Tensor] = [(Stage.FORWARD, "predictions"), (Stage.LOSS, "loss")]
     kinds = [(Stage.GRADIENT, "gradients"), (Stage.UPDATE, "weights")]
     for stage, kind in kinds[:1] if o.own_optimizer else kinds:
         needed += [(stage, f"{kind}/{weight_name(o, k)}") for k in range(count)]
     moving = [
-        j for j in _state_numbers(o) if len(o.trace[f"state/{j}"]) > 1 and o.trace[f"state/{j}"].dtype.kind == "f"
+        j for j in _state_numbers(o) if len(o.recorded[f"state/{j}"]) > 1 and o.recorded[f"state/{j}"].dtype.kind == "f"
     ]
     needed += [(Stage.UPDATE, f"state/{state_name(o, j)}") for j in moving]
     return tuple(needed)
 
 
 def _state_numbers(o: Observation) -> list[int]:
-    assert o.trace is not None
-    return sorted(int(n.removeprefix("state/")) for n in o.trace if n.startswith("state/"))
+    return sorted(int(n.removeprefix("state/")) for n in o.recorded if n.startswith("state/"))
 
 
 def _judged(comparisons: Iterable[Comparison], needed: tuple[Tensor, ...]) -> dict[Tensor, frozenset[int]]:
@@ -169,15 +167,14 @@ def most_steps(wires: int, steps: int) -> int:
 
 def _loss(o: Observation, offsets: np.ndarray) -> Loss:
     """The reference of the loss at the recorded predictions; NotCovered where the model has a loss of its own."""
-    assert o.trace is not None
     if "compute_loss" in o.outcome.resolved.own:
         raise oracle.NotCovered("the model has a compute_loss of its own")
     if o.loss not in WITH_LAW:
         raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
-    if o.sample_weights is not None and o.trace["predictions"].ndim == 1:
+    if o.sample_weights is not None and o.recorded.predictions.ndim == 1:
         raise oracle.NotCovered("Keras weighs outputs without an axis as a whole, not sample by sample")
     _, real = oracle.reference_dtype(o.dtype)
-    predictions: np.ndarray = rows(o.trace["predictions"]).astype(real)
+    predictions: np.ndarray = rows(o.recorded.predictions).astype(real)
     weights = o.sample_weights
     weights = None if weights is None else weights.astype(real)
     return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets, weights)
@@ -185,22 +182,20 @@ def _loss(o: Observation, offsets: np.ndarray) -> Loss:
 
 def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterator[Comparison]:
     """The loss, with what Keras adds to it as the backend itself recorded that."""
-    assert o.trace is not None
     steps = np.arange(len(offsets) - 1)
     terms = np.diff(offsets) * loss.cotangents.shape[1]
-    extra = o.trace.get("extra_loss")
-    more = 0.0 if extra is None else tol.added(np.abs(extra) + np.abs(o.trace["loss"]))
+    extra = o.recorded.find(Trace.extra_loss)
+    more = 0.0 if extra is None else tol.added(np.abs(extra) + np.abs(o.recorded.loss))
     more = more + (0.0 if o.sample_weights is None else loss.magnitudes)  # weighing a sample rounds once more
     high, low = (None if u is None else np.asarray(tol.loss(u, terms, loss.magnitudes) + u * more) for u in units(o))
     assert high is not None
     expected = loss.steps if extra is None else loss.steps + extra
-    yield compare(Stage.LOSS, "loss", o.trace["loss"], expected, (high, low), loss.magnitudes, steps)
+    yield compare(Stage.LOSS, "loss", o.recorded.loss, expected, (high, low), loss.magnitudes, steps)
 
 
 def _lost_rows(o: Observation) -> Iterator[ExactFault]:
     """A prediction for every sample: a batch axis taken for a wire leaves fewer, and nothing else can be compared."""
-    assert o.trace is not None
-    got, expected = len(o.trace["predictions"]), len(o.trace["batch_index"])
+    got, expected = len(o.recorded.predictions), len(o.recorded.batch_index)
     if got != expected:
         reason = f"{got} predictions were recorded for {expected} samples"
         yield ExactFault(Stage.FORWARD, 0, "predictions", str(got), str(expected), reason)
@@ -220,8 +215,7 @@ def _stale_weights(o: Observation) -> Iterator[ExactFault]:
 
 def _leaks(o: Observation) -> Iterator[ExactFault]:
     """Tensors whose recorded dtype is below the declared one."""
-    assert o.trace is not None
-    found: list[tuple[str, str]] = [(n, str(o.trace[n].dtype)) for n in sorted(o.trace)]
+    found: list[tuple[str, str]] = [(n, str(o.recorded[n].dtype)) for n in sorted(o.recorded)]
     for name, value in o.outcome.audit.dtypes.items():
         values = value if isinstance(value, tuple) else (value,)
         found += [(name if len(values) == 1 else f"{name}/{k}", str(v)) for k, v in enumerate(values)]

@@ -6,7 +6,7 @@ with shots by chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name
 from qparity.parity.types import Observation, Stage
+from qparity.records.trace import Trace
 
 SAMPLED_METHODS = ("spsa",)
 SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
@@ -48,8 +49,7 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
 
     `loss` is that of the recorded predictions: a bare circuit's cotangents are its derivatives.
     """
-    assert o.trace is not None
-    t = o.trace
+    t = o.recorded
     if not o.whole_model and "layer_outputs/0" not in t:
         yield _bare(o, loss)
         return
@@ -68,13 +68,13 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
             continue
         inputs, outputs, bars = (rows(t[f"layer_{kind}/{j}"]) for kind in ("inputs", "outputs", "cotangents"))
         back = t.get(f"layer_input_gradients/{j}")
-        offsets = np.asarray(t.get(f"layer_offsets/{j}", t["offsets"]))
+        offsets = np.asarray(t.get(f"layer_offsets/{j}", t.offsets))
         back = None if back is None else rows(back)
         condition = _condition(t, j, np.diff(offsets))
         yield Boundary(f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back, condition)
 
 
-def _condition(t: Mapping[str, np.ndarray], j: int, calls: np.ndarray) -> np.ndarray | None:
+def _condition(t: Trace, j: int, calls: np.ndarray) -> np.ndarray | None:
     """How far rounding may move the cotangents of layer j, (rows, outputs), where two programs computed them.
 
     The pass itself was disturbed at every step; the reference, which disturbs what a backward pass computes too, at
@@ -83,16 +83,15 @@ def _condition(t: Mapping[str, np.ndarray], j: int, calls: np.ndarray) -> np.nda
     of_pass = t.get(f"layer_cotangents_condition/{j}")
     if of_pass is None:
         return None
-    if (found := t.get("reference_cotangents_condition")) is None:
+    if (found := t.find(Trace.reference_cotangents_condition)) is None:
         return rows(of_pass)
     by_step = np.full(len(calls), found[:, j].max())
-    by_step[t["reference_steps"]] = found[:, j]
+    by_step[t.reference_steps] = found[:, j]
     return np.maximum(rows(of_pass), np.repeat(by_step, calls)[:, None])
 
 
 def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
-    assert o.trace is not None
-    t = o.trace
+    t = o.recorded
     if o.program is None:
         return oracle.NotCovered("no gate program was recorded")
     try:
@@ -102,21 +101,19 @@ def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
     if loss is None:
         return oracle.NotCovered("the loss has no reference")
     names = tuple(f"weights/{k}" for k in range(len(program.weight_shapes)))
-    inputs, offsets = rows(t["x"])[t["batch_index"]], np.asarray(t["offsets"])
-    return Boundary("", program, names, offsets, inputs, rows(t["predictions"]), loss.cotangents, None)
+    inputs, offsets = rows(t.x)[t.batch_index], np.asarray(t.offsets)
+    return Boundary("", program, names, offsets, inputs, rows(t.predictions), loss.cotangents, None)
 
 
 def values_at(o: Observation, name: str, steps: np.ndarray) -> np.ndarray:
     """`weights/<k>` or `state/<j>` of a trace before the given steps, (steps, ...)."""
-    assert o.trace is not None
-    array = np.asarray(o.trace[name])
+    array = np.asarray(o.recorded[name])
     still = name.startswith("state/") and len(array) == 1
     return array[np.zeros_like(steps) if still else steps]
 
 
 def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iterator[Comparison]:
     """Predictions and gradients at the given steps; what cannot be compared raises NotCovered after what can."""
-    assert o.trace is not None
     offsets = b.offsets
     kept = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
     stops = np.cumsum([0, *np.diff(offsets)[steps]])
@@ -128,7 +125,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
     norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
-    chain = oracle.chain_factors(b.program, flat, inputs)
+    of_weights, of_inputs = oracle.chain_factors(b.program, flat, inputs)
     tests = expected.size + sum(g.size for g in by_weight)
     allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops)
 
@@ -144,7 +141,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     start = 0
     for array, want in zip(b.arrays, by_weight, strict=True):
         size = int(np.prod(want.shape[1:]))
-        factor = chain["w"][start : start + size].reshape(want.shape[1:])
+        factor = of_weights[start : start + size].reshape(want.shape[1:])
         start += size
         group, _, number = array.partition("/")
         if group != "weights":
@@ -152,16 +149,16 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
         scale, *pair = (None if a is None else a.reshape(-1, *[1] * factor.ndim) * factor for a in (scales, *bounds))
         assert scale is not None
         assert pair[0] is not None
-        got = np.asarray(o.trace[f"gradients/{number}"])[steps]
-        if (extra := o.trace.get(f"extra_gradients/{number}")) is not None:
+        got = np.asarray(o.recorded[f"gradients/{number}"])[steps]
+        if (extra := o.recorded.get(f"extra_gradients/{number}")) is not None:
             want = want + extra[steps]
             pair = [*_plus(o, (pair[0], pair[1]), np.asarray(tol.added(np.abs(extra[steps]) + np.abs(got))))]
         name = f"gradients/{weight_name(o, int(number))}"
         assert pair[0] is not None
         yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
     if b.input_gradients is not None:
-        scale = by_row[:, None] * chain["i"]
-        back = _plus(o, allowed.by_row(scale), more_by_row[:, None] * chain["i"])
+        scale = by_row[:, None] * of_inputs
+        back = _plus(o, allowed.by_row(scale), more_by_row[:, None] * of_inputs)
         name = f"{b.label}input_gradients"
         yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
 

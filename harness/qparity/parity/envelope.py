@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,26 +24,45 @@ from qparity.parity import tolerances as tol
 from qparity.parity.retraining import Retraining, flat, joined
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Observation
+from qparity.records.document import Table
 
 RUNS = 8
 UNINFORMATIVE = 0.01
 """Weights say nothing once rounding moves them by more than this share of the distance travelled."""
-QUANTITIES = ("weights", "predictions", "loss", "gradients")
+
+
+class Quantities(NamedTuple):
+    """An array for each that is followed through a training; `_fields` are their names."""
+
+    weights: np.ndarray
+    predictions: np.ndarray
+    loss: np.ndarray
+    gradients: np.ndarray
+
+
+class Trained(NamedTuple):
+    """The oracle's own trainings, run 0 as it is, all runs side by side.
+
+    `found` are (runs + 1, rows, elements), `floors` (rows,), `gradient_scale` (T, weights).
+    """
+
+    found: Quantities
+    floors: Quantities
+    gradient_scale: np.ndarray
 
 
 @dataclass(frozen=True)
 class Envelope:
     """What rounding may do to a training of T steps, and what was recorded.
 
-    `moves` (E), `distances` (d) and `floors` map each of `QUANTITIES` to float64 arrays (T,); weights are those after
-    a step. `null` are (weight number, index) with a gradient below its own rounding at every step. `function` is the
-    largest difference of the oracle's predictions at the recorded and at its own final weights, `infidelity` that of
-    the states.
+    `moves` (E), `distances` (d) and `floors` are float64 arrays (T,); weights are those after a step. `null` are
+    (weight number, index) with a gradient below its own rounding at every step. `function` is the largest difference
+    of the oracle's predictions at the recorded and at its own final weights, `infidelity` that of the states.
     """
 
-    moves: dict[str, np.ndarray]
-    distances: dict[str, np.ndarray]
-    floors: dict[str, np.ndarray]
+    moves: Quantities
+    distances: Quantities
+    floors: Quantities
     uninformative_from: int | None
     null: tuple[tuple[int, tuple[int, ...]], ...]
     function: float
@@ -52,11 +71,16 @@ class Envelope:
     def outside(self) -> dict[str, int]:
         """Quantity -> the first step at which the recorded trajectory is outside."""
         found = {}
-        for name in QUANTITIES:
-            over = np.flatnonzero(~(self.distances[name] <= 2 * self.moves[name] + self.floors[name]))
+        for name, distance, allowed in self._judged():
+            over = np.flatnonzero(~(distance <= allowed))
             if len(over):
                 found[name] = int(over[0])
         return found
+
+    def _judged(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Name, distances, and what is allowed, of each quantity."""
+        for name, d, e, floor in zip(Quantities._fields, self.distances, self.moves, self.floors, strict=True):
+            yield name, d, 2 * e + floor
 
     def annotations(self) -> tuple[str, ...]:
         """One line each, for people."""
@@ -66,25 +90,27 @@ class Envelope:
         if self.uninformative_from is not None:
             yield (
                 f"weights uninformative from step {self.uninformative_from}: rounding alone moves them by up to "
-                f"{self.moves['weights'].max():.2g}; the two sets of weights predict alike to {self.function:.2g} "
+                f"{self.moves.weights.max():.2g}; the two sets of weights predict alike to {self.function:.2g} "
                 f"(infidelity {self.infidelity:.2g})"
             )
         if self.null:
             shown = ", ".join(f"weights/{k}[{','.join(map(str, index))}]" for k, index in self.null[:6])
             more = f" and {len(self.null) - 6} more" if len(self.null) > 6 else ""
             yield f"null directions (zero gradient but for rounding): {shown}{more}"
-        for name, step in self.outside().items():
-            ratio = float((self.distances[name] / (2 * self.moves[name] + self.floors[name])).max())
-            yield f"accumulated difference outside the envelope: {name} from step {step} (up to {ratio:.2g} times)"
+        outside = self.outside()
+        for name, distance, allowed in self._judged():
+            if name in outside:
+                times = f"up to {float((distance / allowed).max()):.2g} times"
+                yield f"accumulated difference outside the envelope: {name} from step {outside[name]} ({times})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON; the series are left out."""
         return {
             "uninformative_from": self.uninformative_from,
             "null": [[k, list(index)] for k, index in self.null],
             "outside": self.outside(),
-            "largest_moves": {name: float(self.moves[name].max()) for name in QUANTITIES},
-            "largest_distances": {name: float(self.distances[name].max()) for name in QUANTITIES},
+            "largest_moves": {name: float(each.max()) for name, each in self.moves._asdict().items()},
+            "largest_distances": {name: float(each.max()) for name, each in self.distances._asdict().items()},
             "function_difference": self.function,
             "infidelity": self.infidelity,
         }
@@ -96,75 +122,75 @@ def envelope(o: Observation, runs: int = RUNS, seed: int = 0) -> Envelope:
     Raises:
         ValueError: (NotCovered) the oracle cannot train the scenario.
     """
-    assert o.trace is not None
     training = Retraining(o)
-    program, found = training.program, _train(training, runs, np.random.default_rng(seed))
-    recorded = {
-        "weights": joined(weight_arrays(o, "new_weights")),
-        "predictions": flat(o.trace["predictions"]),
-        "loss": flat(o.trace["loss"]),
-        "gradients": joined(weight_arrays(o, "gradients")),
-    }
-    moves, distances, floors = {}, {}, {}
-    for name in QUANTITIES:
-        each, base = found[name], found[name][0]
-        starts = training.offsets[:-1] if name == "predictions" else np.arange(len(base))
-        moves[name] = np.maximum.reduceat(np.abs(each[1:] - base).max(axis=(0, 2)), starts).astype(np.float64)
-        gap = np.abs(recorded[name] - base).max(axis=1).astype(np.float64)
-        distances[name] = np.maximum.reduceat(np.where(np.isnan(gap), np.inf, gap), starts)
-        floors[name] = np.maximum.reduceat(found[f"{name} floor"], starts).astype(np.float64)
-    travelled = np.abs(found["weights"][0] - joined(weight_arrays(o, "weights"))[0]).max(axis=1)
-    lost = np.flatnonzero(moves["weights"] > UNINFORMATIVE * travelled)
+    program, trained = training.program, _train(training, runs, np.random.default_rng(seed))
+    recorded = Quantities(
+        joined(weight_arrays(o, "new_weights")),
+        flat(o.recorded.predictions),
+        flat(o.recorded.loss),
+        joined(weight_arrays(o, "gradients")),
+    )
+    by_step = np.arange(training.steps)
+    starts = Quantities(by_step, training.offsets[:-1], by_step, by_step)
+    moves, distances, floors = [], [], []
+    for each, seen, floor, at in zip(trained.found, recorded, trained.floors, starts, strict=True):
+        moves.append(np.maximum.reduceat(np.abs(each[1:] - each[0]).max(axis=(0, 2)), at).astype(np.float64))
+        gap = np.abs(seen - each[0]).max(axis=1).astype(np.float64)
+        distances.append(np.maximum.reduceat(np.where(np.isnan(gap), np.inf, gap), at))
+        floors.append(np.maximum.reduceat(floor, at).astype(np.float64))
+    moved, own = Quantities(*moves), trained.found.weights[0]
+    travelled = np.abs(own - joined(weight_arrays(o, "weights"))[0]).max(axis=1)
+    lost = np.flatnonzero(moved.weights > UNINFORMATIVE * travelled)
     return Envelope(
-        moves,
-        distances,
-        floors,
+        moved,
+        Quantities(*distances),
+        Quantities(*floors),
         int(lost[0]) if len(lost) else None,
-        _null(program, found),
-        *_function_space(o, program, recorded["weights"][-1], found["weights"][0][-1]),
+        _null(program, trained),
+        *_function_space(o, program, recorded.weights[-1], own[-1]),
     )
 
 
-def _train(training: Retraining, runs: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The oracle's own training, run 0 as it is, all runs side by side.
-
-    Each of `QUANTITIES` is (runs + 1, rows, elements); `<name> floor` is (rows,); `gradient scale` is (T, weights).
-    """
+def _train(training: Retraining, runs: int, rng: np.random.Generator) -> Trained:
     o, program = training.o, training.program
     u, method = tol.unit(o.dtype), o.scenario.diff_method
     weights = [np.repeat(w, runs + 1, axis=0) for w in training.recorded_weights(0)]
     states = [training.recorded_state(0)] * (runs + 1)
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in (*QUANTITIES, *(f"{n} floor" for n in QUANTITIES))}
-    kept["gradient scale"] = []
+    found: list[Quantities] = []
+    floors: list[Quantities] = []
+    bounds: list[np.ndarray] = []
     for step, (a, b) in enumerate(pairwise(training.offsets)):
         rows, inputs = b - a, training.inputs[a:b]
         predictions, loss, gradients = training.gradients(weights, step)
         size = (np.abs(loss.cotangents[:rows]).astype(np.float64) * program.norms).sum()
         here = oracle.flatten_weights(program, [w[:1] for w in weights], np.float64)
-        scale = size * oracle.chain_factors(program, here, inputs)["w"]
+        scale = size * oracle.chain_factors(program, here, inputs)[0]
         gates = oracle.operation_counts(program, here, inputs, np.array([0, rows])).max()
         noise = u * np.sqrt(gates) * scale
         moved = [g + n * _signs(rng, g) for g, n in zip(gradients, _split(program, noise), strict=True)]
         weights, states = training.update(weights, states, moved)
         weights = [w * (1 + u * _signs(rng, w)) for w in weights]
-        now = {
-            "weights": joined(weights)[:, None],
-            "predictions": predictions.reshape(runs + 1, rows, -1),
-            "loss": loss.steps.reshape(runs + 1, 1, 1),
-            "gradients": joined(gradients)[:, None],
-        }
+        now = Quantities(
+            joined(weights)[:, None],
+            predictions.reshape(runs + 1, rows, -1),
+            loss.steps.reshape(runs + 1, 1, 1),
+            joined(gradients)[:, None],
+        )
         bound = tol.gradient(u, gates, scale, method, o.scenario.diff_options)
-        floor = {
-            "weights": [4 * u * np.abs(now["weights"][0]).max()],
-            "predictions": [np.max(tol.forward(u, gates, program.norms))] * rows,
-            "loss": [float(tol.loss(u, rows * predictions.shape[1], loss.magnitudes[0]))],
-            "gradients": [np.max(bound)],
-        }
-        for name in QUANTITIES:
-            kept[name].append(now[name])
-            kept[f"{name} floor"].append(np.array(floor[name], np.float64))
-        kept["gradient scale"].append(np.asarray(bound)[None])
-    return {name: np.concatenate(parts, axis=1 if parts[0].ndim == 3 else 0) for name, parts in kept.items()}
+        floor = (
+            [4 * u * np.abs(now.weights[0]).max()],
+            [np.max(tol.forward(u, gates, program.norms))] * rows,
+            [float(tol.loss(u, rows * predictions.shape[1], loss.magnitudes[0]))],
+            [np.max(bound)],
+        )
+        found.append(now)
+        floors.append(Quantities(*(np.array(each, np.float64) for each in floor)))
+        bounds.append(np.asarray(bound)[None])
+    return Trained(
+        Quantities(*(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))),
+        Quantities(*(np.concatenate(parts) for parts in zip(*floors, strict=True))),
+        np.concatenate(bounds),
+    )
 
 
 def _signs(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
@@ -174,8 +200,8 @@ def _signs(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
     return signs
 
 
-def _null(program: oracle.GateProgram, found: dict[str, np.ndarray]) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    quiet = (np.abs(found["gradients"][0]) <= found["gradient scale"]).all(axis=0)
+def _null(program: oracle.GateProgram, trained: Trained) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    quiet = (np.abs(trained.found.gradients[0]) <= trained.gradient_scale).all(axis=0)
     return tuple(
         (k, tuple(int(i) for i in index))
         for k, part in enumerate(_split(program, quiet))
@@ -185,8 +211,7 @@ def _null(program: oracle.GateProgram, found: dict[str, np.ndarray]) -> tuple[tu
 
 def _function_space(o: Observation, program: oracle.GateProgram, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """Largest difference of predictions and of states (infidelity) between two flat weight sets, over the data."""
-    assert o.trace is not None
-    inputs = np.unique(flat(o.trace["x"]), axis=0).astype(np.float64)
+    inputs = np.unique(flat(o.recorded.x), axis=0).astype(np.float64)
     both = [_split(program, np.asarray(w, np.float64)) for w in (a, b)]
     predictions = [oracle.predict(program, w, inputs) for w in both]
     stops = np.array([0, len(inputs)])

@@ -22,14 +22,13 @@ MARGIN = 16.0
 
 def fit_faults(o: Observation) -> Iterator[ExactFault]:
     """A setup fault where `fit` ended elsewhere by more than rounding explains: it is another training then."""
-    assert o.trace is not None
     if o.scenario.shots or o.scenario.diff_method in SAMPLED_METHODS:
         return  # one more pass anywhere, and all samples after it are other ones
     last, final = weight_arrays(o, "new_weights"), weight_arrays(o, "final_weights")
     if not final or len(final) != len(last) or not len(last[0]):
         return
     for k, (mine, audited) in enumerate(zip(final, last, strict=True)):
-        spread = o.trace.get(f"fit_spread/{k}")
+        spread = o.recorded.get(f"fit_spread/{k}")
         distance = np.abs(mine.astype(np.float64) - audited[-1].astype(np.float64))
         if spread is None:  # bit for bit the same, or an older recording: an annotation says how far apart
             continue

@@ -144,16 +144,14 @@ def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
 
 def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     """All tensors of two variants that can be compared; none where their batches differ in shape."""
-    assert a.trace is not None
-    assert b.trace is not None
-    if not np.array_equal(a.trace["offsets"], b.trace["offsets"]):
+    if not np.array_equal(a.recorded.offsets, b.recorded.offsets):
         return []
-    offsets = a.trace["offsets"]
+    offsets = a.recorded.offsets
     sides = {kind: (weight_arrays(a, kind), weight_arrays(b, kind)) for kind in KINDS}
     if any([x.shape for x in mine] != [y.shape for y in other] for mine, other in sides.values()):
         return []
     pairs = {kind: list(zip(*both, strict=True)) for kind, both in sides.items()}
-    predictions = [_rows(o.trace["predictions"]) for o in (a, b) if o.trace is not None]
+    predictions = [_rows(o.recorded.predictions) for o in (a, b)]
     if predictions[0].shape != predictions[1].shape or len(predictions[0]) != offsets[-1]:
         return []
     if a.loss == "mse" and a.targets.shape != predictions[0].shape:
@@ -165,7 +163,7 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
     series = [
         _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
-        _series(Stage.LOSS, "loss", _rowmax(a.trace["loss"], b.trace["loss"]), bounds),
+        _series(Stage.LOSS, "loss", _rowmax(a.recorded.loss, b.recorded.loss), bounds),
     ]
     for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
         named = [f"{kind}/{weight_name(a, k)}" for k in range(len(pairs[kind]))]
@@ -180,15 +178,14 @@ def _bounds(
     o: Observation, predictions: np.ndarray, offsets: np.ndarray, drift: np.ndarray, u: float
 ) -> dict[Stage, np.ndarray]:
     """Tolerances of a pair for each stage, (T,); every one counts both sides."""
-    assert o.trace is not None
     optimizer = o.scenario.training.optimizer
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
     magnitudes, slopes = _loss_scales(o, predictions, offsets)
     slopes = slopes * norm
-    reach = drift * max(1.0, float(np.abs(o.trace["x"]).max(initial=0)))
+    reach = drift * max(1.0, float(np.abs(o.recorded.x).max(initial=0)))
     rate = optimizer.learning_rate
     if o.scenario.training.schedule:
-        rate = max(rate, float(np.abs(o.trace["learning_rate"]).max()))
+        rate = max(rate, float(np.abs(o.recorded.learning_rate).max()))
     method = "finite-diff" if o.by_differences else o.method
     forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
     gradient = (
@@ -211,18 +208,17 @@ def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -
 
     Of a loss without a law, as recorded: the samples' losses, and the cotangents that reached the first quantum layer.
     """
-    assert o.trace is not None
     if o.loss in WITH_LAW:
         loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets, o.sample_weights)
         return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
-    sizes = np.abs(np.asarray(o.trace["sample_loss"], np.float64))
+    sizes = np.abs(np.asarray(o.recorded.sample_loss, np.float64))
     if (weights := o.sample_weights) is not None:
         sizes = sizes * np.abs(weights)
     magnitudes = np.add.reduceat(sizes, offsets[:-1]) / np.diff(offsets)
-    bars = o.trace.get("layer_cotangents/0")
+    bars = o.recorded.get("layer_cotangents/0")
     if bars is None:
         return magnitudes, np.full(len(magnitudes), 1.0)
-    stops = np.asarray(o.trace.get("layer_offsets/0", offsets))
+    stops = np.asarray(o.recorded.get("layer_offsets/0", offsets))
     return magnitudes, np.add.reduceat(np.abs(bars).reshape(len(bars), -1).sum(axis=1), stops[:-1])
 
 
@@ -235,7 +231,7 @@ def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[st
     alive, found = list(by_cell), dict[str, Blame]()
     if not all(pairs.values()):
         return {c: Blame(Verdict.NOT_COMPARED, "not compared: the variants' traces differ in shape") for c in by_cell}
-    steps = 1 if first_only else len(cells[0].trace["offsets"]) - 1 if cells[0].trace is not None else 0
+    steps = 1 if first_only else len(cells[0].recorded.offsets) - 1
     for t in range(steps):
         for stage in COMPARED:
             names = {name for each, name in wanted if each == stage}
@@ -268,13 +264,12 @@ def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[st
 
 def _coarse(o: Observation, blame: Blame) -> bool:
     """Whether every number of the blamed tensor is one that float32 has: a mark of having been computed there."""
-    assert o.trace is not None
     kind, _, name = str(blame.tensor).partition("/")
     numbers = [str(k) for k in range(len(weight_arrays(o, "weights"))) if weight_name(o, k) == name]
-    array = o.trace.get(f"{kind}/{numbers[0]}" if numbers else kind)
+    array = o.recorded.get(f"{kind}/{numbers[0]}" if numbers else kind)
     if array is None or not array.size:
         return False
-    first = array[0] if kind != "predictions" else array[: int(o.trace["offsets"][1])]
+    first = array[0] if kind != "predictions" else array[: int(o.recorded.offsets[1])]
     return bool(np.array_equal(first.astype(np.float32).astype(first.dtype), first))
 
 

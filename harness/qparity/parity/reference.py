@@ -26,11 +26,10 @@ ROUNDED = 2.0**-26
 
 def reference_comparisons(o: Observation) -> Iterator[Comparison]:
     """Everything that the reference has said of a cell, if it has said anything."""
-    assert o.trace is not None
-    t = o.trace
+    t = o.recorded
     if "reference_steps" not in t:
         return
-    steps, offsets = np.asarray(t["reference_steps"]), np.asarray(t["offsets"])
+    steps, offsets = np.asarray(t.reference_steps), np.asarray(t.offsets)
     rows = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in steps])
     stops = np.cumsum([0, *np.diff(offsets)[steps]])
     sizes = np.diff(stops)
@@ -41,23 +40,23 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
         assert high is not None
         return high, low
 
-    expected = t["reference_predictions"]
-    got = t["predictions"].reshape(len(t["predictions"]), -1)[rows].astype(np.float64)
+    expected = t.reference_predictions
+    got = t.predictions.reshape(len(t.predictions), -1)[rows].astype(np.float64)
     # the largest output's condition for all of them: three random disturbances may spare one by chance
-    condition = np.repeat(t["reference_predictions_condition"].max(axis=1, initial=0.0), sizes)[:, None]
+    condition = np.repeat(t.reference_predictions_condition.max(axis=1, initial=0.0), sizes)[:, None]
     scale = np.maximum(
         np.repeat(np.maximum.reduceat(np.abs(expected).max(axis=1), stops[:-1]), sizes)[:, None], condition
     )
     pair = allowed(condition + np.abs(expected))
     yield compare(Stage.FORWARD, "predictions", got, expected, pair, scale, steps, stops, REFERENCE)
 
-    expected, condition = t["reference_loss"], t["reference_loss_condition"] + np.abs(t["reference_loss"])
-    yield compare(Stage.LOSS, "loss", t["loss"][steps], expected, allowed(condition), condition, steps, by=REFERENCE)
+    expected, condition = t.reference_loss, t.reference_loss_condition + np.abs(t.reference_loss)
+    yield compare(Stage.LOSS, "loss", t.loss[steps], expected, allowed(condition), condition, steps, by=REFERENCE)
 
     seed = o.outcome.reference.seed
     if seed is None:
         raise ValueError("the outcome has no reference.seed")
-    size_of_loss = np.abs(t["reference_loss"]) + t["reference_loss_condition"]
+    size_of_loss = np.abs(t.reference_loss) + t.reference_loss_condition
     parts = []
     for k, gradient in enumerate(weight_arrays(o, "gradients")):
         towards = np.stack([direction(gradient.shape[1:], seed, int(s), k) for s in steps])
@@ -66,8 +65,8 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
     for k, part in enumerate(parts):
         # what cancels in one weight's gradient may be as large as another's of the same layer (attention's key bias)
         size = np.max([sizes_of[j] for j in _of_one_layer(o, k, len(parts))], axis=0)
-        condition = t["reference_slopes_condition"][:, k] + size
-        off = t["reference_slopes_error"][:, k]
+        condition = t.reference_slopes_condition[:, k] + size
+        off = t.reference_slopes_error[:, k]
         # at a kink there is no slope to judge by; one of zero is known as far as the loss's rounding lets it be
         known = off <= np.maximum(KNOWN * condition, ROUNDED * size_of_loss)
         if not known.any():
@@ -75,7 +74,7 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
         error = (off + _method_error(o, k, sizes_of[k]))[known]
         name, along = f"gradients/{weight_name(o, k)}", part.sum(axis=1)[known]
         pair = allowed(condition[known], error)
-        expected = t["reference_slopes"][known, k]
+        expected = t.reference_slopes[known, k]
         yield compare(Stage.GRADIENT, name, along, expected, pair, condition[known], steps[known], by=REFERENCE)
 
     for name in sorted(n for n in t if n.startswith("reference_state/")):

@@ -44,8 +44,7 @@ class Retraining:
     @cached_property
     def offsets(self) -> np.ndarray:
         """Step t covers rows `offsets[t]:offsets[t+1]`."""
-        assert self.o.trace is not None
-        return np.asarray(self.o.trace["offsets"])
+        return np.asarray(self.o.recorded.offsets)
 
     @cached_property
     def steps(self) -> int:
@@ -55,8 +54,7 @@ class Retraining:
     @cached_property
     def inputs(self) -> np.ndarray:
         """The inputs of each row, (rows, features)."""
-        assert self.o.trace is not None
-        return flat(self.o.trace["x"])[self.o.trace["batch_index"]]
+        return flat(self.o.recorded.x)[self.o.recorded.batch_index]
 
     @cached_property
     def targets(self) -> np.ndarray:
@@ -70,7 +68,6 @@ class Retraining:
 
     def recorded_state(self, step: int) -> State:
         """The optimizer's state before a step, from the recorded slots."""
-        assert self.o.trace is not None
         start = self.optimizer.start([w[0] for w in self.recorded_weights(0)])
         if not step:
             return start
@@ -119,12 +116,11 @@ class Retraining:
 
     def _slot(self, k: int, name: str, step: int, start: Bounded) -> Bounded:
         """A recorded slot; as it started where Keras keeps none of this name."""
-        assert self.o.trace is not None
         if name not in self.optimizer.kept():
             return start
-        if f"slots/{k}/{name}" not in self.o.trace:
+        if f"slots/{k}/{name}" not in self.o.recorded:
             raise oracle.NotCovered(f"slot {name} of weight {k} was not recorded")
-        return Bounded.exact(self.o.trace[f"slots/{k}/{name}"][step].astype(self.dtypes[1]), start.unit)
+        return Bounded.exact(self.o.recorded[f"slots/{k}/{name}"][step].astype(self.dtypes[1]), start.unit)
 
 
 def joined(arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ from qparity import oracle
 from qparity.oracle.schedules import is_rate, rate_at
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, Observation, Stage
+from qparity.records.trace import Trace
 from qparity.scenario.schema import DATA
 
 
@@ -34,7 +35,6 @@ OPTIMIZER_ALONE = (Stage.UPDATE,)
 
 def setup_faults(observation: Observation) -> list[ExactFault]:
     """Every setup entry that differs from what was sent or declared, the first to happen first."""
-    assert observation.trace is not None
     checks = (_shapes, _weights, _data, _order, _hyperparameters, _counters)
     return [fault for check in checks for fault in check(observation)]
 
@@ -46,9 +46,10 @@ def start_faults(block: Sequence[Observation]) -> dict[str, ExactFault]:
     """
     mine: dict[str, list[str]] = {}
     for o in block:
-        assert o.trace is not None
-        names = [n for n in sorted(o.trace) if n.startswith(("weights/", "state/"))]
-        mine[o.cell] = [f"{name}:{sha256(o.trace[name][0].astype(np.float64))}" for name in names if len(o.trace[name])]
+        names = [n for n in sorted(o.recorded) if n.startswith(("weights/", "state/"))]
+        mine[o.cell] = [
+            f"{name}:{sha256(o.recorded[name][0].astype(np.float64))}" for name in names if len(o.recorded[name])
+        ]
     votes: dict[tuple[str, ...], set[str]] = {}
     for o in block:
         votes.setdefault(tuple(mine[o.cell]), set()).add(o.backend)
@@ -114,21 +115,19 @@ def _sent(
 
 def _data(o: Observation) -> Iterator[ExactFault]:
     sent, told = o.expected.hashes, o.outcome.audit.hashes
-    assert o.trace is not None
     for name, digest, read in ((name, getattr(sent, name), getattr(told, name)) for name in DATA):
         if digest is None:
             continue
         if read is not None and read != digest:
             scripted = f"the script hands fit another {name} here than where it was captured"
             yield _fault(name, read, digest, scripted if o.scenario.script else f"{name} is not what was sent", 0)
-        elif name in o.trace and digest not in _hashes(o.trace[name]):
-            yield _fault(name, sha256(o.trace[name]), digest, f"{name} is not what was sent", 0)
+        elif name in o.recorded and digest not in _hashes(o.recorded[name]):
+            yield _fault(name, sha256(o.recorded[name]), digest, f"{name} is not what was sent", 0)
 
 
 def _order(o: Observation) -> Iterator[ExactFault]:
     """Which samples each step saw: against the order that was sent, else against the data set's own order."""
-    assert o.trace is not None
-    got, offsets = o.trace["batch_index"], o.trace["offsets"]
+    got, offsets = o.recorded.batch_index, o.recorded.offsets
     order = _expected_order(o)
     if order is not None:
         rows, steps = order
@@ -159,7 +158,7 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
                 0,
                 OPTIMIZER_ALONE,
             )
-    rates = o.trace.get("learning_rate") if o.trace is not None else None
+    rates = o.recorded.find(Trace.learning_rate) if o.trace is not None else None
     if rates is not None and o.scenario.training.schedule:
         yield from _scheduled(o, rates)
     elif rates is not None and "learning_rate" in declared:
@@ -190,8 +189,7 @@ def _scheduled(o: Observation, rates: np.ndarray) -> Iterator[ExactFault]:
 
 
 def _counters(o: Observation) -> Iterator[ExactFault]:
-    assert o.trace is not None
-    got = o.trace.get("iterations")
+    got = o.recorded.find(Trace.iterations)
     if got is not None and not o.own_optimizer:
         counted = np.arange(len(got)) // (o.optimizer["gradient_accumulation_steps"] or 1)
         wrong = np.flatnonzero(np.asarray(got) != counted)
@@ -204,9 +202,8 @@ def _counters(o: Observation) -> Iterator[ExactFault]:
 
 def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
     """`weights`, `gradients` or `new_weights` of a trace in Keras' order, (T, *shape) each."""
-    assert o.trace is not None
-    names = sorted((n for n in o.trace if n.startswith(f"{kind}/")), key=lambda n: int(n.split("/")[1]))
-    return [o.trace[n] for n in names]
+    names = sorted((n for n in o.recorded if n.startswith(f"{kind}/")), key=lambda n: int(n.split("/")[1]))
+    return [o.recorded[n] for n in names]
 
 
 def _declared(o: Observation) -> dict[str, Any]:
@@ -218,10 +215,9 @@ def _declared(o: Observation) -> dict[str, Any]:
 def _expected_order(o: Observation) -> tuple[np.ndarray, list[int]] | None:
     """The samples in the order sent and the size of each step, where the folder alone tells them."""
     training = o.scenario.training
-    assert o.trace is not None
-    if training.shuffle or "x" not in o.trace:
+    if training.shuffle or "x" not in o.recorded:
         return None
-    samples, batch, epochs = len(o.trace["x"]), training.batch_size, training.epochs
+    samples, batch, epochs = len(o.recorded.x), training.batch_size, training.epochs
     sizes = [min(batch, samples - start) for start in range(0, samples, batch)]
     return np.tile(np.arange(samples), epochs), sizes * epochs
 

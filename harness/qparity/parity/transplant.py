@@ -17,6 +17,7 @@ import numpy as np
 from qparity import oracle
 from qparity.parity.retraining import Retraining, flat
 from qparity.parity.types import Observation
+from qparity.records.document import Table
 
 SEGMENTS = 32
 AMPLITUDES = 2**27
@@ -49,7 +50,7 @@ class Transplant:
             f"{'made in' if loud else 'no step stands out, the largest part is'} {', '.join(parts)}"
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {"starts": list(self.starts), "moves": list(self.moves), "total": self.total, "weights": self.weights}
 
@@ -79,8 +80,7 @@ def transplant(o: Observation) -> Transplant:
 
 def _between(training: Retraining, starts: np.ndarray) -> Transplant:
     ends = _ends(training, starts)
-    assert training.o.trace is not None
-    inputs = np.unique(flat(training.o.trace["x"]), axis=0)
+    inputs = np.unique(flat(training.o.recorded.x), axis=0)
     stops = np.arange(len(starts) + 1) * len(inputs)
     kind = training.dtypes[0]
     predicted = oracle.predict(training.program, ends, np.tile(inputs, (len(starts), 1)), stops, kind)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from qparity.records import Outcome, Program
+from qparity.records.document import Table
 from qparity.records.outcome import Expected
-from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
+from qparity.records.trace import Trace
+from qparity.scenario.schema import Scenario
 from qparity.scenario.variant import MODES
 
 
@@ -63,6 +65,12 @@ class Observation:
     def of(cls, outcome: Outcome, trace: Mapping[str, np.ndarray] | None, family: int = 1) -> Observation:
         """A cell by what is kept of it."""
         return cls(outcome, trace, outcome.expected, outcome.program, family)
+
+    @property
+    def recorded(self) -> Trace:
+        """The trace, where there must be one."""
+        assert self.trace is not None
+        return self.trace if isinstance(self.trace, Trace) else Trace(self.trace)
 
     @property
     def cell(self) -> str:
@@ -158,11 +166,10 @@ class Observation:
     @property
     def targets(self) -> np.ndarray:
         """What each row's predictions are to be, (rows, outputs); a column of zeros where the loss asks for none."""
-        assert self.trace is not None
-        index = self.trace["batch_index"]
+        index = self.recorded.batch_index
         if self.loss == "energy":
             return np.zeros((len(index), 1))
-        y = self.trace["y"]
+        y = self.recorded.y
         return np.asarray(y.reshape(len(y), -1)[index])
 
     @property
@@ -170,8 +177,7 @@ class Observation:
         """What each row's loss is multiplied by, (rows,); None where the scenario weighs nothing."""
         if self.scenario.data.weight is None:
             return None
-        assert self.trace is not None
-        return np.asarray(self.trace[SAMPLE_WEIGHT][self.trace["batch_index"]])
+        return np.asarray(self.recorded.sample_weight[self.recorded.batch_index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +194,7 @@ class StageSeries:
     effective_bits: np.ndarray
     worst_step: int | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain lists for JSON; what is not finite becomes None."""
         columns = ("residual", "tolerance", "r", "effective_bits")
         return {name: [_plain(v) for v in getattr(self, name)] for name in columns} | {"worst_step": self.worst_step}
@@ -205,7 +211,7 @@ class PairDifference:
     difference: float
     tolerance: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON."""
         return {
             "other": self.other,
@@ -247,7 +253,7 @@ class Judgement:
     judgeable: int = 0
     by_design: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """Plain values for JSON (series and pairs excluded: ask them for theirs)."""
         plain = (
             "got",

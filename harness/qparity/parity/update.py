@@ -6,9 +6,7 @@ fits any momentum, any decay, any number of steps. Errors are in units of u.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name, weight_path
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Observation, Stage
+from qparity.records.outcome import Constraint
 
 Units = tuple[float, float | None]
 
@@ -34,7 +33,7 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     paths = [weight_path(o, k) for k in range(len(weights))]
     steps = len(weights[0]) if weights else 0
     constraints = constraints_of(o)
-    rates = o.trace["learning_rate"] if o.trace is not None and o.scenario.training.schedule else None
+    rates = o.recorded.learning_rate if o.scenario.training.schedule else None
     still = set(o.outcome.audit.without_gradient)
     kinds = [stored_dtype(o, k) for k in range(len(weights))]
     for kind in dict.fromkeys(kinds):
@@ -48,7 +47,9 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
                     continue
                 expected[k][t], bounds[k][t] = moved.value, moved.error
                 if k in constraints:
-                    expected[k][t] = oracle.constrained(moved.value, constraints[k], o.dtype)
+                    expected[k][t] = oracle.constrained(
+                        moved.value, constraints[k].name, constraints[k].config, o.dtype
+                    )
                     bounds[k][t] = rounding(bounds[k][t], expected[k][t].astype(np.float64))
     for k, (w, new) in enumerate(zip(weights, weight_arrays(o, "new_weights"), strict=True)):
         scale = (np.abs(w) + np.abs(expected[k] - w)).astype(np.float64)
@@ -68,10 +69,10 @@ def stored_dtype(o: Observation, k: int) -> str:
     return own if own in tol.UNITS and tol.UNITS[own] > tol.UNITS[o.dtype] else o.dtype
 
 
-def constraints_of(o: Observation) -> dict[int, Mapping[str, Any]]:
+def constraints_of(o: Observation) -> dict[int, Constraint]:
     """Place of a weight -> what Keras does to it after each update; not those that have no reference."""
-    found = {k: about.constraint for k, about in enumerate(o.outcome.resolved.weights) if about.constraint}
-    return {k: asdict(constraint) for k, constraint in found.items() if constraint.name in KNOWN}
+    found = ((k, about.constraint) for k, about in enumerate(o.outcome.resolved.weights))
+    return {k: constraint for k, constraint in found if constraint and constraint.name in KNOWN}
 
 
 def without_reference(o: Observation) -> list[int]:

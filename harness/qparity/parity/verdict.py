@@ -51,7 +51,7 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
         Cell id to judgement.
     """
     cells = [o for o in block if o.outcome.status == "ok"]
-    loaded = [replace(o, trace=dict(o.trace.items())) for o in cells if o.trace is not None]
+    loaded = [replace(o, trace=o.recorded) for o in cells if o.trace is not None]
     traced = [o for o in loaded if not missing_arrays(o)]
     audits: dict[str, Audit] = {}
     result: dict[str, Judgement] = {}
@@ -71,7 +71,7 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
         note = "the reference was not believed: all backends agree on another forward pass than NumPy's"
         audits = {cell: without(found, REFERENCE, note) for cell, found in audits.items()}
     seen = {cell: signs(found) for cell, found in audits.items()}
-    whole = [o for o in traced if o.trace is not None and len(o.trace["predictions"]) == len(o.trace["batch_index"])]
+    whole = [o for o in traced if len(o.recorded.predictions) == len(o.recorded.batch_index)]
     innocent = [o for o in whole if not any(s.hard for s in seen[o.cell]) and o.cell not in circuits]
     why = {o.cell: _why_unjudged(o, audits[o.cell]) for o in innocent}
     peers = blame_by_peers(innocent, {o.cell: audits[o.cell].unjudged for o in innocent}, why)
@@ -135,10 +135,9 @@ def unreadable(error: Exception) -> Judgement:
 
 def missing_arrays(o: Observation) -> list[str]:
     """What a trace must have to be judged at all, and has not (or not one step of it)."""
-    assert o.trace is not None
     needed = ["offsets", "batch_index", "x", "y", "predictions", "loss"]
     needed += ["weights/0", "gradients/0", "new_weights/0"]
-    return [name for name in needed if name not in o.trace or (name == "offsets" and len(o.trace[name]) < 2)]
+    return [name for name in needed if name not in o.recorded or (name == "offsets" and len(o.recorded[name]) < 2)]
 
 
 def decide(

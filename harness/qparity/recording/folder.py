@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from qparity.recording.replay import Replayed
-from qparity.runner.cell import Draft, consult, empty_outcome, end, first_not_finite
+from qparity.records import Outcome
+from qparity.records.trace import Trace
+from qparity.runner.cell import Draft, consult, first_not_finite
 from qparity.runner.plan import Block, Cell, to_plan
 from qparity.runner.pool import Pool
 from qparity.runner.reference import References
@@ -31,21 +33,19 @@ def store(found: Replayed, results: Path, file: Path | None) -> Run:
     plan = to_plan([block]).to_dict() | {"sources": []}  # nothing that could be run again
     run = Run.create(results, plan, fingerprint(), sys.argv)
     name, about = found.worker
-    draft = Draft(empty_outcome(cell, name) | found.document, found.trace, phases=dict(found.phases))
-    paths = [w.path for w in draft.outcome(cell.scenario).resolved.weights]
-    if wrong := first_not_finite(found.trace, paths):
-        draft.document["diverged_step"], what = wrong
-        end(draft, "diverged", f"{what} at step {wrong[0]}")
+    draft = Draft(cell, name, trace=Trace(found.trace), phases=dict(found.phases), **found.parts)
+    paths = [w.path for w in draft.outcome.resolved.weights]
+    if wrong := first_not_finite(Trace(found.trace), paths):
+        draft.diverged_step, what = wrong
+        draft.end("diverged", f"{what} at step {wrong[0]}")
     elif found.unwritten:
-        draft.document["reference"] = {"reason": found.unwritten}
+        draft.reference = {"reason": found.unwritten}
     else:
         begin = time.perf_counter()
         _in_a_thread(_ask(run, block, cell, found, draft))
         draft.phases["reference_s"] = time.perf_counter() - begin
-    draft.document["phases"] = draft.phases
-    draft.document["log"] = None
     with run.claimed():
-        run.write_outcome(draft.outcome(cell.scenario), draft.trace)
+        run.write_outcome(Outcome(dict(draft.outcome.raw) | {"log": None}, planned=cell.scenario), draft.trace)
         run.update(workers={name: about})
         run.finish()
     return run

@@ -19,6 +19,8 @@ from qparity.circuit.model import quantum_layers
 from qparity.circuit.script import MOST_BYTES, Captured, held, taken
 from qparity.recording.begun import Begun, NotRecorded
 from qparity.recording.untouched import value_of
+from qparity.records import read
+from qparity.records.outcome import Fit
 from qparity.runner.capture import OWN, cut
 from qparity.runner.inputs import Inputs, make_inputs, sent_and_declared
 from qparity.scenario.own_data import Given, digest_of
@@ -42,7 +44,8 @@ class Replayed:
     variant: Variant
     given: Given
     inputs: Inputs
-    document: dict[str, Any]
+    parts: dict[str, Any]
+    """Of its outcome: `resolved`, `audit`, `expected`, `memory`, `fit`."""
     trace: dict[str, np.ndarray]
     phases: dict[str, float]
     worker: tuple[str, dict[str, Any]]
@@ -209,16 +212,16 @@ class _Recording:
             if any(gaps):
                 arrays |= self._spread(last)
         weights, state = ([plain(v) for v in values] for values in (self.start.weights, self.start.state))
-        document = {
+        parts = {
             "resolved": resolved,
             "audit": about,
             "expected": sent_and_declared(self.scenario, self.inputs, weights, state),
             "memory": cell.memory(),
-            "fit": {**fit, "metrics_failed": None},
+            "fit": read(Fit, fit),
         }
         key = f"{self.variant.backend}@{self.variant.accelerator} (recorded)"
         worker = key, backends.description(self.backend)
-        return Replayed(self.scenario, self.variant, given, self.inputs, document, arrays, phases, worker, unwritten)
+        return Replayed(self.scenario, self.variant, given, self.inputs, parts, arrays, phases, worker, unwritten)
 
     def _spread(self, last: list[np.ndarray]) -> dict[str, np.ndarray]:
         """How far a rounding more in every step moves the end: `fit_spread/<k>`."""

@@ -82,6 +82,8 @@ Name = Annotated[
 """Of a device, a method, a dtype: it may become part of a script, and of a file's name."""
 Sha = Annotated[str, Kind("a SHA-256 in hex digits", matches(r"[0-9a-f]{64}", 64))]
 Number = Annotated[float, Kind("a finite number", _number)]
+Float = Annotated[float, Kind("a number", lambda value: type(value) in (float, int))]
+"""Also one that is not finite."""
 Count = Annotated[int, Kind("an integer from 0 to 2^63 - 1", _count)]
 Whole = Annotated[int, Kind("an integer of 64 bits", _whole)]
 Scalar = bool | Whole | Number | Text | None
@@ -93,6 +95,7 @@ _PLAIN: dict[object, Kind] = {
     float: get_args(Number)[1],
     str: get_args(Text)[1],
     type(None): Kind("null", lambda value: value is None),
+    object: Kind("anything", lambda value: True),
 }
 
 

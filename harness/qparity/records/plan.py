@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from re import compile as pattern
-from typing import NamedTuple, TypedDict, TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from qparity.records.document import Table
 from qparity.scenario.errors import ScenarioError
@@ -114,7 +114,7 @@ def read_plan(found: object) -> tuple[Plan, list[str]]:
         about, wrong = _about(block)
         cells, odd = _cells(block.get("cells"), ids)
         faults += [f"scenario {scenario.name}: {line}" for line in (*wrong, *odd)]
-        blocks[scenario.name] = Block(scenario, tuple(cells), **about, raw=block)
+        blocks[scenario.name] = Block(scenario, tuple(cells), *about, raw=block)
     sources = plan.get("sources") or []
     if not _are_texts(sources):
         faults.append("plan.sources: expected a list of files")
@@ -130,7 +130,7 @@ def normal(scenario: object) -> Table | None:
         return None
 
 
-class _About(TypedDict, total=False):
+class _About(NamedTuple):
     source: str | None
     source_sha256: str
     search_path: tuple[str, ...]
@@ -139,21 +139,17 @@ class _About(TypedDict, total=False):
 def _about(block: Table) -> tuple[_About, list[str]]:
     """Source, its hash, and search path of a block, where they are what they should be."""
     wrong: list[str] = []
-    about = _About()
     source, digest, folders = block.get("source"), block.get("source_sha256") or "", block.get("search_path") or []
-    if source is None or isinstance(source, str):
-        about["source"] = source
-    else:
+    if not (source is None or isinstance(source, str)):
         wrong.append("source: expected a file")
-    if isinstance(digest, str):
-        about["source_sha256"] = digest
-    else:
+        source = None
+    if not isinstance(digest, str):
         wrong.append("source_sha256: expected a hash")
-    if _are_texts(folders):
-        about["search_path"] = tuple(folders)
-    else:
+        digest = ""
+    if not _are_texts(folders):
         wrong.append("search_path: expected a list of folders")
-    return about, wrong
+        folders = []
+    return _About(source, digest, tuple(folders)), wrong
 
 
 def _cells(listed: object, ids: set[str]) -> tuple[list[PlannedCell], list[str]]:

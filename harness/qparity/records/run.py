@@ -22,6 +22,23 @@ class Processor:
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python that ran it."""
+
+    version: Scalar = None
+    implementation: Scalar = None
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The operating system, and for which kind of machine."""
+
+    system: Scalar = None
+    release: Scalar = None
+    machine: Scalar = None
+
+
+@dataclass(frozen=True, slots=True)
 class Git:
     """The state of the sources."""
 
@@ -34,8 +51,8 @@ class Environment:
     """What a run ran on (store/fingerprint.py); `host` is no name, but a hash of it."""
 
     packages: Mapping[Text, Text] = field(default_factory=dict)
-    python: Mapping[Text, Scalar] = field(default_factory=dict)
-    platform: Mapping[Text, Scalar] = field(default_factory=dict)
+    python: Interpreter = field(default_factory=Interpreter)
+    platform: Platform = field(default_factory=Platform)
     cpu: Processor | None = None
     memory_bytes: Count | None = None
     gpu: tuple[Mapping[Text, Text], ...] = ()

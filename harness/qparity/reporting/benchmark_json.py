@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
 
 from pytest_benchmark.stats import Stats
 
 from qparity.records import Environment
+from qparity.records.document import Table
 from qparity.store import Run
 from qparity.summary import CellView, RunView
 from qparity.timing import samples_s
 
 
-def document(run: Run, view: RunView) -> dict[str, Any]:
+def document(run: Run, view: RunView) -> Table:
     """One benchmark for each cell that was timed and passed: seconds a step, one datum a round."""
     entries = [
         _entry(view, cell, found)
@@ -29,7 +29,7 @@ def document(run: Run, view: RunView) -> dict[str, Any]:
     }
 
 
-def _entry(view: RunView, cell: CellView, found: list[float]) -> dict[str, Any]:
+def _entry(view: RunView, cell: CellView, found: list[float]) -> Table:
     stats = Stats()
     for sample in found:
         stats.update(sample)
@@ -46,14 +46,14 @@ def _entry(view: RunView, cell: CellView, found: list[float]) -> dict[str, Any]:
     }
 
 
-def _machine(environment: Environment) -> dict[str, Any]:
+def _machine(environment: Environment) -> Table:
     python, system = environment.python, environment.platform
     return {
         "node": environment.host,
-        "machine": system.get("machine"),
-        "system": system.get("system"),
-        "release": system.get("release"),
-        "python_version": python.get("version"),
-        "python_implementation": python.get("implementation"),
+        "machine": system.machine,
+        "system": system.system,
+        "release": system.release,
+        "python_version": python.version,
+        "python_implementation": python.implementation,
         "cpu": {"brand_raw": environment.cpu.model if environment.cpu else None},
     }

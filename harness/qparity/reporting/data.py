@@ -97,14 +97,13 @@ def _cell(cell: CellView) -> dict[str, Any]:
         worst = np.fmax.reduce([stage.r for stage in stages])
         audited = np.flatnonzero(np.any([~np.isnan(stage.residual) for stage in stages], axis=0))
         kept = audited[thin(worst[audited])]
-        entry["steps"] = kept.tolist()
-        entry["stages"] = {stage.stage: _stage(stage, kept) for stage in stages}
+        entry |= {"steps": kept.tolist(), "stages": {stage.stage: _stage(stage, kept) for stage in stages}}
         if cell.loss is not None and len(cell.loss) == count:
-            entry["loss"] = _short(cell.loss[kept], 5)
+            entry |= {"loss": _short(cell.loss[kept], 5)}
     if cell.fit is not None:
         kept = np.unique(np.linspace(0, len(cell.fit.x) - 1, min(len(cell.fit.x), MOST_SAMPLES)).astype(int))
         columns = {"x": cell.fit.x, "y": cell.fit.target, "p": cell.fit.prediction}
-        entry["fit"] = {name: _short(values[kept], 4) for name, values in columns.items()}
+        entry |= {"fit": {name: _short(values[kept], 4) for name, values in columns.items()}}
     return entry
 
 

@@ -9,13 +9,15 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from markupsafe import Markup
 
+from qparity import records
 from qparity.records import RunRecord
+from qparity.records.kinds import Count, Kind, Text
 from qparity.reporting import html
-from qparity.summary.view import SYMBOLS
+from qparity.summary.view import SYMBOLS, Mark
 
 MOST_COLUMNS = 20
 MOST_ROWS = 400
@@ -23,23 +25,60 @@ _DATA = '<script type="application/json" id="run-data">'
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
+Ratio = Annotated[float, Kind("a positive number", lambda value: type(value) in (float, int) and value > 0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The time of a cell over the reference's."""
+
+    ratio: Ratio | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a report says of a cell, as far as it is shown here."""
+
+    scenario: Text
+    variant: Text
+    line: Text
+    mark: Mark
+    timing: Timing | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The time over the reference's, where there is one."""
+        return self.timing.ratio if self.timing else None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a report says of its run (`check --json`), as far as it is shown here."""
+
+    cells: tuple[Cell, ...]
+    run: Text = ""
+    created: Text = ""
+    sentence: Text = ""
+    exit_code: Count | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One run: its folder's record, the file of its report, and what `check --json` says of it."""
+    """One run: its folder's record, the file of its report, and what that says."""
 
     report: str
     record: RunRecord
-    document: dict[str, Any]
+    document: Report
 
     @property
     def symbol(self) -> str:
         """Whether the run was as expected."""
-        return "✓" if self.document.get("exit_code") == 0 else "✗"
+        return "✓" if self.document.exit_code == 0 else "✗"
 
     @property
     def created(self) -> str:
         """Such as `2026-11-22 11:53`."""
-        return str(self.document.get("created"))[:16].replace("T", " ")
+        return self.document.created[:16].replace("T", " ")
 
     @property
     def commit(self) -> str:
@@ -54,17 +93,17 @@ class History:
 
     scenario: str
     variant: str
-    cells: tuple[dict[str, Any] | None, ...]
+    cells: tuple[Cell | None, ...]
 
     @property
     def moved(self) -> bool:
         """Whether its mark is not the same in all runs that have it."""
-        return len({cell["mark"] for cell in self.cells if cell}) > 1
+        return len({cell.mark for cell in self.cells if cell}) > 1
 
     @property
     def points(self) -> str:
         """The ratios as a polyline, 60 by 14; empty with fewer than two."""
-        found = [(i, math.log(r)) for i, cell in enumerate(self.cells) if (r := _ratio(cell))]
+        found = [(i, math.log(r)) for i, cell in enumerate(self.cells) if cell and (r := cell.ratio)]
         if len(found) < 2:
             return ""
         low, high = min(y for _, y in found), max(y for _, y in found)
@@ -89,32 +128,17 @@ def render(entries: Sequence[Entry]) -> str:
 
 def _history(entries: Sequence[Entry]) -> list[History]:
     """Every scenario and variant of the runs; those whose verdict moved come first."""
-    tables = [{(c["scenario"], c["variant"]): c for c in entry.document.get("cells", ())} for entry in entries]
+    tables = [{(c.scenario, c.variant): c for c in entry.document.cells} for entry in entries]
     places = dict.fromkeys(place for table in reversed(tables) for place in table)
     rows = [History(s, v, tuple(table.get((s, v)) for table in tables)) for s, v in places]
     return sorted(rows, key=lambda row: (not row.moved, row.cells.count(None)))
 
 
-def read(report: str) -> dict[str, Any] | None:
+def read(report: str) -> Report | None:
     """The data that the text of a report carries; None where it is not one of ours."""
     start = report.find(_DATA)
     try:
         found = json.loads(report[start + len(_DATA) : report.index("</script>", start)]) if start >= 0 else None
+        return records.read(Report, found)
     except (ValueError, RecursionError):
         return None
-    cells = found.get("cells") if isinstance(found, dict) else None
-    return found if isinstance(cells, list) and all(map(_is_cell, cells)) else None
-
-
-def _is_cell(cell: Any) -> bool:
-    """Whether a cell of a report has what is shown of it here: the report may not be ours."""
-    if not isinstance(cell, dict) or not all(isinstance(cell.get(key), str) for key in ("scenario", "variant", "line")):
-        return False
-    timing = cell.get("timing")
-    ratio = timing.get("ratio") if isinstance(timing, dict) else timing
-    return cell.get("mark") in tuple(SYMBOLS) and (ratio is None or (isinstance(ratio, int | float) and ratio > 0))
-
-
-def _ratio(cell: dict[str, Any] | None) -> float | None:
-    timing = (cell or {}).get("timing") or {}
-    return timing.get("ratio") or None

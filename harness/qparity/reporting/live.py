@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from qparity.records import Outcome, Place
+from qparity.records import Outcome, Place, Worker, read
 from qparity.runner.events import (
     BlockFinished,
     BlockTimed,
@@ -97,9 +97,9 @@ class Board:
                     if any(c.id in done for c in block.cells):
                         self.judge(block, set(done))
             case WorkerStarted(key, "ready", about):
-                self.note = f"{key}: imported in {seconds(about['import_s'])}"
-            case WorkerStarted(key, state, about):
-                self.note = printable(f"{key}: {about.get('reason', state)}")
+                self.note = f"{key}: imported in {seconds(read(Worker, about).import_s)}"
+            case WorkerStarted(key, state, _, reason):
+                self.note = printable(f"{key}: {reason or state}")
             case CellProgress(cell, phase, step, steps):
                 began = self.running[cell.id][4] if cell.id in self.running else time.monotonic()
                 if phase == "timing":  # one at a time: the others of the block wait

@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from qparity.data import OptionError
 from qparity.data.own import single
-from qparity.records import read
-from qparity.records.answers import Refusal
+from qparity.records import answers, read, requests
+from qparity.records.document import Table
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied, ServerDied
 from qparity.runner.sources import SourceError, Sources
@@ -119,18 +118,18 @@ async def _script(
     if not path.is_file():
         raise ScenarioError("a training script that is there", file=path)
     spec = {"file": path.name, "arguments": list(options.arguments), "fit": options.fit or 1}
-    body = {"script": spec, "folder": str(path.parent.resolve())}
-    answer, on = await _ask(path, variants, body, interpreters, tell)
-    found = answer.body["captured"]
-    training, start = dict(found["training"]), answer.arrays
+    asked = requests.Capture(spec, str(path.parent.resolve()))
+    answer, on = await _ask(path, variants, asked.body(), interpreters, tell)
+    found = read(answers.Capture, answer.body).captured
+    start, length = answer.arrays, read(answers.Length, found.training)
     x, y, weight = (start.pop(name, None) for name in DATA)
     assert x is not None
     assert y is not None
-    notes = list(found["notes"])
-    if options.batch_size:
-        training["batch_size"] = min(options.batch_size, len(x))
+    notes = list(found.notes)
+    size = min(options.batch_size, len(x)) if options.batch_size else length.batch_size
+    epochs = length.epochs
     if options.steps:
-        kept, training["epochs"] = cut(len(x), training["batch_size"], options.steps)
+        kept, epochs = cut(len(x), size, options.steps)
         x, y, weight = x[:kept], y[:kept], None if weight is None else weight[:kept]
     try:
         targets = y if y.ndim == 1 else None
@@ -145,21 +144,21 @@ async def _script(
         {
             "name": name,
             "model": SCRIPTED,
-            "script": {**spec, "own": found["own"], "given": found["given"], "notes": notes},
-            "dtype": found["dtype"],
+            "script": {**spec, "own": list(found.own), "given": found.given, "notes": notes},
+            "dtype": found.dtype,
             "data": {"name": CAPTURED, "samples": len(x), "sha256": digest_of(*captured), **weighted},
-            "training": training,
+            "training": found.training | {"batch_size": size, "epochs": epochs},
         }
     )
     for note in notes:
         tell(f"{path}: {note}")
-    for part in found["own"]:
+    for part in found.own:
         tell(f"{path}: {OWN[part]}")
     told = scenario.training
     tell(
         f"{path}: taken at its fit on {on}: {len(x)} samples, {told.epochs} epochs of batches of {told.batch_size}, "
-        f"{told.loss if 'loss' not in found['own'] else 'a loss of its own'}, "
-        f"{told.optimizer.name if 'optimizer' not in found['own'] else 'an optimizer of its own'}, {scenario.dtype}"
+        f"{told.loss if 'loss' not in found.own else 'a loss of its own'}, "
+        f"{told.optimizer.name if 'optimizer' not in found.own else 'an optimizer of its own'}, {scenario.dtype}"
     )
     return Block(scenario, variants, path, Given(x, y, start, weight))
 
@@ -177,7 +176,7 @@ def cut(samples: int, batch: int, steps: int) -> tuple[int, int]:
 async def _ask(
     path: Path,
     variants: Sequence[Variant],
-    body: dict[str, Any],
+    body: Table,
     interpreters: dict[str, str],
     tell: Callable[[str], None],
 ) -> tuple[Message, str]:
@@ -207,7 +206,7 @@ async def _ask(
                     raise
                 await child.close()
                 if answer.kind == "error":
-                    reason = read(Refusal, answer.body).reason
+                    reason = read(answers.Refusal, answer.body).reason
                     raise CaptureError(f"{path}: {reason.removeprefix('ScriptError: ')}")
                 return answer, variant.backend
     raise CaptureError(f"{path}: no backend can run it here: {'; '.join(reasons)}")

@@ -8,15 +8,18 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from qparity.records import Outcome, Variable, read
+from qparity.records import Outcome, Variable, read, requests
 from qparity.records.answers import Audited, Fitted, Prepared, Refusal
+from qparity.records.document import Table
+from qparity.records.kinds import Text
+from qparity.records.outcome import Fault, Fit
+from qparity.records.trace import Trace
 from qparity.runner import memory
 from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, sent_and_declared, starting_values
 from qparity.runner.patience import Patience
@@ -40,7 +43,7 @@ class CellResult:
     """An outcome, and the trace arrays."""
 
     outcome: Outcome
-    trace: dict[str, np.ndarray] | None
+    trace: Trace | None
 
 
 class CellEnded(Exception):
@@ -53,21 +56,64 @@ class CellEnded(Exception):
 
 @dataclass
 class Draft:
-    """What is known of a cell so far; whatever ends it, this is what is kept: `document` is its outcome to be."""
+    """What is known of a cell so far, as its outcome will have it: whatever ends it, this is kept. None is not there.
 
-    document: dict[str, Any]
-    trace: dict[str, np.ndarray] | None = None
-    start: dict[str, np.ndarray] = field(default_factory=dict)
+    `start` is what its weights and state start from, with data and order: by the names of a trace.
+    """
+
+    cell: Cell
+    worker: str
+    isolation: str | None = None
+    status: str = "ok"
+    reason: str | None = None
     phases: dict[str, float] = field(default_factory=dict)
-
-    def outcome(self, scenario: Scenario) -> Outcome:
-        """The outcome so far, of a cell of this scenario."""
-        return Outcome(dict(self.document), planned=scenario)
+    fault: Fault | None = None
+    resolved: Table | None = None
+    expected: Table | None = None
+    audit: Table | None = None
+    memory: Table | None = None
+    diverged_step: int | None = None
+    fit: Fit | None = None
+    reference: Table | None = None
+    trace: Trace | None = None
+    start: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def ended(self) -> bool:
-        """Whether something has ended the cell before its end."""
-        return bool(self.document.get("status") != "ok")
+    def outcome(self) -> Outcome:
+        """The outcome so far."""
+        scenario = self.cell.scenario
+        document = {
+            "id": self.cell.id,
+            "scenario": scenario.model_dump(mode="json"),
+            "variant": str(self.cell.variant),
+            "status": self.status,
+            "reason": self.reason,
+            "log": f"logs/{self.cell.id}.log",
+            "isolation": self.isolation,
+            "worker": self.worker,
+            "phases": self.phases,
+        }
+        fault = self.fault and {name: value for name, value in asdict(self.fault).items() if value is not None}
+        later = {
+            "fault": fault,
+            "resolved": self.resolved,
+            "expected": self.expected,
+            "audit": self.audit,
+            "memory": self.memory,
+            "diverged_step": self.diverged_step,
+            "fit": self.fit and asdict(self.fit),
+            "reference": self.reference,
+        }
+        return Outcome(document | {k: v for k, v in later.items() if v is not None}, planned=scenario)
+
+    @property
+    def result(self) -> CellResult:
+        """The outcome and the trace so far."""
+        return CellResult(self.outcome, self.trace)
+
+    def end(self, status: str, reason: str) -> None:
+        """Give the cell its final status."""
+        self.status, self.reason = status, reason
 
 
 async def run_cell(
@@ -89,7 +135,7 @@ async def run_cell(
     """
     for attempt in range(1, ATTEMPTS + 1):
         key = pool.key(cell.variant, cell.scenario.device)
-        draft = Draft(empty_outcome(cell, str(key), pool.isolation(key)))
+        draft = Draft(cell, str(key), pool.isolation(key))
         patience = None
         try:
             refuse_what_cannot_run(cell, memory_bytes)
@@ -104,43 +150,27 @@ async def run_cell(
                     tell(phase, step)
 
                 await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
-            if references and not draft.ended:
+            if references and draft.status == "ok":
                 tell("reference", 0)
                 begun = time.perf_counter()
                 await consult(references, block, cell, inputs, draft)
-                draft.phases["reference_s"] = time.perf_counter() - begun
+                draft.phases |= {"reference_s": time.perf_counter() - begun}
         except TimeoutError:
-            end(draft, "timeout", patience.reason if patience else "its worker server did not start in time")
+            draft.end("timeout", patience.reason if patience else "its worker server did not start in time")
         except ServerDied as error:
             if attempt < ATTEMPTS:
                 continue
-            end(draft, "crashed", f"{error} {ATTEMPTS} times")
+            draft.end("crashed", f"{error} {ATTEMPTS} times")
         except ChildDied as error:
-            end(draft, "crashed", str(error))
+            draft.end("crashed", str(error))
         except ProtocolError as error:
-            end(draft, "crashed", f"the worker wrote garbage: {error}")
+            draft.end("crashed", f"the worker wrote garbage: {error}")
         except (CellEnded, Unavailable) as error:
-            end(draft, error.status, str(error))
+            draft.end(error.status, str(error))
         except Exception as error:  # an answer that nobody expected: one cell's failure, not the sweep's
-            end(draft, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
+            draft.end("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
         break
-    draft.document["phases"] = draft.phases
-    return CellResult(draft.outcome(cell.scenario), draft.trace)
-
-
-def empty_outcome(cell: Cell, worker: str, isolation: str | None = None) -> dict[str, Any]:
-    """The outcome of a cell that has not run: everything is unknown but its worker, and how its process is made."""
-    return {
-        "id": cell.id,
-        "scenario": cell.scenario.model_dump(mode="json"),
-        "variant": str(cell.variant),
-        "status": "ok",
-        "reason": None,
-        "log": f"logs/{cell.id}.log",
-        "isolation": isolation,
-        "worker": worker,
-        "phases": {},
-    }
+    return draft.result
 
 
 def refuse_what_cannot_run(cell: Cell, memory_bytes: int | None) -> None:
@@ -167,15 +197,15 @@ async def _drive(
     tell: Progress,
     draft: Draft,
 ) -> None:
-    draft.phases["import_s"] = server.about["import_s"]
+    draft.phases |= {"import_s": server.import_s}
     log.unlink(missing_ok=True)
     start = time.perf_counter()
     child = await server.child(cell.id, log, cpus, None if cell.on_gpu else memory_bytes)
-    draft.phases["spawn_s"] = time.perf_counter() - start
+    draft.phases |= {"spawn_s": time.perf_counter() - start}
     try:
         await prepare(child, block, cell, inputs, tell, draft)
         await audit(child, cell, inputs, tell, draft)
-        if not draft.ended and "fault" not in draft.document:
+        if draft.status == "ok" and draft.fault is None:
             await fit(child, tell, draft)
         closing = time.perf_counter()
         await child.close()
@@ -189,33 +219,30 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
     """Build the model, learn what was resolved, and make the starting weights for its shapes."""
     tell("building", 0)
     scenario = cell.scenario
-    body = {
-        "scenario": scenario.model_dump(mode="json"),
-        "variant": str(cell.variant),
-        "search_path": list(block.search_path),
-        "features": inputs.shape[0],
-        "outputs": inputs.shape[1],
-    }
-    if fault := injected_fault(cell):
-        body["fault"] = draft.document["fault"] = fault
-    answer = checked(await child.request("prepare", body), "prepare")
+    draft.fault = injected_fault(cell)
+    search_path = tuple(block.search_path)
+    asked = requests.Prepare(
+        scenario.model_dump(mode="json"), search_path, *inputs.shape, str(cell.variant), draft.fault
+    )
+    answer = checked(await child.request("prepare", asked.body()), "prepare")
     prepared = read(Prepared, answer.body)
-    draft.document |= {"resolved": answer.body["resolved"]}
-    draft.phases["build_s"] = prepared.build_s
+    draft.resolved = prepared.resolved
+    draft.phases |= {"build_s": prepared.build_s}
+    resolved = draft.outcome.resolved
 
     def drawn(variables: Sequence[Variable], name: str, stream: int) -> list[np.ndarray]:
         built = [answer.arrays[f"{name}/{k}"] for k in range(len(variables))]
         return starting_values(variables, built, scenario, stream)
 
     if block.given is not None and block.given.start is not None:
-        weights = captured_start(prepared.resolved.weights, "weights", block.given.start, answer.arrays)
-        state = captured_start(prepared.resolved.state, "state", block.given.start, answer.arrays)
+        weights = captured_start(resolved.weights, "weights", block.given.start, answer.arrays)
+        state = captured_start(resolved.state, "state", block.given.start, answer.arrays)
     else:
-        weights = drawn(prepared.resolved.weights, "initial", WEIGHT_STREAM)
-        state = drawn(prepared.resolved.state, "initial_state", STATE_STREAM)
+        weights = drawn(resolved.weights, "initial", WEIGHT_STREAM)
+        state = drawn(resolved.state, "initial_state", STATE_STREAM)
     y = inputs.y if keeps_targets(scenario) else shaped_targets(inputs.y, prepared.output_shape)
     sent = replace(inputs, y=y)
-    draft.document["expected"] = sent_and_declared(scenario, sent, weights, state)
+    draft.expected = sent_and_declared(scenario, sent, weights, state)
     draft.start = {f"weights/{k}": value for k, value in enumerate(weights)}
     draft.start |= {f"state/{k}": value for k, value in enumerate(state)}
     draft.start |= {**sent.arrays(), "order": sent.order}
@@ -224,23 +251,23 @@ async def prepare(child: Child, block: Block, cell: Cell, inputs: Inputs, tell: 
 async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft: Draft) -> None:
     """The recorded training."""
     tell("audit", 0)
-    twice = {"repeat": cell.on_gpu}  # there the order of additions may differ from run to run
-    told = await child.request("audit", twice, draft.start, lambda said: tell(said["phase"], said["step"]))
+    asked = requests.Audit(repeat=cell.on_gpu)  # there the order of additions may differ from run to run
+    told = await child.request("audit", asked.body(), draft.start, lambda said: tell(said.phase, said.step))
     answer = checked(told, "audit")
-    draft.trace = answer.arrays
-    draft.document |= {name: answer.body[name] for name in ("audit", "memory")}
-    draft.document["resolved"] |= {"flags": answer.body["flags"]}
+    draft.trace = Trace(answer.arrays)
     audited = read(Audited, answer.body)
+    draft.audit, draft.memory = audited.audit, audited.memory
+    draft.resolved = {**(draft.resolved or {}), "flags": audited.flags}
     seconds = audited.step_seconds
     draft.phases |= {"audit_s": audited.audit_s, "first_step_s": seconds[0], "waiting_s": audited.waited_s}
     again = {"repeat_s": audited.repeat_s, "transfer_s": audited.transfer_s}
     draft.phases |= {name: value for name, value in again.items() if value is not None}
     if len(seconds) > 1:
-        draft.phases["step_s"] = statistics.median(seconds[1:])
-    paths = [w.path for w in draft.outcome(cell.scenario).resolved.weights]
+        draft.phases |= {"step_s": statistics.median(seconds[1:])}
+    paths = [w.path for w in draft.outcome.resolved.weights]
     if found := first_not_finite(answer.arrays, paths):
-        draft.document["diverged_step"], what = found
-        end(draft, "diverged", f"{what} at step {found[0]}")
+        draft.diverged_step, what = found
+        draft.end("diverged", f"{what} at step {found[0]}")
 
 
 def first_not_finite(arrays: dict[str, np.ndarray], paths: Sequence[str]) -> tuple[int, str] | None:
@@ -260,41 +287,44 @@ async def fit(child: Child, tell: Progress, draft: Draft) -> None:
     """The user's path, and whether it ended at the audit's weights."""
     assert draft.trace is not None
     tell("fit", 0)
-    answer = checked(await child.request("fit", {}, {}, lambda said: tell(said["phase"], said["step"])), "fit")
+    answer = checked(await child.request("fit", {}, {}, lambda said: tell(said.phase, said.step)), "fit")
     fitted = read(Fitted, answer.body)
     epochs = fitted.epoch_seconds
     draft.phases |= {"fit_s": fitted.fit_s, "fit_first_epoch_s": epochs[0], "waiting_s": fitted.waited_s}
     if len(epochs) > 1:
-        draft.phases["fit_epoch_s"] = statistics.median(epochs[1:])
-    draft.document["memory"] = answer.body["memory"]
+        draft.phases |= {"fit_epoch_s": statistics.median(epochs[1:])}
+    draft.memory = fitted.memory
     draft.trace |= answer.arrays
     gaps = [
         np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][-1])).max(initial=0.0)
         for name, w in answer.arrays.items()
         if name.startswith("final_weights/")
     ]
-    draft.document["fit"] = {
-        "history": answer.body["history"],
-        "metrics": fitted.metrics,
-        "metrics_failed": fitted.metrics_failed,
-        "equals_audit": not any(gaps),
-        "max_weight_difference": float(max(gaps, default=0.0)),
-    }
+    furthest = float(max(gaps, default=0.0))
+    draft.fit = Fit(fitted.history, fitted.metrics, fitted.metrics_failed, not any(gaps), furthest)
 
 
 async def consult(references: References, block: Block, cell: Cell, inputs: Inputs, draft: Draft) -> None:
     """What the reference says: of the circuit for every cell, of the steps where the oracle cannot."""
     assert draft.trace is not None
     shape = inputs.shape
-    draft.document["reference"] = about = dict(await references.about(block, cell, shape))
-    resolved = draft.outcome(cell.scenario).resolved
-    if wanted(cell.scenario, resolved) and "reason" not in about:
+    draft.reference = dict(await references.about(block, cell, shape))
+    outcome = draft.outcome
+    if wanted(cell.scenario, outcome.resolved) and outcome.reference.reason is None:
         said, arrays = await references.judge(block, cell, shape, draft.trace, draft.phases["audit_s"])
-        about |= said
+        draft.reference |= said
         draft.trace |= arrays
 
 
-def injected_fault(cell: Cell) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class _FaultFor:
+    """The cells that a fault is for."""
+
+    scenario: Text = "*"
+    variant: Text = "*"
+
+
+def injected_fault(cell: Cell) -> Fault | None:
     """The fault to inject into a cell, to test the gate; None wherever `QPARITY_FAULT` is not set: always in use.
 
     The variable holds one fault or a list as JSON: `{"name", "step", "size", "scenario": glob, "variant": glob}`, all
@@ -303,10 +333,10 @@ def injected_fault(cell: Cell) -> dict[str, Any] | None:
     try:
         given = json.loads(os.environ.get(FAULT_VARIABLE, "[]"))
         for fault in given if isinstance(given, list) else [given]:
-            places = ((fault.get("scenario", "*"), cell.scenario.name), (fault.get("variant", "*"), str(cell.variant)))
-            if all(fnmatchcase(name, glob) for glob, name in places):
-                return {key: fault[key] for key in ("name", "step", "size") if key in fault}
-    except (ValueError, AttributeError, TypeError) as error:
+            places = read(_FaultFor, fault)
+            if fnmatchcase(cell.scenario.name, places.scenario) and fnmatchcase(str(cell.variant), places.variant):
+                return read(Fault, fault)
+    except ValueError as error:
         raise CellEnded("failed", f"{FAULT_VARIABLE}: {error}") from None
     return None
 
@@ -319,11 +349,6 @@ def checked(answer: Message, what: str) -> Message:
     if answer.kind != "done":
         raise ProtocolError(f"answer of kind {answer.kind!r}")
     return answer
-
-
-def end(draft: Draft, status: str, reason: str) -> None:
-    """Give the cell its final status."""
-    draft.document |= {"status": status, "reason": reason}
 
 
 def captured_start(

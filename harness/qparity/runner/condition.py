@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,38 @@ import psutil
 THROTTLE = "/sys/devices/system/cpu/cpu{}/thermal_throttle/core_throttle_count"
 
 
-def condition(cpus: list[int]) -> dict[str, Any]:
-    """Load of the machine, clock, throttling events and stolen seconds of these cores so far; None where not shown."""
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Load of the machine, clock, throttling events and stolen seconds of some cores; None where not shown."""
+
+    load: float | None
+    frequency_mhz: float | None
+    throttled: float | None
+    stolen_s: float | None
+
+
+def condition(cpus: list[int]) -> Condition:
+    """The condition of these cores so far."""
     clocks = psutil.cpu_freq(percpu=True) if hasattr(psutil, "cpu_freq") else []
     times = psutil.cpu_times(percpu=True)
     throttled = [_number(Path(THROTTLE.format(cpu))) for cpu in cpus]
     stolen = [getattr(times[cpu], "steal", None) for cpu in cpus if cpu < len(times)]
-    return {
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "frequency_mhz": float(np.mean([clocks[cpu].current for cpu in cpus])) if len(clocks) > max(cpus) else None,
-        "throttled": _sum(throttled),
-        "stolen_s": _sum(stolen),
-    }
+    return Condition(
+        os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        float(np.mean([clocks[cpu].current for cpu in cpus])) if len(clocks) > max(cpus) else None,
+        _sum(throttled),
+        _sum(stolen),
+    )
 
 
-def between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def between(before: Condition, after: Condition) -> Condition:
     """The condition during a round: load and clock at its end, throttling and stolen seconds within it."""
-    counted = ("throttled", "stolen_s")
-    return after | {k: None if None in (before[k], after[k]) else after[k] - before[k] for k in counted}
+
+    def within(early: float | None, late: float | None) -> float | None:
+        return None if early is None or late is None else late - early
+
+    throttled = within(before.throttled, after.throttled)
+    return replace(after, throttled=throttled, stolen_s=within(before.stolen_s, after.stolen_s))
 
 
 def sentinel(cpus: list[int]) -> float:

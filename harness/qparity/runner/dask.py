@@ -22,8 +22,9 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from qparity.records import Outcome, Timing
-from qparity.runner.cell import ATTEMPTS, CellResult, empty_outcome
+from qparity.records import Timing
+from qparity.records.document import Table
+from qparity.runner.cell import ATTEMPTS, CellResult, Draft
 from qparity.runner.events import WorkerStarted
 from qparity.runner.local import Options
 from qparity.runner.plan import Block, Cell
@@ -66,11 +67,11 @@ class NodeAnswer:
     """What a node answers. `node` names it, `workers` are its servers by key, `logs` the last bytes of each cell's."""
 
     node: str
-    environment: dict[str, Any]
+    environment: Table
     results: list[tuple[Cell, CellResult]] = field(default_factory=list)
     logs: dict[str, bytes] = field(default_factory=dict)
     timing: Timing | None = None
-    workers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    workers: dict[str, Table] = field(default_factory=dict)
 
 
 async def on_cluster(ledger: Ledger, scheduler: str, options: Options, timing: TimingOptions | None) -> None:
@@ -157,7 +158,7 @@ async def dispatch(client: Client, waiting: deque[Task], ledger: Ledger) -> None
                 await asyncio.wait([each for *_, each in busy.values()], timeout=LOOK_S, return_when="FIRST_COMPLETED")
             else:
                 if not told:
-                    ledger.listen(WorkerStarted("cluster", "empty", {"reason": "waiting for a node to join"}))
+                    ledger.listen(WorkerStarted("cluster", "empty", reason="waiting for a node to join"))
                 told = True
                 await asyncio.sleep(LOOK_S)
             for address, (task, future, running) in list(busy.items()):
@@ -203,8 +204,9 @@ def resources_of_workers(dask_scheduler: Any) -> dict[str, dict[str, float]]:
 def give_up(task: Task, ledger: Ledger) -> None:
     """Store that a block's nodes have died under it."""
     for cell in task.left:
-        outcome = empty_outcome(cell, "cluster") | {"status": "crashed", "reason": f"its node died {ATTEMPTS} times"}
-        ledger.store(cell, CellResult(Outcome(outcome, planned=cell.scenario), None))
+        draft = Draft(cell, "cluster")
+        draft.end("crashed", f"its node died {ATTEMPTS} times")
+        ledger.store(cell, draft.result)
     if task.left:
         ledger.finished(task.block)
 

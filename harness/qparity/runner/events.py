@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from qparity.records import Outcome
+from qparity.records.document import Table
 from qparity.runner.plan import Block, Cell
 
 
@@ -20,11 +20,12 @@ class SweepStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStarted:
-    """A server is `starting`, `ready` (`about`: what it says of itself), or `unavailable` (`about["reason"]`)."""
+    """A server is `starting`, `ready` (`about`: what it says of itself), or `unavailable` for a `reason`."""
 
     key: str
     state: str
-    about: dict[str, Any]
+    about: Table = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

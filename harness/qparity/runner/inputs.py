@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from qparity.data import Dataset, make
 from qparity.records import Variable
+from qparity.records.document import Table
+from qparity.records.requests import Features
 from qparity.runner.plan import Block
 from qparity.scenario.own_data import Given, read_own
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario
 from qparity.worker.protocol import digest
 
 ORDER_STREAM, WEIGHT_STREAM, STATE_STREAM = 1, 2, 3
-Shape = tuple[int | list[int], int]
+Shape = tuple[Features, int]
 """Features and targets of a sample."""
 
 
@@ -51,7 +52,7 @@ class Inputs:
 def shape_of(x: np.ndarray, y: np.ndarray) -> Shape:
     """Features and targets of a sample of `x` (samples, features...) and `y` (samples, ...)."""
     features = x.shape[1:]
-    return features[0] if len(features) == 1 else list(features), int(np.prod(y.shape[1:]))
+    return features[0] if len(features) == 1 else features, int(np.prod(y.shape[1:]))
 
 
 def inputs_of(block: Block) -> Inputs:
@@ -120,9 +121,7 @@ def to_bfloat16(array: np.ndarray) -> np.ndarray:
     return (rounded & np.uint32(0xFFFF0000)).view(np.float32).reshape(array.shape)
 
 
-def sent_and_declared(
-    scenario: Scenario, inputs: Inputs, weights: list[np.ndarray], state: list[np.ndarray]
-) -> dict[str, Any]:
+def sent_and_declared(scenario: Scenario, inputs: Inputs, weights: list[np.ndarray], state: list[np.ndarray]) -> Table:
     """What the parent sent and declared, as the outcome keeps it: the setup stage is judged against it."""
     return {
         "hashes": {

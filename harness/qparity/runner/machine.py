@@ -11,16 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+
+from qparity.records.document import Table
 
 SIZES = tuple(2**power for power in (15, 18, 21, 25))
 ORDER = 384
 READINGS, READING_S = 20, 5e-4
 
 
-def machine_rates(cpus: list[int]) -> dict[str, Any] | None:
+def machine_rates(cpus: list[int]) -> Table | None:
     """`{"flops": {dtype: a second}, "copy": {bytes: bytes a second}}` of these cores; None if it cannot be found."""
     from qparity.runner.pool import THREADS
 
@@ -28,7 +29,7 @@ def machine_rates(cpus: list[int]) -> dict[str, Any] | None:
     command = [sys.executable, "-P", __file__, *map(str, cpus)]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: Table = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     return found

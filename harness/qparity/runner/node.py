@@ -23,6 +23,7 @@ from distributed import get_worker
 from distributed.worker import Worker
 
 from qparity.records import Environment, read
+from qparity.records.document import Table
 from qparity.runner.cell import CellResult
 from qparity.runner.dask import RESOURCE, NodeAnswer, Task
 from qparity.runner.local import Options, run_blocks
@@ -126,19 +127,19 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 @lru_cache(maxsize=1)
-def _about() -> dict[str, Any]:
+def _about() -> Table:
     return fingerprint()
 
 
 @lru_cache(maxsize=1)
-def _rates(cpus: tuple[int, ...]) -> dict[str, Any] | None:
+def _rates(cpus: tuple[int, ...]) -> Table | None:
     return machine_rates(list(cpus))
 
 
-_standing: dict[tuple[Any, ...], tuple[Pool, dict[str, dict[str, Any]]]] = {}
+_standing: dict[tuple[Any, ...], tuple[Pool, dict[str, Table]]] = {}
 
 
-async def _pool(options: Options) -> tuple[Pool, dict[str, dict[str, Any]]]:
+async def _pool(options: Options) -> tuple[Pool, dict[str, Table]]:
     """The node's servers, and what they said of themselves; those of other options are replaced."""
     wanted = options.threads, options.isolation, *sorted(options.interpreters.items())
     if wanted not in _standing:
@@ -147,9 +148,9 @@ async def _pool(options: Options) -> tuple[Pool, dict[str, dict[str, Any]]]:
         _standing.clear()
         folder = tempfile.TemporaryDirectory(prefix="qparity-node-")
         atexit.register(folder.cleanup)
-        about: dict[str, dict[str, Any]] = {}
+        about: dict[str, Table] = {}
 
-        def on_start(key: str, state: str, said: dict[str, Any]) -> None:
+        def on_start(key: str, state: str, said: Table, _: str) -> None:
             if state == "ready":
                 about[key] = said
 

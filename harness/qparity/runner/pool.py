@@ -17,9 +17,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import qparity.worker
+from qparity.records import Worker, read
+from qparity.records.answers import Greeting, Packet
+from qparity.records.document import Table
+from qparity.records.requests import Start
 from qparity.runner import warm
 from qparity.runner.log import Log
 from qparity.runner.process import GRACE_S, Child, ServerDied, kill_group
@@ -75,7 +78,8 @@ class Server:
     log: Path
     caches: Path
     isolation: str
-    about: dict[str, Any] = field(default_factory=dict)
+    about: Table = field(default_factory=dict)
+    """What it says of itself (`records.Worker`)."""
     children: dict[str, Child] = field(default_factory=dict)
 
     async def start(self) -> None:
@@ -115,16 +119,21 @@ class Server:
                     )
                 except OSError as error:
                     raise Unavailable("failed", f"{self.key.interpreter}: {error.strerror}") from None
-        about = await self._packet()
-        if about is None:
+        said = await self._packet()
+        if said is None:
             await self.stop()
             raise ServerDied
-        self.about = about
-        if self.about["kind"] != "ready":
+        greeting = read(Greeting, said)
+        if greeting.kind != "ready":
             await self.stop()
-            status = "unsupported" if self.about["kind"] == "unavailable" else "failed"
-            raise Unavailable(status, self.about["reason"])
+            raise Unavailable("unsupported" if greeting.kind == "unavailable" else "failed", greeting.reason)
+        self.about = {name: value for name, value in said.items() if name != "kind"}
         self.listening = asyncio.create_task(self._listen())
+
+    @property
+    def import_s(self) -> float:
+        """How long it took to import its framework."""
+        return read(Worker, self.about).import_s or 0.0
 
     @property
     def alive(self) -> bool:
@@ -146,11 +155,11 @@ class Server:
         ours, theirs = socket.socketpair()
         child = Child(ours, cell, output, self.caches / secrets.token_hex(8))
         self.children[cell] = child
-        about = {"cell": cell, "cache": str(child.cache), "cpus": cpus, "memory_bytes": memory_bytes}
         kept = os.environ.get(KEPT) or str(self.caches / f"compiled-{self.key}")
-        about["compiled"] = None if timed else kept
+        cores = None if cpus is None else tuple(cpus)
+        asked = Start(cell, str(child.cache), cores, memory_bytes, None if timed else kept)
         try:
-            socket.send_fds(self.control, [json.dumps(about).encode()], [theirs.fileno(), output.inlet])
+            socket.send_fds(self.control, [json.dumps(asked.body()).encode()], [theirs.fileno(), output.inlet])
         except OSError:
             self._lost(cell)
         finally:
@@ -175,7 +184,7 @@ class Server:
         for child in self.children.values():
             child.ended(None)
 
-    async def _packet(self) -> dict[str, Any] | None:
+    async def _packet(self) -> Table | None:
         try:
             data = await asyncio.get_running_loop().sock_recv(self.control, 1 << 20)
         except OSError:
@@ -183,15 +192,16 @@ class Server:
         return json.loads(data) if data else None
 
     async def _listen(self) -> None:
-        while (packet := await self._packet()) is not None:
-            child = self.children.get(packet["cell"])
+        while (said := await self._packet()) is not None:
+            packet = read(Packet, said)
+            child = self.children.get(packet.cell)
             if child is None:
                 continue
-            if packet["kind"] == "started" and not child.started.done():
-                child.started.set_result(packet["pid"])
-            if packet["kind"] == "exited":
-                child.ended(packet["status"])
-                del self.children[packet["cell"]]
+            if packet.pid is not None and not child.started.done():
+                child.started.set_result(packet.pid)
+            if packet.kind == "exited":
+                child.ended(packet.status)
+                del self.children[packet.cell]
         if self.isolation == "spawn":  # its death is that of its one child
             status = await asyncio.to_thread(self.process.wait)
             for child in self.children.values():
@@ -216,7 +226,7 @@ class Pool:
         logs: Path,
         threads: int,
         interpreters: dict[str, str],
-        on_start: Callable[[str, str, dict[str, Any]], None] = lambda *_: None,
+        on_start: Callable[[str, str, Table, str], None] = lambda *_: None,
         isolation: str | None = None,
     ) -> None:
         self.logs, self.threads, self.interpreters, self.on_start = logs, threads, interpreters, on_start
@@ -304,11 +314,11 @@ class Pool:
             await before.result().stop()
         self._starts[key] = self._starts.get(key, 0) + 1
         server = Server(key, self.logs / f"server-{key}.log", Path(self._caches.name), self.isolation(key))
-        self.on_start(str(key), "starting", {})
+        self.on_start(str(key), "starting", {}, "")
         try:
             await server.start()
         except Unavailable as error:
-            self.on_start(str(key), "unavailable", {"reason": str(error)})
+            self.on_start(str(key), "unavailable", {}, str(error))
             raise
         except BaseException as error:
             if isinstance(error, ServerDied):
@@ -317,6 +327,5 @@ class Pool:
                 server.process.kill()
             raise
         self._stillborn[key] = 0
-        about = {k: v for k, v in server.about.items() if k != "kind"}
-        self.on_start(str(key), "ready", {**about, "imports": self._starts[key]})
+        self.on_start(str(key), "ready", {**server.about, "imports": self._starts[key]}, "")
         return server

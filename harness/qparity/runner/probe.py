@@ -7,12 +7,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from qparity.parity import Observation, judge
+from qparity.records.document import Table
 from qparity.runner.cell import CellResult
 from qparity.runner.local import Options, available_cores, run_blocks
 from qparity.runner.plan import Block, Cell
@@ -30,32 +30,66 @@ SERVERS = (*_EAGER, *(f"{name}@gpu" for name in _EAGER))
 ON_GPU = "lightning.gpu"
 
 
-def backends(interpreters: dict[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A backend was started, or could not be for `reason`; `about` is what its worker says of itself."""
+
+    backend: str
+    accelerator: str
+    status: str
+    reason: str | None = None
+    about: Table = field(default_factory=dict)
+
+    def to_dict(self) -> Table:
+        """Plain values for JSON."""
+        told = {"backend": self.backend, "accelerator": self.accelerator, "status": self.status, "reason": self.reason}
+        return {**told, **self.about}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where all this was tried."""
+
+    python: str
+    cores: int
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Every backend, and lightning.gpu, on a machine."""
+
+    machine: Machine
+    cells: tuple[Started, ...]
+
+    def to_dict(self) -> Table:
+        """Plain values for JSON."""
+        return {"machine": asdict(self.machine), "cells": [cell.to_dict() for cell in self.cells]}
+
+
+def backends(interpreters: dict[str, str]) -> Backends:
     """Start every backend once, and lightning.gpu: what each says of itself, or why it cannot run here."""
 
-    async def ask() -> list[dict[str, Any]]:
+    async def ask() -> list[Started]:
         with tempfile.TemporaryDirectory() as folder:
             async with Pool(Path(folder), 1, interpreters) as pool:
                 rows = [await one(pool, Variant.parse(name)) for name in SERVERS]
-                host = next(
-                    (name for name, row in zip(SERVERS, rows, strict=True) if row["status"] == "ok"), SERVERS[0]
-                )
+                host = next((name for name, row in zip(SERVERS, rows, strict=True) if row.status == "ok"), SERVERS[0])
                 simulator = await one(pool, Variant.parse(host), ON_GPU)
-                return [*rows, simulator | {"backend": ON_GPU, "accelerator": "gpu"}]
+                return [*rows, replace(simulator, backend=ON_GPU, accelerator="gpu")]
 
-    async def one(pool: Pool, variant: Variant, device: str = "") -> dict[str, Any]:
-        row = {"backend": variant.backend, "accelerator": variant.accelerator}
+    async def one(pool: Pool, variant: Variant, device: str = "") -> Started:
+        place = variant.backend, variant.accelerator
         try:
             server = await pool.server(variant, device)
         except Unavailable as error:
-            return {**row, "status": error.status, "reason": str(error)}
+            return Started(*place, error.status, str(error))
         except ServerDied:
-            return {**row, "status": "crashed", "reason": "its interpreter ended while it imported the framework"}
-        return {**row, "status": "ok", "reason": None, **{k: v for k, v in server.about.items() if k != "kind"}}
+            return Started(*place, "crashed", "its interpreter ended while it imported the framework")
+        return Started(*place, "ok", about=server.about)
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
-    machine = {"python": sys.version.split()[0], "cores": len(available_cores()), "memory_bytes": memory}
-    return {"machine": machine, "cells": asyncio.run(ask())}
+    return Backends(Machine(sys.version.split()[0], len(available_cores()), memory), tuple(asyncio.run(ask())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,41 +105,49 @@ class Combination:
     behind: bool = False
 
 
-def matrix(interpreters: dict[str, str], variants: Sequence[str] | None, wires: int, batch_size: int) -> dict[str, Any]:
-    """Every device and diff method on these variants (default: all): `{"cells": [...]}`, see `probe`."""
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """How it went: `resolved` is the method that PennyLane chose, `verdict` None unless the status is ok."""
+
+    combination: Combination
+    status: str = "unsupported"
+    reason: str | None = None
+    resolved: str | None = None
+    verdict: str | None = None
+
+    def to_dict(self) -> Table:
+        """Plain values for JSON."""
+        told = {"status": self.status, "reason": self.reason, "resolved": self.resolved, "verdict": self.verdict}
+        return asdict(self.combination) | told
+
+
+def matrix(interpreters: dict[str, str], variants: Sequence[str] | None, wires: int, batch_size: int) -> list[Probed]:
+    """Every device and diff method on these variants (default: all)."""
     chosen = [str(Variant.parse(name)) for name in variants or MODES]
     combinations = [Combination(*each, wires, batch_size) for each in product(DEVICES, METHODS, chosen)]
-    return {"cells": probe(combinations, interpreters)}
+    return probe(combinations, interpreters)
 
 
-def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> list[dict[str, Any]]:
-    """Train every combination in a process of its own, and judge it.
-
-    Returns:
-        In the given order the combination, and `{status, reason, resolved, verdict}`: `resolved` is the method that
-        PennyLane chose, `verdict` None unless the status is ok.
-    """
-    found: dict[str, dict[str, Any]] = {}
+def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> list[Probed]:
+    """Train every combination in a process of its own, and judge it; in the given order."""
+    found: dict[str, Probed] = {}
     blocks = []
     for number, each in enumerate(combinations):
         name = f"{number:016x}"
-        about = {field: getattr(each, field) for field in Combination.__slots__}
-        found[name] = {**about, "status": "unsupported", "reason": None, "resolved": None, "verdict": None}
+        found[name] = Probed(each)
         try:
             blocks.append(_block(name, each))
         except ScenarioError as error:
-            found[name]["reason"] = str(error)
+            found[name] = Probed(each, reason=str(error))
 
     def store(cell: Cell, result: CellResult) -> None:
         outcome = result.outcome
-        found[cell.id] |= {
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "resolved": outcome.resolved.diff_method,
-        }
+        reason, verdict = outcome.reason, None
         if outcome.status == "ok":
             judged = judge([Observation.of(outcome, result.trace)])[cell.id]
-            found[cell.id] |= {"verdict": str(judged.verdict), "reason": judged.reason}
+            reason, verdict = judged.reason, str(judged.verdict)
+        method = outcome.resolved.diff_method
+        found[cell.id] = Probed(found[cell.id].combination, outcome.status, reason, method, verdict)
 
     options = Options(interpreters=interpreters)
     with tempfile.TemporaryDirectory() as folder:

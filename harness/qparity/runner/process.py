@@ -10,10 +10,12 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from qparity.records import read
+from qparity.records.answers import Progress
+from qparity.records.document import Table
 from qparity.runner.log import Log
 from qparity.worker.protocol import LENGTH, Message, decode_header, encode, header_length, to_array
 
@@ -47,9 +49,9 @@ class Child:
     async def request(
         self,
         kind: str,
-        body: dict[str, Any] | None = None,
+        body: Table | None = None,
         arrays: dict[str, np.ndarray] | None = None,
-        progress: Callable[[dict[str, Any]], None] = lambda _: None,
+        progress: Callable[[Progress], None] = lambda _: None,
     ) -> Message:
         """Ask and wait for the answer; progress messages on the way go to `progress`.
 
@@ -64,7 +66,7 @@ class Child:
                 message = await self._receive()
                 if message.kind != "progress":
                     return message
-                progress(message.body)
+                progress(read(Progress, message.body))
         except (asyncio.IncompleteReadError, ConnectionError):
             raise await self._how_it_ended() from None
 

@@ -10,12 +10,15 @@ import asyncio
 import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from qparity.oracle.probes import sampled_steps, seed_of
-from qparity.records import Resolved
+from qparity.records import Resolved, read
+from qparity.records.answers import Refusal
+from qparity.records.document import Table
+from qparity.records.requests import Judge, Prepare
+from qparity.records.trace import Trace
 from qparity.runner.inputs import Shape
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
@@ -34,10 +37,10 @@ class References:
 
     def __init__(self, pool: Pool, logs: Path) -> None:
         self.pool, self.logs = pool, logs
-        self._circuits: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._circuits: dict[str, asyncio.Task[Table]] = {}
         self._children = itertools.count()
 
-    async def about(self, block: Block, cell: Cell, shape: Shape) -> dict[str, Any]:
+    async def about(self, block: Block, cell: Cell, shape: Shape) -> Table:
         """`{"programs": [...]}`: the gate programs of a scenario's quantum layers, or `{"reason": why not}`."""
         key = circuit_key(cell, shape)
         if key not in self._circuits:
@@ -45,19 +48,19 @@ class References:
         return await asyncio.shield(self._circuits[key])
 
     async def judge(
-        self, block: Block, cell: Cell, shape: Shape, trace: dict[str, np.ndarray], audit_s: float
-    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        self, block: Block, cell: Cell, shape: Shape, trace: Trace, audit_s: float
+    ) -> tuple[Table, dict[str, np.ndarray]]:
         """What is right at some of the recorded steps: (what is said of it, `reference/...` arrays of a trace)."""
-        seed, sizes = seed_of(cell.id), np.diff(trace["offsets"])
+        seed, sizes = seed_of(cell.id), np.diff(trace.offsets)
         steps = sampled_steps([int(n) for n in sizes], MOST_STEPS, seed)
         seconds = float(np.clip(audit_s, LEAST_S, MOST_S))
-        body = {"seed": seed, "seconds": seconds, "compiled": cell.variant.mode != "eager"}
+        asked = Judge(seed, seconds, cell.variant.mode != "eager")
         try:
             async with asyncio.timeout(PATIENCE_S + seconds):
-                _, answer = await self._ask(block, cell, shape, "judge", body, at_steps(trace, steps))
+                _, answer = await self._ask(block, cell, shape, "judge", asked.body(), at_steps(trace, steps))
         except (ChildDied, ProtocolError, Unavailable, TimeoutError, Refused) as error:
             return {"reason": str(error) or "the reference took too long"}, {}
-        about = {"seed": seed, "steps": len(answer.arrays["reference_steps"]), "of": len(sizes), **answer.body}
+        about = {"seed": seed, "steps": len(Trace(answer.arrays).reference_steps), "of": len(sizes), **answer.body}
         return about, answer.arrays
 
     async def walk(self, block: Block, cell: Cell, shape: Shape, arrays: dict[str, np.ndarray]) -> Message:
@@ -65,13 +68,13 @@ class References:
         async with asyncio.timeout(PATIENCE_S):
             return (await self._ask(block, cell, shape, "walk", {}, arrays))[1]
 
-    async def _about(self, block: Block, cell: Cell, shape: Shape) -> dict[str, Any]:
+    async def _about(self, block: Block, cell: Cell, shape: Shape) -> Table:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 prepared, _ = await self._ask(block, cell, shape)
         except (ChildDied, ProtocolError, Unavailable, TimeoutError, Refused) as error:
             return {"reason": str(error) or "the reference took too long"}
-        return {"programs": prepared.body["programs"]}
+        return dict(prepared.body)
 
     async def _ask(
         self,
@@ -79,7 +82,7 @@ class References:
         cell: Cell,
         shape: Shape,
         kind: str | None = None,
-        body: dict[str, Any] | None = None,
+        body: Table | None = None,
         arrays: dict[str, np.ndarray] | None = None,
     ) -> tuple[Message, Message]:
         """The answers to `prepare` and to a further request, from a child of the reference."""
@@ -88,12 +91,9 @@ class References:
         log = self.logs / f"{name}.log"
         child = await server.child(name, log, None)
         try:
-            scenario = cell.scenario.model_dump(mode="json")
-            asked: dict[str, Any] = {"scenario": scenario, "search_path": list(block.search_path)}
-            asked |= {"features": shape[0], "outputs": shape[1]}
-            if block.given is not None and block.given.model is not None:
-                asked["model"] = block.given.model
-            prepared = checked(await child.request("prepare", asked))
+            model = None if block.given is None else block.given.model
+            asked = Prepare(cell.scenario.model_dump(mode="json"), tuple(block.search_path), *shape, model=model)
+            prepared = checked(await child.request("prepare", asked.body()))
             answer = checked(await child.request(kind, body, arrays)) if kind else prepared
         except BaseException:
             await asyncio.shield(child.kill())
@@ -110,8 +110,10 @@ class Refused(Exception):
 
 def checked(answer: Message) -> Message:
     """The answer, unless it is an error."""
+    if answer.kind == "error":
+        raise Refused(read(Refusal, answer.body).reason)
     if answer.kind != "done":
-        raise Refused(str(answer.body.get("reason", answer.kind)))
+        raise Refused(answer.kind)
     return answer
 
 
@@ -132,12 +134,12 @@ def wanted(scenario: Scenario, resolved: Resolved) -> bool:
     return any(program.not_covered for program in resolved.programs)
 
 
-def at_steps(trace: dict[str, np.ndarray], steps: np.ndarray) -> dict[str, np.ndarray]:
+def at_steps(trace: Trace, steps: np.ndarray) -> dict[str, np.ndarray]:
     """Weights, state and batches of the chosen steps, as the reference wants them."""
-    offsets = trace["offsets"]
+    offsets = trace.offsets
     rows = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
-    index = trace["batch_index"][rows]
-    arrays = {"steps": steps, "offsets": np.cumsum([0, *np.diff(offsets)[steps]]).astype(np.int64)}
+    index = trace.batch_index[rows]
+    arrays = {"reference_steps": steps, "offsets": np.cumsum([0, *np.diff(offsets)[steps]]).astype(np.int64)}
     arrays |= {name: trace[name][index] for name in DATA if name in trace}
     for name, array in trace.items():
         if name.startswith("weights/"):

@@ -13,16 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 
 from qparity.records import Timing, Unreadable, read
-from qparity.records.answers import Ready
+from qparity.records.answers import Ready, Stopped
+from qparity.records.document import Table
+from qparity.records.requests import Stop, Time
 from qparity.records.timing import Sample
 from qparity.runner.cell import CellEnded, Draft, checked, prepare
-from qparity.runner.condition import between, condition, sentinel
+from qparity.runner.condition import Condition, between, condition, sentinel
 from qparity.runner.inputs import Inputs, inputs_of
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
@@ -80,7 +81,7 @@ class Competitor:
     steps: int
     steps_per_execution: int
     batch_size: int
-    children: list[dict[str, Any]] = field(default_factory=list)
+    children: list[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,15 @@ class Measured:
     kept: bool
     order: list[str]
     sentinel_s: list[float]
-    around: dict[str, Any]
+    around: Condition
     samples: dict[str, Sample]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Table:
         """As the record has it."""
         about = {"child": self.child, "kept": self.kept, "order": self.order, "sentinel_s": self.sentinel_s}
-        return about | self.around | {"samples": {name: asdict(sample) for name, sample in self.samples.items()}}
+        return (
+            about | asdict(self.around) | {"samples": {name: asdict(sample) for name, sample in self.samples.items()}}
+        )
 
 
 @dataclass
@@ -199,7 +202,7 @@ async def started(
 ) -> Started | None:
     """A fresh child of a lane, compiled, warm and waiting inside its `fit`; None if it is left out, with the reason."""
     cell = lane.cell
-    draft = Draft({"id": cell.id})
+    draft = Draft(cell, "")
     child = None
     try:
         async with asyncio.timeout(options.timeout):
@@ -210,8 +213,8 @@ async def started(
             spawn_s = time.perf_counter() - began
             await prepare(child, block, cell, inputs, lambda *_: None, draft)
             known = record.lanes.get(lane.name)
-            body = {"stretch_s": options.stretch_s, "steps": known.steps if known else None}
-            ready = read(Ready, checked(await child.request("time", body, draft.start), "time").body)
+            asked = Time(options.stretch_s, known.steps if known else None)
+            ready = read(Ready, checked(await child.request("time", asked.body(), draft.start), "time").body)
         if ready.pilot_step_s > LONGEST_STEP_S:
             raise CellEnded("unsupported", f"a step takes {ready.pilot_step_s:.1f} s: too long to repeat")
     except (TimeoutError, ChildDied, CellEnded, Unavailable, ProtocolError, Unreadable) as error:
@@ -272,14 +275,24 @@ async def stopped(lane: Lane, fresh: Started, options: TimingOptions, record: Re
     """End a child's `fit`; keep what it cost, phase by phase, and whether it trained as its siblings did."""
     try:
         async with asyncio.timeout(options.timeout):
-            body = checked(await fresh.child.request("stop", {"inference": inference}), "time").body
-    except (TimeoutError, ChildDied, CellEnded, ProtocolError) as error:
+            answer = checked(await fresh.child.request("stop", Stop(inference).body()), "time")
+            told = read(Stopped, answer.body)
+    except (TimeoutError, ChildDied, CellEnded, ProtocolError, Unreadable) as error:
         leave_out(lane, error, options, record)
         return
-    phases = {"spawn_s": fresh.spawn_s, "build_s": fresh.build_s, **body["phases"], "waiting_s": body["waited_s"]}
-    cost = {"build_s": fresh.build_s, "first_s": fresh.first_s, "phases": phases}
-    told = {key: body[key] for key in ("finite", "weights_sha256", "recompilations", "inference_s", "memory")}
-    record.lanes[lane.name].children.append(cost | told | {"wall_s": time.perf_counter() - fresh.began})
+    phases = {"spawn_s": fresh.spawn_s, "build_s": fresh.build_s, **told.phases, "waiting_s": told.waited_s}
+    kept = {
+        "build_s": fresh.build_s,
+        "first_s": fresh.first_s,
+        "phases": phases,
+        "finite": told.finite,
+        "weights_sha256": told.weights_sha256,
+        "recompilations": told.recompilations,
+        "inference_s": told.inference_s,
+        "memory": told.memory,
+        "wall_s": time.perf_counter() - fresh.began,
+    }
+    record.lanes[lane.name].children.append(kept)
 
 
 async def ended(child: Child) -> None:

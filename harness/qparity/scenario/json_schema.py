@@ -7,7 +7,6 @@ python -m qparity.scenario.json_schema --update docs/scenarios.md
 
 import sys
 from collections.abc import Iterator
-from copy import deepcopy
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from qparity.data import DATASETS, options_of
 from qparity.oracle.schedules import SCHEDULES
 from qparity.scenario.errors import show
-from qparity.scenario.fields import describe, is_table_of_fields, schema
+from qparity.scenario.fields import describe, is_table_of_fields, node_at
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.optimizer import RATE, Optimizer, owners_of
 from qparity.scenario.registry import CIRCUITS
@@ -30,7 +29,7 @@ END = "<!-- end of the generated part -->"
 
 def file_schema() -> dict[str, Any]:
     """JSON Schema of a scenario file, for editors such as Even Better TOML (taplo)."""
-    scenario = deepcopy(schema())
+    scenario = Scenario.model_json_schema()
     definitions = scenario.pop("$defs")
     fields = scenario["properties"]
     definitions.pop("ScriptSpec")
@@ -129,7 +128,6 @@ def _rows(model: type[Any], prefix: str) -> Iterator[tuple[str, ...]]:
         if name in FILLED_IN:
             continue
         path = (*prefix.split(".")[:-1], name)
-        node = schema()["properties"] if not prefix else schema()["$defs"][model.__name__]["properties"]
         if is_table_of_fields(path):
             default = "see below"
         elif field.is_required():
@@ -138,7 +136,7 @@ def _rows(model: type[Any], prefix: str) -> Iterator[tuple[str, ...]]:
             own = owners_of(name) if model is Optimizer and name != RATE else {}
             values = list(dict.fromkeys(a.default for a in own.values())) if own else [field.default]
             default = " or ".join("none" if value is None else f"`{show(value)}`" for value in values)
-        yield f"`{prefix}{name}`", describe(node[name]), default, str(field.description)
+        yield f"`{prefix}{name}`", describe(node_at(path)), default, str(field.description)
 
 
 def _table(rows: Any) -> str:

@@ -49,7 +49,7 @@ def _translate(detail: Any, raw: Any) -> tuple[tuple[float, ...], ScenarioError]
     elif detail["type"] == "missing":
         return (*position, float("inf")), ScenarioError(f"the key {detail['loc'][-1]}", key=key)
     else:
-        expected = describe(node_at(path) or {}) or detail["msg"]
+        expected = describe(node_at(path)) or detail["msg"]
     return (*position, float("inf")), ScenarioError(expected, key=key, value=value)
 
 

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from qparity.records.document import Table
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace `path` by `content` atomically and durably; its folder must be there.
@@ -35,7 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
+def write_json(path: Path, document: Table) -> None:
     """Write a JSON object atomically. NaN and infinities become null: JSON has no word for them."""
     content = {key: value for key, value in document.items() if key != "sha256"}
     text = json.dumps(_strict(content), indent=1, allow_nan=False, ensure_ascii=False)

@@ -11,13 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from qparity.records.run import Environment, Processor
+from qparity.records.document import Table
+from qparity.records.run import Environment
 from qparity.scenario.backends import every
 
 PACKAGES = (
@@ -38,7 +39,7 @@ COMPARED = ("packages", "python", "platform", "cpu", "gpu", "flags")
 MACHINE = ("platform", "cpu", "gpu")
 
 
-def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
+def fingerprint(cwd: Path | str = ".") -> Table:
     """Versions, machine, thread and BLAS flags, git state of `cwd`, as a JSON object. Memory is in bytes."""
     return {
         "packages": _packages(),
@@ -58,7 +59,7 @@ def fingerprint(cwd: Path | str = ".") -> dict[str, Any]:
     }
 
 
-def machine(environment: Environment) -> dict[str, Any]:
+def machine(environment: Environment) -> Table:
     """The flat part of a fingerprint that must be equal for times to be compared."""
     return _flat(environment, MACHINE)
 
@@ -77,11 +78,11 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(environment: Environment, keys: Sequence[str]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(environment: Environment, keys: Sequence[str]) -> Table:
+    flat: Table = {}
     for key in keys:
         value = getattr(environment, key)
-        if isinstance(value, Processor):
+        if is_dataclass(value) and not isinstance(value, type):
             value = {name: item for name, item in asdict(value).items() if item is not None}
         if isinstance(value, Mapping):
             flat |= {f"{key}.{name}": list(item) if isinstance(item, tuple) else item for name, item in value.items()}
@@ -130,7 +131,7 @@ def _blas() -> str | None:
     return f"{blas['name']} {blas.get('version', '')}".strip() if blas.get("name") else None
 
 
-def _git(cwd: Path) -> dict[str, Any] | None:
+def _git(cwd: Path) -> Table | None:
     commit = _output(["git", "-C", str(cwd), "rev-parse", "HEAD"])
     if commit is None:
         return None

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from qparity.records.trace import Trace
+
 if TYPE_CHECKING:
     from qparity.store.run import Run
 
@@ -85,16 +87,16 @@ def steps(run: "Run") -> pd.DataFrame:
     tables = []
     for block, cell_id, variant in run.planned():
         trace = run.trace(cell_id)
-        if trace is None or "loss" not in trace:
+        loss = trace.find(Trace.loss) if trace is not None else None
+        if trace is None or loss is None:
             continue
-        loss = trace["loss"]
         columns = {
             "cell": cell_id,
             "scenario": block.scenario.name,
             "variant": variant,
             "step": np.arange(len(loss)),
             "loss": loss,
-            "learning_rate": trace.get("learning_rate", np.full(len(loss), np.nan)),
+            "learning_rate": np.full(len(loss), np.nan) if (rate := trace.find(Trace.learning_rate)) is None else rate,
             "weight_norm": _norms(trace, "weights/", len(loss)),
             "gradient_norm": _norms(trace, "gradients/", len(loss)),
         }

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from qparity.records import Block, Plan, PlannedCell, Timing
+from qparity.records.trace import Trace
 from qparity.store.errors import StoreError
 from qparity.store.fingerprint import differences
 from qparity.store.run import Run
@@ -86,7 +87,7 @@ def _disagreement(a: tuple[str, Run], b: tuple[str, Run]) -> str | None:
         return "have not both an outcome"
     if first.status != second.status:
         return f"ended {first.status} and {second.status}"
-    ours, theirs = a[1].trace(a[0]) or {}, b[1].trace(b[0]) or {}
+    ours, theirs = a[1].trace(a[0]) or Trace(), b[1].trace(b[0]) or Trace()
     different = [n for n in sorted(ours.keys() | theirs.keys()) if not _same(ours.get(n), theirs.get(n))]
     return f"recorded other values of {', '.join(different[:3])}" if different else None
 

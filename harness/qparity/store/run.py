@@ -16,12 +16,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from qparity.records import Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
+from qparity.records.document import Table
 from qparity.records.outcome import STATUSES
 from qparity.records.plan import read_plan
+from qparity.records.trace import Trace
 from qparity.scenario.text import printable
 from qparity.store import atomic, claim, files, schema, traces, trust
 from qparity.store.errors import StoreError
-from qparity.store.traces import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +55,8 @@ class Run:
     def create(
         cls,
         results_dir: Path | str,
-        plan: dict[str, Any],
-        environment: dict[str, Any],
+        plan: Table,
+        environment: Table,
         command: list[str] | str,
     ) -> Self:
         """Start a run: a new folder with its `run.json` in state `running`.
@@ -67,20 +68,9 @@ class Run:
         if faults:
             raise StoreError(faults[0])
         created = datetime.now(UTC)
-        record: dict[str, Any] = {
-            "schema": schema.SCHEMA,
-            "id": "",
-            "state": "running",
-            "created": created.isoformat(),
-            "finished": None,
-            "command": command,
-            "plan": whole.to_dict(),
-            "environment": environment,
-            "workers": {},
-        }
         while True:
-            record["id"] = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            path = Path(results_dir) / record["id"]
+            run_id = f"{created:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            path = Path(results_dir) / run_id
             try:
                 path.mkdir(parents=True)
                 break
@@ -89,6 +79,17 @@ class Run:
                     raise StoreError(f"{path.parent}: is a file, expected a folder for results") from None
         for folder in ("cells", "traces", "logs"):
             (path / folder).mkdir()
+        record: Table = {
+            "schema": schema.SCHEMA,
+            "id": run_id,
+            "state": "running",
+            "created": created.isoformat(),
+            "finished": None,
+            "command": command,
+            "plan": whole.to_dict(),
+            "environment": environment,
+            "workers": {},
+        }
         atomic.write_json(path / "run.json", record)
         return cls(path, RunRecord(record, "run.json"), whole)
 
@@ -161,7 +162,7 @@ class Run:
     def write_outcome(self, outcome: Outcome, trace: Trace | None = None) -> None:
         """Store a cell: the trace first, then the outcome naming it, so that no outcome lacks its trace."""
         cell_id = trust.cell_id(outcome.raw.get("id"))
-        document: dict[str, Any] = {**outcome.raw, "schema": schema.SCHEMA, "trace": None, "trace_sha256": None}
+        document: Table = {**outcome.raw, "schema": schema.SCHEMA, "trace": None, "trace_sha256": None}
         if trace is not None:
             content = traces.to_bytes(trace)
             atomic.write_bytes(self._to_write("traces", f"{cell_id}.npz"), content)
@@ -185,7 +186,7 @@ class Run:
         if (kept := self._recent.get(name)) and kept[0] == content:
             return kept[1]
 
-        def read(raw: dict[str, Any]) -> Outcome:
+        def read(raw: Table) -> Outcome:
             if self._checked.get(name) == hash(content):  # what has been found whole once is not looked at again
                 return Outcome(raw, name, place.scenario)
             found = trust.read_outcome(raw, place)
@@ -238,7 +239,7 @@ class Run:
         ids = {place.cell_id for place in self.planned() if place.scenario.name == scenario}
         return self._read(name, "timing", content, lambda raw: trust.read_timing(raw, scenario, ids))
 
-    def write_diagnosis(self, cell_id: str, document: dict[str, Any]) -> None:
+    def write_diagnosis(self, cell_id: str, document: Table) -> None:
         """Store what was found out about a cell."""
         atomic.write_json(self._to_write("diagnosis", f"{trust.cell_id(cell_id)}.json"), document)
 
@@ -297,7 +298,7 @@ class Run:
             self._damaged[name] = trust.one_line(error)
             return None
 
-    def _read(self, name: str, kind: str, content: bytes, read: Callable[[dict[str, Any]], D]) -> D | None:
+    def _read(self, name: str, kind: str, content: bytes, read: Callable[[Table], D]) -> D | None:
         """A document that is what it should be."""
         try:
             return read(schema.upgrade(trust.parse(content), kind))

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from qparity.records.document import Table
+
 SCHEMA = 1
 
-Migration = Callable[[dict[str, Any]], dict[str, Any]]
+Migration = Callable[[Table], Table]
 
 # version -> the step from that version to the next, per kind of document ("run", "cell", "timing")
 MIGRATIONS: dict[str, dict[int, Migration]] = {"run": {}, "cell": {}, "timing": {}}
@@ -15,7 +17,7 @@ class SchemaError(ValueError):
     """A document whose version this qparity cannot read."""
 
 
-def upgrade(document: Any, kind: str) -> dict[str, Any]:
+def upgrade(document: Any, kind: str) -> Table:
     """The document in today's schema. Raises `SchemaError` for a foreign or newer one."""
     if not isinstance(document, dict):
         raise SchemaError("is not a JSON object")

@@ -17,9 +17,8 @@ import numpy as np
 import psutil
 
 from qparity.records import Resolved
+from qparity.records.trace import Trace
 from qparity.scenario.schema import DATA, SAMPLE_WEIGHT, Scenario
-
-Trace = dict[str, np.ndarray]
 
 # Generous: a plain trace has a thousandth of it for its rows, and holds each weight seven times a step.
 LEAST_BYTES = 1 << 26
@@ -70,7 +69,7 @@ def from_bytes(content: bytes, only: Collection[str] | None = None) -> Trace:
         raise ValueError("has an array twice")
     if sum(member.file_size for member in members) > len(content):
         raise ValueError("claims more than it holds")
-    found = {}
+    found = Trace()
     for member in members:
         if not _NAME.fullmatch(member.filename):
             raise ValueError(f"has an array named {member.filename!r:.40}")
@@ -78,16 +77,16 @@ def from_bytes(content: bytes, only: Collection[str] | None = None) -> Trace:
         found[name] = _array(name, _stored(content, member, name))
     if fault := odd(found):
         raise ValueError(fault)
-    return {name: array.copy() for name, array in found.items() if only is None or name in only}
+    return Trace({name: array.copy() for name, array in found.items() if only is None or name in only})
 
 
-def odd(trace: Mapping[str, np.ndarray]) -> str | None:
+def odd(trace: Trace) -> str | None:
     """What is not as docs/architecture.md says in the shapes of a trace; one line, or None."""
     for kind in ("weights", *_OF_WEIGHTS):
         count = sum(name.startswith(f"{kind}/") for name in trace)
         if not all(f"{kind}/{k}" in trace for k in range(count)):
             return f"{kind} are not numbered from 0 on"
-    offsets = trace.get("offsets")
+    offsets = trace.find(Trace.offsets)
     if offsets is None:
         return None
     if offsets.ndim != 1 or offsets.dtype.kind != "i" or not len(offsets) or offsets[0] or np.any(np.diff(offsets) < 0):
@@ -110,7 +109,7 @@ def odd(trace: Mapping[str, np.ndarray]) -> str | None:
     for k, kind in ((name.partition("/")[2], kind) for kind in _OF_WEIGHTS for name in trace if name[:7] == "weights"):
         if f"{kind}/{k}" in trace and trace[f"{kind}/{k}"].shape != trace[f"weights/{k}"].shape:
             return f"{kind}/{k} has not the shape of the weight"
-    chosen = trace.get("reference_steps")
+    chosen = trace.find(Trace.reference_steps)
     if chosen is not None and (
         chosen.ndim != 1
         or chosen.dtype.kind != "i"
@@ -119,7 +118,7 @@ def odd(trace: Mapping[str, np.ndarray]) -> str | None:
         or chosen.max() >= len(offsets) - 1
     ):
         return "reference_steps are not numbers of steps"
-    index, samples = trace.get("batch_index"), {len(trace[name]) for name in DATA if name in trace}
+    index, samples = trace.find(Trace.batch_index), {len(trace[name]) for name in DATA if name in trace}
     if len(samples) > 1:
         return "x and y have not as many rows"
     if SAMPLE_WEIGHT in trace and trace[SAMPLE_WEIGHT].ndim != 1:

@@ -42,14 +42,15 @@ def read_record(raw: dict[str, object]) -> tuple[RunRecord, Plan, list[str], lis
 
 def read_outcome(raw: dict[str, object], place: Place) -> Outcome:
     """A cell's outcome, all of it read. Raises `ValueError` where it is not the one that the plan has at this place."""
-    if raw.get("id") != place.cell_id:
-        raise ValueError(f"is the outcome of another cell ({raw.get('id')!r:.40})")
-    if raw.get("variant") != place.variant:
-        raise ValueError(f"is the outcome of another variant ({raw.get('variant')!r:.40})")
-    planned = place.block.written
-    if raw.get("scenario") != planned and normal(raw.get("scenario")) != planned:
+    outcome = Outcome(raw, f"cells/{place.cell_id}.json", place.scenario)
+    if outcome.id != place.cell_id:
+        raise ValueError(f"is the outcome of another cell ({outcome.id!r:.40})")
+    if outcome.variant != place.variant:
+        raise ValueError(f"is the outcome of another variant ({outcome.variant!r:.40})")
+    planned, trained = place.block.written, raw.get("scenario")
+    if trained != planned and normal(trained) != planned:
         raise ValueError("is the outcome of another scenario than the one in the plan")
-    outcome = Outcome(raw, f"cells/{place.cell_id}.json", place.scenario).checked()
+    outcome.checked()
     if outcome.status != "ok" and not outcome.reason:
         raise ValueError(f"is {outcome.status} without a reason")
     return outcome

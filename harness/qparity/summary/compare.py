@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from qparity.records.document import Table
 from qparity.summary import json as json_view
 from qparity.summary import words
 from qparity.summary.speeds import ratio_phrase, reference_change, relative_speeds, shared_means, shared_scenarios
@@ -118,7 +119,7 @@ class RunChanges:
         changed = [c.line for c in self.changes if not c.silent]
         return [*changed, *speed, f"{self.base} -> {self.head}: {self.summary}"]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Table:
         """For scripts: `schema, base, head, exit_code, counts, speed, no_speed, reference (variant, and how many
         times as long its own steps take, unpaired), cells`; a cell is one of `check --json`
         with `change` (the mark), `speed` (`ratio, ratio_low, ratio_high, speed` or null) and `base`, the same cell in
@@ -169,7 +170,7 @@ def said(cell: CellView) -> str:
     return f"{cell.verdict}{place}" + (f" (r {words.number(cell.r)})" if cell.r is not None else "")
 
 
-def _speed(ratio: Interval, noise: float) -> dict[str, Any]:
+def _speed(ratio: Interval, noise: float) -> Table:
     return {**json_view.interval(ratio), "speed": str(decide(ratio, noise))}
 
 

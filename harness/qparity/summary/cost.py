@@ -10,13 +10,14 @@ from qparity.oracle.program import MAX_WIRES
 from qparity.parity import Observation
 from qparity.parity.audit import most_steps
 from qparity.records import Program
+from qparity.records.trace import Trace
 
 CALLS_S, AMPLITUDE_S = 4e-7, 5e-8
 
 
 def seconds(o: Observation) -> float:
     """About how long the audit of a cell takes; 0 where no gate program can be simulated."""
-    offsets = (o.trace or {}).get("offsets")
+    offsets = o.recorded.find(Trace.offsets) if o.trace else None
     if offsets is None or len(offsets) < 2:
         return 0.0
     programs = o.outcome.resolved.programs if o.whole_model else (o.program,)

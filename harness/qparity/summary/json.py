@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import asdict
-from typing import Any
 
+from qparity.records.document import Table
 from qparity.summary.view import CellView, RunView
 from qparity.timing import Interval, LaneTiming
 
 SCHEMA = 1
 
 
-def document(view: RunView) -> dict[str, Any]:
+def document(view: RunView) -> Table:
     """One JSON object.
 
     Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
@@ -56,7 +56,7 @@ def document(view: RunView) -> dict[str, Any]:
     }
 
 
-def cell(view: CellView) -> dict[str, Any]:
+def cell(view: CellView) -> Table:
     """One entry of `cells`. `as_expected` is false exactly where the cell keeps the exit code from 0.
 
     `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
@@ -105,7 +105,7 @@ def cell(view: CellView) -> dict[str, Any]:
     }
 
 
-def _timing(timing: LaneTiming | None) -> dict[str, Any] | None:
+def _timing(timing: LaneTiming | None) -> Table | None:
     """Null where `step_s` is the audit's, unpaired. Seconds; `ratio` is the time over the reference's."""
     if timing is None:
         return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from qparity.records import Timing
+from qparity.records.document import Table
 from qparity.scenario.registry import GPU_DEVICES
 from qparity.scenario.schema import Scenario
 from qparity.store import Run, changes, machine
@@ -206,7 +206,7 @@ def _same_question(a: CellView, b: CellView) -> bool:
     return a.timing.reference == b.timing.reference and _what_ran(a.settings) == _what_ran(b.settings)
 
 
-def _what_ran(settings: Scenario | None) -> dict[str, Any]:
+def _what_ran(settings: Scenario | None) -> Table:
     """A scenario without its name and what is expected of it."""
     return settings.model_dump(exclude={"name", "expect"}) if settings else {}
 
@@ -246,7 +246,7 @@ def _timed(run: Run, cell: CellView, block: BlockTiming, found: Timing) -> CellV
     return replace(cell, timing=timing, timed_on=_machine(run, found), limit_s=_limit_s(cell, timing, found))
 
 
-def _machine(run: Run, found: Timing) -> dict[str, Any]:
+def _machine(run: Run, found: Timing) -> Table:
     """Where a scenario was timed: by the run that this one was merged from, on a node of a cluster, or here."""
     sources = {each.id: each for each in run.record.merged.runs} if run.record.merged else {}
     holder = sources.get(found.run or "", run.record)

@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from qparity.records import Place, Program, Resolved
 from qparity.records.outcome import Memory
+from qparity.records.trace import Trace
 from qparity.scenario.schema import Scenario
 from qparity.store import Run
 from qparity.summary import judging, words
@@ -117,31 +119,28 @@ def view_of(
     reason = _text(judgement, "reason") if status == "ok" else said
     if outcome and outcome.fault:
         reason = f"[injected fault: {outcome.fault.name}] {reason or ''}"
-    fields: dict[str, Any] = {
-        "status": status,
-        "verdict": verdict,
-        "expected": expected,
-        "stage": _text(judgement, "stage"),
-        "step": outcome.diverged_step if outcome and status == "diverged" else _whole(judgement, "step"),
-        "tensor": _text(judgement, "tensor"),
-        "index": tuple(int(i) for i in np.atleast_1d(_get(judgement, "index", ()))),
-        "r": _number(judgement, "r"),
-        "effective_bits": _number(judgement, "effective_bits"),
-        "smallest_tolerance": _number(judgement, "smallest_tolerance"),
-        "judged": _whole(judgement, "judged") or 0,
-        "judgeable": _whole(judgement, "judgeable") or 0,
-        "by_design": bool(_get(judgement, "by_design", False)),
-        "reason": words.plain(str(reason)) if reason else None,
-    }
     memory = outcome.memory if outcome else Memory()
-    trace = trace or {}
-    return CellView(
+    trace = trace or Trace()
+    view = CellView(
         id=place.cell_id,
         scenario=place.scenario.name,
         variant=place.variant,
         mark=mark,
-        line=_line(mark, objection, fields),
-        **fields,
+        line="",
+        status=status,
+        verdict=verdict,
+        expected=expected,
+        stage=_text(judgement, "stage"),
+        step=outcome.diverged_step if outcome and status == "diverged" else _whole(judgement, "step"),
+        tensor=_text(judgement, "tensor"),
+        index=tuple(int(i) for i in np.atleast_1d(_get(judgement, "index", ()))),
+        r=_number(judgement, "r"),
+        effective_bits=_number(judgement, "effective_bits"),
+        smallest_tolerance=_number(judgement, "smallest_tolerance"),
+        judged=_whole(judgement, "judged") or 0,
+        judgeable=_whole(judgement, "judgeable") or 0,
+        by_design=bool(_get(judgement, "by_design", False)),
+        reason=words.plain(str(reason)) if reason else None,
         annotations=tuple(map(str, _get(judgement, "annotations", ()))),
         phases=outcome.seconds if outcome else {},
         baseline_bytes=memory.baseline_bytes,
@@ -151,13 +150,14 @@ def view_of(
         log=outcome.log if outcome else None,
         reproduce=_reproduce(sources, place.scenario, place.variant),
         series=_series(judgement),
-        loss=trace.get("loss"),
+        loss=trace.find(Trace.loss),
         fit=_fit(trace),
         settings=place.scenario,
         source=sources[0] if len(sources) == 1 else None,
         known=expectation.reason if expectation else None,
         link=expectation.link if expectation else None,
     )
+    return replace(view, line=_line(view, objection))
 
 
 def exit_code(counts: Mapping[Mark, int], surprises: int, unmet: bool = False, short: bool = False) -> int:
@@ -175,13 +175,12 @@ def exit_code(counts: Mapping[Mark, int], surprises: int, unmet: bool = False, s
     return 0
 
 
-def _line(mark: Mark, objection: str | None, fields: dict[str, Any]) -> str:
+def _line(view: CellView, objection: str | None) -> str:
     """One line on a cell; one that did not finish says how it ended, also where that is as expected, or is not."""
-    if fields["status"] == "ok":
-        return words.cell_line(mark, objection=objection, **fields)
-    said = words.cell_line("error", objection=None, **fields)
-    known = mark == "expected" or (fields["status"] == fields["expected"] and not objection)
-    return said + (f" ({objection})" if objection else " (as expected)" if known else "")
+    if view.status == "ok":
+        return words.cell_line(view, objection)
+    known = view.mark == "expected" or (view.status == view.expected and not objection)
+    return words.ended(view) + (f" ({objection})" if objection else " (as expected)" if known else "")
 
 
 def _expected(scenario: Scenario, variant: str) -> str:
@@ -208,7 +207,7 @@ def _groups(cells: list[CellView]) -> tuple[Group, ...]:
     for cell in cells:
         if cell.mark in ("error", "uncompared", "unsupported"):
             status = "not compared" if cell.mark == "uncompared" else cell.status
-            found.setdefault((status, cell.reason or "no reason recorded"), []).append(cell)
+            found.setdefault((status, cell.reason or words.NO_REASON), []).append(cell)
     groups = [Group(status, reason, tuple(members)) for (status, reason), members in found.items()]
     order = [*ERRORS, "not compared", "unsupported"]
     return tuple(sorted(groups, key=lambda group: (order.index(group.status), -len(group.cells))))

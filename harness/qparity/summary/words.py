@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from qparity.summary.view import PASSES, PEERS_AGREE, Mark
+from qparity.summary.view import PASSES, PEERS_AGREE, CellView, Mark
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+NO_REASON = "no reason recorded"
 MARKS: tuple[Mark, ...] = ("pass", "expected", "fail", "error", "uncompared", "unsupported")
 
 
@@ -49,16 +50,19 @@ def rest(counts: Mapping[Mark, int]) -> str:
     return ", ".join(parts) + "." if parts else ""
 
 
-def cell_line(mark: Mark, **cell: Any) -> str:
-    """One line on a cell, without its name."""
-    reason = cell["reason"] or "no reason recorded"
-    if mark in ("error", "unsupported"):
-        return f"{cell['status']}: {reason}"
-    if cell["objection"]:
-        return f"{reason} ({cell['objection']})"
-    if mark == "expected" or (mark == "uncompared" and cell["expected"] == "NOT-COMPARED"):
+def ended(cell: CellView) -> str:
+    """How a cell ended that did not finish."""
+    return f"{cell.status}: {cell.reason or NO_REASON}"
+
+
+def cell_line(cell: CellView, objection: str | None) -> str:
+    """One line on a cell that finished, without its name."""
+    reason = cell.reason or NO_REASON
+    if objection:
+        return f"{reason} ({objection})"
+    if cell.mark == "expected" or (cell.mark == "uncompared" and cell.expected == "NOT-COMPARED"):
         return f"{reason} (as expected)"
-    return reason if cell["expected"] in PASSES else f"{reason} (expected {cell['expected']})"
+    return reason if cell.expected in PASSES else f"{reason} (expected {cell.expected})"
 
 
 def command(words: Any) -> str:

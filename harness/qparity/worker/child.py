@@ -7,12 +7,11 @@ cell's log.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,10 @@ from qparity.circuit.execution import UnsupportedError
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
 from qparity.circuit.script import ScriptError, captured, run_script
+from qparity.records import Resolved, read, requests
+from qparity.records.answers import Walked
+from qparity.records.document import Table
+from qparity.records.trace import Trace
 from qparity.scenario.refusal import XLA_ONLY
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
@@ -41,7 +44,7 @@ from qparity.worker.warned import pennylane_warnings
 UNSUPPORTED = (UnsupportedError, QuantumFunctionError, DeviceError)
 TRANSFERS = 9
 
-Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+Answer = tuple[Table, dict[str, np.ndarray]]
 
 
 def serve_cell(channel: Channel, backend: Backend) -> None:
@@ -82,18 +85,18 @@ class Cell:
     def prepare(self, request: Message) -> Answer:
         """Build the model; check that what was resolved is what was requested."""
         start = time.perf_counter()
-        body = request.body
-        sys.path[:0] = body["search_path"]
-        self.scenario = Scenario.model_validate(body["scenario"])
-        self.mode = Variant.parse(body["variant"]).mode
-        self.features, self.outputs = body["features"], body["outputs"]
-        self.fault = faults.Fault.parse(body.get("fault"))
+        asked = read(requests.Prepare, request.body)
+        sys.path[:0] = asked.search_path
+        self.scenario = Scenario.model_validate(asked.scenario)
+        self.mode = Variant.parse(asked.variant).mode
+        self.features, self.outputs = asked.features, asked.outputs
+        self.fault = faults.Fault.of(asked.fault)
         keras.config.set_floatx(self.scenario.dtype)
         self.backend.start(self.scenario.dtype, self.scenario.training.numerics == "stock")
         if self.scenario.training.draws == "shared":
             draws.share()
         if self.scenario.script:
-            taken = run_script(self.scenario.script, Path(body["search_path"][0]))
+            taken = run_script(self.scenario.script, Path(asked.search_path[0]))
             if other := taken.differs_from(self.scenario):
                 raise ScriptError(f"setup: the script's {other}")
             keras.config.set_floatx(self.scenario.dtype)
@@ -110,8 +113,8 @@ class Cell:
         if self.backend.accelerator == "gpu" and (refused := refusal_on_gpu(layers)):
             raise UnsupportedError(refused)
         resolved = self.resolved(model, layers)
-        self.assert_as_requested(resolved)
-        body = {"resolved": resolved, "output_shape": sample_shape(model, self.features)}
+        self.assert_as_requested(read(Resolved, resolved))
+        body: Table = {"resolved": resolved, "output_shape": sample_shape(model, self.features)}
         initial = {f"initial/{k}": audit.read(w) for k, w in enumerate(model.trainable_weights)}
         initial |= {f"initial_state/{j}": audit.read(v) for j, v in enumerate(model.non_trainable_variables)}
         return body | {"build_s": time.perf_counter() - start}, initial
@@ -119,8 +122,8 @@ class Cell:
     def capture(self, request: Message) -> Answer:
         """What a training script hands to its `fit`: data, start, and the tables of a scenario."""
         self.backend.start("float64", True)  # what a script wants with float64 it must be able to get
-        spec = ScriptSpec.model_validate(request.body["script"])
-        taken = run_script(spec, Path(request.body["folder"]))
+        asked = read(requests.Capture, request.body)
+        taken = run_script(ScriptSpec.model_validate(asked.script), Path(asked.folder))
         start = {name: plain(array) for name, array in taken.start.items()}
         return {"captured": taken.described()}, {**taken.arrays(), **start}
 
@@ -135,19 +138,20 @@ class Cell:
             cut = len(self.data.x)  # by --steps
             mine = {name: array[:cut].astype(self.data.x.dtype) for name, array in captured().data().items()}
             about["hashes"] |= {name: digest(array) for name, array in mine.items()}
-        self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(len(about["hashes"]["weights"]))]
-        body = {
+        count = sum(name.startswith("new_weights/") for name in arrays)
+        self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(count)]
+        body: Table = {
             "audit": about,
             "step_seconds": seconds,
             "audit_s": time.perf_counter() - start,
             "flags": self.backend.flags(),
         }
-        if request.body.get("repeat"):
+        if read(requests.Audit, request.body).repeat:
             again = time.perf_counter()
-            about["repeat"] = audit.repeated(arrays, self.record()[1])
-            body["repeat_s"] = time.perf_counter() - again
+            about |= {"repeat": audit.repeated(arrays, self.record()[1])}
+            body |= {"repeat_s": time.perf_counter() - again}
         if self.backend.accelerator == "gpu":
-            body["transfer_s"] = self.transfer_s()
+            body |= {"transfer_s": self.transfer_s()}
         return body | {"memory": self.memory()}, arrays
 
     def fit(self, request: Message) -> Answer:
@@ -209,17 +213,16 @@ class Cell:
             batches,
             size,
             int(model.steps_per_execution),
-            float(request.body["stretch_s"]),
-            request.body.get("steps"),
+            read(requests.Time, request.body),
             start,
         )
         return body | {"memory": self.memory(), "flags": self.backend.flags()}, {}
 
     def evaluate(self, request: Message) -> Answer:
         """One recorded step of a quantum layer alone, cut by prefix.py, at given weights and rows."""
-        body, x = request.body, request.arrays["x"]
-        layer = quantum_layers(self.new_model())[body["layer"]]
-        model = prefix_model(layer, len(x), body["gates"], body["words"])
+        asked, x = read(requests.Evaluate, request.body), Trace(request.arrays).x
+        layer = quantum_layers(self.new_model())[asked.layer]
+        model = prefix_model(layer, len(x), asked.gates, asked.words)
         energy = {"loss": "energy", "numerics": "exact", "batch_size": len(x)}
         scenario = self.scenario.model_copy(
             update={"model": None, "script": None, "training": self.scenario.training.model_copy(update=energy)}
@@ -238,8 +241,8 @@ class Cell:
     def walk(self, request: Message) -> Answer:
         """The model layer by layer, at given weights, state and rows: see walk.py."""
         self.start = {k: v for k, v in request.arrays.items() if k.startswith(("weights/", "state/"))}
-        calls, arrays = walk(self.started_model(), self.backend, keras.ops.convert_to_tensor(request.arrays["x"]))
-        return {"calls": calls}, arrays
+        calls, arrays = walk(self.started_model(), self.backend, keras.ops.convert_to_tensor(Trace(request.arrays).x))
+        return asdict(Walked(tuple(calls))), arrays
 
     # Helpers
 
@@ -312,7 +315,7 @@ class Cell:
             return {"x": OrderedBatches(self.data, size)}
         return self.data.arrays() | {"batch_size": size}
 
-    def resolved(self, model: keras.Model, layers: list[Any]) -> dict[str, Any]:
+    def resolved(self, model: keras.Model, layers: list[Any]) -> Table:
         """What stands behind the model: interface, device, method, dtype of everything, gate programs, drawings."""
         owner = {id(w): layer.name for layer in layers for w in layer.weights}
         unit = {id(w): layer.name for layer in units(model) for w in layer.weights}
@@ -324,7 +327,7 @@ class Cell:
         else:
             drawn = drawn_at_random(model, self.new_model) if self.scenario.model else set(names.values())
 
-        def about(variable: Any) -> dict[str, Any]:
+        def about(variable: Any) -> Table:
             return {
                 "path": variable.path.removeprefix(f"{model.name}/"),
                 "shape": list(variable.shape),
@@ -361,15 +364,15 @@ class Cell:
             ],
         }
 
-    def assert_as_requested(self, resolved: dict[str, Any]) -> None:
+    def assert_as_requested(self, resolved: Resolved) -> None:
         """A silent fallback to another device or precision is an error, not a result."""
-        audit.assert_placed({w["path"]: w["device"] for w in resolved["weights"]}, self.backend.accelerator)
-        for weight in resolved["weights"]:
-            if not self.scenario.model and weight["dtype"] != self.scenario.dtype:
-                raise RuntimeError(f"{weight['path']} is {weight['dtype']}: requested {self.scenario.dtype}")
+        audit.assert_placed({w.path: str(w.device) for w in resolved.weights}, self.backend.accelerator)
+        for weight in resolved.weights:
+            if not self.scenario.model and weight.dtype != self.scenario.dtype:
+                raise RuntimeError(f"{weight.path} is {weight.dtype}: requested {self.scenario.dtype}")
         requested = self.scenario.diff_method
-        if not self.scenario.model and requested not in ("best", resolved["diff_method"]):
-            raise RuntimeError(f"diff method {resolved['diff_method']}: requested {requested}")
+        if not self.scenario.model and requested not in ("best", resolved.diff_method):
+            raise RuntimeError(f"diff method {resolved.diff_method}: requested {requested}")
 
     def memory(self) -> dict[str, int]:
         """Resident bytes at the start of the cell, and at its highest; the most that tensors held on the GPU."""
@@ -382,7 +385,7 @@ class Cell:
         now = time.monotonic()
         if step == 0 or now - self._told > 0.1:
             self._told = now
-            self.channel.send("progress", {"step": step, "phase": phase, "pid": os.getpid()})
+            self.channel.send("progress", {"step": step, "phase": phase})
 
     _told = 0.0
 

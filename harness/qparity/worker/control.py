@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
 
 PR_SET_PDEATHSIG = 1
 
@@ -22,7 +21,7 @@ def tell(control: socket.socket, kind: str, **body: object) -> None:
         control.send(json.dumps({"kind": kind, **body}).encode())
 
 
-def receive_request(control: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+def receive_request(control: socket.socket) -> tuple[object, list[int]]:
     """One request with the descriptors of the cell's socket and of what it prints to, or None at EOF."""
     data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
     return (json.loads(data), descriptors) if data else (None, [])

@@ -16,6 +16,7 @@ import numpy as np
 import pennylane as qml
 from keras import ops
 
+from qparity.records import outcome as records
 from qparity.worker.audit import read
 from qparity.worker.backends.base import Backend
 from qparity.worker.injection import Faulty, Gates, History, Injection
@@ -30,13 +31,13 @@ class Fault:
     size: float
 
     @classmethod
-    def parse(cls, body: dict[str, Any] | None) -> Fault | None:
-        """`{"name": ..., "step": 0, "size": ...}`; raises ValueError for a name that is none."""
-        if body is None:
+    def of(cls, asked: records.Fault | None) -> Fault | None:
+        """The fault that is asked for; raises ValueError for a name that is none."""
+        if asked is None:
             return None
-        if body["name"] not in FAULTS:
-            raise ValueError(f"fault {body['name']!r}: expected one of {', '.join(FAULTS)}")
-        return cls(body["name"], int(body.get("step", 0)), float(body.get("size", FAULTS[body["name"]].size)))
+        if asked.name not in FAULTS:
+            raise ValueError(f"fault {asked.name!r}: expected one of {', '.join(FAULTS)}")
+        return cls(asked.name, asked.step or 0, FAULTS[asked.name].size if asked.size is None else float(asked.size))
 
     @property
     def injection(self) -> Injection:

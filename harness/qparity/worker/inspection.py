@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -41,7 +41,7 @@ def constraint_of(variable: Any) -> dict[str, Any] | None:
     return {"name": type(constraint).__name__, "config": config}
 
 
-def sample_shape(model: keras.Model, features: int | list[int]) -> list[int]:
+def sample_shape(model: keras.Model, features: int | Sequence[int]) -> list[int]:
     """What a model returns for one sample. Raises ValueError unless it is one output of known shape."""
     try:
         shape = model.output_shape

@@ -13,9 +13,9 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from json import dumps, loads
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Message:
     """`kind` says what is asked or answered, `body` is JSON, `arrays` are NumPy arrays by name."""
 
     kind: str
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Mapping[str, object] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -45,7 +45,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
     return [LENGTH.pack(len(header)), header, *(a.reshape(-1).view(np.uint8).data for a in arrays.values() if a.size)]
 
 
-def decode_header(data: bytes) -> tuple[str, dict[str, Any], list[tuple[str, np.dtype, tuple[int, ...], int]]]:
+def decode_header(data: bytes) -> tuple[str, dict[str, object], list[tuple[str, np.dtype, tuple[int, ...], int]]]:
     """(kind, body, [(name, dtype, shape, bytes)]) of a header.
 
     Raises:
@@ -97,7 +97,9 @@ class Channel:
         self.waited_s = 0.0
         self._owner = os.getpid()
 
-    def send(self, kind: str, body: dict[str, Any] | None = None, arrays: dict[str, np.ndarray] | None = None) -> None:
+    def send(
+        self, kind: str, body: Mapping[str, object] | None = None, arrays: dict[str, np.ndarray] | None = None
+    ) -> None:
         """Write one message."""
         self._end_a_copy()
         for buffer in encode(Message(kind, body or {}, arrays or {})):

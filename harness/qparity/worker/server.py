@@ -17,10 +17,11 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from qparity.records import read
+from qparity.records.requests import Start
 from qparity.scenario.backends import every
 from qparity.worker.control import die_with, outlive_parent, receive_request, tell
 from qparity.worker.protocol import Channel
@@ -37,7 +38,7 @@ def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
     outlive_parent()
     gc.collect()
     gc.freeze()  # else a child's first full collection touches, and so copies, every object of the imports
-    children: dict[int, dict[str, Any]] = {}
+    children: dict[int, Start] = {}
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -47,31 +48,33 @@ def serve(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
         if wake_read in readable:
             os.read(wake_read, 4096)
             for pid, status in reap(children):
-                tell(control, "exited", cell=children.pop(pid)["cell"], status=status)
+                tell(control, "exited", cell=children.pop(pid).cell, status=status)
         if control.fileno() in readable:
-            request, descriptors = receive_request(control)
-            if request is None:
+            asked, descriptors = receive_request(control)
+            if asked is None:
                 break
+            request = read(Start, asked)
             pid = fork_child(request, descriptors, control, run_cell)
             children[pid] = request
-            tell(control, "started", cell=request["cell"], pid=pid)
+            tell(control, "started", cell=request.cell, pid=pid)
     for pid, request in children.items():
         kill_group(pid)
-        shutil.rmtree(request["cache"], ignore_errors=True)  # the parent may be dead
+        shutil.rmtree(request.cache, ignore_errors=True)  # the parent may be dead
 
 
 def serve_one(control: socket.socket, run_cell: Callable[[Channel], None]) -> None:
     """Serve the one cell this fresh interpreter was started for."""
-    request, descriptors = receive_request(control)
-    if request is not None:
-        tell(control, "started", cell=request["cell"], pid=os.getpid())
+    asked, descriptors = receive_request(control)
+    if asked is not None:
+        request = read(Start, asked)
+        tell(control, "started", cell=request.cell, pid=os.getpid())
         confine(request, descriptors[1])
         run_cell(Channel(socket.socket(fileno=descriptors[0])))
-        tell(control, "exited", cell=request["cell"], status=0)
+        tell(control, "exited", cell=request.cell, status=0)
 
 
 def fork_child(
-    request: dict[str, Any], descriptors: list[int], control: socket.socket, run_cell: Callable[[Channel], None]
+    request: Start, descriptors: list[int], control: socket.socket, run_cell: Callable[[Channel], None]
 ) -> int:
     """Fork; the child serves its cell and never returns."""
     server = os.getpid()
@@ -102,7 +105,7 @@ def fork_child(
         os._exit(status)
 
 
-def reap(children: dict[int, dict[str, Any]]) -> list[tuple[int, int]]:
+def reap(children: Mapping[int, object]) -> list[tuple[int, int]]:
     """(pid, exit code) of the children that have ended; what they started ends with them."""
     ended = []
     for pid in list(children):
@@ -113,19 +116,19 @@ def reap(children: dict[int, dict[str, Any]]) -> list[tuple[int, int]]:
     return ended
 
 
-def confine(request: dict[str, Any], output: int) -> None:
+def confine(request: Start, output: int) -> None:
     """Bind this process to what its cell may use: a log, compilers' caches of its own, cores, bytes of memory."""
     redirect_output(output)
-    os.environ.update(dict.fromkeys(CACHES, request["cache"]))
-    if request.get("compiled"):
-        os.environ[COMPILED] = request["compiled"]
-    pin(request.get("cpus"))
+    os.environ.update(dict.fromkeys(CACHES, request.cache))
+    if request.compiled:
+        os.environ[COMPILED] = request.compiled
+    pin(request.cpus)
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # if memory runs out all the same, the kernel takes this one, not the parent
             Path("/proc/self/oom_score_adj").write_text("1000")
-        if request.get("memory_bytes"):
+        if request.memory_bytes:
             held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-            _limit(resource.RLIMIT_DATA, held + request["memory_bytes"])
+            _limit(resource.RLIMIT_DATA, held + request.memory_bytes)
 
 
 def _limit(what: int, most: int) -> None:
@@ -142,7 +145,7 @@ def redirect_output(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def pin(cpus: list[int] | None) -> None:
+def pin(cpus: Sequence[int] | None) -> None:
     """Bind this process to the given cores where the platform can: with every thread that it has by now."""
     if cpus and hasattr(os, "sched_setaffinity"):
         for thread in os.listdir("/proc/self/task"):

@@ -9,15 +9,20 @@ logs of every step on the main thread, which a plain `fit` does not.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from qparity.records import read
+from qparity.records.answers import Ready
+from qparity.records.document import Table
+from qparity.records.requests import Stop, Time
+from qparity.records.timing import Sample
 from qparity.worker import audit
 from qparity.worker.backends.base import Backend
 from qparity.worker.protocol import Channel, Message, digest
@@ -67,19 +72,19 @@ class Stretch(keras.callbacks.Callback):
 
     on_predict_batch_begin = on_train_batch_begin
 
-    def sample(self) -> dict[str, float]:
+    def sample(self) -> Sample:
         """The stretch just measured; a step's time is without the delays, but never less than its CPU time."""
         wall, cpu, delayed = (end - begin for begin, end in zip(self.begin, self.end, strict=True))
         free = min(wall, max(cpu, wall - max(delayed, 0.0)))
         if self.backend.accelerator == "gpu":  # which works on while our own threads wait for each other's core
             free = wall
-        return {"step_s": free / self.steps, "wall_s": wall, "cpu_s": cpu, "delayed_s": wall - free}
+        return Sample(free / self.steps, wall, cpu, wall - free)
 
 
 class Rounds(Stretch):
     """One epoch a round. The first epoch is a warm-up; after each, the parent says `go` or `stop`."""
 
-    def __init__(self, backend: Backend, channel: Channel, steps: int, ready: dict[str, Any]) -> None:
+    def __init__(self, backend: Backend, channel: Channel, steps: int, ready: Ready) -> None:
         super().__init__(backend, steps)
         self.channel, self.ready = channel, ready
         self.weights_sha256 = ""
@@ -94,9 +99,9 @@ class Rounds(Stretch):
         if epoch == 0:
             self.weights_sha256 = digest(np.concatenate([w.reshape(-1).view(np.uint8) for w in weights]))
             self.compilations = self.backend.compilations()
-            self.channel.send("done", self.ready)
+            self.channel.send("done", asdict(self.ready))
         else:
-            self.channel.send("done", self.sample())
+            self.channel.send("done", asdict(self.sample()))
         self.last = self.channel.receive()
         if self.last is None or self.last.kind in ("stop", "close"):
             self.model.stop_training = True
@@ -110,10 +115,9 @@ def train(
     batches: Callable[[int], dict[str, np.ndarray]],
     batch_size: int,
     steps_per_execution: int,
-    stretch_s: float,
-    steps: int | None,
+    asked: Time,
     began: float,
-) -> dict[str, Any]:
+) -> Table:
     """Pilot, then rounds until the parent stops them.
 
     Args:
@@ -124,8 +128,7 @@ def train(
         batches: the arguments of `fit` (x, y, ...) that are so many full batches.
         batch_size: rows of a batch.
         steps_per_execution: as the model was compiled; stretches are whole executions.
-        stretch_s: seconds a stretch should last.
-        steps: of a stretch, where an earlier child has fixed them.
+        asked: how long a stretch should be.
         began: when work on the model began, by `time.perf_counter`.
 
     Returns:
@@ -138,25 +141,20 @@ def train(
     options = {"batch_size": batch_size, "shuffle": False, "verbose": 0}
     start = time.perf_counter()
     model.fit(**batches(executions * steps_per_execution), callbacks=[pilot], **options)
+    steps = asked.steps
     if steps is None:
-        wanted = min(stretch_s / max(pilot.step_s, 1e-9), MOST_STEPS)
+        wanted = min(asked.stretch_s / max(pilot.step_s, 1e-9), MOST_STEPS)
         least = 2 if mode == "eager" else 1
         steps = max(least, round(wanted / steps_per_execution)) * steps_per_execution
-    ready = {
-        "first_s": pilot.begins[1] - start,
-        "pilot_step_s": pilot.step_s,
-        "steps": steps,
-        "steps_per_execution": steps_per_execution,
-        "pid": os.getpid(),
-    }
+    ready = Ready(steps, steps_per_execution, pilot.begins[1] - start, pilot.step_s)
     rounds = Rounds(backend, channel, steps, ready)
     data = batches(steps + steps_per_execution)
     piloted, waited = time.perf_counter(), channel.waited_s
     model.fit(**data, epochs=MOST_EPOCHS, callbacks=[rounds], **options)
     recompilations = backend.compilations() - rounds.compilations
     trained = time.perf_counter()
-    asked = rounds.last is not None and rounds.last.body.get("inference")
-    inference = inference_s(model, Stretch(backend, steps), data["x"], batch_size) if asked else None
+    last = read(Stop, rounds.last.body) if rounds.last is not None else Stop()
+    inference = inference_s(model, Stretch(backend, steps), data["x"], batch_size) if last.inference else None
     return {
         "finite": rounds.finite,
         "weights_sha256": rounds.weights_sha256,
@@ -175,7 +173,7 @@ def inference_s(model: keras.Model, stretch: Stretch, x: np.ndarray, batch_size:
     found = []
     for _ in range(1 + PREDICTIONS):
         model.predict(x, batch_size=batch_size, verbose=0, callbacks=[stretch])
-        found.append(stretch.sample()["step_s"])
+        found.append(stretch.sample().step_s)
     return float(np.median(found[1:]))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from qparity.oracle.probes import direction
+from qparity.records.answers import Call, Slopes
 from qparity.worker.backends.base import Backend, is_number, plain
 
 SEED = 0
@@ -72,14 +73,14 @@ def directions(arrays: list[np.ndarray], call: int, kind: int) -> list[np.ndarra
     return [direction(array.shape, SEED + kind, call, k) for k, array in enumerate(arrays)]
 
 
-def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[Call], dict[str, np.ndarray]]:
     """Run `model` on `x` in training mode, uncompiled, and look at every unit.
 
     Returns:
-        For each call {layer, type, config: JSON or null, slopes: {inputs, weights} or null, reason}, and the arrays
+        Every call, and the arrays
         `call/<n>/input/<i>`, `call/<n>/output/<i>`, `call/<n>/weight/<i>`.
     """
-    calls: list[dict[str, Any]] = []
+    calls: list[Call] = []
     seen: list[tuple[Any, Any, tuple[Any, ...], dict[str, Any], Any]] = []
 
     def called(layer: Any, call: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -91,23 +92,21 @@ def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[dict[str, A
         model(x, training=True)
     arrays: dict[str, np.ndarray] = {}
     for n, (layer, call, arguments, options, outputs) in enumerate(seen):
-        kinds = {
-            "input": numbers((arguments, options)),
-            "output": numbers(outputs),
-            "weight": layer.trainable_variables,
-        }
-        found = {kind: [as_array(each) for each in tensors] for kind, tensors in kinds.items()}
-        arrays |= {f"call/{n}/{kind}/{i}": a for kind, each in found.items() for i, a in enumerate(each)}
-        about = {"layer": layer.name, "type": type(layer).__name__, "config": config_of(layer), "reason": None}
-        about["listed"] = bool(arguments) and isinstance(arguments[0], list | tuple)
+        tensors = (numbers((arguments, options)), numbers(outputs), layer.trainable_variables)
+        entered, left, weights = ([as_array(each) for each in kind] for kind in tensors)
+        for kind, found in (("input", entered), ("output", left), ("weight", weights)):
+            arrays |= {f"call/{n}/{kind}/{i}": a for i, a in enumerate(found)}
+        slopes, reason = None, None
         try:
-            slopes = backend.layer_slopes(layer, call, arguments, options, cotangents(found["output"], n))
-            moved = (directions(found["input"], n, INPUT), directions(found["weight"], n, WEIGHT))
-            along = [[_dot(g, d) for g, d in zip(gs, ds, strict=True)] for gs, ds in zip(slopes, moved, strict=True)]
-            about["slopes"] = dict(zip(("inputs", "weights"), along, strict=True))
+            each = backend.layer_slopes(layer, call, arguments, options, cotangents(left, n))
+            moved = (directions(entered, n, INPUT), directions(weights, n, WEIGHT))
+            slopes = Slopes(
+                *(tuple(_dot(g, d) for g, d in zip(gs, ds, strict=True)) for gs, ds in zip(each, moved, strict=True))
+            )
         except Exception as error:
-            about |= {"slopes": None, "reason": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]}
-        calls.append(about)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+        listed = bool(arguments) and isinstance(arguments[0], list | tuple)
+        calls.append(Call(layer.name, type(layer).__name__, config_of(layer), listed, slopes, reason))
     return calls, arrays
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from qparity.worker.control import receive_request, tell
 from qparity.worker.server import redirect_output
@@ -26,6 +27,7 @@ def next_parent(listener: socket.socket) -> socket.socket:
     while select.select([listener], [], [], IDLE_S)[0]:
         connection, _ = listener.accept()
         with contextlib.suppress(OSError):
+            request: Any
             request, descriptors = receive_request(connection)
             if request is None:
                 continue

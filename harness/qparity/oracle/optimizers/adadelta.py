@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qparity.oracle.bounded import Bounded, mixed, root
-from qparity.oracle.optimizers.law import Law, decay, small
+from qparity.oracle.optimizers.law import Law, Slots, decay, small
 
 
 class Adadelta(Law):
@@ -16,11 +14,10 @@ class Adadelta(Law):
     arguments = {"rho": decay(0.95, "decay of both averages"), "epsilon": small()}  # noqa: RUF012
     slots = {"v": "_accumulated_grads", "delta": "_accumulated_delta_vars"}  # noqa: RUF012
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """The move is made with the average of the moves before it."""
         epsilon, gain = self.number("epsilon"), self.gain("rho")
-        v = mixed(slots["v"], g * g, gain)
-        move = root(slots["delta"] + epsilon) * g / root(v + epsilon)
-        return w - move * self.number("learning_rate"), {"v": v, "delta": mixed(slots["delta"], move * move, gain)}
+        v, moves = slots
+        v = mixed(v, g * g, gain)
+        move = root(moves + epsilon) * g / root(v + epsilon)
+        return w - move * self.number("learning_rate"), (v, mixed(moves, move * move, gain))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from qparity.oracle.bounded import Bounded, maximum, mean, mixed, power, root
-from qparity.oracle.optimizers.law import Argument, Law, small
+from qparity.oracle.optimizers.law import Argument, Law, Slots, small
 
 
 class Adafactor(Law):
@@ -30,9 +28,7 @@ class Adafactor(Law):
         shape = shapes[name] if weight.ndim > 1 or name == "v" else ()
         return Bounded.exact(np.zeros(shape, self.real), self.unit)
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """The move's root mean square is clipped, and scaled by the weight's."""
         step = self.constant(t)
         slow = 1 / root(step)
@@ -41,16 +37,16 @@ class Adafactor(Law):
         scale = maximum(_rms(w), self.number("epsilon_2")) * rate
         square = g * g + self.number("epsilon_1")
         left = power(step, self.number("beta_2_decay"))
-        gain, r, c = self.real(left.value), slots["r"], slots["c"]
+        gain, (r, c, v) = self.real(left.value), slots
         if w.value.ndim > 1:
             r = self._average(r, mean(square, -1), gain, left)
             c = self._average(c, mean(square, -2), gain, left)
             v = (r / mean(r, -1, keepdims=True))[..., None] * c[..., None, :]
         else:
-            v = self._average(slots["v"], square, gain, left)
+            v = self._average(v, square, gain, left)
         move = g / root(v)
         move = move / maximum(_rms(move) / self.number("clip_threshold"), self.real(1))
-        return w - scale * move, {"r": r, "c": c, "v": v}
+        return w - scale * move, (r, c, v)
 
     def _average(self, old: Bounded, new: Bounded, gain: np.floating, left: Bounded) -> Bounded:
         """`mixed`, with a gain that is rounded itself."""

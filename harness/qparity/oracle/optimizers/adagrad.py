@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from qparity.oracle.bounded import Bounded, root
-from qparity.oracle.optimizers.law import Argument, Law, small
+from qparity.oracle.optimizers.law import Argument, Law, Slots, small
 
 
 class Adagrad(Law):
@@ -26,10 +24,8 @@ class Adagrad(Law):
         value = self.number("initial_accumulator_value")
         return Bounded.exact(np.full(weight.shape, value, self.real), self.unit)
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """The sum only grows."""
-        accumulator = slots["accumulator"] + g * g
+        accumulator = slots[0] + g * g
         move = g * self.number("learning_rate") / root(accumulator + self.number("epsilon"))
-        return w - move, {"accumulator": accumulator}
+        return w - move, (accumulator,)

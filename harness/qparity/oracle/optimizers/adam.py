@@ -5,10 +5,8 @@ Epsilon stands outside the bias correction (the epsilon-hat of the paper). AdamW
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qparity.oracle.bounded import Bounded, maximum, mixed, power, root
-from qparity.oracle.optimizers.law import SHARED, Argument, Law, decay, small
+from qparity.oracle.optimizers.law import SHARED, Argument, Law, Slots, decay, small
 
 MOMENTS = {
     "beta_1": decay(0.9, "decay of the first moment"),
@@ -30,15 +28,14 @@ class Adam(Law):
         """The largest v so far is AMSGrad's."""
         return ("m", "v", "vhat") if self.number("amsgrad") else ("m", "v")
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """`vhat` is `v` without AMSGrad."""
-        m = mixed(slots["m"], g, self.gain("beta_1"))
-        v = mixed(slots["v"], g * g, self.gain("beta_2"))
-        top = maximum(slots["vhat"], v) if self.number("amsgrad") else v
+        m, v, top = slots
+        m = mixed(m, g, self.gain("beta_1"))
+        v = mixed(v, g * g, self.gain("beta_2"))
+        top = maximum(top, v) if self.number("amsgrad") else v
         rate = corrected_rate(self, t, "beta_1", "beta_2")
-        return w - m * rate / (root(top) + self.number("epsilon")), {"m": m, "v": v, "vhat": top}
+        return w - m * rate / (root(top) + self.number("epsilon")), (m, v, top)
 
 
 def corrected_rate(law: Law, t: int, first: str, second: str) -> Bounded:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from qparity.oracle.bounded import Bounded, clipped, power
-from qparity.oracle.optimizers.law import Argument, Law
+from qparity.oracle.optimizers.law import Argument, Law, Slots
 
 
 class Ftrl(Law):
@@ -30,16 +28,15 @@ class Ftrl(Law):
         value = self.number("initial_accumulator_value") if name == "accumulator" else self.real(0)
         return Bounded.exact(np.full(weight.shape, value, self.real), self.unit)
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """The weight is the leader of all that was seen."""
         rate, exponent = self.number("learning_rate"), -self.number("learning_rate_power")
         l1 = self.number("l1_regularization_strength")
         l2 = self.number("l2_regularization_strength") + self.number("beta") / (2 * rate)
         shrunk = g + w * (2 * self.number("l2_shrinkage_regularization_strength"))
-        accumulator = slots["accumulator"] + g * g
-        now, before = power(accumulator, exponent), power(slots["accumulator"], exponent)
-        linear = (slots["linear"] + (shrunk - (now - before) / rate * w)).stored()
+        earlier, linear = slots
+        accumulator = earlier + g * g
+        now, before = power(accumulator, exponent), power(earlier, exponent)
+        linear = (linear + (shrunk - (now - before) / rate * w)).stored()
         quadratic = now / rate + 2 * l2
-        return (clipped(linear, -l1, l1) - linear) / quadratic, {"accumulator": accumulator, "linear": linear}
+        return (clipped(linear, -l1, l1) - linear) / quadratic, (accumulator, linear)

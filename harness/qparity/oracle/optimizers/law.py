@@ -72,6 +72,9 @@ class State:
     waiting: tuple[Bounded, ...] = ()
 
 
+Slots = tuple[Bounded, ...]
+
+
 class Law:
     """An optimizer. A subclass says what is declared below and overrides `update`.
 
@@ -170,16 +173,15 @@ class Law:
             if state.taken + 1 < several:
                 return replace(state, taken=state.taken + 1, waiting=tuple(sums)), exact
             found = [g / self.real(several) for g in sums]
-        columns = []
+        columns: list[tuple[Bounded, Slots]] = []
         for k, (w, g) in enumerate(zip(exact, self.clip(found), strict=True)):
             path = paths[k] if k < len(paths) else ""
             factor = self.decay_of(w, path)
             if factor is not None:
                 w = (w - w * factor * self.number("learning_rate")).stored()
-            mine = {name: slots[k] for name, slots in state.slots.items()}
-            new, slots = self.update(t, w, g, mine, path)
-            columns.append((new.stored(), mine | slots))
-        slots_after = {name: [slots[name] for _, slots in columns] for name in state.slots}
+            new, slots = self.update(t, w, g, tuple(state.slots[name][k] for name in self.slots), path)
+            columns.append((new.stored(), slots))
+        slots_after = {name: [slots[i] for _, slots in columns] for i, name in enumerate(self.slots)}
         return State(t, slots_after), [new for new, _ in columns]
 
     def decay_of(self, weight: Bounded, path: str) -> Any:
@@ -205,16 +207,14 @@ class Law:
             return [clipped(g, -most, most) for g in found]
         return found
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
-        """The new weight and the slots that changed.
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
+        """The new weight and its new slots.
 
         Args:
             t: the step, counted from 1.
             w: the weight, decayed.
             g: its gradient, clipped.
-            slots: its slots.
+            slots: its slots, in the order in which they are declared.
             path: its name.
         """
         raise NotImplementedError

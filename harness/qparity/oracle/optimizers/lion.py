@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qparity.oracle.bounded import Bounded, mixed, sign
-from qparity.oracle.optimizers.law import Law, decay
+from qparity.oracle.optimizers.law import Law, Slots, decay
 
 
 class Lion(Law):
@@ -19,11 +17,9 @@ class Lion(Law):
     }
     slots = {"m": "_momentums"}  # noqa: RUF012
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """Where the mixture is zero but for rounding, the sign may fall either way."""
         one = self.real(1)
-        lead = mixed(slots["m"], g, one - self.number("beta_1"))
-        m = mixed(slots["m"], g, one - self.number("beta_2"))
-        return w - sign(lead) * self.number("learning_rate"), {"m": m}
+        lead = mixed(slots[0], g, one - self.number("beta_1"))
+        m = mixed(slots[0], g, one - self.number("beta_2"))
+        return w - sign(lead) * self.number("learning_rate"), (m,)

@@ -5,14 +5,13 @@ What is no matrix, and embeddings, are trained by AdamW. Matrices are scaled as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from qparity.oracle.bounded import Bounded, mixed, root, total
 from qparity.oracle.optimizers.adam import corrected_rate
-from qparity.oracle.optimizers.law import SHARED, Argument, Law, decay, small
+from qparity.oracle.optimizers.law import SHARED, Argument, Law, Slots, decay, small
 
 
 class Muon(Law):
@@ -41,20 +40,19 @@ class Muon(Law):
         """Matrices and the others have a decay each."""
         return self.number("weight_decay" if _is_matrix(weight, path) else "adam_weight_decay")
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """A matrix moves along its orthogonalised momentum, anything else as Adam moves it."""
+        m, v = slots
         if not _is_matrix(w, path):
-            m = mixed(slots["m"], g, self.gain("adam_beta_1"))
-            v = mixed(slots["v"], g * g, self.gain("adam_beta_2"))
+            m = mixed(m, g, self.gain("adam_beta_1"))
+            v = mixed(v, g * g, self.gain("adam_beta_2"))
             rate = corrected_rate(self, t, "adam_beta_1", "adam_beta_2") * self.number("adam_lr_ratio")
-            return w - m * rate / (root(v) + self.number("epsilon")), {"m": m, "v": v}
+            return w - m * rate / (root(v) + self.number("epsilon")), (m, v)
         mu = self.number("momentum")
-        m = (slots["m"] * mu + g).stored()
+        m = (m * mu + g).stored()
         move = self._orthogonal(g + m * mu if self.number("nesterov") else m)
         scale = self.real(np.sqrt(max(w.shape))) * self.number("rms_rate")
-        return w - move * self.number("learning_rate") * scale, {"m": m}
+        return w - move * self.number("learning_rate") * scale, (m, v)
 
     def _orthogonal(self, x: Bounded) -> Bounded:
         a, b, c = (self.number(f"muon_{letter}") for letter in "abc")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qparity.oracle.bounded import Bounded, mixed, root
-from qparity.oracle.optimizers.law import Argument, Law, decay, small
+from qparity.oracle.optimizers.law import Argument, Law, Slots, decay, small
 
 
 class RMSprop(Law):
@@ -26,17 +24,15 @@ class RMSprop(Law):
         asked = {"momentum": self.number("momentum"), "mean": self.number("centered")}
         return ("v", *(name for name, use in asked.items() if use))
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """Slots that Keras does not have stay zero."""
-        v = mixed(slots["v"], g * g, self.gain("rho"))
-        average, inside = slots["mean"], v
+        v, momentum, average = slots
+        v = mixed(v, g * g, self.gain("rho"))
+        inside = v
         if self.number("centered"):
             average = mixed(average, g, self.gain("rho"))
             inside = v - average * average
         move = g * self.number("learning_rate") / root(inside + self.number("epsilon"))
-        momentum = slots["momentum"]
         if mu := self.number("momentum"):
             momentum = move = momentum * mu + move
-        return w - move, {"v": v, "mean": average, "momentum": momentum}
+        return w - move, (v, momentum, average)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qparity.oracle.bounded import Bounded
-from qparity.oracle.optimizers.law import Argument, Law
+from qparity.oracle.optimizers.law import Argument, Law, Slots
 
 
 class SGD(Law):
@@ -25,13 +23,11 @@ class SGD(Law):
         """No slot without momentum."""
         return ("momentum",) if self.number("momentum") else ()
 
-    def update(
-        self, t: int, w: Bounded, g: Bounded, slots: Mapping[str, Bounded], path: str
-    ) -> tuple[Bounded, dict[str, Bounded]]:
+    def update(self, t: int, w: Bounded, g: Bounded, slots: Slots, path: str) -> tuple[Bounded, Slots]:
         """Without momentum the slot stays zero: Keras has none."""
         rate, mu = self.number("learning_rate"), self.number("momentum")
         if not mu:
-            return w - g * rate, {}
-        m = slots["momentum"] * mu - g * rate
+            return w - g * rate, slots
+        m = slots[0] * mu - g * rate
         move = m * mu - g * rate if self.number("nesterov") else m
-        return w + move, {"momentum": m}
+        return w + move, (m,)

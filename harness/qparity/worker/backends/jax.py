@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -139,14 +139,14 @@ class Jax(Backend):
             crossings = []
             for calls, returned, each in zip(crossed, back, reached, strict=True):
                 inputs, outputs = ([np.array(call[side]) for call in calls] for side in (0, 1))
-                cotangents = [np.array(call["outputs"]) for call in returned]
-                into = joined([np.array(call["inputs"]) for call in returned]) if all(each) else None
+                cotangents = [np.array(call.outputs) for call in returned]
+                into = joined([np.array(call.inputs) for call in returned]) if all(each) else None
                 crossings.append(Crossing(joined(inputs), joined(outputs), joined(cotangents), into, len(calls)))
             extra = None
             if added is not None:
                 whole, parts = slopes_of_added((trainable, zeros), *state)
                 direct = {
-                    k: np.array(whole[k]) - sum(np.array(call["weights"][name]) for call in parts[j])
+                    k: np.array(whole[k]) - sum(np.array(call.weights[name]) for call in parts[j])
                     for k, (j, name) in places.items()
                 }
                 extra = Extra(np.array(added), direct)
@@ -296,15 +296,24 @@ class _ZeroTap(Tap):
 
         zeros = self.zeros[len(self.calls)]
         self.reached.append(isinstance(inputs, Tracer) and type(inputs) is not self.plain)
-        call = Call(inputs + zeros["inputs"] if self.reached[-1] else inputs, {}, None)
-        call.outputs = self.executor({name: w + zeros["weights"][name] for name, w in weights.items()}, call.inputs)
+        call = Call(inputs + zeros.inputs if self.reached[-1] else inputs, {}, None)
+        call.outputs = self.executor({name: w + zeros.weights[name] for name, w in weights.items()}, call.inputs)
         self.calls.append(call)
-        return call.outputs + zeros["outputs"]
+        return call.outputs + zeros.outputs
 
 
-def _like(jax: Any, call: Call) -> dict[str, Any]:
+class _Sides(NamedTuple):
+    """What is known of each tensor of a call."""
+
+    inputs: Any
+    weights: dict[str, Any]
+    outputs: Any
+
+
+def _like(jax: Any, call: Call) -> _Sides:
     """Shapes and dtypes of a call's tensors."""
-    made = jax.ShapeDtypeStruct
-    weights = {name: made(w.shape, w.dtype) for name, w in call.weights.items()}
-    sides = {"inputs": call.inputs, "outputs": call.outputs}
-    return {"weights": weights} | {side: made(tensor.shape, tensor.dtype) for side, tensor in sides.items()}
+
+    def made(tensor: Any) -> Any:
+        return jax.ShapeDtypeStruct(tensor.shape, tensor.dtype)
+
+    return _Sides(made(call.inputs), {name: made(w) for name, w in call.weights.items()}, made(call.outputs))

@@ -19,6 +19,8 @@ from qparity import oracle
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
 from qparity.oracle.probes import direction
+from qparity.records import Program, read
+from qparity.records.document import Table
 from qparity.scenario.schema import Scenario
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.training import loss_of
@@ -58,7 +60,7 @@ class Shift:
 class ReferenceModel:
     """The model of a scenario, built once. Trainable weights and other variables are in Keras' order."""
 
-    def __init__(self, scenario: Scenario, features: int | list[int], outputs: int) -> None:
+    def __init__(self, scenario: Scenario, features: int | Sequence[int], outputs: int) -> None:
         self.scenario = scenario
         self.model = build_model(scenario.model_copy(update={"dtype": "float64"}), features, outputs)
         self.layers = quantum_layers(self.model)
@@ -146,13 +148,12 @@ class ReferenceModel:
         """An expectation value of zero is still rounded: sqrt(gates) times the observable's size, which is about 1."""
         if layer not in self.layers:
             return 0.0
-        gates = self.programs[self.layers.index(layer)]["gates"]
-        return float(np.sqrt(max(len(gates), 16)))
+        program = read(Program, self.programs[self.layers.index(layer)])
+        return float(np.sqrt(max(len(program.gates), 16)))
 
-    def _executor(self, layer: Any, program: dict[str, Any]) -> Any:
-        if program["not_covered"] is None:
-            with contextlib.suppress(oracle.NotCovered):
-                return OracleExecutor(layer.executor, oracle.GateProgram.from_dict(program))
+    def _executor(self, layer: Any, program: Table) -> Any:
+        with contextlib.suppress(oracle.NotCovered):
+            return OracleExecutor(layer.executor, read(Program, program).simulated)
         device = layer.device_name if layer.device_name == "default.mixed" else "default.qubit"
         plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
         return dataclasses.replace(layer.executor, device_name=device, diff_method="best", **plain)

@@ -6,7 +6,8 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ import numpy as np
 from qparity.circuit import carried
 from qparity.circuit.script import Captured, hold, run_script
 from qparity.oracle.probes import direction
+from qparity.records import read, requests
+from qparity.records.answers import ReferenceWalked
+from qparity.records.document import Table
+from qparity.records.trace import Trace
 from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
 from qparity.worker.protocol import Channel, Message
@@ -31,7 +36,7 @@ REPEATS = 3
 VALUE = 8 * 2.0**-53
 """How far the reference's own loss may be off, over its condition: a layer rounds more than once."""
 
-Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
+Answer = tuple[Table, dict[str, np.ndarray]]
 
 
 def serve_reference(channel: Channel) -> None:
@@ -61,21 +66,21 @@ class Reference:
 
     def prepare(self, request: Message) -> Answer:
         """Build the model; say what its circuits are and what its variables start from."""
-        body = request.body
-        sys.path[:0] = body["search_path"]
-        self.scenario = Scenario.model_validate(body["scenario"])
+        asked = read(requests.Prepare, request.body)
+        sys.path[:0] = asked.search_path
+        self.scenario = Scenario.model_validate(asked.scenario)
         if self.scenario.training.draws == "shared":
             draws.share()
         if self.scenario.script and self.scenario.script.recorded:
-            hold(self._carried(body["model"]))
+            hold(self._carried(asked.model or {}))
         elif self.scenario.script:
-            run_script(self.scenario.script, Path(body["search_path"][0]))
+            run_script(self.scenario.script, Path(asked.search_path[0]))
             keras.config.set_floatx("float64")
-        self.model = ReferenceModel(self.scenario, body["features"], body["outputs"])
+        self.model = ReferenceModel(self.scenario, asked.features, asked.outputs)
         return {"programs": self.model.programs}, {}
 
     @staticmethod
-    def _carried(model: dict[str, Any]) -> Captured:
+    def _carried(model: Mapping[str, Any]) -> Captured:
         """A recorded model, built anew from what came of it."""
         try:
             return carried.captured(model)
@@ -86,37 +91,36 @@ class Reference:
         """What is right at the steps given, as `reference/...` of a trace (docs/architecture.md).
 
         Arrays: `weights/<k>` and `state/<j>` (steps, ...), `x` and `y` (rows, ...), perhaps `sample_weight` (rows,),
-        `offsets` (steps + 1,), `steps` (steps,), the numbers of the steps. Body: `seed` of the directions, `seconds`
-        after which no step is begun, `compiled`, whether the cotangents of quantum layers may have been rounded twice.
+        `offsets` (steps + 1,), `reference_steps` (steps,), the numbers of the steps.
         """
         start = time.perf_counter()
         self.model.prepare()
-        given, seed = request.arrays, int(request.body["seed"])
-        steps, offsets = given["steps"], given["offsets"]
+        given, asked = Trace(request.arrays), read(requests.Judge, request.body)
+        steps, offsets = given.reference_steps, given.offsets
         found: list[dict[str, np.ndarray]] = []
         order = _first_and_last_first(len(steps))
         for number in order:
-            if found and time.perf_counter() - start > float(request.body["seconds"]):
+            if found and time.perf_counter() - start > asked.seconds:
                 break
             rows = slice(offsets[number], offsets[number + 1])
             weights = [given[f"weights/{k}"][number] for k in range(len(self.model.trainable))]
             state = [given[f"state/{j}"][number] for j in range(len(self.model.rest))]
             batch = [given[name][rows].astype(np.float64) if name in given else None for name in DATA]
-            found.append(self._step(weights, state, batch, seed, int(steps[number]), bool(request.body["compiled"])))
+            found.append(self._step(weights, state, batch, asked.seed, int(steps[number]), asked.compiled))
         arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
-        arrays["reference_steps"] = np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)
+        arrays |= {"reference_steps": np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)}
         return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
 
     def walk(self, request: Message) -> Answer:
         """Every layer by itself, on what entered it on a variant: see reference/walk.py."""
         self.model.prepare()
-        given = request.arrays
+        given = Trace(request.arrays)
         kinds = (("weights", self.model.trainable), ("state", self.model.rest))
         for kind, variables in kinds:
             for number, variable in enumerate(variables):
                 variable.assign(given[f"{kind}/{number}"])
-        calls, arrays = walk(self.model.model, given["x"].astype(np.float64), given)
-        return {"calls": calls}, arrays
+        calls, arrays = walk(self.model.model, given.x.astype(np.float64), given)
+        return asdict(ReferenceWalked(tuple(calls))), arrays
 
     evaluations = 0
 
@@ -142,10 +146,8 @@ class Reference:
         if moved_on and (self.scenario.training.draws == "backend" or draws.drawn_by_backend):
             raise CannotStand("the model draws random numbers, which are other ones on every backend")
         disturbed = [at(weights, noise) for noise in noises]
-        found = {"predictions": right.predictions, "loss": np.array(right.loss)}
         moves = np.max([np.abs(d.predictions - right.predictions) for d in disturbed], axis=0)
-        found["predictions_condition"] = moves.max(axis=0) / DISTURBANCE
-        found["loss_condition"] = np.array(max(abs(d.loss - right.loss) for d in disturbed) / DISTURBANCE)
+        loss_condition = max(abs(d.loss - right.loss) for d in disturbed) / DISTURBANCE
         slopes, conditions, errors = [], [], []
         for k, weight in enumerate(weights):
             towards = direction(weight.shape, seed, step, k)
@@ -153,22 +155,25 @@ class Reference:
             def along(t: float, noise: Disturbance | None = None, k: int = k, d: np.ndarray = towards) -> float:
                 return float(at([w + t * d if i == k else w for i, w in enumerate(weights)], noise).loss)
 
-            exact = slope(along, VALUE * float(found["loss_condition"]), float(right.loss))
+            exact = slope(along, VALUE * loss_condition, float(right.loss))
             slopes.append(exact.value)
             errors.append(exact.error)
             conditions.append(condition(along))
-        found |= {
+        found = {
+            "predictions": right.predictions,
+            "loss": np.array(right.loss),
+            "predictions_condition": moves.max(axis=0) / DISTURBANCE,
+            "loss_condition": np.array(loss_condition),
             "slopes": np.array(slopes),
             "slopes_condition": np.array(conditions),
             "slopes_error": np.array(errors),
         }
         if compiled:
-            found["cotangents_condition"] = np.array(
-                [
-                    condition(lambda t, n, j=j: float(at(weights, n, Shift(j, t, seed, step)).loss))  # type: ignore[misc]
-                    for j in range(len(self.model.layers))
-                ]
-            )
+            shifted = [
+                condition(lambda t, n, j=j: float(at(weights, n, Shift(j, t, seed, step)).loss))  # type: ignore[misc]
+                for j in range(len(self.model.layers))
+            ]
+            found |= {"cotangents_condition": np.array(shifted)}
         for j, (value, before) in enumerate(zip(right.state, state, strict=True)):
             if np.issubdtype(value.dtype, np.floating) and not np.array_equal(value, before):
                 found[f"state/{j}"] = value

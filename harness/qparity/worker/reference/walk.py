@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
+from qparity.records.answers import ReferenceCall, Slopes
 from qparity.worker.backends.base import split
 from qparity.worker.reference.differences import slope
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
@@ -18,15 +20,15 @@ REPEATS = 3
 
 def walk(
     model: keras.Model, x: np.ndarray, entered: dict[str, np.ndarray]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[ReferenceCall], dict[str, Any]]:
     """Run `model`; at each unit's call put what entered on the variant (`call/<n>/input/<i>`) in place of its inputs.
 
     Returns:
-        For each call {layer, slopes: {inputs, weights}, errors, conditions: likewise}, and the arrays
+        Every call, and the arrays
         `call/<n>/output/<i>` and `call/<n>/condition/<i>`: how far a disturbance by 1 of all that enters, and that is
         computed, moves them.
     """
-    calls: list[dict[str, Any]] = []
+    calls: list[ReferenceCall] = []
     arrays: dict[str, Any] = {}
 
     def called(layer: Any, call: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -55,15 +57,24 @@ def walk(
             arrays[f"call/{n}/output/{i}"] = out
             moves = max(np.abs(each[i] - out).max(initial=0.0) for each in moved)
             arrays[f"call/{n}/condition/{i}"] = np.array(moves / DISTURBANCE)
-        found: dict[str, dict[str, list[float]]] = {"slopes": {}, "errors": {}, "conditions": {}}
-        for kind, held, mark in (("inputs", given, INPUT), ("weights", weights, WEIGHT)):
-            along = [slope(_line(total, given, weights, kind, k, d)) for k, d in enumerate(directions(held, n, mark))]
-            found["slopes"][kind] = [each.value for each in along]
-            found["errors"][kind] = [each.error for each in along]
-            size = [np.abs(out).max(initial=0.0) for out in right]
-            found["conditions"][kind] = [max(abs(each.value), *size) for each in along]
+        size = [float(np.abs(out).max(initial=0.0)) for out in right]
+        ways = (
+            (lambda held: total(held, weights), given, INPUT),
+            (lambda held: total(given, held), weights, WEIGHT),
+        )
+        along = [
+            [slope(_line(function, held, k, d)) for k, d in enumerate(directions(held, n, mark))]
+            for function, held, mark in ways
+        ]
         outputs(given, weights)
-        calls.append({"layer": layer.name, **found})
+        calls.append(
+            ReferenceCall(
+                layer.name,
+                Slopes(*(tuple(each.value for each in kind) for kind in along)),
+                Slopes(*(tuple(each.error for each in kind) for kind in along)),
+                Slopes(*(tuple(max(abs(each.value), *size) for each in kind) for kind in along)),
+            )
+        )
         result = call(*arguments, **options)  # the structure of the outputs, for the layers that follow
         filled = iter(right)
         return keras.tree.map_structure(lambda leaf: next(filled) if is_number(leaf) else leaf, result)
@@ -74,11 +85,6 @@ def walk(
 
 
 def _line(
-    total: Any, given: list[np.ndarray], weights: list[np.ndarray], kind: str, k: int, towards: np.ndarray
-) -> Any:
-    def along(t: float) -> float:
-        held = {"inputs": list(given), "weights": list(weights)}
-        held[kind][k] = held[kind][k] + t * towards
-        return float(total(held["inputs"], held["weights"]))
-
-    return along
+    total: Callable[[list[np.ndarray]], float], held: list[np.ndarray], k: int, towards: np.ndarray
+) -> Callable[[float], float]:
+    return lambda t: total([array + t * towards if i == k else array for i, array in enumerate(held)])
