@@ -13,6 +13,7 @@ if keras.backend.backend() != "tensorflow":
 import tensorflow as tf
 
 from qparity.circuit import tf_graph
+from qparity.worker.child import said_of
 
 PLACES = [("default.qubit", "backprop"), ("default.qubit", "parameter-shift"), ("lightning.qubit", "adjoint")]
 
@@ -147,3 +148,15 @@ def test_what_looks_at_values_runs_as_python(rng):
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], (1 - 2 * x[:, 0]) * np.cos(angle), atol=1e-14)
     model.fit(x, np.zeros((5, 1)), batch_size=2, verbose=0)
     assert float(np.asarray(layer.weights[0])[0]) != angle
+
+
+def test_an_error_inside_a_graph_is_told_as_what_it_is():
+    def breaks(weights, inputs):
+        raise KeyError("of one's own")
+
+    inside = tf_graph.PythonFunction(breaks, "float64", 1)
+    with pytest.raises(tf.errors.OpError) as caught:
+        tf.function(lambda x: inside([], x), autograph=False)(tf.ones((2, 1), tf.float64))
+    assert "of one's own" in said_of(caught.value)["reason"]
+    assert said_of(caught.value)["reason"].startswith("KeyError")
+    assert said_of(caught.value)["status"] == "failed"

@@ -37,6 +37,6 @@ def test_time_for_which_another_process_had_the_core_is_not_counted(rival, backe
         pass
     stretch.on_train_batch_begin(2)
     sample = stretch.sample()
-    assert sample["delayed_s"] > 0.02
-    assert 2 * sample["step_s"] == pytest.approx(sample["wall_s"] - sample["delayed_s"])
-    assert sample["cpu_s"] <= 2 * sample["step_s"] < sample["wall_s"]
+    assert sample.delayed_s > 0.02
+    assert 2 * sample.step_s == pytest.approx(sample.wall_s - sample.delayed_s)
+    assert sample.cpu_s <= 2 * sample.step_s < sample.wall_s
