@@ -7,7 +7,6 @@ that they have compiled; only the order of a shuffled data set is ours, since th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,8 +111,7 @@ class _Start:
         ):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        if keras.backend.backend() == "torch":
-            model.train()
+        backends.backend_class(keras.backend.backend()).to_training(model)
 
 
 def _scenario(begun: Begun, found: Captured, name: str, steps: int | None) -> tuple[Scenario, Given, str | None]:
@@ -184,7 +182,7 @@ class _Recording:
         self.backend: Backend = backend("cpu", 1)
         accelerator = self.backend.device_of(model.trainable_weights[0].value) if model.trainable_weights else "cpu"
         self.backend.accelerator = accelerator
-        self.variant = Variant(keras.backend.backend(), mode_of(model), accelerator)
+        self.variant = Variant(keras.backend.backend(), self.backend.mode_of(model), accelerator)
         self.data = audit.Data(inputs.x, inputs.y, inputs.order, inputs.weight)
 
     def recorded(self, given: Given, ended: list[np.ndarray] | None, fit_s: float, unwritten: str | None) -> Replayed:
@@ -232,18 +230,6 @@ class _Recording:
             end = audit.disturbed_end(self.model, self.backend, mode, self.scenario, self.data, seed)
             moved.append([np.abs(a - b) for a, b in zip(end, last, strict=True)])
         return {f"fit_spread/{k}": np.max(list(pair), axis=0) for k, pair in enumerate(zip(*moved, strict=True))}
-
-
-def mode_of(model: keras.Model) -> str:
-    """How a model was compiled, as the modes of its backend are called."""
-    modes: dict[str, Callable[[], str]] = {
-        "tensorflow": lambda: "eager" if model.run_eagerly else "xla" if model.jit_compile else "graph",
-        "torch": lambda: "compile" if model.jit_compile else "eager",
-        "jax": lambda: "jit" if model.jit_compile and not model.run_eagerly else "eager",
-    }
-    if keras.backend.backend() not in modes:
-        raise NotRecorded(f"Keras' backend is {keras.backend.backend()}: expected {', '.join(modes)}")
-    return modes[keras.backend.backend()]()
 
 
 def _metrics(model: keras.Model) -> dict[str, list[float | None]]:

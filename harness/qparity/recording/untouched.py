@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras.src.backend.common import global_state
+
+from qparity.worker import backends
 
 SEEDS, NAMES = "global_seed_generator", "object_name_uids"
 
@@ -22,14 +23,14 @@ def untouched(model: keras.Model) -> Iterator[None]:
     names = dict(global_state.get_global_attribute(NAMES) or {})
     seeds = global_state.get_global_attribute(SEEDS)
     seed = None if seeds is None else value_of(seeds.state)
-    training = _torch_training(model)
+    beside = backends.backend_class(keras.backend.backend()).kept_beside(model)
     generators = _generators()
     try:
         yield
     finally:
         for variable, value in variables:
             variable.assign(value)
-        for put_back, state in (*training, *generators):
+        for put_back, state in (*beside, *generators):
             put_back(state)
         if seeds is not None:
             seeds.state.assign(seed)
@@ -51,34 +52,6 @@ def value_of(variable: Any) -> np.ndarray:
 
 
 def _generators() -> list[tuple[Any, Any]]:
-    """(function that puts a state back, the state) of the process' generators; of frameworks that it has imported."""
+    """(function that puts a state back, the state) of the process' generators that are no framework's."""
     numpy = (np.random.set_state, np.random.get_state())  # noqa: NPY002 (the one that users' code draws from)
-    found: list[tuple[Any, Any]] = [(random.setstate, random.getstate()), numpy]
-    if torch := sys.modules.get("torch"):
-        found.append((torch.set_rng_state, torch.get_rng_state()))
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            found.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
-    if keras.backend.backend() == "tensorflow":
-        from tensorflow.python.eager import context  # the seeds of operations count on in here
-
-        if (counter := getattr(context.context(), "_rng", None)) is not None:
-            found.append((counter.setstate, counter.getstate()))
-    return found
-
-
-def _torch_training(model: keras.Model) -> list[tuple[Any, Any]]:
-    """The same of what torch keeps beside a model's numbers: gradients, and each module's mode."""
-    if keras.backend.backend() != "torch":
-        return []
-
-    def with_gradients(kept: list[Any]) -> None:
-        for variable, gradient in kept:
-            variable.value.grad = gradient
-
-    def with_modes(kept: list[Any]) -> None:
-        for module, mode in kept:
-            module.training = mode
-
-    gradients = [(variable, variable.value.grad) for variable in model.trainable_variables]
-    modes = [(module, module.training) for module in model.modules()]
-    return [(with_gradients, gradients), (with_modes, modes)]
+    return [(random.setstate, random.getstate()), numpy]

@@ -111,6 +111,23 @@ class Backend(ABC):
         Every backend has `tf32` and `deterministic`; TF32 is a matter of GPUs, so that on the CPU it is never on.
         """
 
+    @staticmethod
+    @abstractmethod
+    def mode_of(model: Any) -> str:
+        """How a model was compiled, as the backend's modes are called: `compile_options` the other way round."""
+
+    @staticmethod
+    def kept_beside(model: Any) -> list[tuple[Callable[[Any], object], Any]]:
+        """(function that puts a state back, the state) of what the framework keeps that a training changes.
+
+        Beside the variables of model and optimizer: its random numbers, say.
+        """
+        return []
+
+    @staticmethod  # noqa: B027 (most have no such switch)
+    def to_training(model: Any) -> None:
+        """Switch a model to training, where the framework has a switch of its own."""
+
     def compilations(self) -> int:
         """How many programs have been traced or compiled so far; an eager backend compiles none."""
         return 0

@@ -45,6 +45,11 @@ class Jax(Backend):
             return {"run_eagerly": True, "jit_compile": False}
         return {"jit_compile": True, "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch)}
 
+    @staticmethod
+    def mode_of(model: Any) -> str:
+        """What is run eagerly is not compiled."""
+        return "jit" if model.jit_compile and not model.run_eagerly else "eager"
+
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
     ) -> Callable[..., Step]:

@@ -42,6 +42,19 @@ class TensorFlow(Backend):
             return {"run_eagerly": True}
         return {"jit_compile": mode == "xla", "steps_per_execution": min(STEPS_PER_EXECUTION, steps_per_epoch)}
 
+    @staticmethod
+    def mode_of(model: Any) -> str:
+        """What is run eagerly is not compiled."""
+        return "eager" if model.run_eagerly else "xla" if model.jit_compile else "graph"
+
+    @staticmethod
+    def kept_beside(model: Any) -> list[tuple[Callable[[Any], object], Any]]:
+        """The generator from which operations without a seed of their own get one."""
+        from tensorflow.python.eager import context
+
+        counter = getattr(context.context(), "_rng", None)
+        return [] if counter is None else [(counter.setstate, counter.getstate())]
+
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
     ) -> Callable[..., Step]:

@@ -34,6 +34,38 @@ class Torch(Backend):
         """Keras compiles a torch model on `jit_compile`."""
         return {"jit_compile": mode == "compile", "run_eagerly": False}
 
+    @staticmethod
+    def mode_of(model: Any) -> str:
+        """Keras compiles on `jit_compile`, whatever else is asked for."""
+        return "compile" if model.jit_compile else "eager"
+
+    @staticmethod
+    def to_training(model: Any) -> None:
+        """For torch's own modules inside."""
+        model.train()
+
+    @staticmethod
+    def kept_beside(model: Any) -> list[tuple[Callable[[Any], object], Any]]:
+        """Gradients, each module's mode, and the generators of random numbers."""
+        import torch
+
+        def with_gradients(kept: list[Any]) -> None:
+            for variable, gradient in kept:
+                variable.value.grad = gradient
+
+        def with_modes(kept: list[Any]) -> None:
+            for module, mode in kept:
+                module.training = mode
+
+        found: list[tuple[Callable[[Any], object], Any]] = [
+            (with_gradients, [(variable, variable.value.grad) for variable in model.trainable_variables]),
+            (with_modes, [(module, module.training) for module in model.modules()]),
+            (torch.set_rng_state, torch.get_rng_state()),
+        ]
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            found.append((torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+        return found
+
     def stepper(
         self, model: Any, mode: str, sample_loss: Callable[[Any, Any], Any], whole_batches: bool = True
     ) -> Callable[..., Step]:
