@@ -27,9 +27,10 @@ from keras import ops
 
 from qparity.circuit.batching import refusal_of_batches, weights_meet_inputs
 from qparity.circuit.errors import UnsupportedError
+from qparity.circuit.measured import as_list
 from qparity.circuit.on_device import INTERFACES as INTERFACES
 from qparity.circuit.on_device import OnDevice
-from qparity.circuit.trial import TRANSFORMS, as_list, can_be_tried, simulate
+from qparity.circuit.trial import TRANSFORMS, can_be_tried, simulate
 from qparity.scenario.backends import BACKENDS
 
 TF_BATCHED_WIRES = BACKENDS["tensorflow"].batched_wires or 0

@@ -31,6 +31,11 @@ def values_of(measurement: Any, wires: int, shots: int | None, complex_outputs: 
     return 2 * size if is_complex else size
 
 
+def as_list(result: Any) -> list[Any]:
+    """The measurements of one circuit as a list."""
+    return list(result) if isinstance(result, list | tuple) else [result]
+
+
 def of_declared_wires(measurements: list[Any], wires: Sequence[int]) -> list[Any]:
     """The same measurements; one that names no wires, such as `qml.probs()`, is made on these wires.
 

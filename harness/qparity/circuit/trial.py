@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.device import make_device
 from qparity.circuit.errors import CircuitError, UnsupportedError, one_line
+from qparity.circuit.measured import as_list
 from qparity.circuit.parameters import same
 
 # simulators on which a trial costs next to nothing, up to how many wires
@@ -123,8 +124,3 @@ def _one_of_each_kind(tape: qml.tape.QuantumScript, moved: qml.tape.QuantumScrip
         if not same(here, there):
             first.setdefault(tape.par_info[number]["op"].name, number)
     return sorted(first.values())
-
-
-def as_list(result: Any) -> list[Any]:
-    """The measurements of one circuit as a list."""
-    return list(result) if isinstance(result, list | tuple) else [result]

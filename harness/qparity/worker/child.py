@@ -457,8 +457,9 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
 
 def said_of(error: BaseException) -> dict[str, Any]:
     """Status and reason of an error: that this combination cannot run, or that something broke."""
-    if in_callbacks and type(error).__module__.startswith("tensorflow."):
-        error = in_callbacks[-1]  # a graph says no more than that a Python function of it failed
+    inner = in_callbacks[-1] if in_callbacks and type(error).__module__.startswith("tensorflow.") else error
+    if type(inner).__name__ in str(error):  # a graph tells of a Python function's error by name alone
+        error = inner
     if is_refusal(error):
         return {"status": "unsupported", "reason": one_line(error)}
     if isinstance(error, Exception) and fails_in_pennylane(error):
