@@ -33,10 +33,14 @@ def _float64(backend):
     """Declared float64, and the same starting weights in every run of the suite."""
     import keras
 
-    keras.config.set_floatx("float64")
+    def declare() -> None:
+        keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")  # Keras keeps the first one it made, whatever floatx becomes
+
+    declare()
     keras.utils.set_random_seed(7)
     yield
-    keras.config.set_floatx("float64")
+    declare()
 
 
 @pytest.fixture

@@ -98,7 +98,6 @@ CASES = [
     (sums, "lightning.qubit", "parameter-shift", "float32", {}),
     (all_wires, "default.qubit", "hadamard", "float32", {}),
     (amplitudes, "default.qubit", "backprop", "float64", {"complex_outputs": "parts"}),
-    (no_weights, "default.qubit", "backprop", "float32", {"weight_shapes": {}}),
     (no_weights, "lightning.qubit", "adjoint", "float32", {"weight_shapes": {}}),
     (no_weights, "default.qubit", "parameter-shift", "float32", {"weight_shapes": {}}),
 ]

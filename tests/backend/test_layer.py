@@ -33,6 +33,9 @@ def two_weights(inputs, first, second):
     return qml.expval(qml.Z(0)), qml.probs(wires=[0, 1])
 
 
+QUICK = {"device": "lightning.qubit"}  # compiles nothing
+
+
 def closed_form(angles, x):
     """<Z> after RX(x) RY(w): cos x cos w."""
     return np.cos(x) * np.cos(angles)
@@ -135,7 +138,7 @@ def test_config_round_trip_leaves_the_config_alone():
 
 def test_save_and_load(tmp_path, rng):
     model = keras.Sequential(
-        [keras.Input((1,)), QKerasLayer("data_reuploading", wires=2, layers=1), keras.layers.Dense(1)]
+        [keras.Input((1,)), QKerasLayer("data_reuploading", wires=2, layers=1, **QUICK), keras.layers.Dense(1)]
     )
     model.compile(keras.optimizers.Adam(0.03), loss="mse")
     x = rng.uniform(-3, 3, (5, 1))
@@ -182,7 +185,7 @@ class Subclassed(keras.Model):
     def __init__(self):
         super().__init__()
         self.before = keras.layers.Dense(1)
-        self.quantum = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1)
+        self.quantum = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1, **QUICK)
         self.after = keras.layers.Dense(1)
 
     def call(self, inputs):

@@ -73,6 +73,8 @@ def test_the_law_is_keras_and_its_bound_holds(backend, dtype):
     for number, table in enumerate(TABLES):
         marks = {(backend.name, table["name"], key) for key in ("", *(k for k, v in table.items() if v))}
         leaky = dtype == "float64" and marks & LEAKS
+        if backend.name != "torch" and not leaky and number % 2 == (dtype == "float64"):
+            continue  # every table in one of both: elsewhere each operation takes far longer
         (leaks if leaky else shares)[f"{number} {table['name']}"] = used(table, keras_says(table, dtype), dtype)
     assert not {table: share for table, share in shares.items() if not share <= 1}
     assert not {table: share for table, share in leaks.items() if share <= 1}, "no leak: to be taken off the list"

@@ -32,6 +32,7 @@ rotations.__module__ = "__main__"  # as in a notebook: no other process can impo
 @pytest.fixture(autouse=True)
 def _float32():
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def unasked(monkeypatch):
 def hybrid(*more, kind=keras.Model):
     keras.utils.set_random_seed(5)
     circuit = {"wires": 2, "weight_shapes": {"weights": (2,)}, "features": 2, "max_batch_size": 4}
+    circuit["device"] = "lightning.qubit"  # the quickest where nothing is compiled
     inputs = x = keras.Input((3,))
     for layer in (keras.layers.Dense(2, "tanh"), *more, QKerasLayer(rotations, **circuit, name="q")):
         x = layer(x)

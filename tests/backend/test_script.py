@@ -9,6 +9,7 @@ import pytest
 
 from qparity.circuit import script
 from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
+from qparity.circuit.fit import Amount, ScriptError
 from qparity.oracle.schedules import is_rate
 from qparity.scenario.schema import SCRIPTED, Scenario, ScriptSpec, Training
 from qparity.worker.training import make_optimizer
@@ -46,13 +47,13 @@ if __name__ == "__main__":
     assert "fit" not in vars(keras.Model)
     assert found.x.shape == (8, 3)
     about = found.described()
-    assert about["own"] == []
-    assert about["training"]["optimizer"]["name"] == "adamw"
-    assert about["training"]["optimizer"]["learning_rate"] == 0.03  # though a variable of float32 holds another number
-    assert about["training"]["optimizer"]["clipnorm"] == 1.0
+    assert about.own == []
+    assert about.training["optimizer"]["name"] == "adamw"
+    assert about.training["optimizer"]["learning_rate"] == 0.03  # though a variable of float32 holds another number
+    assert about.training["optimizer"]["clipnorm"] == 1.0
     wanted = {"batch_size": 4, "epochs": 7, "shuffle": True, "loss": "huber", "loss_options": {"delta": 0.5}}
-    assert {key: about["training"][key] for key in wanted} == wanted
-    assert [note.partition(" ")[0] for note in about["notes"]] == ["validation_split:", "callbacks", "validation"]
+    assert {key: about.training[key] for key in wanted} == wanted
+    assert [note.partition(" ")[0] for note in about.notes] == ["validation_split:", "callbacks", "validation"]
     start = found.start["weights/0"].copy()
     model = found.fresh_model()
     model.trainable_weights[0].assign(start + 1)
@@ -68,7 +69,7 @@ model.fit(x[:4], y[:4], epochs=3, shuffle=False, initial_epoch=1)
 """
     found = run(text, fit=2)
     assert len(found.x) == 4
-    assert found.training == {"batch_size": 4, "epochs": 2, "shuffle": False}
+    assert found.amount == Amount(batch_size=4, epochs=2)
     assert any("the optimizer" in note for note in found.notes)  # it has counted the steps of the first fit
 
 
@@ -115,7 +116,7 @@ model.fit(batches(), steps_per_epoch=3)
 )
 def test_what_becomes_of_an_argument_of_fit(run, arguments, trained, told):
     found = run(fitted(arguments))
-    assert {key: found.training[key] for key in trained} == trained
+    assert {key: getattr(found.amount, key) for key in trained} == trained
     assert len(found.x) == (8 if "8 of" in told else 10)
     assert (told in "; ".join(found.notes)) if told else not found.notes
 
@@ -134,8 +135,8 @@ def test_what_a_variant_decides_is_said_to_be_overruled(run, given):
 
 
 def test_as_many_passes_as_fit_makes_over_the_data(run):
-    assert run(fitted("steps_per_epoch=2, batch_size=4", epochs=7)).training["epochs"] == 3
-    assert run(fitted("steps_per_epoch=2, batch_size=4", epochs=6)).training["epochs"] == 3
+    assert run(fitted("steps_per_epoch=2, batch_size=4", epochs=7)).amount.epochs == 3
+    assert run(fitted("steps_per_epoch=2, batch_size=4", epochs=6)).amount.epochs == 3
 
 
 def test_batches_of_a_generator_are_those_of_its_first_epoch(run):
@@ -150,7 +151,7 @@ model.fit(Pairs(), epochs=2)
 """
     found = run(text)
     assert found.x.shape == (10, 3)
-    assert found.training == {"batch_size": 4, "epochs": 2, "shuffle": False}
+    assert found.amount == Amount(batch_size=4, epochs=2)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +178,9 @@ model.fit(Pairs(), epochs=2)
     ],
 )
 def test_what_cannot_be_taken_is_one_line(run, ending, told, monkeypatch):
-    monkeypatch.setattr(script, "MOST_BATCHES", 20)
+    monkeypatch.setattr("qparity.circuit.fit.MOST_BATCHES", 20)
     told = "give steps_per_epoch" if told == "endless" else told
-    with pytest.raises(script.ScriptError, match=told) as raised:
+    with pytest.raises(ScriptError, match=told) as raised:
         run(MODEL + "\n" + ending + "\n")
     assert "\n" not in str(raised.value)
     assert "fit" not in vars(keras.Model)
@@ -244,7 +245,7 @@ def test_a_script_is_compiled_as_it_is_written(run):
     found = run(
         f"{MODEL}\ndef f(n: 1 + 1): ...\nmodel.compile('sgd', 'mse')\nmodel.fit(x, y, epochs=f.__annotations__['n'])"
     )
-    assert found.training["epochs"] == 2
+    assert found.amount.epochs == 2
 
 
 def test_what_a_script_compiles_with_here_and_not_where_it_was_captured_is_named(run):

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from hypothesis import strategies as st
@@ -116,7 +117,7 @@ MANGLES = st.lists(CHANGES, min_size=1, max_size=3)
 def mangle(folder: Path, outside: Path, changes: list[tuple[Any, ...]]) -> None:
     """Change a folder; what an earlier change made unreadable is left as it is."""
     for kind, *how in changes:
-        with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError, BadZipFile):
             _DO[kind](folder, outside, *how)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pennylane as qml
 
 from qparity.circuit.errors import one_line
+from qparity.circuit.fit import Amount
 from qparity.circuit.model import quantum_layers
 from qparity.circuit.script import Captured, start_of
 
@@ -76,8 +77,8 @@ def captured(found: Mapping[str, Any]) -> Captured:
         pairs = zip(mine, there, strict=False)
         which = next((f"{b[0]} {b[1]} is {a[0]} {a[1]}" for a, b in pairs if a != b), "it has other variables")
         raise NotCarried(f"the model built again elsewhere is another one: {which}")
-    nothing = np.zeros((0, 1))
-    return Captured(model, nothing, nothing, None, {}, loss, None, keras.config.floatx(), start=start_of(model))
+    nothing, start, dtype = np.zeros((0, 1)), start_of(model), keras.config.floatx()
+    return Captured(model, nothing, nothing, None, Amount(1, 0), loss, None, dtype, start=start)
 
 
 def _variables_of(model: keras.Model) -> dict[str, list[Any]]:

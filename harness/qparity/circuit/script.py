@@ -7,15 +7,13 @@ trained. The backend is that of this process, whatever the script asks for.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 import traceback
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from inspect import signature
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +21,28 @@ import keras
 import numpy as np
 
 from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
+from qparity.circuit.fit import Amount, FitArguments, ScriptError, data_and_amount
 from qparity.circuit.seeds import seeded
-from qparity.scenario.schema import DATA, SAMPLE_WEIGHT, Scenario, ScriptSpec
+from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 
-MOST_BATCHES = 5_000
-"""Of one epoch of a generator or data set: what yields more is taken for endless."""
-MOST_BYTES = 2 * 2**30
 COMPILED_WITH = "_qparity_compiled_with"
 """The attribute of a model that holds what its `compile` was given."""
 
 
-class ScriptError(Exception):
-    """A script that cannot be taken; one line that says why, and what to do."""
-
-
 class _Reached(BaseException):
     """Leaves the script at its `fit`."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A captured training as plain data: the `training` table of a scenario, and what of it is the script's `own`."""
+
+    training: dict[str, Any]
+    dtype: str
+    own: list[str]
+    notes: list[str]
+    given: dict[str, Any]
+    """How much `fit` trains, before `--steps` or `--batch-size` change it, and the model's dtypes."""
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Captured:
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
-    training: dict[str, Any]
+    amount: Amount
     loss: Any
     optimizer: Any
     dtype: str
@@ -63,31 +67,30 @@ class Captured:
     measured: dict[str, Any] = field(default_factory=dict)
     """Its `metrics` and `weighted_metrics`, as `compile` was given them."""
 
-    def described(self) -> dict[str, Any]:
-        """The `training` table of a scenario, what of it is the script's `own`, dtype and notes, as plain data."""
+    def described(self) -> Description:
+        """As a scenario says it."""
         loss, optimizer = loss_table(self.loss), optimizer_table(self.optimizer)
         own = [name for name, table in (("loss", loss), ("optimizer", optimizer)) if table is None]
-        training = self.training | (loss or {})
+        training = asdict(self.amount) | (loss or {})
         if optimizer:
             plan = schedule_table(self.optimizer)
             training |= {"optimizer": optimizer} | ({"schedule": plan} if plan else {})
-        about = {"dtype": self.dtype, "own": own, "notes": self.notes, "given": self.given()}
-        return {"training": training | {"numerics": "stock"}, **about}
+        return Description(training | {"numerics": "stock"}, self.dtype, own, self.notes, self.given())
 
     def given(self) -> dict[str, Any]:
-        """How much `fit` trains, before `--steps` or `--batch-size` change it, and the model's dtypes."""
-        told = {key: self.training[key] for key in ("batch_size", "epochs", "shuffle")}
+        """See `Description.given`."""
         policies = sorted({layer.dtype_policy.name for layer in self.model._flatten_layers()})
-        return told | {"samples": len(self.x), "sample_weight": self.weight is not None, "policies": policies}
+        about = {"samples": len(self.x), "sample_weight": self.weight is not None, "policies": policies}
+        return asdict(self.amount) | about
 
     def differs_from(self, scenario: Scenario) -> str | None:
         """What the script hands over here and has handed over otherwise where it was captured; None if nothing."""
         assert scenario.script is not None
         about = self.described()
-        here = _compiled_with(about["training"], about["own"]) | {"dtype": self.dtype} | about["given"]
+        here = _compiled_with(about.training, about.own) | {"dtype": self.dtype} | about.given
         told = scenario.training.model_dump(mode="json")
         there = _compiled_with(told, scenario.script.own) | {"dtype": scenario.dtype}
-        there |= {key: scenario.script.given.get(key, here[key]) for key in about["given"]}
+        there |= {key: scenario.script.given.get(key, here[key]) for key in about.given}
         wrong = [key for key in here if here[key] != there[key]]
         return f"{wrong[0]} is {here[wrong[0]]} here, {there[wrong[0]]} where it was captured" if wrong else None
 
@@ -234,7 +237,7 @@ def _caught(found: list[Captured], spec: ScriptSpec) -> Iterator[None]:
             return usual(self, *arguments, **options)
         bound = asked.bind(self, *arguments, **options)
         bound.apply_defaults()
-        found.append(taken(self, bound.arguments))
+        found.append(taken(self, FitArguments.of(bound.arguments)))
         raise _Reached
 
     fit.__signature__, compile.__signature__ = asked, asked_to_compile  # type: ignore[attr-defined]
@@ -245,8 +248,8 @@ def _caught(found: list[Captured], spec: ScriptSpec) -> Iterator[None]:
         del keras.Model.fit, keras.Model.compile
 
 
-def taken(model: keras.Model, given: dict[str, Any]) -> Captured:
-    """What a `fit` was given, by the names of its arguments, as arrays and a table.
+def taken(model: keras.Model, given: FitArguments) -> Captured:
+    """What a `fit` was given, as arrays, and what its model was compiled with.
 
     Raises:
         ScriptError: it cannot be trained the same on every backend, or not yet.
@@ -257,11 +260,11 @@ def taken(model: keras.Model, given: dict[str, Any]) -> Captured:
     if dtype not in ("float32", "float64"):
         raise ScriptError(f"floatx is {dtype}: expected float32 or float64 (mixed precision is a policy of layers)")
     notes: list[str] = []
-    x, y, weight, training = _data(given, notes)
+    x, y, weight, amount = data_and_amount(given, notes)
     notes += _left_out(model, given)
     if not model.built or not all(layer.built for layer in model._flatten_layers()):
         model(keras.ops.convert_to_tensor(x[:2].astype(dtype)))
-    found = Captured(model, x, y, weight, training, _only(model.loss), model.optimizer, dtype, notes)
+    found = Captured(model, x, y, weight, amount, _only(model.loss), model.optimizer, dtype, notes)
     compiled = getattr(model, COMPILED_WITH, {})
     found.measured = {key: compiled[key] for key in ("metrics", "weighted_metrics") if compiled.get(key)}
     found.start = start_of(model)
@@ -273,7 +276,7 @@ def start_of(model: keras.Model) -> dict[str, np.ndarray]:
     return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in _variables(model)}
 
 
-def _left_out(model: keras.Model, given: dict[str, Any]) -> Iterator[str]:
+def _left_out(model: keras.Model, given: FitArguments) -> Iterator[str]:
     """A line on everything in `compile` and `fit` that is not trained with as it is.
 
     Raises:
@@ -285,11 +288,11 @@ def _left_out(model: keras.Model, given: dict[str, Any]) -> Iterator[str]:
     for name, usual in (("run_eagerly", False), ("jit_compile", "auto"), ("steps_per_execution", 1)):
         if (value := compiled.get(name, usual)) != usual:
             yield f"{name}={value!r} of compile is overruled: the variant says"
-    if callbacks := given["callbacks"]:
+    if callbacks := given.callbacks:
         several = callbacks if isinstance(callbacks, list | tuple) else getattr(callbacks, "callbacks", [callbacks])
         names = ", ".join(dict.fromkeys(type(each).__name__ for each in several))
         yield f"callbacks of fit are left out: {names[:200]}; what they would change in a training is not in this one"
-    if given["validation_data"] is not None or given["validation_split"]:
+    if given.validation_data is not None or given.validation_split:
         yield "validation of fit is left out: its data are not trained on"
     if getattr(model.optimizer, "use_ema", False) and not model.optimizer.ema_overwrite_frequency:
         yield "use_ema is left out: the averages are not trained with"
@@ -304,148 +307,6 @@ def _only(loss: Any) -> Any:
     if isinstance(loss, dict) and len(loss) == 1:
         return next(iter(loss.values()))
     return loss
-
-
-Data = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""`x`, `y` and the samples' weights."""
-
-
-def _data(given: dict[str, Any], notes: list[str]) -> tuple[*Data, dict[str, Any]]:
-    """The data, and the `batch_size`, `epochs` and `shuffle` of a training; what that leaves out goes to the notes.
-
-    Raises:
-        ScriptError: they cannot be taken.
-    """
-    x, y, weight = given["x"], given["y"], given["sample_weight"]
-    if isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape"):
-        x = x[0]
-    if isinstance(x, dict) or (isinstance(x, list | tuple) and any(hasattr(each, "shape") for each in x)):
-        raise ScriptError("fit is given several inputs: expected one array of inputs")
-    if isinstance(y, dict) or (isinstance(y, list | tuple) and any(hasattr(each, "shape") for each in y)):
-        raise ScriptError("fit is given several targets: expected one array of targets")
-    first, last = int(given["initial_epoch"]), int(given["epochs"])
-    if cap := keras.config.max_epochs():
-        last = min(last, cap)
-    if last <= first:
-        raise ScriptError(f"fit trains nothing: it is given epochs={last} and initial_epoch={first}")
-    training = {"epochs": last - first, "shuffle": False}
-    from keras.src.trainers.data_adapters import array_data_adapter
-
-    if array_data_adapter.can_convert_arrays((x, y)) or isinstance(x, list):
-        return _arrays(x, y, weight, given, training, notes)
-    return _generated(x, y, weight, given, training, notes)
-
-
-def _arrays(
-    x: Any, y: Any, weight: Any, given: dict[str, Any], training: dict[str, Any], notes: list[str]
-) -> tuple[*Data, dict[str, Any]]:
-    """As Keras' array adapter and its epoch iterator take them."""
-    if y is None:
-        raise ScriptError("fit is given no targets: expected y")
-    if weight is not None and given["class_weight"] is not None:
-        raise ScriptError("fit is given sample_weight and class_weight: expected one of them")
-    x, y = _array(x, "x"), _array(y, "y")
-    weight = None if weight is None else _array(weight, "sample_weight")
-    if len(x) != len(y):
-        raise ScriptError(f"fit is given {len(x)} samples and {len(y)} targets")
-    if (share := given["validation_split"]) and given["validation_data"] is None:
-        kept = math.floor(len(x) * (1.0 - share))
-        if not 0 < kept < len(x):
-            raise ScriptError(f"validation_split={share!r} leaves {kept} of {len(x)} samples: expected some for both")
-        notes.append(f"validation_split: trained on the first {kept} of {len(x)} samples, as fit does")
-        x, y, weight = x[:kept], y[:kept], None if weight is None else weight[:kept]
-    weight = _weights(y, weight, given["class_weight"])
-    steps, size = given["steps_per_epoch"], given["batch_size"]
-    size = min(int(size or (math.ceil(len(x) / steps) if steps else 32)), len(x))
-    if given["shuffle"] == "batch":
-        notes.append("shuffle='batch' is overruled: all samples are shuffled")
-    if steps and steps < (batches := math.ceil(len(x) / size)):
-        # fit goes on in the next epoch where it has stopped in this one, from the data's beginning after their end
-        spread = math.ceil(batches / steps)
-        epochs, rest = divmod(training["epochs"], spread)
-        if not epochs:
-            kept = min(len(x), training["epochs"] * steps * size)
-            notes.append(f"steps_per_epoch: fit comes to {kept} of {len(x)} samples, here the first ones")
-            x, y, weight = x[:kept], y[:kept], None if weight is None else weight[:kept]
-        elif rest:
-            notes.append(f"steps_per_epoch: fit ends inside a pass over the data, here after {epochs} whole ones")
-        else:
-            notes.append(f"steps_per_epoch: {spread} epochs of fit are one pass over the data, here one epoch")
-        training["epochs"] = max(1, epochs)
-    return x, y, weight, training | {"batch_size": size, "shuffle": bool(given["shuffle"])}
-
-
-def _generated(
-    x: Any, y: Any, weight: Any, given: dict[str, Any], training: dict[str, Any], notes: list[str]
-) -> tuple[*Data, dict[str, Any]]:
-    """The batches of the first epoch of something that yields them."""
-    from keras.src.trainers.data_adapters import get_data_adapter
-
-    if given["validation_split"] and given["validation_data"] is None:
-        raise ScriptError("fit is given validation_split and no arrays to split: Keras refuses that too")
-    try:
-        adapter = get_data_adapter(x=x, y=y, sample_weight=weight, steps_per_epoch=given["steps_per_epoch"])
-    except ValueError as error:
-        raise ScriptError(f"fit is given data that Keras refuses: {' '.join(str(error).split())[:200]}") from None
-    x, y, weight, size = _batches(adapter.get_numpy_iterator(), given["steps_per_epoch"])
-    weight = _weights(y, weight, given["class_weight"])
-    shuffles = isinstance(given["x"], keras.utils.PyDataset) and given["shuffle"]
-    if training["epochs"] > 1 or shuffles:
-        notes.append(f"the first epoch's batches are each epoch's{', unshuffled' if shuffles else ''}")
-    return x, y, weight, training | {"batch_size": size}
-
-
-def _weights(y: np.ndarray, weight: np.ndarray | None, classes: dict[int, float] | None) -> np.ndarray | None:
-    """The samples' weights in the loss, (samples,); those of their classes become so as in Keras."""
-    if classes is not None:
-        if weight is not None:
-            raise ScriptError("fit is given sample_weight and class_weight: expected one of them")
-        from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
-
-        if not isinstance(classes, dict):
-            raise ScriptError("fit is given a class_weight that is no table: expected {class: weight}")
-        weight = np.asarray(class_weight_to_sample_weights(y, classes))
-    if weight is None:
-        return None
-    if weight.shape not in ((len(y),), (len(y), 1)):
-        shapes = f"of shape {list(weight.shape)} for {len(y)} samples"
-        raise ScriptError(f"fit is given sample weights {shapes}: expected one number a sample")
-    return weight.reshape(-1)
-
-
-def _batches(batches: Iterator[Any], steps: int | None) -> tuple[*Data, int]:
-    """The first epoch of something that yields batches, and their size."""
-    columns: list[list[np.ndarray]] = []
-    held = 0
-    for batch in islice(batches, steps or MOST_BATCHES + 1):
-        if not isinstance(batch, list | tuple) or len(batch) < 2 or batch[1] is None:
-            raise ScriptError("the data yield no (inputs, targets): expected pairs")
-        row = [_array(each, name) for each, name in zip(batch, DATA, strict=False) if each is not None]
-        held += sum(array.nbytes for array in row)
-        if held > MOST_BYTES:
-            raise ScriptError(f"an epoch of the data is more than {MOST_BYTES // 2**30} GiB: give steps_per_epoch")
-        if columns and len(row) != len(columns[0]):
-            raise ScriptError("the data yield sample weights with some batches alone: expected all or none")
-        columns.append(row)
-    if not columns:
-        raise ScriptError("the data yield nothing")
-    if len(columns) > MOST_BATCHES and not steps:
-        raise ScriptError(f"the data yield more than {MOST_BATCHES} batches an epoch: give steps_per_epoch")
-    sizes = [len(row[0]) for row in columns]
-    if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
-        raise ScriptError(f"the batches have {min(sizes)} to {max(sizes)} samples: expected one size, but for the last")
-    x, y, *weight = (np.concatenate(arrays) for arrays in zip(*columns, strict=True))
-    return x, y, weight[0] if weight else None, sizes[0]
-
-
-def _array(value: Any, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else keras.ops.convert_to_numpy(value))
-    except Exception:
-        array = np.asarray(value)
-    if array.dtype.kind not in "biuf" or not array.ndim:
-        raise ScriptError(f"fit is given {name} of type {array.dtype}: expected an array of real numbers")
-    return array
 
 
 def _variables(model: keras.Model) -> Iterator[tuple[str, Any]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from qparity.circuit.fit import FitArguments
 from qparity.circuit.script import start_of
 from qparity.recording.untouched import value_of
 from qparity.worker.inspection import overridden
@@ -31,7 +32,7 @@ class Begun:
     `optimizer` is None where Keras had not built it yet.
     """
 
-    given: dict[str, Any]
+    given: FitArguments
     file: Path | None
     start: dict[str, np.ndarray]
     optimizer: list[np.ndarray] | None
@@ -47,13 +48,13 @@ class Begun:
         if not model.built or not all(layer.built for layer in model._flatten_layers()):
             raise NotRecorded("the model has no weights yet when fit begins: expected model.build(...) before it")
         frame = _fit_frame(model)
-        given = {name: frame.f_locals[name] for name in frame.f_code.co_varnames[1 : frame.f_code.co_argcount]}
-        if hasattr(given["x"], "__next__"):
+        given = FitArguments.of(frame.f_locals)
+        if hasattr(given.x, "__next__"):
             raise NotRecorded(
                 "fit is given a generator, which it uses up: expected arrays, or a data set to read again"
             )
-        callbacks = list(getattr(given["callbacks"], "callbacks", ()))
-        given["callbacks"] = [each for each in callbacks if type(each).__name__ not in HARMLESS]
+        callbacks = getattr(given.callbacks, "callbacks", ())
+        given = replace(given, callbacks=[each for each in callbacks if type(each).__name__ not in HARMLESS])
         optimizer = model.optimizer
         built = [value_of(v) for v in optimizer.variables] if optimizer.built else None
         before = int(value_of(optimizer.iterations))

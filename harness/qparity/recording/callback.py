@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from qparity.circuit.errors import one_line
-from qparity.circuit.script import ScriptError
+from qparity.circuit.fit import ScriptError
 from qparity.recording.begun import Begun, NotRecorded
 from qparity.recording.folder import store
 from qparity.recording.replay import replay

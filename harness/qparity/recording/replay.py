@@ -7,15 +7,16 @@ that they have compiled; only the order of a shuffled data set is ours, since th
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from qparity.circuit.carried import NotCarried, model_as_json
+from qparity.circuit.fit import MOST_BYTES
 from qparity.circuit.model import quantum_layers
-from qparity.circuit.script import MOST_BYTES, Captured, held, taken
+from qparity.circuit.script import Captured, held, taken
 from qparity.recording.begun import Begun, NotRecorded
 from qparity.recording.untouched import value_of
 from qparity.records import read
@@ -64,8 +65,7 @@ def replay(model: keras.Model, begun: Begun, name: str, steps: int | None) -> Re
     ended = [audit.read(w) for w in model.trainable_weights]
     start = _Start.of(model, begun)
     start.assign(model)
-    given = begun.given | {"epochs": int(begun.given["initial_epoch"]) + begun.epochs}
-    found = taken(model, given)
+    found = taken(model, replace(begun.given, epochs=int(begun.given.initial_epoch) + begun.epochs))
     try:
         written, unwritten = model_as_json(model, found.loss), None
     except NotCarried as error:
@@ -117,25 +117,26 @@ class _Start:
 def _scenario(begun: Begun, found: Captured, name: str, steps: int | None) -> tuple[Scenario, Given, str | None]:
     """The scenario of a recorded training, its data in the declared dtype, and why `fit` cannot be compared, if so."""
     about = found.described()
-    training = about["training"] | {"draws": "backend"}
+    amount, training = found.amount, about.training | {"draws": "backend"}
     x, y, weight = (None if a is None else a.astype(found.dtype) for a in (found.x, found.y, found.weight))
     assert x is not None
     assert y is not None
     x = x.reshape(-1, 1) if x.ndim == 1 else x
-    whole = steps is None or steps >= training["epochs"] * -(-len(x) // training["batch_size"])
+    whole = steps is None or steps >= amount.epochs * -(-len(x) // amount.batch_size)
     if not whole:
         assert steps is not None
-        kept, training["epochs"] = cut(len(x), training["batch_size"], steps)
+        kept, epochs = cut(len(x), amount.batch_size, steps)
+        amount = replace(amount, epochs=epochs)
         x, y, weight = x[:kept], y[:kept], None if weight is None else weight[:kept]
-    count = training["epochs"] * -(-len(x) // training["batch_size"])
+    count = amount.epochs * -(-len(x) // amount.batch_size)
     needed = COPIES * count * sum(value.nbytes for value in found.start.values())
     if needed > MOST_BYTES:
         raise NotRecorded(f"{count} steps of it need {needed / 2**30:.0f} GiB: give Recorder(steps=...)")
     why = _why_fit_is_not_compared(begun, found, whole)
     notes = [f"where fit ended is not compared with the recording: {why}"] if why else []
-    notes += [*(OWN[part] for part in about["own"]), *about["notes"]]
+    notes += [*(OWN[part] for part in about.own), *about.notes]
     captured = [array for array in (x, y, weight) if array is not None]
-    script = {"file": begun.file.name if begun.file else "notebook", "own": about["own"], "given": about["given"]}
+    script = {"file": begun.file.name if begun.file else "notebook", "own": about.own, "given": about.given}
     scenario = validate(
         {
             "name": name,
@@ -148,7 +149,7 @@ def _scenario(begun: Begun, found: Captured, name: str, steps: int | None) -> tu
                 "sha256": digest_of(*captured),
                 **({} if weight is None else {"weight": SAMPLE_WEIGHT}),
             },
-            "training": training,
+            "training": training | {"epochs": amount.epochs},
         }
     )
     return scenario, Given(x, y, None, weight), why
@@ -158,15 +159,15 @@ def _why_fit_is_not_compared(begun: Begun, found: Captured, whole: bool) -> str 
     """Why the recording is not the same training to the last bit; None where it should be."""
     if not whole:
         return "it has more steps than were recorded"
-    if found.training["shuffle"]:
+    if found.amount.shuffle:
         return "it shuffled in an order of its own, the recording has another"
-    if not (hasattr(begun.given["x"], "shape") or isinstance(begun.given["x"], list)):
+    if not (hasattr(begun.given.x, "shape") or isinstance(begun.given.x, list)):
         return "its data set was read again for the recording"
     if begun.steps_before:
         return "its optimizer had taken steps before"
-    if begun.given["steps_per_epoch"]:
+    if begun.given.steps_per_epoch:
         return "it has steps_per_epoch"
-    if begun.given["callbacks"]:
+    if begun.given.callbacks:
         return "its callbacks may have changed the training"
     if getattr(found.optimizer, "use_ema", False):
         return "its optimizer puts averages in the place of weights"

@@ -21,9 +21,10 @@ from pennylane.exceptions import DeviceError, QuantumFunctionError
 
 from qparity.circuit.errors import fails_in_pennylane, in_callbacks
 from qparity.circuit.execution import UnsupportedError
+from qparity.circuit.fit import ScriptError
 from qparity.circuit.model import build_model, quantum_layers
 from qparity.circuit.program import gate_program
-from qparity.circuit.script import ScriptError, captured, run_script
+from qparity.circuit.script import captured, run_script
 from qparity.records import Resolved, read, requests
 from qparity.records.answers import Walked
 from qparity.records.document import Table
@@ -125,7 +126,7 @@ class Cell:
         asked = read(requests.Capture, request.body)
         taken = run_script(ScriptSpec.model_validate(asked.script), Path(asked.folder))
         start = {name: plain(array) for name, array in taken.start.items()}
-        return {"captured": taken.described()}, {**taken.arrays(), **start}
+        return {"captured": asdict(taken.described())}, {**taken.arrays(), **start}
 
     def audit(self, request: Message) -> Answer:
         """The recorded training from the given weights over the given batches."""
