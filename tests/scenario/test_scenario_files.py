@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qparity.scenario import shipped
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.load import ScenarioFile, load_file, load_files, parse
 from qparity.scenario.matrix import MAX_SCENARIOS
@@ -310,3 +311,10 @@ def test_room_imports_no_framework() -> None:
         "sys.exit(bool({'keras', 'tensorflow', 'torch', 'jax', 'pennylane', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_shipped_file_is_named_as_it_is_typed(tmp_path: Path) -> None:
+    assert shipped.short("/else/where/site-packages/qparity/scenarios/smoke.toml") == "smoke"
+    assert shipped.short(str(shipped.file_of("smoke"))) == "smoke"
+    for own in ("smoke.toml", "/mine/scenarios/smoke.toml", "/x/qparity/scenarios/mine.toml"):
+        assert shipped.short(own) == own

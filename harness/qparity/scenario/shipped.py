@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.suggest import one_of
@@ -24,6 +24,12 @@ def file_of(name: str) -> Path:
     if name not in names():
         raise ScenarioError(one_of("the name of a shipped scenario file", name, names()), value=name)
     return FOLDER / f"{name}.toml"
+
+
+def short(file: str) -> str:
+    """The name of a shipped file, wherever qparity was installed; of another file the path."""
+    path = PurePath(file)
+    return path.stem if path.parts[-3:-1] == FOLDER.parts[-2:] and path.stem in names() else file
 
 
 def resolve(given: Path | str) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 from qparity.records import Place, Program, Resolved
 from qparity.records.outcome import Memory
 from qparity.records.trace import Trace
+from qparity.scenario import shipped
 from qparity.scenario.schema import Scenario
 from qparity.store import Run
 from qparity.summary import judging, words
@@ -260,7 +261,7 @@ def _reproduce(sources: tuple[str, ...], scenario: Scenario, variant: str) -> st
     if not sources:
         return None
     if (script := scenario.script) is None:
-        return shlex.join(["qparity", "run", *sources, "-k", scenario.name, "-v", variant])
+        return shlex.join(["qparity", "run", *map(shipped.short, sources), "-k", scenario.name, "-v", variant])
     files = [file for file in sources if PurePath(file).name == PurePath(script.file).name] or [script.file]
     words = ["qparity", "run", *files, "-v", variant, "--fit", script.fit, "--steps", scenario.steps]
     words += ["--batch-size", scenario.training.batch_size, *(["--", *script.arguments] if script.arguments else [])]
