@@ -13,9 +13,9 @@ from qparity.summary import json as json_view
 from qparity.summary import summarise
 from qparity.summary.compare import compare
 from qparity.summary.gate import Gate
-from qparity.summary.speeds import overall, shared_means
+from qparity.summary.speeds import overall, shared_means, told
 from qparity.summary.terminal import lines
-from qparity.timing import Interval, Point, growths
+from qparity.timing import Interval, Point, Speed, growths
 from tests.reporting.run_builder import build_run, scenario
 from tests.timing.test_timing_block import document
 
@@ -232,3 +232,16 @@ def test_growth_and_crossings_are_shown(tmp_path):
     assert "grow-default: by wires, steep is faster at 4, flat at 6" in text
     json.dumps(json_view.document(view), allow_nan=False)
     assert overall(view.cells).ratios["torch"].contains(1 / 1.5)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "speed", "said"),
+    [
+        (Interval(0.04, 0.05, 0.0625), Speed.FASTER, "20x faster than torch [16, 25]"),
+        (Interval(3.0, 3.1, 3.2), Speed.SLOWER, "3.1x slower than torch [3, 3.2]"),
+        (Interval(0.97, 1.0, 1.03), Speed.NOT_RESOLVED, "cannot tell from torch [0.97x to 1.03x its time]"),
+        (Interval(0.0, 0.5, 0.6), Speed.FASTER, "2x faster than torch [1.67, inf]"),
+    ],
+)
+def test_a_ratio_is_said_as_times_faster_or_slower(ratio, speed, said):
+    assert told(ratio, speed, "torch") == said

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -25,9 +25,9 @@ from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
 from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
-from qparity.summary.speeds import overall
+from qparity.summary.speeds import overall, told
 from qparity.summary.words import number, seconds, size
-from qparity.timing import Interval
+from qparity.timing import NOISE, Interval, decide
 
 MOST_PAIRS = 100
 MOST_CHANGES = 200
@@ -70,9 +70,14 @@ def _circuits(view: RunView) -> circuit.Circuits:
     return replace(found, drawn=drawn)
 
 
-def _interval(interval: Interval, unit: str = "×") -> str:
-    """Such as `0.052× [0.049, 0.055]`."""
-    return f"{interval.estimate:.3g}{unit} [{interval.low:.3g}, {interval.high:.3g}]"
+def _span(interval: Interval) -> str:
+    """Such as `1.2 [1.1, 1.3]`."""
+    return f"{interval.estimate:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def _than(ratio: Interval, other: str = "", noise: float = NOISE) -> str:
+    """A ratio of step times in words, see `told`."""
+    return told(ratio, decide(ratio, noise), other, "×")
 
 
 def _ratio(cell: CellView | None) -> str:
@@ -81,9 +86,8 @@ def _ratio(cell: CellView | None) -> str:
         return f"not timed: {cell.untimed}" if cell and cell.untimed else "–"
     star = "*" if cell.timing.unstable else ""
     if cell.timing.ratio is None:
-        return f"1 ({seconds(cell.timing.step_s)}){star}"
-    unresolved = " not resolved" if "not" in str(cell.timing.speed) else ""
-    return _interval(cell.timing.ratio) + unresolved + star
+        return f"reference ({seconds(cell.timing.step_s)}){star}"
+    return told(cell.timing.ratio, cell.timing.speed, sign="×") + star
 
 
 def anchor(cell: CellView) -> str:
@@ -107,8 +111,8 @@ def environment() -> Environment:
     found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
     found.filters |= {
         "ratio": _ratio,
-        "interval": _interval,
-        "span": partial(_interval, unit=""),
+        "than": _than,
+        "span": _span,
         "said": lambda cell: said(cell) if cell else "–",
     }
     return found

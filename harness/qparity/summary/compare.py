@@ -13,7 +13,7 @@ from typing import Literal
 from qparity.records.document import Table
 from qparity.summary import json as json_view
 from qparity.summary import words
-from qparity.summary.speeds import ratio_phrase, reference_change, relative_speeds, shared_means, shared_scenarios
+from qparity.summary.speeds import reference_change, relative_speeds, shared_means, shared_scenarios, told
 from qparity.summary.view import CellView, RunView
 from qparity.timing import NOISE, Interval, Speed, decide
 
@@ -49,11 +49,11 @@ class Change:
 
     @property
     def line(self) -> str:
-        """Such as `! fourier torch: ROUNDING (r 0.23) -> LOCAL-FAULT gradient (r 4.4e4); 1.2x [1.1, 1.3] slower`."""
+        """Such as `! fourier torch: ROUNDING (r 0.23) -> LOCAL-FAULT gradient (r 4.4e4); 1.2x slower [1.1, 1.3]`."""
         sides = [said(cell) for cell in (self.base, self.head) if cell is not None]
         if self.mark == "~" and sides[0] == sides[-1]:
             sides = sides[:1]
-        speed = f"; {ratio_phrase(self.speed)} {decide(self.speed, self.noise)}" if self.speed else ""
+        speed = f"; {told(self.speed, decide(self.speed, self.noise))}" if self.speed else ""
         return f"{self.mark} {self.cell.scenario} {self.cell.variant}: {' -> '.join(sides)}{speed}"
 
     @property
@@ -91,7 +91,7 @@ class RunChanges:
         """Each variant's mean, and what they are relative to."""
         shared = len(shared_scenarios(self._found))
         over = f"over {shared} {'scenario' if shared == 1 else 'scenarios'} that all of them have"
-        lines = [f"{v}: {ratio_phrase(r)} {decide(r, self.noise)}, {over}" for v, r in self.speeds.items()]
+        lines = [f"{v}: {told(r, decide(r, self.noise))}, {over}" for v, r in self.speeds.items()]
         if self.reference and self._found:
             name, times = self.reference
             lines.append(f"relative to {name}, whose own steps take {times:.3g}x as long (unpaired: drift is in it)")

@@ -42,8 +42,8 @@ class Advice:
         """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
         timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
-        most = "" if low == high else f" ({high} where most)"
-        text = f"{self.where} ({timed}): a step at least {low} times as fast as the next best{most}"
+        most = "" if low == high else f" ({high}x where most)"
+        text = f"{self.where} ({timed}): a step at least {low}x faster than the next best{most}"
         if self.steps > 1:
             steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
             text += f", and its slower start (imports not counted) has paid from {steps} steps on"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -230,13 +231,32 @@ def ratio_phrase(ratio: Interval) -> str:
     return f"{ratio.estimate:.3g}x [{ratio.low:.3g}, {ratio.high:.3g}]"
 
 
+def told(ratio: Interval, speed: Speed | None, than: str = "", sign: str = "x") -> str:
+    """A ratio of step times in words, the 95% interval in brackets.
+
+    `22x faster than torch [20, 24]` is 1/22 of its time, `3.1x slower than torch [3, 3.2]` 3.1 times its time; what is
+    not resolved is `cannot tell from torch [0.97x to 1.04x its time]`.
+    """
+    low, middle, high = (f"{value:.3g}" for value in (ratio.low, ratio.estimate, ratio.high))
+    if speed is Speed.FASTER:
+        high, middle, low = (f"{quotient_of_one(value):.3g}" for value in (ratio.low, ratio.estimate, ratio.high))
+    other = f" than {than}" if than else ""
+    if speed in (None, Speed.NOT_RESOLVED):
+        return f"cannot tell{f' from {than}' if than else ''} [{low}{sign} to {high}{sign} its time]"
+    return f"{middle}{sign} {speed}{other} [{low}, {high}]"
+
+
+def quotient_of_one(value: float) -> float:
+    """1 / value; infinite for 0."""
+    return 1 / value if value else math.inf
+
+
 def phrase(timing: LaneTiming) -> str:
-    """Such as `0.052x torch [0.049, 0.055] faster`, and why if it is unstable."""
+    """Such as `19x faster than torch [18, 20]`, and why if it is unstable."""
     unstable = f", unstable ({'; '.join(timing.notes)})" if timing.unstable else ""
     if timing.ratio is None:
         return f"the reference{unstable}"
-    times, _, ends = ratio_phrase(timing.ratio).partition(" ")
-    return f"{times} {timing.reference} {ends} {timing.speed}{unstable}"
+    return told(timing.ratio, timing.speed, str(timing.reference)) + unstable
 
 
 def _timed(run: Run, cell: CellView, block: BlockTiming, found: Timing) -> CellView:

@@ -7,21 +7,22 @@ from rich.table import Table
 from rich.text import Text
 
 from qparity.scenario.text import printable
-from qparity.summary.speeds import overall, phrase
+from qparity.summary.speeds import overall, phrase, told
 from qparity.summary.view import CellView, Mark, RunView
 from qparity.summary.words import number, seconds
+from qparity.timing import Interval, Speed, decide
 
 STYLES: dict[Mark, str] = {
     "pass": "cyan", "expected": "yellow", "fail": "bold red", "error": "bold magenta",
     "uncompared": "magenta", "unsupported": "dim",
 }  # fmt: skip
-_MARKS = {"faster": "▼", "slower": "▲", "not resolved": "≈"}
 
 
 NAME_WIDTH = 28
 LEGEND = (
     "largest residual over tolerance (peers: in part agreed with other backends alone); time of a step "
-    "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong)"
+    "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong); times faster ▲ or slower ▼ than the "
+    "reference, ≈ cannot tell"
 )
 
 
@@ -68,9 +69,15 @@ def entry(cell: CellView | None) -> Text:
         note = ("*" if cell.speed == "noted" else "") + ("" if cell.timing else "°")
         text.append(seconds(cell.step_s) + note, style="strike" if cell.speed == "struck" else "")
         if cell.timing and cell.timing.ratio and cell.speed != "struck":
-            star = "*" if cell.timing.unstable else ""
-            text.append(f" {cell.timing.ratio.estimate:.3g}x{_MARKS.get(str(cell.timing.speed), '')}{star}")
+            text.append(f" {_times(cell.timing.ratio, cell.timing.speed)}{'*' if cell.timing.unstable else ''}")
     return text
+
+
+def _times(ratio: Interval, speed: Speed | None) -> str:
+    """`22x▲` is 22 times faster than the reference, `3.1x▼` slower; `≈`: cannot tell."""
+    if speed in (None, Speed.NOT_RESOLVED):
+        return "≈"
+    return told(ratio, speed).replace(f" {speed}", "▲" if speed is Speed.FASTER else "▼").partition(" ")[0]
 
 
 def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
@@ -121,9 +128,8 @@ def speed_lines(view: RunView) -> Iterator[str]:
     if found := overall(view.cells):
         for variant, ratio in found.ratios.items():
             if variant != found.reference:
-                times, ends = f"{ratio.estimate:.3g}x", f"[{ratio.low:.3g}, {ratio.high:.3g}]"
                 unstable = ", some of them unstable" if found.unstable else ""
-                yield _safe(f"{variant}: {times} the step time of {found.reference} {ends}, {found.over}{unstable}")
+                yield _safe(f"{variant}: {told(ratio, decide(ratio), found.reference)}, {found.over}{unstable}")
     if view.above_limits:
         above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
         yield _safe(f"above the machine's limit: {above}, over the scenarios that all of them passed")

@@ -78,13 +78,20 @@ function chartRows(name, chosen, cells, series, growths) {
       { variant: cell.variant, shown: cell.step_s / cell.limit_s, tolerance: 1, exact: si(cell.step_s) + ", " + si(cell.limit_s) }));
   }
 
+  // As summary/speeds.py says it: 22x faster is 1/22 of the reference's time.
+  function times({ ratio, ratio_low, ratio_high, reference, speed }) {
+    const three = (value) => (known(value) ? String(Number(value.toPrecision(3))) : "∞");
+    if (speed === "not resolved") return "cannot tell from " + reference + " [" + three(ratio_low) + "× to " + three(ratio_high) + "× its time]";
+    const [low, middle, high] = speed === "faster" ? [1 / ratio_high, 1 / ratio, 1 / ratio_low] : [ratio_low, ratio, ratio_high];
+    return three(middle) + "× " + speed + " than " + reference + " [" + three(low) + ", " + three(high) + "]";
+  }
+
   function ratios() {
     const timed = cells.filter((cell) => cell.timing && cell.timing.ratio);
     const rows = [...new Set(timed.map((cell) => cell.scenario))].slice(0, MOST_SCENARIOS);
     return timed.filter((cell) => rows.includes(cell.scenario)).map(({ scenario, variant, mark, timing }) => ({
       scenario, variant, shown: timing.ratio, low: timing.ratio_low, high: timing.ratio_high, earned: mark === "pass",
-      exact: timing.ratio.toPrecision(3) + " [" + [timing.ratio_low, timing.ratio_high].map((end) => (known(end) ? end.toPrecision(3) : "∞")).join(", ")
-        + "] of " + timing.reference + ", " + timing.speed + (timing.unstable ? ", unstable" : ""),
+      exact: times(timing) + (timing.unstable ? ", unstable" : ""),
     }));
   }
 
