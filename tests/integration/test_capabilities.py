@@ -14,12 +14,12 @@ from qparity.summary.doctor import mark, matrix_text
 from tests.conftest import backends
 
 VARIANTS = ("tf", "tf-graph", "torch", "jax-jit")
-AXES = (DEVICES, METHODS, VARIANTS, (1, 2), (1, 3))
+TRIED = [device for device in DEVICES if device != "reference.qubit"]  # the slowest, and the least used
+AXES = (TRIED, METHODS, VARIANTS, (1, 2), (1, 3))
 REFUSED = {
     "default.qubit": (),
     "lightning.qubit": ("backprop",),
     "default.mixed": ("adjoint",),
-    "reference.qubit": ("backprop", "adjoint"),
 }
 SAMPLED = ("spsa",)
 
@@ -57,7 +57,7 @@ def probed():
 @pytest.mark.backend("tensorflow", "torch", "jax")
 def test_the_choice_covers_every_pair():
     cells = [cell for cell in CELLS if cell.variant in VARIANTS]
-    assert 28 <= len(cells) < len(CELLS) <= 50
+    assert 21 <= len(cells) < len(CELLS) <= 40
     for first, second in combinations(("device", "diff_method", "variant", "wires", "batch_size"), 2):
         seen = {(getattr(cell, first), getattr(cell, second)) for cell in cells}
         assert len(seen) == len({a for a, _ in seen}) * len({b for _, b in seen})

@@ -49,10 +49,10 @@ MOST_S = 60.0
 CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
 
 
-def make_run(folder: Path, faults: Mapping[str, str | None] = PASSES) -> Run:
+def make_run(folder: Path, faults: Mapping[str, str | None] = PASSES, **training: int) -> Run:
     """A small run of these variants, each with a fault (of tests/parity/fake.py), none (""), or unsupported (None)."""
     cells = {variant: f"{number:016x}" for number, variant in enumerate(faults)}
-    setting = fake.Setting(wires=1, layers=1)
+    setting = fake.Setting(wires=1, layers=1, **training)
     scenario = fake.observe(setting).outcome.raw["scenario"] | {"name": "fake"}
     listed = [{"id": cell, "variant": variant} for variant, cell in cells.items()]
     block = {"scenario": scenario, "cells": listed, "search_path": [str(folder / "theirs")]}
@@ -161,6 +161,8 @@ def _link(folder: Path, outside: Path, name: str, kind: str) -> None:
         shutil.rmtree(path.parent)
         path.parent.symlink_to(outside / path.parent.name)
         return
+    if path.parent.is_symlink():
+        raise ValueError("changed already")
     path.unlink()
     if kind == "fifo":
         os.mkfifo(path)
@@ -264,14 +266,14 @@ def check_folder(changes: list[tuple[Any, ...]], folder: Path) -> None:
     mangle(mangled, outside, changes)
     before = _state(outside)
     with at_most(MOST_S):
-        text = _read_in_every_way(mangled, folder)
+        text = _read_in_every_way(mangled, folder, list(MIXED)[len(repr(changes)) % len(MIXED)])
     assert SENTINEL not in text, "what lies outside was read"
     assert _state(outside) == before, "what lies outside was changed"
     assert not (folder / "theirs" / "ran").exists(), "a module of the folder was imported"
 
 
 def _prepare(folder: Path, source: Path, outside: Path) -> None:
-    run = make_run(folder, MIXED)
+    run = make_run(folder, MIXED, samples=6, epochs=1)
     shutil.move(run.path, source)
     shutil.copytree(source, outside)
     for path in outside.rglob("*.json"):  # as whole as the original, so that it would be taken
@@ -284,8 +286,8 @@ def _prepare(folder: Path, source: Path, outside: Path) -> None:
     html.render(summarise(Run.load(source)))  # fonts and caches of the libraries
 
 
-def _read_in_every_way(path: Path, folder: Path) -> str:
-    """All that is said of a run; only what is meant for users may be raised."""
+def _read_in_every_way(path: Path, folder: Path, variant: str) -> str:
+    """All that is said of a run, and of a variant's cell alone; only what is meant for users may be raised."""
     try:
         run = Run.load(path)
     except StoreError as error:
@@ -296,7 +298,7 @@ def _read_in_every_way(path: Path, folder: Path) -> str:
     passing = {(cell.scenario, cell.variant) for cell in view.cells if cell.mark == "pass"}
     assert passing <= {("fake", variant) for variant, fault in MIXED.items() if fault == ""}, passing
     assert view.exit_code != 0, "the run as it was did not pass"
-    said = [*_texts(run, view), *(f"{name}: {fault}" for name, fault in run.damaged), *_reproduced(run)]
+    said = [*_texts(run, view), *(f"{name}: {fault}" for name, fault in run.damaged), *_reproduced(run, variant)]
     for text in said:
         assert printable_lines(text) == text, repr(text[:200])
     merged = folder / "merged"
@@ -326,16 +328,14 @@ def _texts(run: Run, view: RunView) -> Iterator[str]:
     assert SENTINEL not in html.render(view)
 
 
-def _reproduced(run: Run) -> Iterator[str]:
-    for variant in MIXED:
-        try:
-            subject = find(run, f"fake/{variant}")
-            source = reproduce(run, subject)
-        except (DiagnosisError, StoreError) as error:
-            _one_line(str(error))
-        else:
-            compile(source, "repro.py", "exec")
-            yield source
+def _reproduced(run: Run, variant: str) -> Iterator[str]:
+    try:
+        source = reproduce(run, find(run, f"fake/{variant}"))
+    except (DiagnosisError, StoreError) as error:
+        _one_line(str(error))
+    else:
+        compile(source, "repro.py", "exec")
+        yield source
 
 
 def _one_line(text: str) -> None:

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from matplotlib import rc_context
@@ -71,6 +72,7 @@ def circuits(view: RunView, most: int = MOST_CIRCUITS) -> Circuits:
     return Circuits(tuple(drawn), max(0, len(found) - most))
 
 
+@lru_cache(maxsize=4 * MOST_CIRCUITS)
 def svg(program: Program) -> str:
     """The drawing as an SVG element in the colours of the page around it."""
     stream = io.StringIO()

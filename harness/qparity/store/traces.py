@@ -33,6 +33,7 @@ _NAME = pattern(r"[a-z_]{1,40}(/(0|[1-9]\d{0,5})(/[a-z_]{1,40})?)?\.npy")
 _KINDS = "fiub"
 _LOCAL = struct.Struct("<4s22xHH")
 _BY_STEP = ("loss", "learning_rate", "iterations", "weights", "gradients", "new_weights", "slots")
+_A_NUMBER_A_STEP = ("loss", "learning_rate", "iterations")
 _OF_WEIGHTS = ("gradients", "new_weights")
 _OF_ONE_WEIGHT = ("final_weights", "fit_spread")
 """In the shape of the weight, which may be that of a single number."""
@@ -86,14 +87,17 @@ def odd(trace: Trace) -> str | None:
         count = sum(name.startswith(f"{kind}/") for name in trace)
         if not all(f"{kind}/{k}" in trace for k in range(count)):
             return f"{kind} are not numbered from 0 on"
-    offsets = trace.find(Trace.offsets)
+    for name in _A_NUMBER_A_STEP:
+        if name in trace and trace[name].ndim != 1:
+            return f"{name} is not a number a step"
+    offsets, loss = trace.find(Trace.offsets), trace.find(Trace.loss)
     if offsets is None:
-        return None
+        return None if loss is None else _odd_step(trace, len(loss))
     if offsets.ndim != 1 or offsets.dtype.kind != "i" or not len(offsets) or offsets[0] or np.any(np.diff(offsets) < 0):
         return "offsets are not rising integers from 0 on"
+    if fault := _odd_step(trace, len(offsets) - 1):
+        return fault
     for name, array in trace.items():
-        if name.partition("/")[0] in _BY_STEP and (not array.ndim or len(array) != len(offsets) - 1):
-            return f"{name} has not a row a step"
         if not array.ndim and name.partition("/")[0] not in _OF_ONE_WEIGHT:
             return f"{name} is a single number"
         if name.startswith("state/") and len(array) not in (1, len(offsets)):
@@ -127,6 +131,13 @@ def odd(trace: Trace) -> str | None:
         inside = index.dtype.kind == "i" and index.shape == (offsets[-1],) and not np.any(index < 0)
         if not inside or (samples and np.any(index >= min(samples))):
             return "batch_index is not a row of the data for each row"
+    return None
+
+
+def _odd_step(trace: Trace, steps: int) -> str | None:
+    for name, array in trace.items():
+        if name.partition("/")[0] in _BY_STEP and (not array.ndim or len(array) != steps):
+            return f"{name} has not a row a step"
     return None
 
 
