@@ -238,3 +238,17 @@ def test_what_breaks_inside_pennylane_is_unsupported_and_what_breaks_elsewhere_i
     assert told(in_a_library)["reason"].startswith("PennyLane fails at it (")
     assert told(in_a_function)["status"] == "failed"
     assert said_of(MemoryError("x"))["status"] == "failed"
+
+
+def test_a_loss_that_no_weight_reaches_is_said_where_the_framework_breaks(rng):
+    inputs = keras.Input((1,))
+    idle = keras.layers.Dense(1)(inputs)
+    model = keras.Model(inputs, keras.layers.Lambda(lambda x: 0.0 * ops.stop_gradient(x), (1,))(idle))
+    model.compile("sgd", "mse")
+    x = rng.uniform(size=(2, 1))
+    if keras.backend.backend() == "jax":  # all gradients are zero there
+        model.fit(x, x, verbose=0)
+        return
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        model.fit(x, x, verbose=0)
+    assert said_of(caught.value)["reason"].startswith("no weight that the model trains reaches its loss (")

@@ -465,7 +465,14 @@ def said_of(error: BaseException) -> dict[str, Any]:
         return {"status": "unsupported", "reason": one_line(error)}
     if isinstance(error, Exception) and fails_in_pennylane(error):
         return {"status": "unsupported", "reason": f"PennyLane fails at it ({one_line(error)})"}
-    return {"status": "failed", "reason": one_line(error)}
+    said = one_line(error)
+    if any(words in said for words in NOTHING_TO_TRAIN):
+        said = f"no weight that the model trains reaches its loss ({said})"
+    return {"status": "failed", "reason": said}
+
+
+NOTHING_TO_TRAIN = ("does not require grad", "No gradients provided for any variable")
+"""How torch, and Keras on TensorFlow, say it; on JAX all gradients are zero."""
 
 
 def is_refusal(error: BaseException | None) -> bool:
