@@ -125,3 +125,16 @@ def test_a_shipped_circuit_needs_no_trust_and_no_search_path(tmp_path):
     run = make(tmp_path)
     assert find(run, "fake/torch").search_path() == []
     assert find(run, "fake/torch", trust=True).search_path() == []
+
+
+def test_a_program_that_is_too_large_is_one_line_and_holds_up_no_other_cell(tmp_path):
+    run = make(tmp_path)
+    huge = [{"name": "RX", "wires": [k % 16], "params": [{"weights": [[0, 1.0]]}]} for k in range(2000)]
+    program = lambda d: d["resolved"]["quantum_layers"][0]["program"]  # noqa: E731
+    rewrite(run, f"cells/{1:016x}.json", lambda d: program(d).update(wires=16, gates=huge))
+    run = Run.load(run.path)
+    with pytest.raises(DiagnosisError, match="too large to judge within 300 s"):
+        find(run, "fake/jax")
+    assert find(run, "fake/torch").judgement.verdict == "LOCAL-FAULT"
+    with pytest.raises(DiagnosisError, match="too large to judge within 1e-09 s"):
+        find(run, "fake/torch", within_s=1e-9)

@@ -330,7 +330,7 @@ def _texts(run: Run, view: RunView) -> Iterator[str]:
 
 def _reproduced(run: Run, variant: str) -> Iterator[str]:
     try:
-        source = reproduce(run, find(run, f"fake/{variant}"))
+        source = reproduce(run, find(run, f"fake/{variant}", within_s=2.0))
     except (DiagnosisError, StoreError) as error:
         _one_line(str(error))
     else:

@@ -34,6 +34,7 @@ from qparity.cli.values import (
     need_dask,
     script_options,
     with_slowdown,
+    within,
     without_option,
 )
 
@@ -61,6 +62,10 @@ Variants = Annotated[
 Keep = Annotated[
     str | None,
     typer.Option("-k", metavar="EXPR", help="Only cells whose name or variant matches, such as 'adjoint and not jax'."),
+]
+JudgeWithin = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="Do not judge a cell that takes the oracle longer. Default: 300."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Pythons = Annotated[
@@ -228,10 +233,7 @@ def check(
     base: Annotated[
         str | None, typer.Option(metavar="RUN", help="As slow as in this run, on the same machine.")
     ] = None,
-    judge_within: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="SECONDS", help="Do not judge a cell that takes the oracle longer. Default: 300."),
-    ] = None,
+    judge_within: JudgeWithin = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a Markdown summary.")] = None,
     annotations: Annotated[
@@ -436,6 +438,7 @@ def diagnose(
     results: Results = RESULTS,
     trust: Trust = False,
     python: Pythons = None,
+    judge_within: JudgeWithin = None,
     json: Json = False,
 ) -> None:
     """Run a cell's faulty step again, alone and on other variants, to say why it disagrees."""
@@ -443,7 +446,7 @@ def diagnose(
     from qparity.diagnose import find
 
     source = loaded(results, run)
-    found = found_out(source, find(source, cell, trust), interpreters(python))
+    found = found_out(source, find(source, cell, trust, within(judge_within)), interpreters(python))
     say(as_json(found.to_dict()) if json else "\n".join(found.story))
 
 
@@ -458,13 +461,14 @@ def reproduce(
     smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
     trust: Trust = False,
     python: Pythons = None,
+    judge_within: JudgeWithin = None,
 ) -> None:
     """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
     from qparity.diagnose import find, shrink
     from qparity.diagnose import reproduce as script_of
 
     source = loaded(results, run)
-    subject = find(source, cell, trust)
+    subject = find(source, cell, trust, within(judge_within))
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
     given = interpreters(python)
     write(output, script_of(source, shrink(source, subject, given) if smaller else subject, given))

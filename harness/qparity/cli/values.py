@@ -103,7 +103,7 @@ def gate(
     min_compared: str | None = None,
     min_judged: float | None = None,
     require_judge: bool = False,
-    within_s: float | None = None,
+    judge_within: float | None = None,
 ) -> Gate:
     """What `check` holds against a run beside the scenarios' own expectations."""
     from qparity.parity.expectation import load_expectations
@@ -117,7 +117,14 @@ def gate(
         raise UsageProblem(f"--min-judged = {min_judged}: expected a share between 0 and 1")
     known = load_expectations(expectations) if expectations else ()
     found = Gate(known, floor, min_judged, require_judge)
-    return found if within_s is None else replace(found, within_s=within_s)
+    return replace(found, within_s=within(judge_within))
+
+
+def within(judge_within: float | None) -> float:
+    """How long the oracle may take for a cell, in seconds."""
+    from qparity.summary.judging import WITHIN_S
+
+    return WITHIN_S if judge_within is None else judge_within
 
 
 def with_slowdown(gate: Gate, results: Path, most: float, reference: str | None, base: str | None) -> Gate:

@@ -14,7 +14,7 @@ from qparity.parity.names import weight_name
 from qparity.records import Block, Program, QuantumLayer
 from qparity.records.trace import Trace
 from qparity.store import Run, StoreError
-from qparity.summary.judging import judge_block, observations_of
+from qparity.summary.judging import WITHIN_S, judge_block, observations_of
 
 
 class DiagnosisError(ValueError):
@@ -134,8 +134,10 @@ class Subject:
         return found
 
 
-def find(run: Run, reference: str, trust: bool = False) -> Subject:
+def find(run: Run, reference: str, trust: bool = False, within_s: float = WITHIN_S) -> Subject:
     """The cell meant by an id, or by `scenario/variant`; with `trust` modules that the run names may be imported.
+
+    What takes the oracle longer than `within_s` is not judged: neither this cell nor others beside it.
 
     Raises:
         StoreError: there is no such cell. DiagnosisError: it has no judgement.
@@ -143,19 +145,19 @@ def find(run: Run, reference: str, trust: bool = False) -> Subject:
     names = {place.cell_id: f"{place.scenario.name}/{place.variant}" for place in run.planned()}
     for place in run.planned():
         if reference in (place.cell_id, names[place.cell_id]):
-            return _subject(run, place.block, place.cell_id, names[place.cell_id], trust)
+            return _subject(run, place.block, place.cell_id, names[place.cell_id], trust, within_s)
     some = ", ".join(list(names.values())[:4])
     raise StoreError(f"{reference}: no such cell in {run.id} (expected an id or scenario/variant, such as {some})")
 
 
-def _subject(run: Run, block: Block, cell_id: str, name: str, trust: bool) -> Subject:
+def _subject(run: Run, block: Block, cell_id: str, name: str, trust: bool, within_s: float) -> Subject:
     outcome, trace = run.outcome(cell_id), run.trace(cell_id)
     if outcome is None or outcome.status != "ok" or trace is None:
         status = "missing" if outcome is None else outcome.status
         why = (outcome and outcome.reason) or "no trace was recorded"
         raise DiagnosisError(f"{name}: the cell is {status} ({why}): nothing of it was judged")
     observation = next(o for o in observations_of(run, block) if o.cell == cell_id)
-    judgement = judge_block(run, block)[cell_id]
+    judgement = judge_block(run, block, within_s)[cell_id]
     if judgement.stage is None:
         raise DiagnosisError(f"{name}: {judgement.reason}")
     return Subject(block, observation, judgement, audit(observation), trust)
