@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qparity.parity import Stage, Verdict, judge
+from qparity.parity.peers import blame_by_peers
 from qparity.records import Outcome, Program
 
 from .fake import Setting, observe, variants
@@ -64,6 +65,35 @@ def test_a_leak_of_the_majority_does_not_accuse_the_precise_one():
     block = [observe(Setting(variant=name, fault="float32 forward", at=0)) for name in ("torch", "jax")]
     judged = judge(uncovered([observe(Setting(variant="tf")), *block]))
     assert judged["tf"].verdict == Verdict.NOT_COMPARED
+    assert {judged[name].verdict for name in ("torch", "jax")} == {Verdict.PRECISION_LEAK}
+
+
+@pytest.mark.parametrize(("fault", "stage"), [("float32 forward", Stage.FORWARD), ("float32 gradient", Stage.GRADIENT)])
+def test_of_two_backends_the_one_whose_numbers_float32_has_leaks(fault, stage):
+    leaky = observe(Setting(variant="torch", fault=fault, at=0))
+    judged = judge(uncovered([observe(Setting(variant="tf")), leaky]))
+    assert (judged["torch"].verdict, judged["torch"].step) == (Verdict.PRECISION_LEAK, 0)
+    assert judged["torch"].stage == stage
+    assert judged["torch"].reason.count("float32 has") == 1
+    assert judged["tf"].verdict == Verdict.NOT_COMPARED
+
+
+@pytest.mark.parametrize("numbers", ["too far", "simple", "both", "single precision"])
+def test_numbers_that_float32_has_are_no_proof_by_themselves(numbers):
+    dtype = "float32" if numbers == "single precision" else "float64"
+    sides = [observe(Setting(variant=name, dtype=dtype)) for name in ("tf", "torch")]
+    changed = []
+    for o, moved in zip(sides, (0.0, 1e-3 if numbers in ("too far", "single precision") else 1e-8), strict=True):
+        trace = {name: array.copy() for name, array in o.trace.items()}
+        if numbers == "simple":
+            trace["predictions"] = np.full_like(trace["predictions"], 0.5) + moved
+        else:
+            trace["predictions"] = trace["predictions"] + moved
+            if numbers == "both" or (numbers == "too far" and moved):
+                trace["predictions"] = trace["predictions"].astype(np.float32).astype(dtype)
+        changed.append(replace(o, trace=type(o.trace)(trace)))
+    told = blame_by_peers(changed, {o.cell: [(Stage.FORWARD, "predictions")] for o in changed}, {})
+    assert {blame.verdict for blame in told.values()} == {Verdict.NOT_COMPARED}
 
 
 def test_three_opinions_are_no_majority():

@@ -242,35 +242,74 @@ def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[st
             if not apart:
                 continue
             majority = _majority([by_cell[c] for c in alive], apart)
-            if sampled or majority is None:
+            precise = None if sampled else _precise([by_cell[c] for c in alive], series, apart, t)
+            if sampled or (majority is None and precise is None):
                 why = "sampled results differ" if sampled else "the variants disagree without a majority of backends"
                 reason = f"not compared: {why} {_furthest(series, apart, by_cell, stage, t)}"
                 return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t, by_design=sampled) for c in alive}
-            out = [c for c in alive if c not in majority]
-            blames = {
-                c: _blame(series[frozenset((c, majority[0]))], stage, t, [by_cell[m].variant for m in majority])
-                for c in out
-            }
-            leaks = [c for c, blame in blames.items() if blame.verdict == Verdict.PRECISION_LEAK]
-            if leaks and not all(_coarse(by_cell[c], blames[c]) for c in leaks):
+            right = precise or majority
+            assert right is not None
+            words = _away_from([by_cell[m].variant for m in right], bool(precise))
+            blames = {c: _blame(series[frozenset((c, right[0]))], stage, t, words) for c in alive if c not in right}
+            leaks = [blame for blame in blames.values() if blame.verdict == Verdict.PRECISION_LEAK]
+            if leaks and not precise:
                 where = _furthest(series, apart, by_cell, stage, t)
                 why = "which is what the next lower precision makes; nothing independent says which side computes in it"
                 reason = f"not compared: {where}, {why}"
                 return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t) for c in alive}
             found |= blames
-            alive = majority
+            alive = right
     return found
 
 
-def _coarse(o: Observation, blame: Blame) -> bool:
-    """Whether every number of the blamed tensor is one that float32 has: a mark of having been computed there."""
-    kind, _, name = str(blame.tensor).partition("/")
-    numbers = [str(k) for k in range(len(weight_arrays(o, "weights"))) if weight_name(o, k) == name]
-    array = o.recorded.get(f"{kind}/{numbers[0]}" if numbers else kind)
-    if array is None or not array.size:
-        return False
-    first = array[0] if kind != "predictions" else array[: int(o.recorded.offsets[1])]
-    return bool(np.array_equal(first.astype(np.float32).astype(first.dtype), first))
+def _precise(
+    cells: Sequence[Observation],
+    series: Mapping[frozenset[str], Sequence[PairSeries]],
+    apart: Collection[frozenset[str]],
+    step: int,
+) -> list[str] | None:
+    """The cells that are right where all others have computed in float32 what differs; None where that is not so.
+
+    Every difference must be one that float32 makes, and what differs have numbers on one side that float32 has, each
+    of them and at least two that are no halves or integers, and others on the other side. How many cells stand on a
+    side does not matter.
+    """
+    over = [s for pair in apart for s in series[pair] if s.difference[step] > s.tolerance[step]]
+    if any(s.difference[step] > s.lower[step] for s in over):
+        return None
+    values = {o.cell: _numbers(o, {s.tensor for s in over}, step) for o in cells}
+    wide = [cell for cell, found in values.items() if not _float32_has(found)]
+    narrow = [cell for cell, found in values.items() if _float32_has(found) and _not_simple(found) >= 2]
+    if not wide or not narrow or len(wide) + len(narrow) < len(cells) or any(pair <= set(wide) for pair in apart):
+        return None
+    return wide
+
+
+def _numbers(o: Observation, tensors: Collection[str], step: int) -> np.ndarray:
+    """What a float64 program has in these tensors, from this step on where a step has one number; nothing elsewhere."""
+    names = {f"{kind}/{weight_name(o, k)}": f"{kind}/{k}" for kind in KINDS for k in range(len(weight_arrays(o, kind)))}
+    found = []
+    for tensor in tensors if o.dtype == "float64" else ():
+        array = o.recorded.get(names.get(tensor, tensor))
+        if array is None:
+            return np.zeros(0)
+        rows = slice(*o.recorded.offsets[step : step + 2]) if tensor == "predictions" else slice(step, None)
+        found.append(np.ravel(array[rows].astype(np.float64)))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _float32_has(values: np.ndarray) -> bool:
+    return bool(len(values) and np.array_equal(values.astype(np.float32).astype(np.float64), values))
+
+
+def _not_simple(values: np.ndarray) -> int:
+    """How many have more than SIMPLE_BITS."""
+    mantissa = np.ldexp(np.frexp(values)[0], SIMPLE_BITS)
+    return int(np.sum(mantissa != np.round(mantissa)))
+
+
+SIMPLE_BITS = 12
+"""A number of so few bits may come out of any computation, such as halves and integers."""
 
 
 def _furthest(
@@ -291,14 +330,20 @@ def _furthest(
     return f"at step {step} {stage}: {a} and {b} are {sizes}"
 
 
-def _blame(series: Sequence[PairSeries], stage: Stage, step: int, majority: Sequence[str]) -> Blame:
+def _away_from(right: Sequence[str], precise: bool) -> str:
+    """`tf, jax, which agree`, or `tf: here float32 has every number, there not`."""
+    if precise:
+        return f"{', '.join(right)}: every number here is one that float32 has, there not"
+    return f"{', '.join(right)}, which agree"
+
+
+def _blame(series: Sequence[PairSeries], stage: Stage, step: int, right: str) -> Blame:
     worst = max(series, key=lambda s: float(_ratio(s.difference, s.tolerance)[step]))
     difference, tolerance = float(worst.difference[step]), float(worst.tolerance[step])
     leak = worst.lower[step] > tolerance and difference <= worst.lower[step]
     verdict = Verdict.PRECISION_LEAK if leak else Verdict.LOCAL_FAULT
     reason = (
-        f"{verdict} step {step} {stage} {worst.tensor}: {difference:.2g} away from {', '.join(majority)}, "
-        f"which agree (tolerance {tolerance:.2g})"
+        f"{verdict} step {step} {stage} {worst.tensor}: {difference:.2g} away from {right} (tolerance {tolerance:.2g})"
     )
     return Blame(verdict, reason, stage, step, worst.tensor, difference, tolerance)
 
