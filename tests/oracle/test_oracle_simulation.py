@@ -188,3 +188,15 @@ def rx_program(layers: int, encode: bool) -> GateProgram:
 
 def gate(name, source, index):
     return {"name": name, "wires": [0], "params": [{source: [[index, 1.0]]}]}
+
+
+@pytest.mark.parametrize("offsets", [None, np.array([0, 2, 3])])
+def test_a_circuit_between_layers_may_have_no_weights(offsets):
+    gates = [{"name": "RY", "wires": [0], "params": [{"inputs": [[0, 1.0]]}]}]
+    measured = [{"kind": "expval", "terms": [[1.0, [["Z", 0]]]]}]
+    program = read({"wires": 1, "features": 1, "weights": [], "gates": gates, "measurements": measured})
+    x = np.array([[0.3], [-1.1], [2.0]])
+    predictions, by_weight, by_input = vjp(program, [], x, np.full((3, 1), 2.0), offsets)
+    np.testing.assert_allclose(predictions, np.cos(x), atol=1e-15)
+    np.testing.assert_allclose(by_input, -2 * np.sin(x), atol=1e-15)
+    assert by_weight == []

@@ -115,7 +115,7 @@ def _prepare(
         raise ValueError(f"inputs of shape {x.shape}, expected (rows, {program.features})")
     if offsets is None:
         weights, offsets = [np.asarray(w)[None] for w in weights], np.array([0, len(x)])
-    return flatten_weights(program, weights, real), x, np.asarray(offsets)
+    return flatten_weights(program, weights, real, len(offsets) - 1), x, np.asarray(offsets)
 
 
 def _chunks(program: GateProgram, rows: int) -> list[slice]:

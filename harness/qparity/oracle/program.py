@@ -208,20 +208,25 @@ def pull_back(
     return by_step.T, by_row.T
 
 
-def flatten_weights(program: GateProgram, weights: Sequence[np.ndarray], real: type) -> np.ndarray:
-    """Weight arrays with a leading step axis, (steps, *shape) each, as one (steps, weight_count) array."""
+def flatten_weights(program: GateProgram, weights: Sequence[np.ndarray], real: type, steps: int = 1) -> np.ndarray:
+    """Weight arrays with a leading step axis, (steps, *shape) each, as one (steps, weight_count) array.
+
+    Of a program without weights, a layer between others, (`steps`, 0).
+    """
     if len(weights) != len(program.weight_shapes):
         raise ValueError(f"{len(weights)} weights given, the program has {len(program.weight_shapes)}")
     for array, name, shape in zip(weights, program.weight_names, program.weight_shapes, strict=True):
         if array.shape[1:] != shape:
             raise ValueError(f"weight {name}: shape {array.shape[1:]}, expected {shape}")
     if not weights:
-        raise ValueError("a program without weights cannot be trained")
+        return np.zeros((steps, 0), real)
     return np.concatenate([np.asarray(w, real).reshape(len(w), -1) for w in weights], axis=1)
 
 
 def split_weights(program: GateProgram, flat: np.ndarray) -> list[np.ndarray]:
     """The inverse of `flatten_weights`: (steps, weight_count) to a list of (steps, *shape)."""
+    if not program.weight_shapes:
+        return []
     stops = np.cumsum([prod(shape) for shape in program.weight_shapes])[:-1]
     parts = np.split(flat, stops, axis=1)
     return [p.reshape(len(flat), *shape) for p, shape in zip(parts, program.weight_shapes, strict=True)]

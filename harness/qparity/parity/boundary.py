@@ -123,7 +123,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     if b.outputs.shape[1] != b.program.outputs:
         raise oracle.NotCovered(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
-    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64)
+    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64, len(stops) - 1)
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
     of_weights, of_inputs = oracle.chain_factors(b.program, flat, inputs)
     tests = expected.size + sum(g.size for g in by_weight)
