@@ -109,6 +109,15 @@ assert np.array_equal(middle, exact)  # nothing of it stays
 reached = (above - below) / 2e-3 / weights[-1]  # the second call's own, and the first one's through the circuit
 through = np.abs(reached - second)
 assert np.all(through > 1e-4) and np.all(through <= np.abs(first * weights[3]) + 1e-6)
+
+# PennyLane's entropy of a pure state, which is zero, is within what is taken for its rounding
+from qparity.records import Program
+from qparity.worker.reference.model import UNIT, floor_of
+said = "oracle does not cover the measurement "
+plain, entropy = (floor_of(Program(not_covered=said + name), 2) for name in ("Purity", "MutualInfo"))
+states = [state / np.linalg.norm(state) for state in rng.normal(size=(50, 4, 2)) @ [1, 1j]]
+largest = max(abs(float(qml.math.vn_entropy(np.outer(s, s.conj()), [0, 1]))) for s in states)
+assert plain == 4 and plain * UNIT < largest < entropy * UNIT, (plain, largest, entropy)
 print("right")
 """
 

@@ -148,8 +148,7 @@ class ReferenceModel:
         """An expectation value of zero is still rounded: sqrt(gates) times the observable's size, which is about 1."""
         if layer not in self.layers:
             return 0.0
-        program = read(Program, self.programs[self.layers.index(layer)])
-        return float(np.sqrt(max(len(program.gates), 16)))
+        return floor_of(read(Program, self.programs[self.layers.index(layer)]), layer.wires)
 
     def _executor(self, layer: Any, program: Table) -> Any:
         with contextlib.suppress(oracle.NotCovered):
@@ -157,6 +156,26 @@ class ReferenceModel:
         device = layer.device_name if layer.device_name == "default.mixed" else "default.qubit"
         plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
         return dataclasses.replace(layer.executor, device_name=device, diff_method="best", **plain)
+
+
+ENTROPIES = ("VnEntropy", "MutualInfo", "VnEntanglementEntropy")
+"""PennyLane's measurements that sum -p log p over eigenvalues, of which a pure state's are zero."""
+
+
+def floor_of(program: Program, wires: int) -> float:
+    """What a circuit's outputs are rounded by however small they are, in units of roundoff.
+
+    sqrt(gates) for expectation values of size 1. An eigenvalue of zero comes out as some u, of which -u log u is left:
+    for entropies as much for each of the 2^wires eigenvalues.
+    """
+    floor = float(np.sqrt(max(len(program.gates), 16)))
+    if any(name in (program.not_covered or "") for name in ENTROPIES):
+        floor += 2.0**wires * -float(np.log(UNIT))
+    return floor
+
+
+UNIT = 2.0**-53
+"""The unit roundoff of float64, in which the reference computes."""
 
 
 @dataclass
