@@ -237,18 +237,19 @@ def told(ratio: Interval, speed: Speed | None, than: str = "", sign: str = "x") 
     `22x faster than torch [20, 24]` is 1/22 of its time, `3.1x slower than torch [3, 3.2]` 3.1 times its time; what is
     not resolved is `cannot tell from torch [0.97x to 1.04x its time]`.
     """
-    low, middle, high = (f"{value:.3g}" for value in (ratio.low, ratio.estimate, ratio.high))
-    if speed is Speed.FASTER:
-        high, middle, low = (f"{quotient_of_one(value):.3g}" for value in (ratio.low, ratio.estimate, ratio.high))
+    shown = times(ratio, speed)
+    low, middle, high = (f"{value:.3g}" for value in (shown.low, shown.estimate, shown.high))
     other = f" than {than}" if than else ""
     if speed in (None, Speed.NOT_RESOLVED):
         return f"cannot tell{f' from {than}' if than else ''} [{low}{sign} to {high}{sign} its time]"
     return f"{middle}{sign} {speed}{other} [{low}, {high}]"
 
 
-def quotient_of_one(value: float) -> float:
-    """1 / value; infinite for 0."""
-    return 1 / value if value else math.inf
+def times(ratio: Interval, speed: Speed | None) -> Interval:
+    """How many times faster or slower: the inverse of a ratio below 1."""
+    if speed is not Speed.FASTER:
+        return ratio
+    return Interval(1 / ratio.high, 1 / ratio.estimate, 1 / ratio.low if ratio.low else math.inf)
 
 
 def phrase(timing: LaneTiming) -> str:

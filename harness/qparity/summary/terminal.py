@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qparity.scenario.text import printable
-from qparity.summary.speeds import overall, phrase, told
+from qparity.summary.speeds import overall, phrase, times, told
 from qparity.summary.view import CellView, Mark, RunView
 from qparity.summary.words import number, seconds
 from qparity.timing import Interval, Speed, decide
@@ -77,7 +77,7 @@ def _times(ratio: Interval, speed: Speed | None) -> str:
     """`22x▲` is 22 times faster than the reference, `3.1x▼` slower; `≈`: cannot tell."""
     if speed in (None, Speed.NOT_RESOLVED):
         return "≈"
-    return told(ratio, speed).replace(f" {speed}", "▲" if speed is Speed.FASTER else "▼").partition(" ")[0]
+    return f"{times(ratio, speed).estimate:.3g}x{'▲' if speed is Speed.FASTER else '▼'}"
 
 
 def details(view: RunView, most: int = 10) -> Iterator[RenderableType]:
