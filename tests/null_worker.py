@@ -86,7 +86,8 @@ def serve_cell(channel: Any) -> None:
             channel.send("done", about(scenario, trace), trace)
         elif request.kind == "fit":
             final = {f"final_weights/{k}": trace[f"new_weights/{k}"][-1] for k in range(2)}
-            body = {"fit_s": 0.0, "epoch_seconds": [0.0], "waited_s": 0.0, "history": [0.0], "memory": MEMORY}
+            body = {"fit_s": 0.0, "epoch_seconds": [0.0], "steps": len(trace["loss"]), "waited_s": 0.0}
+            body |= {"history": [0.0], "memory": MEMORY}
             channel.send("done", body, final)
         else:
             channel.send("error", {"status": "unsupported", "reason": "the null worker times nothing"})

@@ -40,6 +40,7 @@ def run(
     batch_size: int | None = None,
     fit: int = 1,
     arguments: Sequence[str] = (),
+    full_fit: bool = False,
 ) -> Run:
     """Run a sweep on this machine, as `qparity run` does, and return its run folder.
 
@@ -58,6 +59,7 @@ def run(
         batch_size: instead of a script's own.
         fit: which `fit` of a script is taken.
         arguments: the command line of scripts.
+        full_fit: whether `model.fit` repeats every recorded step, not only the first epochs of many.
 
     Raises:
         ScenarioError: a scenario file is wrong, in one line.
@@ -73,7 +75,8 @@ def run(
     from qparity.runner.timing import TimingOptions
 
     files = [scenarios] if isinstance(scenarios, str | Path) else list(scenarios)
-    options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=dict(interpreters or {}))
+    own = dict(interpreters or {})
+    options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=own, full_fit=full_fit)
     measured = TimingOptions(timeout=timeout) if timing else None
     asked = ScriptOptions(tuple(arguments), None if fit == 1 else fit, steps, batch_size)
     loaded = load_all(files, keep, variants, asked, options.interpreters, _say if progress else lambda _: None)

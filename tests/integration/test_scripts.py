@@ -93,7 +93,7 @@ def test_scripts_are_trained_alike_on_every_backend(qparity, folder):
     cells = judged(qparity, folder)
     assert {cells["moons", name]["verdict"] for name in names} == {"ROUNDING"}
     for name in names:
-        (told,) = [note for note in cells["moons", name]["annotations"] if "accuracy after the last epoch" in note]
+        (told,) = [note for note in cells["moons", name]["annotations"] if "metric accuracy after" in note]
         assert "another" not in told
     assert {cells["own", name]["verdict"] for name in names} == {"ROUNDING"}
 

@@ -98,7 +98,7 @@ def test_metrics_are_told_and_judge_nothing():
 
     cells = variants(Setting(), "torch", "jax", "tf-graph")
     alike = judge([measured(cell, 0.5, 0.75) for cell in cells])["torch"]
-    assert "metric accuracy after the last epoch: 0.75, as on jax, tf-graph" in alike.annotations
+    assert "metric accuracy after 2 epochs: 0.75, as on jax, tf-graph" in alike.annotations
     ends = [measured(cells[0], 0.5, 0.75), measured(cells[1], 0.5, None), measured(cells[2], failed="no such metric")]
     judged = judge(ends)
     assert {each.verdict for each in judged.values()} == {Verdict.ROUNDING}

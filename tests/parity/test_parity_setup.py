@@ -60,6 +60,23 @@ def test_a_fit_that_trains_something_else_is_a_setup_fault():
     assert "train_step" in own.reason
 
 
+def test_a_fit_of_the_first_steps_is_compared_with_what_was_recorded_after_them():
+    o = observe(Setting())
+    after = {f"final_weights/{k}": o.trace[f"new_weights/{k}"][2] for k in (0, 1)}
+    spread = {f"fit_spread/{k}": np.full(after[f"final_weights/{k}"].shape, 1e-16) for k in (0, 1)}
+
+    def took(steps):
+        raw = o.outcome.raw | {"fit": {"steps": steps}}
+        return judge([replace(o, trace=dict(o.trace) | after | spread, outcome=Outcome(raw))])["torch"]
+
+    assert took(3).verdict == Verdict.ROUNDING
+    assert f"fit took the first 3 of {len(o.trace['loss'])} steps and ended with bitwise the audit's weights" in (
+        took(3).annotations
+    )
+    for wrong in (2, 4, 10**6, None):  # a number from elsewhere makes no pass of another training
+        assert (took(wrong).verdict, took(wrong).stage) == (Verdict.SETUP_FAULT, Stage.SETUP), wrong
+
+
 def test_a_fit_that_rounds_otherwise_is_none():
     for distance, spread in ((0.0, None), (0.0, 0.0), (1e-5, 2e-6), (1e-16, 0.0)):
         assert judge([fitted(distance, spread)])["torch"].verdict == Verdict.ROUNDING

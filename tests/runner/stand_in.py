@@ -55,8 +55,15 @@ def audited(loss: Sequence[float] = (1.0, 0.5)) -> Message:
 
 def fitted() -> Message:
     """The answer of a child whose `fit` has ended where the recorded training did."""
-    body = {"epoch_seconds": [0.2], "fit_s": 0.2, "waited_s": 0.0, "memory": {"peak_bytes": 2}, "history": [0.5]}
-    return Message("done", body, {"final_weights/0": np.ones(2)})
+    body = {
+        "epoch_seconds": [0.2],
+        "steps": STEPS,
+        "fit_s": 0.2,
+        "waited_s": 0.0,
+        "memory": {"peak_bytes": 2},
+        "history": [0.5],
+    }
+    return Message("done", body | {"memory": {"peak_bytes": 2}}, {"final_weights/0": np.ones(2)})
 
 
 GOOD: Answers = {"prepare": prepared, "audit": audited, "fit": fitted}

@@ -3,11 +3,13 @@
 import asyncio
 import dataclasses
 
+import numpy as np
 import pytest
 
-from qparity.runner.cell import ATTEMPTS, FAULT_VARIABLE, run_cell
+from qparity.runner.cell import ATTEMPTS, FAULT_VARIABLE, epochs_to_repeat, run_cell
 from qparity.runner.pool import Unavailable
 from qparity.runner.process import ChildDied, ServerDied
+from qparity.scenario.schema import Scenario, Training
 from qparity.worker.protocol import Message, ProtocolError
 from tests.runner.stand_in import GOOD, StandInPool, audited, blocks, inputs_of, prepared
 
@@ -53,6 +55,15 @@ def test_a_cell_is_prepared_recorded_and_fitted_in_that_order(tmp_path):
     assert {"loss", "gradients/0", "final_weights/0"} <= set(result.trace)
     assert result.outcome.raw["phases"]["step_s"] == 0.1
     assert [phase for phase, _ in told] == ["starting", "building", "audit", "audit", "fit", "fit"]
+
+
+def test_fit_repeats_whole_epochs_until_it_has_taken_enough_steps():
+    def repeated(samples, epochs, size):
+        training = Training(batch_size=size, epochs=epochs)
+        order = np.array([np.arange(samples)] * epochs)
+        return epochs_to_repeat(order, Scenario(name="s", training=training))
+
+    assert [repeated(70, 30, 32), repeated(7, 2, 4), repeated(1000, 9, 1), repeated(12, 9, 1)] == [4, 2, 1, 1]
 
 
 def test_what_is_sent_is_what_is_recorded_as_sent(tmp_path):

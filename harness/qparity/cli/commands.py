@@ -141,6 +141,9 @@ def run(
         bool,
         typer.Option("--no-timing", help="Audits and one recorded fit a cell, no timing rounds."),
     ] = False,
+    full_fit: Annotated[
+        bool, typer.Option("--full-fit", help="Let model.fit repeat every recorded step, not the first ones only.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=6, max=1000, help="The most timing rounds of a scenario.")] = 40,
     target_width: Annotated[
         float, typer.Option(min=0.001, max=1.0, help="Stop timing at this relative half-width of the ratios.")
@@ -178,6 +181,7 @@ def run(
         interpreters=interpreters(python),
         memory_bytes=memory_bytes(max_memory),
         isolation=isolation,
+        full_fit=full_fit,
     )
     timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, timeout=timeout)
     measured = None if no_timing else timing

@@ -11,8 +11,8 @@ import numpy as np
 from qparity.parity import statistical
 from qparity.parity.audit import Audit
 from qparity.parity.comparison import REFERENCE
+from qparity.parity.fit import ends, repeated
 from qparity.parity.names import weight_name
-from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Judgement, Observation, Stage, Verdict
 
 COMPARED = ("predictions", "loss", "gradients", "new_weights")
@@ -149,17 +149,17 @@ def _metrics(o: Observation, block: Sequence[Observation]) -> Iterator[str]:
     if fit.metrics_failed:
         yield f"metrics of fit could not be computed: {fit.metrics_failed}"
     for name, values in fit.metrics.items():
-        told = {p.variant: p.outcome.fit.metrics[name][-1:] for p in block if name in p.outcome.fit.metrics}
+        after = "one epoch" if len(values) == 1 else f"{len(values)} epochs"
+        logged = {p.variant: p.outcome.fit.metrics.get(name, ()) for p in block}
+        told = {variant: other[-1:] for variant, other in logged.items() if len(other) == len(values)}
         ends = {variant: value[0] for variant, value in told.items() if value}
         mine = ends.pop(o.variant, None)
         other = {variant: value for variant, value in ends.items() if not _alike(mine, value)}
         if other:
             there = ", ".join(f"{_number(value)} on {variant}" for variant, value in other.items())
-            yield f"another {name} after the last epoch: {_number(mine)} here, {there} (metrics are not judged)"
+            yield f"another {name} after {after}: {_number(mine)} here, {there} (metrics are not judged)"
         elif values:
-            yield f"metric {name} after the last epoch: {_number(mine)}" + (
-                f", as on {', '.join(ends)}" if ends else ""
-            )
+            yield f"metric {name} after {after}: {_number(mine)}" + (f", as on {', '.join(ends)}" if ends else "")
 
 
 def _alike(a: float | None, b: float | None) -> bool:
@@ -172,12 +172,13 @@ def _number(value: float | None) -> str:
 
 def _fit(o: Observation) -> Iterator[str]:
     """Where `fit` ended, compared with the recorded training."""
-    last = weight_arrays(o, "new_weights")
-    final = weight_arrays(o, "final_weights")
-    if not final or len(final) != len(last) or not len(last[0]):
+    compared = ends(o)
+    if not compared:
         return
-    if all(np.array_equal(f, n[-1]) for f, n in zip(final, last, strict=True)):
-        yield "fit ended with bitwise the audit's weights"
+    took, recorded = repeated(o), len(o.recorded.loss)
+    fit = "fit" if took == recorded else f"fit took the first {took} of {recorded} steps and"
+    if all(np.array_equal(mine, audited) for mine, audited in compared):
+        yield f"{fit} ended with bitwise the audit's weights"
         return
-    distance = max(float(np.abs(f - n[-1]).max(initial=0)) for f, n in zip(final, last, strict=True))
-    yield f"fit's final weights differ from the audit's by {distance:.2g}"
+    distance = max(float(np.abs(mine - audited).max(initial=0)) for mine, audited in compared)
+    yield f"{fit} ended with weights that differ from the audit's by {distance:.2g}"

@@ -1,4 +1,6 @@
-"""Whether `model.fit` trains what was recorded: from the same start it must end at the same weights.
+"""Whether `model.fit` trains what was recorded: from the same start it must come to the same weights.
+
+It repeats all recorded steps, or the first epochs of many (`runner/cell.py: FEW_STEPS`).
 
 On most variants it ends there bit for bit. Where a compiler fuses otherwise, the worker has trained again with every
 weight disturbed by one rounding before each step: `fit_spread/<k>` says how far that moves the end.
@@ -24,26 +26,40 @@ def fit_faults(o: Observation) -> Iterator[ExactFault]:
     """A setup fault where `fit` ended elsewhere by more than rounding explains: it is another training then."""
     if o.scenario.shots or o.scenario.diff_method in SAMPLED_METHODS:
         return  # one more pass anywhere, and all samples after it are other ones
-    last, final = weight_arrays(o, "new_weights"), weight_arrays(o, "final_weights")
-    if not final or len(final) != len(last) or not len(last[0]):
-        return
-    for k, (mine, audited) in enumerate(zip(final, last, strict=True)):
+    for k, (mine, audited) in enumerate(ends(o)):
         spread = o.recorded.get(f"fit_spread/{k}")
-        distance = np.abs(mine.astype(np.float64) - audited[-1].astype(np.float64))
+        distance = np.abs(mine.astype(np.float64) - audited.astype(np.float64))
         if spread is None:  # bit for bit the same, or an older recording: an annotation says how far apart
             continue
-        floor = 8 * UNITS[o.dtype] * np.abs(audited[-1]).max(initial=0.0)
+        floor = 8 * UNITS[o.dtype] * np.abs(audited).max(initial=0.0)
         allowed = MARGIN * float(np.max(spread, initial=0.0)) + floor
         if not distance.max(initial=0.0) <= allowed:
             at = int(np.argmax(np.nan_to_num(distance, nan=np.inf)))
             how = own_training(o)
+            took = repeated(o)
+            when = "" if took == len(o.recorded.loss) else f" after {took} steps"
             reason = (
-                f"model.fit{how} ends at another {weight_name(o, k)} than the recorded training does "
+                f"model.fit{how} ends at another {weight_name(o, k)} than the recorded training does{when} "
                 f"({distance.max():.2g} apart, rounding explains {allowed:.2g}): what was judged is not what fit trains"
             )
-            got, expected = mine.reshape(-1)[at], audited[-1].reshape(-1)[at]
+            got, expected = mine.reshape(-1)[at], audited.reshape(-1)[at]
             yield ExactFault(Stage.SETUP, None, f"fit/{weight_name(o, k)}", str(got), str(expected), reason, ())
             return
+
+
+def ends(o: Observation) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each weight after the last step that `fit` took, and as it was recorded after that step; none without a fit."""
+    recorded, final = weight_arrays(o, "new_weights"), weight_arrays(o, "final_weights")
+    if not final or len(final) != len(recorded) or not len(recorded[0]):
+        return []
+    steps = repeated(o)
+    return [(mine, audited[steps - 1]) for mine, audited in zip(final, recorded, strict=True)]
+
+
+def repeated(o: Observation) -> int:
+    """How many of the recorded steps `fit` took."""
+    recorded, said = len(o.recorded.loss), o.outcome.fit.steps
+    return said if said and said <= recorded else recorded
 
 
 def own_training(o: Observation) -> str:

@@ -101,6 +101,7 @@ class Fitted:
     """`model.fit` is over."""
 
     epoch_seconds: tuple[Number, ...]
+    steps: Count
     fit_s: Number
     waited_s: Number
     history: tuple[Float, ...]

@@ -185,12 +185,14 @@ class Memory:
 class Fit:
     """The user's path beside the recorded training: loss and metrics of each epoch as Keras logs them, where it ended.
 
-    `metrics_failed` is why the metrics of a script were left out of it.
+    `steps` are how many of the recorded ones it took, None all; `metrics_failed` is why the metrics of a script were
+    left out of it.
     """
 
     history: tuple[Number | None, ...] = ()
     metrics: Mapping[Text, tuple[Number | None, ...]] = field(default_factory=dict)
     metrics_failed: Text | None = None
+    steps: Whole | None = None
     equals_audit: bool | None = None
     max_weight_difference: Number | None = None
 

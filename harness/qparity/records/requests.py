@@ -69,6 +69,13 @@ class Audit(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Fit(Request):
+    """Train the first epochs (None: all) by `model.fit`."""
+
+    epochs: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Time(Request):
     """Train to be timed, in stretches of so many seconds, or of steps where an earlier process has fixed them."""
 

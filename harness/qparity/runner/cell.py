@@ -35,6 +35,8 @@ from qparity.worker.protocol import Message, ProtocolError
 Progress = Callable[[str, int], None]
 FAULT_VARIABLE = "QPARITY_FAULT"
 ATTEMPTS = 3
+FEW_STEPS = 12
+"""As many steps `model.fit` repeats at the least, or all that there are, to show that it trains what was recorded."""
 IMPORT_S = 300.0
 
 
@@ -127,6 +129,7 @@ async def run_cell(
     tell: Progress,
     memory_bytes: int | None = None,
     references: References | None = None,
+    full_fit: bool = False,
 ) -> CellResult:
     """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too.
 
@@ -149,7 +152,7 @@ async def run_cell(
                     patience.heard(step)
                     tell(phase, step)
 
-                await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft)
+                await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft, full_fit)
             if references and draft.status == "ok":
                 tell("reference", 0)
                 begun = time.perf_counter()
@@ -196,6 +199,7 @@ async def _drive(
     memory_bytes: int | None,
     tell: Progress,
     draft: Draft,
+    full_fit: bool,
 ) -> None:
     draft.phases |= {"import_s": server.import_s}
     log.unlink(missing_ok=True)
@@ -206,7 +210,7 @@ async def _drive(
         await prepare(child, block, cell, inputs, tell, draft)
         await audit(child, cell, inputs, tell, draft)
         if draft.status == "ok" and draft.fault is None:
-            await fit(child, tell, draft)
+            await fit(child, None if full_fit else epochs_to_repeat(inputs.order, cell.scenario), tell, draft)
         closing = time.perf_counter()
         await child.close()
         draft.phases |= {"close_s": time.perf_counter() - closing, "wall_s": time.perf_counter() - start}
@@ -283,25 +287,35 @@ def first_not_finite(arrays: dict[str, np.ndarray], paths: Sequence[str]) -> tup
     return (min(found)[0], min(found)[2]) if found else None
 
 
-async def fit(child: Child, tell: Progress, draft: Draft) -> None:
-    """The user's path, and whether it ended at the audit's weights."""
+def epochs_to_repeat(order: np.ndarray, scenario: Scenario) -> int:
+    """How many epochs `fit` repeats: whole ones, so that the last partial batch is among them, of `FEW_STEPS` or more.
+
+    That is the whole of a training that has no more steps.
+    """
+    steps_of_one = -(-len(order[0]) // scenario.training.batch_size)
+    return min(len(order), -(-FEW_STEPS // steps_of_one))
+
+
+async def fit(child: Child, epochs: int | None, tell: Progress, draft: Draft) -> None:
+    """The user's path over so many epochs (None: all), and whether it ended at the audit's weights."""
     assert draft.trace is not None
     tell("fit", 0)
-    answer = checked(await child.request("fit", {}, {}, lambda said: tell(said.phase, said.step)), "fit")
+    asked = requests.Fit(epochs)
+    answer = checked(await child.request("fit", asked.body(), {}, lambda said: tell(said.phase, said.step)), "fit")
     fitted = read(Fitted, answer.body)
-    epochs = fitted.epoch_seconds
-    draft.phases |= {"fit_s": fitted.fit_s, "fit_first_epoch_s": epochs[0], "waiting_s": fitted.waited_s}
-    if len(epochs) > 1:
-        draft.phases |= {"fit_epoch_s": statistics.median(epochs[1:])}
+    seconds = fitted.epoch_seconds
+    draft.phases |= {"fit_s": fitted.fit_s, "fit_first_epoch_s": seconds[0], "waiting_s": fitted.waited_s}
+    if len(seconds) > 1:
+        draft.phases |= {"fit_epoch_s": statistics.median(seconds[1:])}
     draft.memory = fitted.memory
     draft.trace |= answer.arrays
     gaps = [
-        np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][-1])).max(initial=0.0)
+        np.abs(np.subtract(w, draft.trace[f"new_weights/{name.partition('/')[2]}"][fitted.steps - 1])).max(initial=0.0)
         for name, w in answer.arrays.items()
         if name.startswith("final_weights/")
     ]
     furthest = float(max(gaps, default=0.0))
-    draft.fit = Fit(fitted.history, fitted.metrics, fitted.metrics_failed, not any(gaps), furthest)
+    draft.fit = Fit(fitted.history, fitted.metrics, fitted.metrics_failed, fitted.steps, not any(gaps), furthest)
 
 
 async def consult(references: References, block: Block, cell: Cell, inputs: Inputs, draft: Draft) -> None:

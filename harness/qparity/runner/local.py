@@ -26,7 +26,8 @@ class Options:
 
     `jobs` cells at a time (None: as many as have cores of their own), `threads` a cell, `timeout` seconds for a whole
     cell, `interpreters` by backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free
-    when the sweep starts); `isolation` is `fork`, `spawn`, or None for what platform and accelerator need.
+    when the sweep starts); `isolation` is `fork`, `spawn`, or None for what platform and accelerator need. `full_fit`:
+    `model.fit` repeats every recorded step, not only as many as it takes to show that it trains the same.
     """
 
     jobs: int | None = None
@@ -35,6 +36,7 @@ class Options:
     interpreters: dict[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None
     isolation: str | None = None
+    full_fit: bool = False
 
 
 Store = Callable[[Cell, CellResult], None]
@@ -102,6 +104,7 @@ async def run_block(
                 lambda phase, step: listen(CellProgress(cell, phase, step, cell.scenario.steps)),
                 cores.memory_bytes,
                 references,
+                options.full_fit,
             )
             store(cell, result)
 

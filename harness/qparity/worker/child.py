@@ -140,7 +140,7 @@ class Cell:
             mine = {name: array[:cut].astype(self.data.x.dtype) for name, array in captured().data().items()}
             about["hashes"] |= {name: digest(array) for name, array in mine.items()}
         count = sum(name.startswith("new_weights/") for name in arrays)
-        self.audited = [arrays[f"new_weights/{k}"][-1] for k in range(count)]
+        self.recorded = [arrays[f"new_weights/{k}"] for k in range(count)]
         body: Table = {
             "audit": about,
             "step_seconds": seconds,
@@ -157,7 +157,9 @@ class Cell:
 
     def fit(self, request: Message) -> Answer:
         """The user's path: one `model.fit` from the same start, with the time of each epoch."""
-        self.take_data(request)
+        self.data = replace(self.data, order=self.data.order[: read(requests.Fit, request.body).epochs])
+        steps = len(self.data.batches(self.scenario.training.batch_size)[0])
+        recorded = [values[steps - 1] for values in self.recorded]
         measured, failed = captured().measured if self.scenario.script else {}, None
         try:
             body, arrays = self.fitted(measured)
@@ -167,9 +169,9 @@ class Cell:
             traceback.print_exc()
             body, arrays = self.fitted({})
             failed = one_line(error)
-        if not all(np.array_equal(arrays[f"final_weights/{k}"], a, equal_nan=True) for k, a in enumerate(self.audited)):
-            arrays |= self.fit_spread()
-        return body | {"metrics_failed": failed, "memory": self.memory()}, arrays
+        if not all(np.array_equal(arrays[f"final_weights/{k}"], a, equal_nan=True) for k, a in enumerate(recorded)):
+            arrays |= self.fit_spread(recorded)
+        return body | {"steps": steps, "metrics_failed": failed, "memory": self.memory()}, arrays
 
     def fitted(self, measured: dict[str, Any]) -> Answer:
         """A `model.fit` from the start, with these metrics: where it ended, and what it took."""
@@ -254,7 +256,7 @@ class Cell:
         data = replace(self.data, order=order)
         return audit.record(model, backend, self.mode, self.scenario, data, self.progress)
 
-    def fit_spread(self) -> dict[str, np.ndarray]:
+    def fit_spread(self, recorded: list[np.ndarray]) -> dict[str, np.ndarray]:
         """How far a rounding more in every step moves the trained weights, from two trainings: `fit_spread/<k>`."""
         ends = []
         for seed in (1, 2):
@@ -263,7 +265,7 @@ class Cell:
             self.progress(0, "fit")
         pairs = (
             [np.abs(end - audited) for end in each]
-            for each, audited in zip(zip(*ends, strict=True), self.audited, strict=True)
+            for each, audited in zip(zip(*ends, strict=True), recorded, strict=True)
         )
         return {f"fit_spread/{k}": np.max(list(moved), axis=0) for k, moved in enumerate(pairs)}
 
