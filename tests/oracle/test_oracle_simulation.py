@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qparity.oracle import GateProgram, predict, vjp
+from qparity.oracle import GateProgram, flatten_weights, operation_counts, predict, vjp
+from qparity.oracle import program as oracle_program
+from qparity.oracle.adjoint import infidelity
 from qparity.oracle.program import parameter_values
 from qparity.oracle.statevector import apply, inner, simulate, zero_state
 
@@ -34,6 +36,41 @@ def test_adjoint_gradient_is_the_slope_of_the_prediction(seed, wires):
     slope = (objective(1) - objective(-1)) / (2 * h)
     expected = sum((g * d).sum() for g, d in zip(by_weight, directions, strict=True)) + (by_input * along_x).sum()
     assert abs(slope - expected) < 1e-6 * max(1, abs(expected))
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.integers(1, 200))
+def test_rows_taken_few_at_a_time_are_the_same_rows(seed, numbers):
+    program = read(random_program(seed, 3))
+    weights, x, bars, offsets = arguments(seed, steps=4, rows=3)
+    at_once = vjp(program, weights, x, bars, offsets, np.clongdouble)
+    flat = flatten_weights(program, weights, np.longdouble)
+    counts = operation_counts(program, flat, x, offsets)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(oracle_program, "SLAB_NUMBERS", numbers)
+        few = vjp(program, weights, x, bars, offsets, np.clongdouble)
+        assert np.array_equal(predict(program, weights, x, offsets, np.clongdouble), few[0])
+        np.testing.assert_allclose(operation_counts(program, flat, x, offsets), counts, rtol=1e-15)
+    for a, b in zip((few[0], few[2], *few[1]), (at_once[0], at_once[2], *at_once[1]), strict=True):
+        assert np.abs(a - b).max() < 64 * np.finfo(a.dtype).eps
+
+
+def test_infidelity_is_that_of_the_states():
+    program = read(random_program(5, 3))
+    stacked, x, *_ = arguments(5)
+    weights = [w[0] for w in stacked]
+    moved = [w + 1e-3 for w in weights]
+    states = [
+        simulate(
+            program,
+            parameter_values(program, flatten_weights(program, [w[None] for w in each], float), x, [0, len(x)]),
+            complex,
+        )
+        for each in (weights, moved)
+    ]
+    expected = (1 - np.abs(inner(*states)) ** 2).max()
+    assert infidelity(program, (weights, moved), x) == pytest.approx(expected, rel=1e-9)
+    assert expected > 1e-8
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if PARAMETERS[n]])

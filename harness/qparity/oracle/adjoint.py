@@ -7,11 +7,18 @@ chunks so that a chunk's states stay in cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from qparity.oracle.program import GateProgram, flatten_weights, parameter_values, pull_back, split_weights
+from qparity.oracle.program import (
+    GateProgram,
+    flatten_weights,
+    parameter_values,
+    pull_back,
+    slabs,
+    split_weights,
+)
 from qparity.oracle.statevector import (
     apply,
     apply_word,
@@ -54,8 +61,29 @@ def predict(
         (rows, outputs) in the real dtype that belongs to `dtype`.
     """
     flat, x, offsets = _prepare(program, weights, inputs, offsets, dtype)
-    theta = parameter_values(program, flat, x, offsets)
-    return np.concatenate([measure(program, simulate(program, theta[:, c], dtype)) for c in _chunks(program, len(x))])
+    return np.concatenate([measure(program, state) for state in _states(program, flat, x, offsets, dtype)])
+
+
+def infidelity(
+    program: GateProgram, weights: tuple[Sequence[np.ndarray], Sequence[np.ndarray]], inputs: np.ndarray
+) -> float:
+    """The largest `1 - |<a|b>|^2` over all rows of the circuit's states at two sets of weights, at least 0.
+
+    Each set is one plain array for each weight, `inputs` is (rows, features); in complex128.
+    """
+    prepared = [_prepare(program, each, inputs, None, np.complex128) for each in weights]
+    both = zip(*(_states(program, *each, np.complex128) for each in prepared), strict=True)
+    return float(max((1 - np.abs(inner(a, b)) ** 2).max() for a, b in both).clip(0))
+
+
+def _states(
+    program: GateProgram, flat: np.ndarray, x: np.ndarray, offsets: np.ndarray, dtype: type
+) -> Iterator[np.ndarray]:
+    """The final states of all rows, a chunk at a time."""
+    for slab in slabs(program, offsets):
+        theta = parameter_values(program, flat[slab.steps], x[slab.rows], slab.offsets)
+        for c in _chunks(program, theta.shape[1]):
+            yield simulate(program, theta[:, c], dtype)
 
 
 def vjp(
@@ -77,16 +105,19 @@ def vjp(
     """
     single = offsets is None
     flat, x, offsets = _prepare(program, weights, inputs, offsets, dtype)
-    theta = parameter_values(program, flat, x, offsets)
-    bars = np.asarray(cotangents).astype(theta.dtype)
-    predictions = np.empty((len(x), program.outputs), theta.dtype)
-    slopes = np.zeros_like(theta)
-    for c in _chunks(program, len(x)):
-        ket = simulate(program, theta[:, c], dtype)
-        predictions[c] = measure(program, ket)
-        bra = weighted_observable(program, ket, bars[c])
-        _sweep_back(program, theta[:, c], ket, bra, slopes[:, c])
-    by_step, by_row = pull_back(program, flat, x, offsets, slopes)
+    bars = np.asarray(cotangents).astype(x.dtype)
+    predictions = np.empty((len(x), program.outputs), x.dtype)
+    by_step, by_row = np.zeros_like(flat), np.zeros_like(x)
+    for rows, steps, stops in slabs(program, offsets):
+        theta = parameter_values(program, flat[steps], x[rows], stops)
+        slopes = np.zeros_like(theta)
+        for c in _chunks(program, theta.shape[1]):
+            ket = simulate(program, theta[:, c], dtype)
+            predictions[rows][c] = measure(program, ket)
+            bra = weighted_observable(program, ket, bars[rows][c])
+            _sweep_back(program, theta[:, c], ket, bra, slopes[:, c])
+        of_steps, by_row[rows] = pull_back(program, flat[steps], x[rows], stops, slopes)
+        by_step[steps] += of_steps
     gradients = split_weights(program, by_step)
     return predictions, [g[0] for g in gradients] if single else gradients, by_row
 

@@ -7,16 +7,18 @@ are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from qparity.oracle.gates import Operation, operations
 
+SLAB_NUMBERS = 2**25
+"""Of 16 bytes each: half a GiB."""
 MAX_WIRES = 16
 """Above this the oracle refuses: a long double state of 16 wires takes 2 MiB, and every row needs two."""
 
@@ -113,7 +115,7 @@ class GateProgram:
     @property
     def outputs(self) -> int:
         """Number of predictions for each sample."""
-        return len(self.norms)
+        return sum(1 if isinstance(m, Expval) else 2 ** len(m.wires) for m in self.measurements)
 
     def _check(self) -> None:
         if self.wires < 1 or self.features < 0:
@@ -146,6 +148,24 @@ class GateProgram:
             limit = {"w": self.weight_count, "i": self.features}.get(kind, 0)
             if not 0 <= index < limit:
                 raise ValueError(f"gate program: {name} reads {kind!r} number {index}, of which there are {limit}")
+
+
+class Slab(NamedTuple):
+    """Some rows, the steps that they are of, and `offsets` of these among the rows."""
+
+    rows: slice
+    steps: slice
+    offsets: np.ndarray
+
+
+def slabs(program: GateProgram, offsets: np.ndarray) -> Iterator[Slab]:
+    """All rows, one after the other, as many at a time as leave their angles and weights `SLAB_NUMBERS` at the most."""
+    end = int(offsets[-1])
+    size = max(1, SLAB_NUMBERS // (2 * len(program.parameters) + program.weight_count + 1))
+    for start in range(0, end, size):
+        stop = min(start + size, end)
+        first, last = int(np.searchsorted(offsets, start, "right")) - 1, int(np.searchsorted(offsets, stop))
+        yield Slab(slice(start, stop), slice(first, last), np.clip(offsets[first : last + 1], start, stop) - start)
 
 
 def parameter_values(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:

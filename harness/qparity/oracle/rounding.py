@@ -12,7 +12,7 @@ from math import frexp
 
 import numpy as np
 
-from qparity.oracle.program import GateProgram, Parameter, parameter_values
+from qparity.oracle.program import GateProgram, Parameter, parameter_values, slabs
 
 
 def operation_counts(
@@ -29,8 +29,11 @@ def operation_counts(
         [_roundings(p, len(gate.params)) + shifted for gate in program.gates for p in gate.params], np.float64
     )
     gates = tuple(replace(g, params=tuple(map(_absolute, g.params))) for g in program.gates)
-    sizes = parameter_values(replace(program, gates=gates), np.abs(weights), np.abs(inputs), offsets)
-    return np.asarray(max(len(program.operations), 1) + multiples @ (sizes / np.pi) ** 2, np.float64)
+    sized, of_angles = replace(program, gates=gates), np.empty(len(inputs))
+    for rows, steps, stops in slabs(program, offsets):
+        sizes = parameter_values(sized, np.abs(weights[steps]), np.abs(inputs[rows]), stops)
+        of_angles[rows] = multiples @ (sizes / np.pi) ** 2
+    return max(len(program.operations), 1) + of_angles
 
 
 def chain_factors(program: GateProgram, weights: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

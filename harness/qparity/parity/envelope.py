@@ -18,8 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.program import parameter_values
-from qparity.oracle.statevector import inner, simulate
+from qparity.oracle.adjoint import infidelity
 from qparity.parity import tolerances as tol
 from qparity.parity.retraining import Retraining, flat, joined
 from qparity.parity.setup import weight_arrays
@@ -214,13 +213,7 @@ def _function_space(o: Observation, program: oracle.GateProgram, a: np.ndarray, 
     inputs = np.unique(flat(o.recorded.x), axis=0).astype(np.float64)
     both = [_split(program, np.asarray(w, np.float64)) for w in (a, b)]
     predictions = [oracle.predict(program, w, inputs) for w in both]
-    stops = np.array([0, len(inputs)])
-    states = [
-        simulate(program, parameter_values(program, np.asarray(w, np.float64)[None], inputs, stops), np.complex128)
-        for w in (a, b)
-    ]
-    infidelity = 1 - np.abs(inner(*states)) ** 2
-    return float(np.abs(predictions[0] - predictions[1]).max()), float(max(infidelity.max(), 0.0))
+    return float(np.abs(predictions[0] - predictions[1]).max()), infidelity(program, (both[0], both[1]), inputs)
 
 
 def _split(program: oracle.GateProgram, flat: np.ndarray) -> list[np.ndarray]:
