@@ -2,10 +2,12 @@
 
     python benchmarks/fuzz.py [--inputs 20000] [--kind "run folder"]
 
-Every input must give a result, or one printable line and exit code 2; nothing may be written outside its folder.
+Every input must give a result, or one printable line and exit code 2; nothing may be written outside its folder, and
+none may need more than 6 GiB of memory.
 """
 
 import argparse
+import resource
 import sys
 import tempfile
 import time
@@ -20,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.reliability import fuzz
 
+MEMORY_BYTES = 6 << 30
 # Cheap kinds have the larger share.
 SHARES = {"scenario": 0.4, "expectations": 0.35, "run folder": 0.1, "arguments": 0.15}
 
@@ -29,6 +32,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=20_000)
     parser.add_argument("--kind", choices=fuzz.KINDS)
     options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     shares = {options.kind: 1.0} if options.kind else SHARES
     failures = sum(feed(kind, round(options.inputs * share)) for kind, share in shares.items())
     print(f"{failures} failures")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from qparity.runner import warm
-from qparity.runner.pool import KEPT
+from qparity.runner.pool import KEPT, THREADS
 from qparity.scenario.backends import BACKENDS, trainable
 
 # No clock in a test's verdict: the machine may be busy with other things.
@@ -28,6 +28,9 @@ MINE = KEPT not in os.environ
 if MINE:
     os.environ[KEPT] = tempfile.mkdtemp(prefix="qparity-compiled-")
     os.environ[warm.WARM] = tempfile.mkdtemp(prefix="qparity-warm-", dir="/tmp")  # frameworks are imported once for all
+# Where several processes share the cores, the threads of one wait for each other: a gradient of lightning.qubit takes
+# 100 ms in place of 2.
+os.environ |= dict.fromkeys(THREADS, "1")
 os.environ |= {
     "JAX_COMPILATION_CACHE_DIR": os.environ[KEPT],
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
