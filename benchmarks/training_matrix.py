@@ -3,10 +3,10 @@
     python benchmarks/training_matrix.py [--random 1000] [--variants torch tf-graph jax-jit] [--write]
 
 Every loss with targets as numbers, signs, one-hot or classes, on probabilities and on logits; every optimizer plain,
-with each learning-rate schedule, weight decay, every clipping, gradient accumulation and loss scaling: all that Keras
-accepts, in both precisions. In each a fault is planted once, on the first variant: it must be found at its stage.
-`--random N` draws clean trainings from this space in place of going through it. In float64 a PRECISION-LEAK is right
-where Keras computes in float32 (`LEAKS`). Exit code 1 on a false accusation or a fault that was not found.
+with each learning-rate schedule, weight decay, every clipping, gradient accumulation, loss scaling and averages: all
+that Keras accepts, in both precisions. In each a fault is planted once, on the first variant: it must be found at its
+stage. `--random N` draws clean trainings from this space in place of going through it. In float64 a PRECISION-LEAK is
+right where Keras computes in float32 (`LEAKS`). Exit code 1 on a false accusation or a fault that was not found.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def optimizers() -> Iterator[Case]:
             ("global_clipnorm", {"global_clipnorm": 0.1}, None),
             ("accumulation", {"gradient_accumulation_steps": 2}, None),
             ("loss scale", {"loss_scale_factor": 8.0}, None),
+            ("averages", {"ema_overwrite_frequency": 2, "ema_momentum": 0.7}, None),
         ):
             training = {"optimizer": {"name": name, **optimizer}} | ({"schedule": schedule} if schedule else {})
             keys = circuit("one") | {"data": {"name": "random", "features": 2, "samples": 7}, "training": training}

@@ -23,6 +23,8 @@ FURTHER = [
     {"name": "adamw", "gradient_accumulation_steps": 2, "clipvalue": 0.2},
     {"name": "sgd", "gradient_accumulation_steps": 3, "momentum": 0.9, "loss_scale_factor": 3.0},
     {"name": "lion", "loss_scale_factor": 1024.0},
+    {"name": "sgd", "ema_overwrite_frequency": 2, "ema_momentum": 0.8},
+    {"name": "adam", "ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2},
 ]
 TABLES = [
     LAWS[t["name"]].defaults() | t | {"learning_rate": 0.03} for t in [*({"name": name} for name in LAWS), *FURTHER]
@@ -35,6 +37,7 @@ def keras_says(table, dtype):
     careful = dtype == "float64" and keras.backend.backend() == "tensorflow"
     options = {k: np.float64(v) if careful and isinstance(v, float) else v for k, v in table.items() if k != "name"}
     variables = [keras.Variable(w, dtype=dtype) for w in WEIGHTS]
+    options |= {"use_ema": True} if "ema_overwrite_frequency" in options else {}
     optimizer = getattr(keras.optimizers, LAWS[table["name"]].keras)(**options)
     optimizer.build(variables)
     steps = []

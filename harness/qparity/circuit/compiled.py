@@ -1,8 +1,7 @@
 """What a model was compiled with, as the tables of a scenario say it: loss and optimizer by name and arguments.
 
 Only what a scenario can say exactly has a table: Keras' own losses, optimizers and schedules, with numbers as
-arguments. All else (weights replaced by averages, functions of one's own) is the script's own,
-and trained with as it is.
+arguments. All else (functions of one's own) is the script's own, and trained with as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from qparity.scenario.schedule import checked_schedule
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 RATE_AS_GIVEN = "_rate_as_given"
-EXTRAS = ("ema_overwrite_frequency",)
+AVERAGES = ("ema_overwrite_frequency", "ema_momentum")
 EXCLUDED = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 
 
@@ -56,13 +55,14 @@ def optimizer_table(optimizer: Any) -> dict[str, Any] | None:
     law = LAWS.get(type(optimizer).__name__.lower())
     if law is None or not type(optimizer).__module__.startswith("keras."):
         return None
-    if any(getattr(optimizer, name, None) for name in (*EXTRAS, *EXCLUDED)):
+    if any(getattr(optimizer, name, None) for name in EXCLUDED):
         return None
     if isinstance(optimizer._learning_rate, Schedule) and schedule_table(optimizer) is None:
         return None
+    averages = optimizer.use_ema and optimizer.ema_overwrite_frequency
     table: dict[str, Any] = {"name": law.name, "learning_rate": _rate(optimizer)}
     for name in law.all_arguments():
-        if name == "learning_rate":
+        if name == "learning_rate" or (name in AVERAGES and not averages):
             continue
         value = getattr(optimizer, name, None)
         if isinstance(value, np.floating | np.integer):

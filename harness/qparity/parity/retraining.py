@@ -71,6 +71,8 @@ class Retraining:
         start = self.optimizer.start([w[0] for w in self.recorded_weights(0)])
         if not step:
             return start
+        if self.o.optimizer["ema_overwrite_frequency"]:
+            raise oracle.NotCovered("the moving averages of the weights were not recorded")
         slots = {
             name: [self._slot(k, name, step - 1, zero) for k, zero in enumerate(zeros)]
             for name, zeros in start.slots.items()

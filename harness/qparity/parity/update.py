@@ -20,6 +20,8 @@ from qparity.parity.types import Observation, Stage
 from qparity.records.outcome import Constraint
 
 Units = tuple[float, float | None]
+AVERAGED = 4.0
+"""Roundings of a moving average, a step."""
 
 
 def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
@@ -57,7 +59,10 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
         pair = high * bounds[k], None if low is None else low * bounds[k]
         name = f"weights/{weight_name(o, k)}"
         if k in still:  # Keras leaves out of an update what has no gradient
-            yield compare(Stage.UPDATE, name, new, w, (np.zeros_like(scale), None), scale, np.arange(steps))
+            still_allowed = np.zeros_like(scale)
+            if o.optimizer["ema_overwrite_frequency"]:  # the average of what stays, in its place: rounded every step
+                still_allowed += high * AVERAGED * np.arange(1, steps + 1).reshape(-1, *[1] * (w.ndim - 1)) * scale
+            yield compare(Stage.UPDATE, name, new, w, (still_allowed, None), scale, np.arange(steps))
             continue
         yield compare(Stage.UPDATE, name, new, expected[k], pair, scale, np.arange(steps))
 

@@ -43,6 +43,12 @@ class _Table(BaseModel):
             if value is not None and key != "name" and key not in own:
                 owners = " and ".join(name for name, law in LAWS.items() if key in law.all_arguments())
                 raise ScenarioError(f"no {key} with {self.name}: it belongs to {owners}", key=key, value=value)
+        if self.arguments.get("ema_momentum") is not None and not self.arguments.get("ema_overwrite_frequency"):
+            raise ScenarioError(
+                "expected ema_overwrite_frequency beside it: averages that never take the weights' place train nothing",
+                key="ema_momentum",
+                value=self.arguments["ema_momentum"],
+            )
         clips = [key for key in CLIPS if getattr(self, key) is not None]
         if len(clips) > 1:
             raise ScenarioError(

@@ -115,6 +115,8 @@ def make_optimizer(training: Training, dtype: str) -> Any:
     careful = training.numerics == "exact" and dtype == "float64" and BACKENDS[keras.backend.backend()].narrows_floats
     if careful:
         options = {k: np.float64(v) if isinstance(v, float) else v for k, v in options.items()}
+    if "ema_overwrite_frequency" in options:
+        options = {**options, "use_ema": True}
     if training.schedule:
         options = {**options, "learning_rate": _schedule(training.schedule, options["learning_rate"], careful)}
     return getattr(keras.optimizers, LAWS[training.optimizer.name].keras)(**options)

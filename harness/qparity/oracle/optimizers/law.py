@@ -4,7 +4,8 @@ The computation is written once, on `Bounded` numbers, so that it gives the upda
 recorded inputs (weights, gradients) are exact; the slots are the law's own, and carry their error from step to step.
 
 Clipping and weight decay are the same for all (`keras/src/optimizers/base_optimizer.py` of Keras 3.15): clipping by
-each norm, else by the global norm, else by value; then `w - w decay rate`; then the update.
+each norm, else by the global norm, else by value; then `w - w decay rate`; then the update; then, if asked, moving
+averages of the weights, and every so many steps these in the weights' place.
 """
 
 from __future__ import annotations
@@ -55,7 +56,12 @@ SHARED: dict[str, Argument] = {
     "gradient_accumulation_steps": Argument(
         None, "update with the mean of so many steps' gradients", 2, 1_000_000, whole=True
     ),
+    "ema_overwrite_frequency": Argument(
+        None, "put moving averages in the weights' place after so many steps (`use_ema`)", 1, 1_000_000, whole=True
+    ),
+    "ema_momentum": Argument(None, "decay of these averages (none: 0.99)", 0.0, 1.0),
 }
+EMA_MOMENTUM = 0.99
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
@@ -63,13 +69,15 @@ CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 class State:
     """Updates done, and the slots by their names in the trace: an entry a weight.
 
-    `waiting` are the sums of the gradients of the `taken` steps since the last update, where gradients are accumulated.
+    `waiting` are the sums of the gradients of the `taken` steps since the last update, where gradients are accumulated,
+    `averages` those of the weights, where they come in their place.
     """
 
     steps: int
     slots: Mapping[str, list[Bounded]]
     taken: int = 0
     waiting: tuple[Bounded, ...] = ()
+    averages: tuple[Bounded, ...] = ()
 
 
 Slots = tuple[Bounded, ...]
@@ -171,7 +179,8 @@ class Law:
         if several := self.declared["gradient_accumulation_steps"]:
             sums = [(a + g).stored() for a, g in zip(state.waiting, found, strict=True)] if state.taken else found
             if state.taken + 1 < several:
-                return replace(state, taken=state.taken + 1, waiting=tuple(sums)), exact
+                kept = replace(state, taken=state.taken + 1, waiting=tuple(sums))
+                return self.averaged(state, kept, exact)
             found = [g / self.real(several) for g in sums]
         columns: list[tuple[Bounded, Slots]] = []
         for k, (w, g) in enumerate(zip(exact, self.clip(found), strict=True)):
@@ -182,7 +191,23 @@ class Law:
             new, slots = self.update(t, w, g, tuple(state.slots[name][k] for name in self.slots), path)
             columns.append((new.stored(), slots))
         slots_after = {name: [slots[i] for _, slots in columns] for i, name in enumerate(self.slots)}
-        return State(t, slots_after), [new for new, _ in columns]
+        return self.averaged(state, State(t, slots_after), [new for new, _ in columns])
+
+    def averaged(self, before: State, after: State, weights: list[Bounded]) -> tuple[State, list[Bounded]]:
+        """The state with the moving averages of the weights, and these in the weights' place where it is time.
+
+        The first average is the weights themselves; updates done count, not steps, where gradients are accumulated.
+        """
+        every = self.declared["ema_overwrite_frequency"]
+        if not every:
+            return after, weights
+        averages = tuple(weights)
+        if before.steps:
+            declared = self.declared["ema_momentum"]
+            m = self.constant(self.real(quantise(EMA_MOMENTUM if declared is None else declared, self.dtype)))
+            averages = tuple((m * a + (1 - m) * w).stored() for a, w in zip(before.averages, weights, strict=True))
+        overwritten = (before.steps + 1) % every == 0
+        return replace(after, averages=averages), list(averages) if overwritten else weights
 
     def decay_of(self, weight: Bounded, path: str) -> Any:
         """The weight decay of a weight, or None."""
