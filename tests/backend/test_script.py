@@ -199,7 +199,9 @@ def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():
     assert schedule_table(schedule) == {"name": "cosine_decay", "decay_steps": 10}
     assert optimizer_table(keras.optimizers.SGD(lambda: 0.1)) is None
     assert optimizer_table(keras.optimizers.Adam(use_ema=True)) == optimizer_table(keras.optimizers.Adam())
-    assert optimizer_table(keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=3)) is None
+    averages = {"ema_overwrite_frequency": 3, "ema_momentum": 0.9}
+    assert optimizer_table(keras.optimizers.Adam(use_ema=True, **averages)).items() >= averages.items()
+    assert optimizer_table(keras.optimizers.Adam(**averages)) == optimizer_table(keras.optimizers.Adam())
     more = {"gradient_accumulation_steps": 2, "loss_scale_factor": 4.0}
     assert optimizer_table(keras.optimizers.Adam(**more)).items() >= more.items()
     assert loss_table("mse") == loss_table(keras.losses.mean_squared_error) == {"loss": "mse"}
