@@ -24,6 +24,7 @@ QUICK = {
     "clean_cells": "--cells 6",
     "clean_models": "--models 2 --variants torch",
     "detection_limits": "--seeds 1",
+    "docs_examples": "--variants torch",
     "fuzz": "--inputs 200",
     "kills": "--kills 5",
     "large_run": "--cells 200",
@@ -33,6 +34,7 @@ QUICK = {
     "repeat_sweep": "-v torch -v jax-jit",
     "scale": "--cells 200 --engine local",
     "soak": "--minutes 1",
+    "training_matrix": "--variants torch --every 20",
 }
 """Arguments of each benchmark for `--quick`."""
 

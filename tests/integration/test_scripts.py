@@ -66,7 +66,9 @@ x = np.linspace(-1, 1, 6)[:, None]
 y = np.sin(x) * (2.0 if "odd" in sys.argv and keras.backend.backend() == "torch" else 1.0)
 model = Net()
 plan = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9)
-model.compile(keras.optimizers.SGD(plan, use_ema=True, ema_overwrite_frequency=2), loss)
+optimizer = keras.optimizers.SGD(plan, weight_decay=0.01, use_ema=True, ema_overwrite_frequency=2)
+optimizer.exclude_from_weight_decay(var_names=["bias"])
+model.compile(optimizer, loss)
 model.fit(x, y, batch_size=3, epochs=1, shuffle=False, sample_weight=np.array([1.0, 2.0, 0.5, 0.0, 3.0, 1.0]))
 """
 

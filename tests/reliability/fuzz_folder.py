@@ -97,6 +97,8 @@ JSON = scenarios.NONSENSE | st.sampled_from(
 )  # fmt: skip
 PLACES = st.lists(st.integers(0, 20), min_size=1, max_size=6)
 LINKS = ["file", "folder", "zero", "fifo", "nowhere", "itself"]
+MANY = 100_000
+"""Gates, however often a program is made huge."""
 HUGE = ["gates", "wires", "terms", "sparse", "deep", "long", "epochs"]
 ARRAYS = ["drop", "nan", "empty", "transpose", "float32", "cut", "object", "more", "compress", "claim"]
 
@@ -188,11 +190,9 @@ def _huge(folder: Path, outside: Path, name: str, kind: str) -> None:
 
 
 def _grow(program: dict[str, Any], kind: str) -> None:
-    if kind == "gates":
-        program["gates"] = program["gates"] * 1000
-    elif kind == "wires":
-        program["wires"] = 16
-        program["gates"] = program["gates"] * 1000
+    if kind in ("gates", "wires"):
+        program["gates"] = (program["gates"] * 1000)[:MANY]
+        program["wires"] = 16 if kind == "wires" else program["wires"]
     else:
         program["measurements"][0]["terms"] = [[1e-9, [["Z", 0]]]] * 20_000
 
