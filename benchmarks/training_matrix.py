@@ -113,7 +113,7 @@ def optimizers() -> Iterator[Case]:
 def schedule_of(name: str) -> dict[str, Any]:
     """A schedule that changes the rate within a few steps."""
     given = {
-        "decay_steps": 4, "decay_rate": 0.7, "first_decay_steps": 3, "boundaries": [2, 4], "values": [0.1, 0.05, 0.02],
+        "decay_steps": 8, "decay_rate": 0.7, "first_decay_steps": 3, "boundaries": [2, 4], "values": [0.1, 0.05, 0.02],
     }  # fmt: skip
     return {"name": name} | {key: given[key] for key in SCHEDULES[name].arguments if key in given}
 

@@ -97,7 +97,7 @@ JSON = scenarios.NONSENSE | st.sampled_from(
 )  # fmt: skip
 PLACES = st.lists(st.integers(0, 20), min_size=1, max_size=6)
 LINKS = ["file", "folder", "zero", "fifo", "nowhere", "itself"]
-MANY = 100_000
+MANY = 20_000
 """Gates, however often a program is made huge."""
 HUGE = ["gates", "wires", "terms", "sparse", "deep", "long", "epochs"]
 ARRAYS = ["drop", "nan", "empty", "transpose", "float32", "cut", "object", "more", "compress", "claim"]

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import pennylane as qml
 from keras import ops
@@ -140,7 +141,13 @@ def _hyperparameter(name: str) -> Callable[[Any, History, float], AbstractContex
 
 @contextmanager
 def _other_rate(model: Any, history: History, size: float) -> Iterator[None]:
-    rate = model.optimizer.learning_rate
+    optimizer = model.optimizer
+    if isinstance(schedule := optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer._get_current_learning_rate = lambda: schedule(optimizer.iterations) * (1 + size)
+        yield
+        del optimizer._get_current_learning_rate
+        return
+    rate = optimizer.learning_rate
     before = read(rate)
     rate.assign(before * (1 + size))
     yield
