@@ -7,6 +7,7 @@ none may need more than 6 GiB of memory.
 """
 
 import argparse
+import os
 import resource
 import sys
 import tempfile
@@ -20,11 +21,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hypothesis import HealthCheck, Phase, given, settings
 
+from qparity.runner import warm
 from tests.reliability import fuzz
 
 MEMORY_BYTES = 6 << 30
 # Cheap kinds have the larger share.
-SHARES = {"scenario": 0.4, "expectations": 0.35, "run folder": 0.1, "arguments": 0.15}
+SHARES = {"scenario": 0.3, "expectations": 0.3, "run folder": 0.1, "arguments": 0.13, "data file": 0.15, "script": 0.02}
 
 
 def main() -> None:
@@ -34,7 +36,9 @@ def main() -> None:
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     shares = {options.kind: 1.0} if options.kind else SHARES
+    os.environ.setdefault(warm.WARM, tempfile.mkdtemp(prefix="qparity-warm-", dir="/tmp"))
     failures = sum(feed(kind, round(options.inputs * share)) for kind, share in shares.items())
+    warm.end(os.environ[warm.WARM])
     print(f"{failures} failures")
     raise SystemExit(bool(failures))
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from qparity import cli
 from qparity.parity.expectation import load_expectations
 from qparity.scenario.errors import ScenarioError
-from tests.reliability import fuzz_folder
+from tests.reliability import fuzz_folder, fuzz_own
 from tests.scenario import test_scenario_fuzz as scenarios
 
 # audit event -> which of its arguments is the folder a relative path stands in; -1 there: the current one
@@ -151,10 +151,18 @@ def check_arguments(value: tuple[str, list[str]], folder: Path) -> None:
         assert text.rstrip("\n").isprintable(), repr(text)
 
 
+def check_script(value: Any, folder: Path) -> None:
+    """Not watched: a worker process, which has folders of its own, runs it."""
+    _watched.clear()
+    fuzz_own.check_script(value, folder)
+
+
 Check = Callable[[Any, Path], None]
 KINDS: dict[str, tuple[st.SearchStrategy[Any], Check]] = {
     "scenario": (st.tuples(MUTATED | st.binary(max_size=60), scenarios.files()), check_scenario),
     "expectations": (st.tuples(ENTRIES | scenarios.NONSENSE, st.none() | st.binary(max_size=60)), check_expectations),
     "run folder": (fuzz_folder.MANGLES, fuzz_folder.check_folder),
     "arguments": (ARGUMENTS, check_arguments),
+    "data file": (fuzz_own.DATA_FILES, fuzz_own.check_data_file),
+    "script": (fuzz_own.SCRIPTS, check_script),
 }

@@ -175,6 +175,7 @@ def _link(folder: Path, outside: Path, name: str, kind: str) -> None:
 
 def _huge(folder: Path, outside: Path, name: str, kind: str) -> None:
     path = folder / name
+    _content(path)
     if kind == "sparse":
         with path.open("r+b") as file:
             file.truncate(1 << 40)
@@ -233,7 +234,7 @@ _DO: dict[str, Callable[..., None]] = {
 
 
 def _content(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > 1 << 30:
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file() or path.stat().st_size > 1 << 30:
         raise ValueError("changed already")
     return path.read_bytes()
 

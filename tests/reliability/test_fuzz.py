@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.reliability import fuzz
 
-EXAMPLES = {"scenario": 100, "expectations": 100, "run folder": 15, "arguments": 40}
+EXAMPLES = {"scenario": 100, "expectations": 100, "run folder": 15, "arguments": 40, "data file": 100, "script": 6}
 
 
 @pytest.mark.parametrize("kind", fuzz.KINDS)
