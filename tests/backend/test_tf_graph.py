@@ -1,5 +1,7 @@
 """TensorFlow graphs: circuits in functions, loops and parallel branches, partial batches, and what cannot be traced."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pennylane as qml
@@ -13,7 +15,10 @@ if keras.backend.backend() != "tensorflow":
 import tensorflow as tf
 
 from qparity.circuit import tf_graph
+from qparity.oracle.optimizers import LAWS
+from qparity.scenario.schema import Training
 from qparity.worker.child import said_of
+from qparity.worker.training import make_optimizer
 
 PLACES = [("default.qubit", "backprop"), ("default.qubit", "parameter-shift"), ("lightning.qubit", "adjoint")]
 
@@ -160,3 +165,14 @@ def test_an_error_inside_a_graph_is_told_as_what_it_is():
     assert "of one's own" in said_of(caught.value)["reason"]
     assert said_of(caught.value)["reason"].startswith("KeyError")
     assert said_of(caught.value)["status"] == "failed"
+
+
+def test_every_optimizer_of_exact_numbers_updates_inside_a_graph():
+    """Adadelta multiplies a number by a variable: NumPy's product would want the variable's values."""
+    for name in LAWS:
+        variable = keras.Variable(np.ones((2, 2)), dtype="float64")
+        training = Training.model_validate({"optimizer": {"name": name}})
+        optimizer = make_optimizer(training, "float64")
+        optimizer.build([variable])
+        tf.function(partial(optimizer.apply, [tf.ones((2, 2), tf.float64)], [variable]), autograph=False)()
+        assert (variable.numpy() < 1).all(), name

@@ -105,16 +105,35 @@ def _each_sample(function: Any) -> SampleLoss:
     return compute
 
 
+class Double(np.float64):
+    """A number that TensorFlow does not narrow, and that leaves arithmetic with a variable to the variable.
+
+    NumPy would ask the variable for its values, which a graph does not have (Keras' Adadelta: `rho * accumulated`).
+    """
+
+    def __mul__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__mul__(other)
+
+    def __add__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__add__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__sub__(other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__truediv__(other)
+
+
 def make_optimizer(training: Training, dtype: str) -> Any:
     """The Keras optimizer of a scenario's channel.
 
-    TensorFlow casts a Python float to float32 on its way to float64; a NumPy float64 keeps its digits there. The other
+    TensorFlow casts a Python float to float32 on its way to float64; a `Double` keeps its digits there. The other
     backends keep them anyhow (and `torch.compile` cannot take NumPy scalars).
     """
     options = training.optimizer.arguments
     careful = training.numerics == "exact" and dtype == "float64" and BACKENDS[keras.backend.backend()].narrows_floats
     if careful:
-        options = {k: np.float64(v) if isinstance(v, float) else v for k, v in options.items()}
+        options = {k: Double(v) if isinstance(v, float) else v for k, v in options.items()}
     if "ema_overwrite_frequency" in options:
         options = {**options, "use_ema": True}
     if training.schedule:
@@ -127,7 +146,7 @@ def _schedule(table: dict[str, Any], rate: Any, careful: bool) -> Any:
     law = SCHEDULES[table["name"]]
     arguments = {key: value for key, value in table.items() if key != "name"}
     if careful:
-        arguments = {k: np.float64(v) if isinstance(v, float) else v for k, v in arguments.items()}
+        arguments = {k: Double(v) if isinstance(v, float) else v for k, v in arguments.items()}
     if law.rate:
         arguments[law.rate] = rate
     return getattr(keras.optimizers.schedules, law.keras)(**arguments)
