@@ -143,7 +143,7 @@ def _hyperparameter(name: str) -> Callable[[Any, History, float], AbstractContex
 def _other_rate(model: Any, history: History, size: float) -> Iterator[None]:
     optimizer = model.optimizer
     if isinstance(schedule := optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-        optimizer._get_current_learning_rate = lambda: schedule(optimizer.iterations) * (1 + size)
+        optimizer._get_current_learning_rate = lambda: schedule(optimizer._iterations) * (1 + size)
         yield
         del optimizer._get_current_learning_rate
         return
