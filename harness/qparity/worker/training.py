@@ -106,22 +106,14 @@ def _each_sample(function: Any) -> SampleLoss:
 
 
 class Double(np.float64):
-    """A number that TensorFlow does not narrow, and that leaves arithmetic with a variable to the variable.
+    """A number that TensorFlow does not narrow, and that leaves its product with a variable to the variable.
 
-    NumPy would ask the variable for its values, which a graph does not have (Keras' Adadelta: `rho * accumulated`).
+    NumPy would ask the variable for its values, which a graph does not have (Keras' Adadelta: `rho * accumulated_grad`,
+    the one such product in its optimizers).
     """
 
     def __mul__(self, other: Any) -> Any:
         return NotImplemented if isinstance(other, keras.Variable) else super().__mul__(other)
-
-    def __add__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, keras.Variable) else super().__add__(other)
-
-    def __sub__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, keras.Variable) else super().__sub__(other)
-
-    def __truediv__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, keras.Variable) else super().__truediv__(other)
 
 
 def make_optimizer(training: Training, dtype: str) -> Any:
