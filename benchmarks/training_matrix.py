@@ -151,6 +151,39 @@ def drawn(rng: np.random.Generator, cases: list[Case]) -> Case:
     return Case("random", f"{loss.name}, {optimizer.name}", {**loss.keys, "training": training})
 
 
+class Fault(NamedTuple):
+    """A fault of `qparity.worker.faults`, and the stage at which it must be found."""
+
+    name: str
+    stage: str
+
+
+IN_LOSS, IN_UPDATE = Fault("loss-scaled", "loss"), Fault("learning-rate", "update")
+Planned = list[tuple[Case, Scenario, Fault | None]]
+
+
+def every_training(rng: np.random.Generator, every: int) -> Planned:
+    """All cases in both precisions, clean and with a fault."""
+    planned: Planned = []
+    for number, case in enumerate([*losses(), *optimizers()][::every]):
+        for dtype in ("float32", "float64"):
+            for fault in (None, IN_LOSS if case.what in LOSSES else IN_UPDATE):
+                made = scenario(case, dtype, number, int(rng.integers(2**31)), fault is not None)
+                planned += [(case, made, fault)] if made else []
+    return planned
+
+
+def random_trainings(rng: np.random.Generator, count: int) -> Planned:
+    """Clean trainings of the space."""
+    cases = [*losses(), *optimizers()]
+    planned: Planned = []
+    for number in range(count):
+        case, dtype = drawn(rng, cases), str(rng.choice(["float32", "float64"]))
+        made = scenario(case, dtype, number, int(rng.integers(2**31)), False)
+        planned += [(case, made, None)] if made else []
+    return planned
+
+
 def main() -> None:
     """Train, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -162,25 +195,14 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    cases = [*losses(), *optimizers()]
-    if options.random:
-        cases = [drawn(rng, cases) for _ in range(options.random)]
-    planned: list[tuple[Case, Scenario, str | None]] = []
-    faults = []
-    for number, case in enumerate(cases[:: options.every]):
-        dtypes = ("float32", "float64") if not options.random else (str(rng.choice(["float32", "float64"])),)
-        for dtype in dtypes:
-            for fault in (None,) if options.random else (None, planted_in(case)):
-                made = scenario(case, dtype, number, int(rng.integers(2**31)), fault is not None)
-                if made is not None:
-                    planned.append((case, made, fault))
-                    if fault:
-                        faults.append({"name": fault, "step": 1, "size": 0.05, "scenario": made.name})
-    os.environ[FAULT_VARIABLE] = json.dumps(faults)
+    planned = random_trainings(rng, options.random) if options.random else every_training(rng, options.every)
+    os.environ[FAULT_VARIABLE] = json.dumps(
+        [{"name": fault.name, "step": 1, "size": 0.05, "scenario": made.name} for _, made, fault in planned if fault]
+    )
     folder = Path(tempfile.mkdtemp(prefix="qparity-matrix-"))
     shutil.copy(HERE / "matrix_circuit.py", folder)
 
-    def variants_of(fault: str | None) -> tuple[Variant, ...]:
+    def variants_of(fault: Fault | None) -> tuple[Variant, ...]:
         names = [str(rng.choice(options.variants))] if options.random else options.variants
         return tuple(map(Variant.parse, names[:1] if fault else names))
 
@@ -203,12 +225,7 @@ def main() -> None:
     sys.exit(bool(wrong))
 
 
-def planted_in(case: Case) -> str:
-    """The fault that is planted in a case: in the loss of a loss, in the update of an optimizer."""
-    return "loss-scaled" if case.what in LOSSES else "learning-rate"
-
-
-def report(run: Run, planned: list[tuple[Case, Scenario, str | None]]) -> tuple[str, list[str]]:
+def report(run: Run, planned: Planned) -> tuple[str, list[str]]:
     """The findings as Markdown, and what was wrong, a line each."""
     found = judgements(run)
     about = {made.name: (case, fault) for case, made, fault in planned}
@@ -225,18 +242,18 @@ def report(run: Run, planned: list[tuple[Case, Scenario, str | None]]) -> tuple[
         else:
             verdict, reason = str(judged.verdict), judged.reason
         if fault:
-            stage = "loss" if fault == "loss-scaled" else "update"
-            hit = (judged is not None and _convicts(judged, stage)) or of_keras(case, place, verdict, reason)
+            hit = (judged is not None and _convicts(judged, fault.stage)) or of_keras(case, place, verdict, reason)
             detected, missed = detected + hit, missed + (not hit)
             if not hit:
-                wrong.append(f"MISSED {fault} in {told}: {verdict} {reason}")
+                wrong.append(f"MISSED {fault.name} in {told}: {verdict} {reason}")
             continue
         counts.setdefault(place.variant, Counter())[f"{place.scenario.dtype} {verdict}"] += 1
         if verdict != "ROUNDING" and not of_keras(case, place, verdict, reason):
             accused = verdict.endswith(("FAULT", "LEAK"))
             wrong.append(f"{'FALSE' if accused else 'NOT JUDGED'} {told}: {verdict} {reason}")
     cells = sum(count.total() for count in counts.values())
-    lines = [f"{cells} clean cells; {detected} of {detected + missed} planted faults found at their stage.", ""]
+    faults = f"; {detected} of {detected + missed} planted faults found at their stage" if detected + missed else ""
+    lines = [f"{cells} clean cells{faults}.", ""]
     lines += ["| variant | " + " | ".join(kinds := sorted({k for c in counts.values() for k in c})) + " |"]
     lines += ["|---" * (len(kinds) + 1) + "|"]
     lines += [f"| {variant} | {' | '.join(str(c[k]) for k in kinds)} |" for variant, c in counts.items()]

@@ -11,7 +11,9 @@ WIDTHS = (2.0**-8, 2.0**-12, 2.0**-16, 2.0**-20)
 """Of the steps to try: the wide ones are the most exact, the narrow ones pass between the kinks of a ReLU."""
 GOOD = 2.0**-36
 """An error, relative to slope and value, with which no narrower step is tried."""
-ROUNDING = 4 * 2.0**-53
+UNIT = 2.0**-53
+"""The unit roundoff of float64, in which the reference computes."""
+ROUNDING = 4 * UNIT
 AMPLIFIED = 2 * (672 + 168 + 32 + 3) / 840
 """What an error of every value by 1 may make of the differences, times the width."""
 CURVED = 30

@@ -22,6 +22,7 @@ from qparity.oracle.probes import direction
 from qparity.records import Program, read
 from qparity.records.document import Table
 from qparity.scenario.schema import Scenario
+from qparity.worker.reference.differences import UNIT
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.training import loss_of
 
@@ -172,10 +173,6 @@ def floor_of(program: Program, wires: int) -> float:
     if any(name in (program.not_covered or "") for name in ENTROPIES):
         floor += 2.0**wires * -float(np.log(UNIT))
     return floor
-
-
-UNIT = 2.0**-53
-"""The unit roundoff of float64, in which the reference computes."""
 
 
 @dataclass

@@ -24,7 +24,7 @@ from qparity.records.trace import Trace
 from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
 from qparity.worker.protocol import Channel, Message
-from qparity.worker.reference.differences import simple_slope, slope
+from qparity.worker.reference.differences import UNIT, simple_slope, slope
 from qparity.worker.reference.model import Arrays, CannotStand, ReferenceModel, Shift, quiet
 from qparity.worker.reference.rounding import Disturbance
 from qparity.worker.reference.walk import walk
@@ -33,7 +33,7 @@ DISTURBANCE = 2.0**-22
 """Far above the rounding of differences, far below where a model's slopes change by themselves."""
 WIDTH = 2.0**-12
 REPEATS = 3
-VALUE = 8 * 2.0**-53
+VALUE = 8 * UNIT
 """How far the reference's own loss may be off, over its condition: a layer rounds more than once."""
 
 Answer = tuple[Table, dict[str, np.ndarray]]
