@@ -70,8 +70,9 @@ def test_a_fit_of_the_first_steps_is_compared_with_what_was_recorded_after_them(
         return judge([replace(o, trace=dict(o.trace) | after | spread, outcome=Outcome(raw))])["torch"]
 
     assert took(3).verdict == Verdict.ROUNDING
-    assert f"fit took the first 3 of {len(o.trace['loss'])} steps and ended with bitwise the audit's weights" in (
-        took(3).annotations
+    assert (
+        f"fit repeated the first 3 of {len(o.trace['loss'])} steps, and ended them with bitwise the audit's weights"
+        in (took(3).annotations)
     )
     for wrong in (2, 4, 10**6, None):  # a number from elsewhere makes no pass of another training
         assert (took(wrong).verdict, took(wrong).stage) == (Verdict.SETUP_FAULT, Stage.SETUP), wrong

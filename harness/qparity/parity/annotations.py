@@ -176,9 +176,9 @@ def _fit(o: Observation) -> Iterator[str]:
     if not compared:
         return
     took, recorded = repeated(o), len(o.recorded.loss)
-    fit = "fit" if took == recorded else f"fit took the first {took} of {recorded} steps and"
+    fit = "fit ended" if took == recorded else f"fit repeated the first {took} of {recorded} steps, and ended them"
     if all(np.array_equal(mine, audited) for mine, audited in compared):
-        yield f"{fit} ended with bitwise the audit's weights"
+        yield f"{fit} with bitwise the audit's weights"
         return
     distance = max(float(np.abs(mine - audited).max(initial=0)) for mine, audited in compared)
-    yield f"{fit} ended with weights that differ from the audit's by {distance:.2g}"
+    yield f"{fit} with weights that differ from the audit's by {distance:.2g}"

@@ -23,7 +23,7 @@ PHASES = {
     "transfer_s": "a batch to the GPU, its predictions back",
     "step_s": "one steady step of the recorded training, unpaired: for speed see the ratios",
     "audit_s": "the recorded training",
-    "fit_s": "a fresh model and the whole of model.fit",
+    "fit_s": "a fresh model, and model.fit over the steps it repeats",
     "fit_first_epoch_s": "first epoch of model.fit",
     "fit_epoch_s": "one later epoch of model.fit",
     "waiting_s": "waiting for the parent",
