@@ -10,9 +10,9 @@ TRAINED = [name for name in ("torch", "tf-graph", "jax-jit") if name in variants
 
 
 def test_no_loss_or_optimizer_is_accused_and_a_fault_in_each_is_found():
-    command = [sys.executable, str(ROOT / "benchmarks" / "training_matrix.py"), "--every", "41", "--variants", *TRAINED]
+    command = [sys.executable, str(ROOT / "benchmarks" / "training_matrix.py"), "--every", "61", "--variants", *TRAINED]
     environment = os.environ | {"PYTHONPATH": SOURCES}
     done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     found = int(done.stdout.split(" planted faults")[0].split()[-1])
-    assert found >= 10, done.stdout
+    assert found >= 6, done.stdout

@@ -55,3 +55,8 @@ def test_a_forked_copy_neither_speaks_nor_listens(act):
     theirs.close()
     assert Channel(ours).receive().body == {"by": "me"}
     assert Channel(ours).receive() is None
+
+
+def test_what_would_steer_a_terminal_is_shown_as_an_escape():
+    """The line is stored, and raised to a notebook as it is."""
+    assert one_line(ValueError("no\n\x1b[2Jluck\u202e")) == r"ValueError: no \x1b[2Jluck\u202e"
