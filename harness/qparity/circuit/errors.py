@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 in_callbacks: list[Exception] = []
-"""The last error of a Python function inside a TensorFlow graph, which tells its caller nothing of its kind."""
+"""The last error of a Python function inside a graph or a compiled program, which tells nothing of its kind."""
 
 
 class CircuitError(ValueError):

@@ -460,7 +460,7 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
 
 def said_of(error: BaseException) -> dict[str, Any]:
     """Status and reason of an error: that this combination cannot run, or that something broke."""
-    inner = in_callbacks[-1] if in_callbacks and type(error).__module__.startswith("tensorflow.") else error
+    inner = in_callbacks[-1] if in_callbacks and type(error).__module__.startswith(("tensorflow.", "jax")) else error
     if type(inner).__name__ in str(error):  # a graph tells of a Python function's error by name alone
         error = inner
     if is_refusal(error):

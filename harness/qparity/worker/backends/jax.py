@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qparity.circuit.errors import in_callbacks
 from qparity.worker.backends.base import Backend, Step, added_to_loss, loss_scale, plain, split, weight_places
 from qparity.worker.backends.taps import Call, Crossing, Extra, Pass, Tap, joined, tapped
 from qparity.worker.server import COMPILED
@@ -27,6 +29,7 @@ class Jax(Backend):
 
         self.jax, self.compiled = jax, 0
         jax.monitoring.register_event_duration_secs_listener(self.count)
+        logging.getLogger("jax._src.callback").addHandler(_Callbacks())
 
     def start(self, dtype: str, stock: bool = False) -> None:
         """float64 needs x64; a float32 program is run as its users run it, without. JAX's default on a GPU is TF32."""
@@ -227,6 +230,15 @@ class Jax(Backend):
         self.jax.effects_barrier()
         for array in self.jax.live_arrays():
             array.block_until_ready()
+
+
+class _Callbacks(logging.Handler):
+    """Remembers the errors of Python functions inside compiled programs: JAX logs them, and raises another one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the error itself."""
+        if record.exc_info and isinstance(record.exc_info[1], Exception):
+            in_callbacks[:] = [record.exc_info[1]]
 
 
 def _state(model: Any) -> tuple[list[Any], ...]:
