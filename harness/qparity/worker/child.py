@@ -29,6 +29,7 @@ from qparity.records import Resolved, read, requests
 from qparity.records.answers import Walked
 from qparity.records.document import Table
 from qparity.records.trace import Trace
+from qparity.scenario.backends import every
 from qparity.scenario.refusal import XLA_ONLY
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
@@ -460,7 +461,8 @@ def refusal_on_gpu(layers: list[Any]) -> str | None:
 
 def said_of(error: BaseException) -> dict[str, Any]:
     """Status and reason of an error: that this combination cannot run, or that something broke."""
-    inner = in_callbacks[-1] if in_callbacks and type(error).__module__.startswith(("tensorflow.", "jax")) else error
+    told_by_backend = type(error).__module__.partition(".")[0] in every("distributions")
+    inner = in_callbacks[-1] if in_callbacks and told_by_backend else error
     if type(inner).__name__ in str(error):  # a graph tells of a Python function's error by name alone
         error = inner
     if is_refusal(error):
