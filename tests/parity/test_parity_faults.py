@@ -132,6 +132,17 @@ def test_learning_rate_and_counter_are_read_step_by_step():
         assert (judged.verdict, judged.step, judged.tensor) == (Verdict.SETUP_FAULT, 4, stage)
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(2.0**-25, Verdict.PRECISION_LEAK), (1e-4, Verdict.SETUP_FAULT)])
+def test_a_schedule_in_float32_is_a_leak_and_another_schedule_a_setup_fault(share, verdict):
+    observation = observe(Setting())
+    training = observation.outcome.raw["scenario"]["training"]
+    training["schedule"] = {"name": "piecewise_constant_decay", "boundaries": [99], "values": [0.03, 0.01]}
+    trace = dict(observation.trace) | {"learning_rate": observation.trace["learning_rate"] * (1 + share)}
+    judged = judge([replace(observation, outcome=Outcome(observation.outcome.raw), trace=trace)])["torch"]
+    assert (judged.verdict, judged.step, judged.tensor) == (verdict, 0, "learning_rate")
+    assert "by the schedule piecewise_constant_decay it is 0.03" in judged.reason
+
+
 def test_a_hyperparameter_that_is_off_does_not_hide_a_wrong_gradient():
     """`expect = "SETUP-FAULT"` would let it pass: a beta explains a wrong update, not a wrong gradient."""
     observation = observe(Setting(fault="sign flip", at=4))

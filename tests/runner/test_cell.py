@@ -101,6 +101,14 @@ def test_however_a_child_ends_the_cell_has_an_outcome(tmp_path, request_, answer
     assert (result.trace is not None) == (status == "diverged" or request_ == "fit"), "what was recorded is kept"
 
 
+def test_an_update_that_makes_nan_of_finite_gradients_is_a_divergence(tmp_path):
+    said = audited()
+    said.arrays["new_weights/0"][1] = np.nan
+    result, _ = run(tmp_path, StandInPool({**GOOD, "audit": lambda: said}))
+    assert (result.outcome.raw["status"], result.outcome.raw["diverged_step"]) == ("diverged", 1)
+    assert result.outcome.raw["reason"] == "w after the update is nan at step 1"
+
+
 def test_a_divergence_names_its_first_step_and_nothing_is_fitted_after_it(tmp_path):
     pool = StandInPool({**GOOD, "audit": lambda: audited(loss=(1.0, float("inf")))})
     result, _ = run(tmp_path, pool)

@@ -22,7 +22,7 @@ from qparity.parity.comparison import Comparison, compare
 from qparity.parity.fit import fit_faults
 from qparity.parity.names import state_name, weight_name
 from qparity.parity.reference import reference_comparisons
-from qparity.parity.setup import ExactFault, setup_faults, weight_arrays
+from qparity.parity.setup import ExactFault, rate_leaks, setup_faults, weight_arrays
 from qparity.parity.types import Observation, Stage
 from qparity.parity.update import update_comparisons, without_reference
 from qparity.records.trace import Trace
@@ -214,7 +214,8 @@ def _stale_weights(o: Observation) -> Iterator[ExactFault]:
 
 
 def _leaks(o: Observation) -> Iterator[ExactFault]:
-    """Tensors whose recorded dtype is below the declared one."""
+    """Tensors whose recorded dtype is below the declared one, and learning rates that are rounded to a lower one."""
+    yield from rate_leaks(o)
     found: list[tuple[str, str]] = [(n, str(o.recorded[n].dtype)) for n in sorted(o.recorded)]
     for name, value in o.outcome.audit.dtypes.items():
         values = value if isinstance(value, tuple) else (value,)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qparity import oracle
 from qparity.oracle.schedules import is_rate, rate_at
-from qparity.parity.tolerances import UNITS
+from qparity.parity.tolerances import UNITS, lower_unit
 from qparity.parity.types import STAGES, Observation, Stage
 from qparity.records.trace import Trace
 from qparity.scenario.schema import DATA
@@ -159,8 +159,9 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
                 OPTIMIZER_ALONE,
             )
     rates = o.recorded.find(Trace.learning_rate) if o.trace is not None else None
-    if rates is not None and o.scenario.training.schedule:
-        yield from _scheduled(o, rates)
+    if o.scenario.training.schedule:
+        wrong_rate = _first_wrong_rate(o, lower_unit(o.dtype, {}) or UNITS[o.dtype])
+        yield from [wrong_rate] if wrong_rate else []
     elif rates is not None and "learning_rate" in declared:
         wrong = np.flatnonzero([not _same(float(v), declared["learning_rate"], o.dtype) for v in rates])
         if len(wrong):
@@ -175,17 +176,26 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
             )
 
 
-def _scheduled(o: Observation, rates: np.ndarray) -> Iterator[ExactFault]:
-    """The first rate that is not its schedule's, by more than rounding in the declared dtype."""
+def rate_leaks(o: Observation) -> Iterator[ExactFault]:
+    """The first rate of a schedule that is rounded to a lower precision than the declared one, if no other is wrong."""
+    lower = lower_unit(o.dtype, {})
+    if lower and _first_wrong_rate(o, lower) is None and (leak := _first_wrong_rate(o, UNITS[o.dtype])):
+        yield replace(leak, reason=f"{leak.reason} (computed in a lower precision than {o.dtype})")
+
+
+def _first_wrong_rate(o: Observation, unit: float) -> ExactFault | None:
+    """The first rate that is not its schedule's, by more than the rounding of a backend of this unit roundoff."""
     training = o.scenario.training
-    unit = UNITS[o.dtype]
-    table, initial = training.schedule or {}, training.optimizer.learning_rate
+    rates = o.recorded.find(Trace.learning_rate) if o.trace is not None else None
+    if rates is None or not training.schedule:
+        return None
+    table, initial = training.schedule, training.optimizer.learning_rate
     for t, rate in enumerate(rates.astype(np.float64)):
         if not is_rate(float(rate), table, initial, t, unit):
             expected = rate_at(table, initial, t)
             reason = f"the learning rate is {float(rate)!r}, by the schedule {table['name']} it is {expected!r}"
-            yield _fault("learning_rate", float(rate), expected, reason, t, OPTIMIZER_ALONE)
-            return
+            return _fault("learning_rate", float(rate), expected, reason, t, OPTIMIZER_ALONE)
+    return None
 
 
 def _counters(o: Observation) -> Iterator[ExactFault]:

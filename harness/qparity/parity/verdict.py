@@ -11,8 +11,8 @@ LOCAL-FAULT     as above, at any stage; then against a majority of backends, in 
                 stand before the rest so that no expected fault hides one.
 NOT-COMPARED    nobody can say which circuit is meant; or some tensor was judged at no step by anything independent, and
                 no other backend agrees or a majority is lacking.
-PRECISION-LEAK  a residual is over its tolerance but would pass one class below, or a recorded dtype is
-                below the declared one.
+PRECISION-LEAK  a residual is over its tolerance but would pass one class below, a recorded dtype is below the
+                declared one, or the rate of a schedule is rounded to a lower one.
 NOT-COMPARED    no gradient could have failed, because the method's own error exceeds every one.
 PEERS-AGREE     everything that something independent judged is within its tolerance; of the rest it is known only that
                 other backends agree.

@@ -275,8 +275,9 @@ async def audit(child: Child, cell: Cell, inputs: Inputs, tell: Progress, draft:
 
 
 def first_not_finite(arrays: dict[str, np.ndarray], paths: Sequence[str]) -> tuple[int, str] | None:
-    """The first step whose loss or a gradient is not finite, and which; None where all are."""
+    """The first step whose loss, a gradient or an updated weight is not finite, and which; None where all are."""
     named = {"loss": "loss"} | {f"gradients/{k}": f"gradient of {path}" for k, path in enumerate(paths)}
+    named |= {f"new_weights/{k}": f"{path} after the update" for k, path in enumerate(paths)}
     found = []
     for place, (name, words) in enumerate(named.items()):
         flat = arrays[name].reshape(len(arrays[name]), -1)
