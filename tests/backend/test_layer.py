@@ -112,6 +112,15 @@ def test_half_precision_rounds_the_outputs_of_a_circuit_in_float32(policy, rng):
         QKerasLayer(rotations, weight_shapes={"weights": (1,)}, features=1, dtype="int32")
 
 
+def test_too_few_wires_are_refused_with_the_number_that_is_enough():
+    def on(label):
+        return lambda weights, inputs: qml.expval(qml.Z(0) @ qml.X(label))
+
+    for label, enough in ((3, "4"), ("a", r"\[0, 'a'\]")):
+        with pytest.raises(CircuitError, match=rf"^wires = 1: .* uses wires \[.*\]; wires = {enough} has them all$"):
+            QKerasLayer(on(label), weight_shapes={"weights": (1,)}, features=1)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_trains(policy, rng):
     layer = QKerasLayer(rotations, wires=2, weight_shapes={"weights": (2,)}, features=1, dtype=policy)

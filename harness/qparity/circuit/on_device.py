@@ -49,7 +49,10 @@ class OnDevice:
         tape = self.function.tape()
         unknown = set(tape.wires) - set(self.function.labels)
         if unknown:
-            raise CircuitError(f"wires = {self.function.wires}: the circuit also uses wires {sorted(unknown, key=str)}")
+            every = {*self.function.labels, *unknown}
+            enough = max(every) + 1 if all(isinstance(w, int) for w in every) else sorted(every, key=str)
+            also = f"the circuit also uses wires {sorted(unknown, key=str)}"
+            raise CircuitError(f"wires = {self.function.wires}: {also}; wires = {enough} has them all")
         try_one_sample(self.function, self.device_name, self.shots)
         if self.interface == "numpy":
             return
