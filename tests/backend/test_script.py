@@ -20,6 +20,16 @@ model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="d")])
 x, y = np.linspace(0, 1, 30).reshape(10, 3), np.arange(20.0).reshape(10, 2)
 """
 
+SEVERAL = """
+SUM = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+n, c = np.arange(10) % 4, np.arange(10) % 3
+i, j = keras.Input((3,), name="i"), keras.Input((), dtype="int32", name="j")
+h = keras.layers.Add()([keras.layers.Dense(2)(i), keras.layers.Embedding(4, 2)(j)])
+a = keras.layers.Reshape((2, 1), name="a")(h)
+model = keras.Model([i, j], [a, keras.layers.Dense(3, activation="softmax", name="b")(h)])
+model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], loss_weights=[2.0, 0.5], metrics=[[], ["accuracy"]])
+"""
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -166,7 +176,13 @@ model.fit(Pairs(), epochs=2)
         ("model.compile('sgd', 'mse'); model.fit(x, y, validation_split=0.99)", "leaves 0 of 10"),
         ("model.compile('sgd', 'mse'); model.fit(x, y, epochs=2, initial_epoch=2)", "trains nothing"),
         ("model.compile('sgd', 'mse', loss_weights=2.0); model.fit(x, y)", "loss_weights"),
-        ("model.compile('sgd', 'mse'); model.fit([x, x], y)", "several inputs"),
+        ("model.compile('sgd', 'mse'); model.fit([x, x[:3]], y)", "x of arrays of 3 and 10 samples"),
+        (f"{SEVERAL}model.fit([x, n], y)", "one array of targets for 2 outputs"),
+        (f"{SEVERAL}model.fit([x, n], [y, c, c])", "3 targets for 2 outputs"),
+        (f"{SEVERAL}model.fit([x, n], {{'a': y, 'z': c}})", "targets of z: expected those of the outputs a, b"),
+        (f"{SEVERAL}model.fit([x, n], [y, c], sample_weight=x[:, 0])", "weights of samples and several targets"),
+        (f"{SEVERAL}model.fit([x, n], {{'a': y}})", "no targets of the output b"),
+        (f"{SEVERAL}model.compile('sgd', [None, SUM]); model.fit([x, n], [y, c])", "the loss of b has reduction='sum'"),
         ("model.compile('sgd', 'mse'); model.fit(x)", "no targets"),
         ("model.compile('sgd', 'mse'); model.fit(x, y[:3])", "10 samples and 3 targets"),
         (
@@ -184,6 +200,28 @@ def test_what_cannot_be_taken_is_one_line(run, ending, told, monkeypatch):
         run(MODEL + "\n" + ending + "\n")
     assert "\n" not in str(raised.value)
     assert "fit" not in vars(keras.Model)
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        "[x, n], [y, c]",
+        "{'i': x, 'j': n}, {'b': c, 'a': y[..., None]}",
+        "(((x[k:k+4], n[k:k+4]), (y[k:k+4], c[k:k+4])) for k in (0, 4, 8))",
+    ],
+)
+def test_several_inputs_and_outputs_become_one_of_each_with_the_same_loss(run, fitted):
+    found = run(f"{MODEL}{SEVERAL}model.fit({fitted})")
+    assert (found.x.shape, found.y.shape) == ((10, 4), (10, 3))
+    assert found.described().own == ["loss"]
+    assert any("metrics are left out" in note for note in found.notes)
+    model = found.fresh_model()
+    assert [w.path for w in model.trainable_weights] == [w.path for w in model.model.trainable_weights]
+    x, y = found.x.astype("float32"), found.y.astype("float32")
+    got = keras.ops.convert_to_numpy(found.loss(y, model(x)))
+    model.model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], loss_weights=[2.0, 0.5])
+    parts = [x[:, :3], x[:, 3].astype("int32")], [y[:, :2, None], y[:, 2]]
+    np.testing.assert_allclose(got, model.model.evaluate(*parts, verbose=0)[0], rtol=1e-6)
 
 
 def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():

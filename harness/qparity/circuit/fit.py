@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
 import keras
 import numpy as np
 
+from qparity.circuit.several import Unlike, joined
 from qparity.scenario.schema import DATA
 
 MOST_BATCHES = 5_000
@@ -54,11 +55,23 @@ class Amount:
     shuffle: bool = False
 
 
-Data = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""`x`, `y` and the samples' weights."""
+@dataclass(frozen=True)
+class FitData:
+    """The data of a `fit`, and how much is trained on them.
+
+    `x` and `y` are (samples, ...), `weight` (samples,) or None. Of several inputs or targets they are (samples,
+    numbers), side by side, and `inputs` or `targets` the structure of their `several.Part`.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    amount: Amount
+    inputs: Any = None
+    targets: Any = None
 
 
-def data_and_amount(given: FitArguments, notes: list[str]) -> tuple[*Data, Amount]:
+def data_and_amount(given: FitArguments, notes: list[str]) -> FitData:
     """The data, and how much is trained on them; what that leaves out goes to the notes.
 
     Raises:
@@ -67,10 +80,8 @@ def data_and_amount(given: FitArguments, notes: list[str]) -> tuple[*Data, Amoun
     x, y, weight = given.x, given.y, given.sample_weight
     if isinstance(x, list | tuple) and len(x) == 1 and hasattr(x[0], "shape"):
         x = x[0]
-    if isinstance(x, dict) or (isinstance(x, list | tuple) and any(hasattr(each, "shape") for each in x)):
-        raise ScriptError("fit is given several inputs: expected one array of inputs")
-    if isinstance(y, dict) or (isinstance(y, list | tuple) and any(hasattr(each, "shape") for each in y)):
-        raise ScriptError("fit is given several targets: expected one array of targets")
+    if isinstance(y, list | tuple) and len(y) == 1 and hasattr(y[0], "shape"):
+        y = y[0]
     first, last = int(given.initial_epoch), int(given.epochs)
     if cap := keras.config.max_epochs():
         last = min(last, cap)
@@ -79,18 +90,18 @@ def data_and_amount(given: FitArguments, notes: list[str]) -> tuple[*Data, Amoun
     epochs = last - first
     from keras.src.trainers.data_adapters import array_data_adapter
 
-    if array_data_adapter.can_convert_arrays((x, y)) or isinstance(x, list):
+    if array_data_adapter.can_convert_arrays((x, y)) or isinstance(x, list | dict):
         return _arrays(x, y, weight, given, epochs, notes)
     return _generated(x, y, weight, given, epochs, notes)
 
 
-def _arrays(x: Any, y: Any, weight: Any, given: FitArguments, epochs: int, notes: list[str]) -> tuple[*Data, Amount]:
+def _arrays(x: Any, y: Any, weight: Any, given: FitArguments, epochs: int, notes: list[str]) -> FitData:
     """As Keras' array adapter and its epoch iterator take them."""
     if y is None:
         raise ScriptError("fit is given no targets: expected y")
     if weight is not None and given.class_weight is not None:
         raise ScriptError("fit is given sample_weight and class_weight: expected one of them")
-    x, y = _array(x, "x"), _array(y, "y")
+    (x, inputs), (y, targets) = _joined(x, "x"), _joined(y, "y")
     weight = None if weight is None else _array(weight, "sample_weight")
     if len(x) != len(y):
         raise ScriptError(f"fit is given {len(x)} samples and {len(y)} targets")
@@ -118,10 +129,10 @@ def _arrays(x: Any, y: Any, weight: Any, given: FitArguments, epochs: int, notes
         else:
             notes.append(f"steps_per_epoch: {spread} epochs of fit are one pass over the data, here one epoch")
         epochs = max(1, whole)
-    return x, y, weight, Amount(size, epochs, bool(given.shuffle))
+    return FitData(x, y, weight, Amount(size, epochs, bool(given.shuffle)), inputs, targets)
 
 
-def _generated(x: Any, y: Any, weight: Any, given: FitArguments, epochs: int, notes: list[str]) -> tuple[*Data, Amount]:
+def _generated(x: Any, y: Any, weight: Any, given: FitArguments, epochs: int, notes: list[str]) -> FitData:
     """The batches of the first epoch of something that yields them."""
     from keras.src.trainers.data_adapters import get_data_adapter
 
@@ -131,12 +142,12 @@ def _generated(x: Any, y: Any, weight: Any, given: FitArguments, epochs: int, no
         adapter = get_data_adapter(x=x, y=y, sample_weight=weight, steps_per_epoch=given.steps_per_epoch)
     except ValueError as error:
         raise ScriptError(f"fit is given data that Keras refuses: {' '.join(str(error).split())[:200]}") from None
-    x, y, weight, size = _batches(adapter.get_numpy_iterator(), given.steps_per_epoch)
-    weight = _weights(y, weight, given.class_weight)
+    found = _batches(adapter.get_numpy_iterator(), given.steps_per_epoch)
+    weight = _weights(found.y, found.weight, given.class_weight)
     shuffles = isinstance(given.x, keras.utils.PyDataset) and given.shuffle
     if epochs > 1 or shuffles:
         notes.append(f"the first epoch's batches are each epoch's{', unshuffled' if shuffles else ''}")
-    return x, y, weight, Amount(size, epochs)
+    return replace(found, weight=weight, amount=replace(found.amount, epochs=epochs))
 
 
 def _weights(y: np.ndarray, weight: np.ndarray | None, classes: dict[int, float] | None) -> np.ndarray | None:
@@ -157,14 +168,16 @@ def _weights(y: np.ndarray, weight: np.ndarray | None, classes: dict[int, float]
     return weight.reshape(-1)
 
 
-def _batches(batches: Iterator[Any], steps: int | None) -> tuple[*Data, int]:
-    """The first epoch of something that yields batches, and their size."""
+def _batches(batches: Iterator[Any], steps: int | None) -> FitData:
+    """The first epoch of something that yields batches."""
     columns: list[list[np.ndarray]] = []
+    parts: list[Any] = [None, None]
     held = 0
     for batch in islice(batches, steps or MOST_BATCHES + 1):
         if not isinstance(batch, list | tuple) or len(batch) < 2 or batch[1] is None:
             raise ScriptError("the data yield no (inputs, targets): expected pairs")
-        row = [_array(each, name) for each, name in zip(batch, DATA, strict=False) if each is not None]
+        pairs = [_joined(each, name) for each, name in zip(batch, DATA, strict=False) if each is not None]
+        row, parts = [array for array, _ in pairs], [structure for _, structure in pairs]
         held += sum(array.nbytes for array in row)
         if held > MOST_BYTES:
             raise ScriptError(f"an epoch of the data is more than {MOST_BYTES // 2**30} GiB: give steps_per_epoch")
@@ -179,7 +192,15 @@ def _batches(batches: Iterator[Any], steps: int | None) -> tuple[*Data, int]:
     if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
         raise ScriptError(f"the batches have {min(sizes)} to {max(sizes)} samples: expected one size, but for the last")
     x, y, *weight = (np.concatenate(arrays) for arrays in zip(*columns, strict=True))
-    return x, y, weight[0] if weight else None, sizes[0]
+    return FitData(x, y, weight[0] if weight else None, Amount(sizes[0], 1), *parts[:2])
+
+
+def _joined(value: Any, name: str) -> tuple[np.ndarray, Any]:
+    """See `several.joined`."""
+    try:
+        return joined(value, lambda each: _array(each, name))
+    except Unlike as error:
+        raise ScriptError(f"fit is given {name} of {error}") from None
 
 
 def _array(value: Any, name: str) -> np.ndarray:

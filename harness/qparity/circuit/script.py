@@ -21,8 +21,9 @@ import keras
 import numpy as np
 
 from qparity.circuit.compiled import loss_table, optimizer_table, rates_kept, schedule_table
-from qparity.circuit.fit import Amount, FitArguments, ScriptError, data_and_amount
+from qparity.circuit.fit import Amount, FitArguments, FitData, ScriptError, data_and_amount
 from qparity.circuit.seeds import seeded
+from qparity.circuit.several import OneOfSeveral, Unlike, loss_of_several
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 
 COMPILED_WITH = "_qparity_compiled_with"
@@ -260,15 +261,46 @@ def taken(model: keras.Model, given: FitArguments) -> Captured:
     if dtype not in ("float32", "float64"):
         raise ScriptError(f"floatx is {dtype}: expected float32 or float64 (mixed precision is a policy of layers)")
     notes: list[str] = []
-    x, y, weight, amount = data_and_amount(given, notes)
+    data = data_and_amount(given, notes)
     notes += _left_out(model, given)
-    if not model.built or not all(layer.built for layer in model._flatten_layers()):
-        model(keras.ops.convert_to_tensor(x[:2].astype(dtype)))
-    found = Captured(model, x, y, weight, amount, _only(model.loss), model.optimizer, dtype, notes)
+    head = data.x[:2].astype(dtype)
     compiled = getattr(model, COMPILED_WITH, {})
-    found.measured = {key: compiled[key] for key in ("metrics", "weighted_metrics") if compiled.get(key)}
-    found.start = start_of(model)
+    measured = {key: compiled[key] for key in ("metrics", "weighted_metrics") if compiled.get(key)}
+    whole, loss = model, _only(model.loss)
+    several = data.targets is not None or len(getattr(model, "outputs", None) or ()) > 1
+    if several:
+        loss = _loss_of_several(model, head, data)
+        if measured:
+            notes.append("metrics are left out: the outputs are trained side by side, as one")
+            measured = {}
+    elif _weights_of_losses(model) not in (None, 1, [1], [1.0]):
+        raise ScriptError("compile(..., loss_weights=...) cannot be recorded: expected one loss, not weighted")
+    if several or data.inputs is not None:
+        whole = OneOfSeveral(model, data.inputs, several)
+    if not whole.built or not all(layer.built for layer in whole._flatten_layers()):
+        whole(keras.ops.convert_to_tensor(head))
+    found = Captured(whole, data.x, data.y, data.weight, data.amount, loss, model.optimizer, dtype, notes)
+    found.measured = measured
+    found.start = start_of(whole)
     return found
+
+
+def _loss_of_several(model: keras.Model, head: np.ndarray, data: FitData) -> Any:
+    """The loss of a model of several outputs.
+
+    Raises:
+        ScriptError: it cannot be taken.
+    """
+    if data.weight is not None:
+        raise ScriptError("fit is given weights of samples and several targets: expected no weights")
+    try:
+        return loss_of_several(model, head, data.inputs, data.targets, model.loss, _weights_of_losses(model))
+    except Unlike as error:
+        raise ScriptError(f"fit is given {error}") from None
+
+
+def _weights_of_losses(model: keras.Model) -> Any:
+    return model._compile_config.config.get("loss_weights")
 
 
 def start_of(model: keras.Model) -> dict[str, np.ndarray]:
@@ -277,14 +309,8 @@ def start_of(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _left_out(model: keras.Model, given: FitArguments) -> Iterator[str]:
-    """A line on everything in `compile` and `fit` that is not trained with as it is.
-
-    Raises:
-        ScriptError: the training would be another one without it.
-    """
+    """A line on everything in `compile` and `fit` that is not trained with as it is."""
     compiled = getattr(model, COMPILED_WITH, {})
-    if model._compile_config.config.get("loss_weights") not in (None, 1, [1], [1.0]):
-        raise ScriptError("compile(..., loss_weights=...) cannot be recorded: expected one loss, not weighted")
     for name, usual in (("run_eagerly", False), ("jit_compile", "auto"), ("steps_per_execution", 1)):
         if (value := compiled.get(name, usual)) != usual:
             yield f"{name}={value!r} of compile is overruled: the variant says"
