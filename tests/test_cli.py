@@ -59,7 +59,7 @@ def test_no_arguments_give_the_help(qparity):
 
 
 def test_list_counts_and_is_json_on_request(qparity):
-    assert qparity("list", SMOKE).stdout.endswith("scenarios: 4, cells: 16\n")
+    assert qparity("list", SMOKE).stdout.endswith("scenarios: 4, cells: 12\n")
     cells = json.loads(qparity("list", SMOKE, "-v", "torch", "--json").stdout)["cells"]
     assert [cell["variant"] for cell in cells] == ["torch"] * 4
     assert len({cell["id"] for cell in cells}) == 4
@@ -67,7 +67,7 @@ def test_list_counts_and_is_json_on_request(qparity):
 
 def test_init_writes_a_file_that_loads_and_never_overwrites(qparity, tmp_path):
     assert qparity("init", "mine.toml", cwd=tmp_path).returncode == 0
-    assert qparity("list", "mine.toml", cwd=tmp_path).stdout.endswith("scenarios: 4, cells: 16\n")
+    assert qparity("list", "mine.toml", cwd=tmp_path).stdout.endswith("scenarios: 4, cells: 12\n")
     again = qparity("init", "mine.toml", cwd=tmp_path)
     assert (again.returncode, "exists" in again.stderr) == (2, True)
 

@@ -46,7 +46,7 @@ def run(
 
     Args:
         scenarios: scenario files, names of shipped ones, or training scripts (`train.py`), run up to their `fit`.
-        variants: instead of those that the files name.
+        variants: instead of those that the files name; "all": every mode of every backend.
         keep: only cells whose name or variant matches this expression, as `-k`.
         results: the folder that run folders are kept in.
         timing: whether timed rounds follow.

@@ -61,7 +61,7 @@ def test_names_of_variants_are_those_of_recorded_runs():
     known |= {"torch": ("torch", "eager"), "torch-compile": ("torch", "compile")}
     known |= {"jax": ("jax", "eager"), "jax-jit": ("jax", "jit")}
     assert known.items() <= MODES.items()
-    assert list(map(str, DEFAULT_VARIANTS)) == ["tf", "torch", "jax", "jax-jit"]
+    assert list(map(str, DEFAULT_VARIANTS)) == ["tf-graph", "torch", "jax-jit"]
 
 
 @pytest.mark.parametrize("threads", [1, 4])

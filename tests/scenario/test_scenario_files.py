@@ -11,6 +11,7 @@ from qparity.scenario import shipped
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.load import ScenarioFile, load_file, load_files, parse
 from qparity.scenario.matrix import MAX_SCENARIOS
+from qparity.scenario.variant import DEFAULT_VARIANTS, MODES
 
 SHIPPED = Path(__file__).parents[2] / "scenarios"
 HERE = Path("scenarios/x.toml")
@@ -35,7 +36,7 @@ def refuse(text: str | bytes) -> str:
 
 def test_fourier_is_the_seed_experiment() -> None:
     file = load_file(SHIPPED / "fourier.toml")
-    assert list(map(str, file.variants)) == ["tf", "torch", "jax", "jax-jit"]
+    assert file.variants == DEFAULT_VARIANTS
     assert [(each.layers, each.device, each.diff_method) for each in file.scenarios] == [
         (layers, device, method)
         for layers in (1, 2, 4)
@@ -292,6 +293,15 @@ def test_selection_of_cells(tmp_path: Path) -> None:
         load_files([SHIPPED / "fourier.toml"], k="nothing")
     with pytest.raises(ScenarioError, match="at least one scenario file"):
         load_files([])
+
+
+def test_all_is_every_mode_and_each_is_there_once() -> None:
+    (block, *_) = load_files([SHIPPED / "smoke.toml"], variants=["jax-jit", "all"])
+    assert list(map(str, block.variants)) == ["jax-jit", *(name for name in MODES if name != "jax-jit")]
+    (block, *_) = load_files([SHIPPED / "smoke.toml"], variants=["all@gpu"])
+    assert list(map(str, block.variants)) == [f"{name}@gpu" for name in MODES]
+    with pytest.raises(ScenarioError, match='-v = "all@moon": expected a variant'):
+        load_files([SHIPPED / "smoke.toml"], variants=["all@moon"])
 
 
 def test_names_and_experiments_are_unique_across_files(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_names_round_trip(name: str) -> None:
 
 
 def test_defaults() -> None:
-    assert list(map(str, DEFAULT_VARIANTS)) == ["tf", "torch", "jax", "jax-jit"]
+    assert list(map(str, DEFAULT_VARIANTS)) == ["tf-graph", "torch", "jax-jit"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from qparity.scenario.variant import MODES
 from qparity.summary.recommend import recommend
 from tests.reporting.run_builder import build_view
 
@@ -32,6 +33,17 @@ def test_a_winner_that_starts_as_early_has_no_condition(tmp_path):
     (advice,) = advise(tmp_path, speeds={"torch": 1.0, "tf": 3.0}).advice
     assert (advice.variant, advice.steps, advice.before) == ("torch", 1, None)
     assert "paid" not in advice.conditions
+
+
+def test_what_was_not_run_is_named_beside_the_fastest_of_what_was(tmp_path):
+    (advice,) = advise(tmp_path / "a").advice
+    assert advice.absent == ("tf-graph", "tf-xla", "torch-compile", "jax")
+    assert advice.conditions.endswith("; not run: tf-graph, tf-xla, torch-compile, jax (`-v all` runs every mode)")
+    whole = dict.fromkeys(MODES, 2.0) | SPEEDS
+    view = build_view(tmp_path / "b", scenarios=("a",), variants=tuple(whole), speeds=whole)
+    (advice,) = recommend(view).advice
+    assert advice.absent == ()
+    assert "not run" not in advice.conditions
 
 
 def test_it_is_silent_where_intervals_overlap(tmp_path):
@@ -89,4 +101,4 @@ def test_times_of_a_disturbed_machine_are_said_to_be_so(tmp_path, monkeypatch):
     monkeypatch.setattr(run_builder, "_rounds", starved)
     (advice,) = advise(tmp_path).advice
     assert advice.unstable
-    assert advice.conditions.endswith("some of these times are marked unstable")
+    assert "; some of these times are marked unstable" in advice.conditions

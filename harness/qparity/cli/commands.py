@@ -57,7 +57,9 @@ Scenarios = Annotated[
 ]
 Variants = Annotated[
     list[str] | None,
-    typer.Option("--variant", "-v", metavar="NAME", help="Run on this variant instead of the files' own (repeatable)."),
+    typer.Option(
+        "--variant", "-v", metavar="NAME", help="Instead of the files' variants (repeatable); all: every mode there is."
+    ),
 ]
 Keep = Annotated[
     str | None,

@@ -21,7 +21,7 @@ from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied, ServerDied
 from qparity.runner.sources import SourceError, Sources
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.load import Block, load_files, parse_variants
+from qparity.scenario.load import Block, load_files, variants_asked_for
 from qparity.scenario.matrix import slug
 from qparity.scenario.own_data import Given, digest_of
 from qparity.scenario.schema import CAPTURED, DATA, SAMPLE_WEIGHT, SCRIPTED
@@ -90,7 +90,7 @@ def load_all(
         blocks = [made.given(block) for block in blocks]
     except SourceError as error:
         raise CaptureError(str(error)) from None
-    chosen = parse_variants(list(variants), "-v") if variants else DEFAULT_VARIANTS
+    chosen = variants_asked_for(variants) or DEFAULT_VARIANTS
     keep = selector(k) if k is not None else None
     names = {block.scenario.name.lower() for block in blocks}
     for script in scripts:

@@ -21,7 +21,7 @@ from qparity.runner.process import ServerDied
 from qparity.scenario.backends import trainable
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.validate import validate
-from qparity.scenario.variant import MODES, Variant
+from qparity.scenario.variant import ALL, Variant, asked_for
 
 DEVICES = ("default.qubit", "lightning.qubit", "default.mixed", "reference.qubit")
 METHODS = ("backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best")
@@ -123,7 +123,7 @@ class Probed:
 
 def matrix(interpreters: dict[str, str], variants: Sequence[str] | None, wires: int, batch_size: int) -> list[Probed]:
     """Every device and diff method on these variants (default: all)."""
-    chosen = [str(Variant.parse(name)) for name in variants or MODES]
+    chosen = list(map(str, asked_for(variants or [ALL])))
     combinations = [Combination(*each, wires, batch_size) for each in product(DEVICES, METHODS, chosen)]
     return probe(combinations, interpreters)
 

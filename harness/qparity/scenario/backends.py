@@ -17,7 +17,7 @@ class Mode:
 
     `colours` are those of its curves on white and on black, `dashes` the lengths of strokes and gaps; the backend shows
     in the hue, the mode in the dash. `aliases` are what people write instead, for "did you mean". A scenario file that
-    names no variants gets those that are `usual`.
+    names no variants gets those that are `usual`: the mode that a plain `model.fit` runs in.
     """
 
     name: str
@@ -101,8 +101,8 @@ _FACTS = (
         interface="tf",
         implementation="qparity.worker.backends.tensorflow:TensorFlow",
         modes=(
-            Mode("eager", "tf", ("#E69F00", "#E69F00"), (1, 0), ("tensorflow", "keras", "tf-eager"), usual=True),
-            Mode("graph", "tf-graph", ("#D55E00", "#FF8A3D"), (6, 3), ("graph",)),
+            Mode("eager", "tf", ("#E69F00", "#E69F00"), (1, 0), ("tensorflow", "keras", "tf-eager")),
+            Mode("graph", "tf-graph", ("#D55E00", "#FF8A3D"), (6, 3), ("graph",), usual=True),
             Mode("xla", "tf-xla", ("#8C6A00", "#F0E442"), (2, 2), ("xla",)),
         ),
         environment={
@@ -162,7 +162,7 @@ _FACTS = (
         interface="jax",
         implementation="qparity.worker.backends.jax:Jax",
         modes=(
-            Mode("eager", "jax", ("#56B4E9", "#56B4E9"), (1, 0), ("jax-eager",), usual=True),
+            Mode("eager", "jax", ("#56B4E9", "#56B4E9"), (1, 0), ("jax-eager",)),
             Mode("jit", "jax-jit", ("#0072B2", "#A99BFF"), (6, 3), ("jit",), usual=True),
         ),
         environment={

@@ -29,7 +29,7 @@ from qparity.scenario.shipped import resolve
 from qparity.scenario.suggest import did_you_mean, one_of
 from qparity.scenario.text import decoded
 from qparity.scenario.validate import field_error, validate
-from qparity.scenario.variant import DEFAULT_VARIANTS, Variant
+from qparity.scenario.variant import DEFAULT_VARIANTS, Variant, asked_for
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
@@ -63,10 +63,11 @@ class Block:
 def load_files(paths: Sequence[Path | str], k: str | None = None, variants: Sequence[str] | None = None) -> list[Block]:
     """The blocks of several files.
 
-    `variants` replaces those of the files; `k` keeps cells by scenario name and variant (see select.py).
+    `variants` replaces those of the files (`all`: every mode of every backend); `k` keeps cells by scenario name and
+    variant (see select.py).
     ScenarioError if two scenarios share a name or are the same experiment, or if nothing is left.
     """
-    chosen = parse_variants(list(variants), "-v") if variants else None
+    chosen = variants_asked_for(variants)
     keep = selector(k) if k is not None else None
     blocks: list[Block] = []
     seen: dict[object, Path] = {}
@@ -238,8 +239,17 @@ def _check_device(name: str) -> None:
         raise ScenarioError(f"a PennyLane device{close}", key="device", value=name)
 
 
-def parse_variants(value: Any, key: str = "variants") -> tuple[Variant, ...]:
-    """Variants by name, each once; `key` is blamed for what is none."""
+def variants_asked_for(names: Sequence[str] | None) -> tuple[Variant, ...] | None:
+    """What `-v` asks for in place of a file's variants; None where it is not given."""
+    try:
+        return asked_for(names) if names else None
+    except ScenarioError as error:
+        raise error.at(key="-v") from None
+
+
+def parse_variants(value: Any) -> tuple[Variant, ...]:
+    """A file's variants by name, each once."""
+    key = "variants"
     if not isinstance(value, list) or not value:
         raise ScenarioError('a list such as ["torch", "jax-jit"]', key=key, value=value)
     try:

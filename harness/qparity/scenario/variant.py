@@ -1,5 +1,6 @@
 """Variants: the ways to execute a scenario, such as `tf-graph`, `torch` or `jax-jit@gpu`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Self
@@ -42,3 +43,23 @@ class Variant:
 
 
 DEFAULT_VARIANTS: tuple[Variant, ...] = tuple(Variant.parse(mode.variant) for _, mode in _ALL if mode.usual)
+
+ALL = "all"
+"""What `-v` takes for every mode of every backend; `all@gpu` is all of them on a GPU."""
+
+
+def every_mode(accelerator: str = "cpu") -> tuple[Variant, ...]:
+    """All modes of all backends; those of a backend that is not installed run as unsupported, with the reason."""
+    return tuple(Variant(*place, accelerator) for place in MODES.values())
+
+
+def asked_for(names: Sequence[str]) -> tuple[Variant, ...]:
+    """The variants that `-v` names, each once, `all` spelt out; ScenarioError on what is none."""
+    found: dict[Variant, None] = {}
+    for name in names:
+        word, at, accelerator = name.partition("@")
+        if word == ALL and (not at or accelerator in ACCELERATORS):
+            found |= dict.fromkeys(every_mode(accelerator or "cpu"))
+        else:
+            found[Variant.parse(name)] = None
+    return tuple(found)

@@ -68,7 +68,9 @@ def _problems(view: RunView, most: int = 50) -> list[str]:
 def _advice(view: RunView) -> list[str]:
     """Which backend to use, where the data say it."""
     advice = recommend(view).advice
-    lines = [f"Fastest of those that agree: **{escape(a.variant)}** {escape(a.conditions)}." for a in advice]
+    lines = [
+        f"Fastest of those that were run and agree: **{escape(a.variant)}** {escape(a.conditions)}." for a in advice
+    ]
     return [*lines, ""] if lines else []
 
 

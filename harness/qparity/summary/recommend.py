@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from qparity.scenario.variant import ALL, Variant, every_mode
 from qparity.summary.view import CellView, RunView
 from qparity.timing import ONE, Interval, break_even, quotient
 
 EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
+EVERY_MODE = f"`-v {ALL}` runs every mode"
 FEW = 10
 """A slower start that has paid off within so few steps is not mentioned."""
 
@@ -26,7 +28,8 @@ class Advice:
 
     `faster` is how many times the next best variant's step takes at least, smallest and largest over the scenarios;
     from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead. `unstable` says
-    how many of these times were measured on a disturbed machine.
+    how many of these times were measured on a disturbed machine. `absent` are the modes that were not run, and might
+    be faster.
     """
 
     variant: str
@@ -36,6 +39,7 @@ class Advice:
     steps: int
     before: str | None
     unstable: Literal["all", "some"] | None = None
+    absent: tuple[str, ...] = ()
 
     @property
     def conditions(self) -> str:
@@ -43,12 +47,13 @@ class Advice:
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
         timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
         most = "" if low == high else f" ({high}x where most)"
-        text = f"{self.where} ({timed}): a step at least {low}x faster than the next best{most}"
+        text = f"{self.where} ({timed}): a step at least {low}x faster than the next best that was run and agrees{most}"
         if self.steps > 1:
             steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
             text += f", and its slower start (imports not counted) has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
-        return text + (f"; {self.unstable} of these times are marked unstable" if self.unstable else "")
+        text += f"; {self.unstable} of these times are marked unstable" if self.unstable else ""
+        return text + (f"; not run: {', '.join(self.absent)} ({EVERY_MODE})" if self.absent else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,17 @@ def recommend(view: RunView) -> Recommendation:
         return Recommendation((), ("nothing was timed in paired rounds on two variants that agree",))
     faulty = {cell.variant: cell.scenario for cell in view.cells if cell.mark == "fail"}
     found = list(_answers(scenarios, faulty, EVERYWHERE, SETTINGS))
+    missing = absent(view)
     return Recommendation(
-        tuple(item for item in found if isinstance(item, Advice)),
+        tuple(replace(item, absent=missing) for item in found if isinstance(item, Advice)),
         tuple(item for item in found if isinstance(item, str)),
     )
+
+
+def absent(view: RunView) -> tuple[str, ...]:
+    """The modes of every backend that the run has no cell of, on the accelerators that it ran on."""
+    places = dict.fromkeys(Variant.parse(name).accelerator for name in view.variants)
+    return tuple(name for place in places for mode in every_mode(place) if (name := str(mode)) not in view.variants)
 
 
 Block = Sequence[CellView]
