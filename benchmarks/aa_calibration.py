@@ -1,8 +1,11 @@
 """A variant against itself (A/A): how often is a difference claimed that is not there, and how wide are the intervals?
 
     python benchmarks/aa_calibration.py [--repetitions 50] [--variants torch jax-jit] [--load] [--planted 1.15]
+                                        [--budget 20s]
 
 Half of the calibration: 50 repetitions on a quiet machine; the other half has a rival on the measured core (`--load`).
+With `--budget` each repetition is timed as the one block of a run with such a budget: as many pairs of processes as
+there is time for, often a single one.
 The variants take turns. Prints each repetition as it comes, then for each variant and for all the share of intervals
 that hold 1 (at least 85%), the median half-width (under 5%, with load 10%), the share of verdicts that claim a
 difference, the noise that `qparity.timing.speed.NOISE` should stand for on this machine, and how often the same
@@ -27,10 +30,12 @@ from typing import Any
 import numpy as np
 
 from qparity.records import Timing
+from qparity.runner.budget import Budget, Cost, Course, parse_seconds, time_within
 from qparity.runner.local import available_cores
 from qparity.runner.plan import Block, make_blocks
 from qparity.runner.pool import Pool
-from qparity.runner.timing import Lane, TimingOptions, time_block
+from qparity.runner.rounds import Bench, Lane, Record, TimingOptions
+from qparity.runner.timing import time_block
 from qparity.scenario.load import load_files
 from qparity.summary.speeds import phrase
 from qparity.timing import Speed, calibrated_noise, read_block
@@ -46,16 +51,19 @@ diff_method = "backprop"
 
 def main() -> int:
     options = arguments()
-    timing = TimingOptions(rounds=options.rounds, target_width=options.target_width)
+    given_s = parse_seconds(options.budget) if options.budget else None
+    timing = TimingOptions(rounds=options.rounds, target_width=options.target_width, run_s=given_s)
     cpus, start = available_cores()[-1:], time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "aa.toml"
         file.write_text(SCENARIO)
         (block,) = make_blocks(load_files([file], None, options.variants))
         found = asyncio.run(measure(block, Path(folder), cpus, timing, options.repetitions, options.load))
+    generations = [len({each.child for each in found.kept}) for documents in found.values() for found in documents]
     for variant, documents in found.items():
         print(said(variant, summary(documents, options.planted), options.planted))
     every = summary([document for documents in found.values() for document in documents], options.planted)
+    print(f"pairs of processes: {np.mean(generations):.1f} on average, {min(generations)} at least")
     print(said("all", every, options.planted), f"in {(time.monotonic() - start) / 60:.1f} minutes")
     return int(every.holds < 0.85 or every.width >= (0.10 if options.load else 0.05) or every.slower < 0.95)
 
@@ -124,7 +132,13 @@ async def measure(
                 cell = block.cells[number % len(block.cells)]
                 start = time.monotonic()
                 lanes = [Lane("a", cell), Lane("b", cell)]
-                document = await time_block(pool, block, lanes, folder, cpus, timing)
+                if timing.run_s is None:
+                    document = await time_block(pool, block, lanes, folder, cpus, timing)
+                else:
+                    bench = Bench(pool, block, folder, cpus, timing, Record())
+                    course = Course(bench, lanes, dict.fromkeys("ab", Cost(0.0, 0.0)))
+                    await time_within(Budget(timing.run_s), [course], lambda _: None)
+                    document = bench.timing
                 found[str(cell.variant)].append(document)
                 lane = read_block(document).lanes.get("b")
                 words = phrase(lane) if lane else document.left_out
@@ -152,6 +166,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=TimingOptions().rounds)
     parser.add_argument("--target-width", type=float, default=TimingOptions().target_width)
     parser.add_argument("--planted", type=float, default=1.15)
+    parser.add_argument("--budget", help="of each repetition, such as 20s; default: none")
     parser.add_argument("--load", action="store_true")
     return parser.parse_args()
 

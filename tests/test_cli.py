@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from qparity.cli.values import without_option
+from qparity.summary.words import resumed
 from tests.conftest import ROOT
 from tests.reporting.run_builder import build_run
 
@@ -24,6 +24,9 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["run", SMOKE, "--jobs", "0"], "--jobs"),
         (["run", SMOKE, "--shard", "3/2"], "--shard"),
         (["run", SMOKE, "--isolation", "thread"], "expected fork or spawn"),
+        (["run", SMOKE, "--budget", "soon"], '--budget = "soon": expected a time such as 90s, 2m or 1h'),
+        (["run", SMOKE, "--budget", "2m", "--no-timing"], "--budget: expected without --no-timing"),
+        (["run", SMOKE, "--budget", "2m", "--engine", "dask"], "--budget: expected without --engine dask"),
         (["run", SMOKE, "--resume", "nope"], "no such run"),
         (["run", SMOKE, "--python", "jax=/nope"], "interpreter"),
         (["run", SMOKE, "--python", "cobol=/bin/sh"], "BACKEND"),
@@ -94,9 +97,12 @@ def test_the_pages_are_written_where_asked(qparity, tmp_path):
     assert (tmp_path / "reports" / "index.html").is_file()
 
 
-def test_a_command_line_is_said_again_without_its_resume():
-    words = ["qparity", "run", "a.toml", "--resume", "x", "-v", "torch", "--resume=y", "--no-timing"]
-    assert without_option(words, "--resume") == ["qparity", "run", "a.toml", "-v", "torch", "--no-timing"]
+def test_a_command_line_is_said_again_with_one_resume_before_the_arguments_of_a_script():
+    words = ["qparity", "run", "a.py", "--resume", "x", "-v", "torch", "--resume=y", "--no-timing", "--budget=1m"]
+    plain, script = ["qparity", "run", "a.py", "-v", "torch"], ["--", "--resume", "z"]
+    assert resumed([*words, *script], "i") == [*plain, "--no-timing", "--budget=1m", "--resume", "i", *script]
+    timed = [*plain, "--resume", "i", "--budget", "2m", *script]
+    assert resumed([*words, *script], "i", ["--budget", "2m"]) == timed
 
 
 def test_the_doctor_survives_an_interpreter_that_does_not(qparity):

@@ -31,6 +31,7 @@ def run(
     keep: str | None = None,
     results: str | Path = RESULTS,
     timing: bool = True,
+    budget: str | None = None,
     jobs: int | None = None,
     threads: int = 1,
     timeout: float = 900.0,
@@ -50,6 +51,7 @@ def run(
         keep: only cells whose name or variant matches this expression, as `-k`.
         results: the folder that run folders are kept in.
         timing: whether timed rounds follow.
+        budget: how long they may take in all, such as "2m"; None: as long as they need.
         jobs: cells side by side; None: as many as have cores.
         threads: of each cell.
         timeout: seconds that a cell may take.
@@ -69,15 +71,17 @@ def run(
     """
     from qparity.reporting.live import live
     from qparity.runner.begin import begin
+    from qparity.runner.budget import parse_seconds
     from qparity.runner.capture import ScriptOptions, load_all
     from qparity.runner.local import Options
+    from qparity.runner.rounds import TimingOptions
     from qparity.runner.sweep import sweep
-    from qparity.runner.timing import TimingOptions
 
     files = [scenarios] if isinstance(scenarios, str | Path) else list(scenarios)
     own = dict(interpreters or {})
     options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=own, full_fit=full_fit)
-    measured = TimingOptions(timeout=timeout) if timing else None
+    run_s = parse_seconds(budget, "budget") if budget else None
+    measured = TimingOptions(run_s=run_s, timeout=timeout) if timing else None
     asked = ScriptOptions(tuple(arguments), None if fit == 1 else fit, steps, batch_size)
     loaded = load_all(files, keep, variants, asked, options.interpreters, _say if progress else lambda _: None)
     opened, blocks = begin(loaded, Path(results), None, None, sys.argv, False)

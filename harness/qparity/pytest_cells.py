@@ -16,8 +16,8 @@ from qparity.runner.begin import begin
 from qparity.runner.capture import CaptureError, load_all
 from qparity.runner.local import Options
 from qparity.runner.plan import Block, make_blocks
+from qparity.runner.rounds import TimingOptions
 from qparity.runner.sweep import sweep
-from qparity.runner.timing import TimingOptions
 from qparity.scenario.errors import ScenarioError
 from qparity.store import Run, StoreError
 from qparity.summary import RunView, summarise

@@ -21,7 +21,8 @@ from qparity.runner.inputs import make_inputs
 from qparity.runner.local import available_cores
 from qparity.runner.plan import make_blocks
 from qparity.runner.pool import Pool
-from qparity.runner.timing import Lane, Record, TimingOptions, parties, started, stopped, time_block
+from qparity.runner.rounds import Bench, Lane, Record, TimingOptions, started, stopped
+from qparity.runner.timing import parties, time_block
 from qparity.scenario.load import load_files
 from qparity.store import Run
 from qparity.timing import Speed, read_block, samples_s
@@ -182,7 +183,8 @@ def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
     async def measure():
         async with Pool(tmp_path, 1, {}) as pool:
             cpus = available_cores()[-1:]
-            fresh = await started(pool, block, lane, 0, make_inputs(block.scenario), tmp_path, cpus, options, record)
+            bench = Bench(pool, block, tmp_path, cpus, options, record)
+            fresh = await started(bench, make_inputs(block.scenario), lane, 0)
             assert fresh is not None, record.left_out
             process = psutil.Process(fresh.child.pid)
             before = sum(process.cpu_times()[:2])
@@ -191,7 +193,7 @@ def test_waiting_children_and_the_waiting_parent_use_no_cpu(tmp_path):
             wall, own = time.perf_counter(), time.process_time()
             sample = (await fresh.child.request("go")).body
             share = (time.process_time() - own) / (time.perf_counter() - wall)
-            await stopped(lane, fresh, options, record)
+            await stopped(bench, lane, fresh)
             return idle, share, sample, process.cpu_affinity() == cpus
 
     idle, share, sample, pinned = asyncio.run(measure())
@@ -244,3 +246,29 @@ def test_the_sentinel_leaves_the_parent_where_it_was():
     before = available_cores()
     assert 1e-5 < sentinel(before[:1]) < 1.0
     assert available_cores() == before
+
+
+@pytest.mark.backend("torch", "jax")
+def test_a_budget_is_kept_and_what_it_did_not_reach_is_timed_by_the_command_that_is_said(tmp_path, qparity):
+    """One that holds nothing, then the resumed run with another one."""
+    (tmp_path / "s.toml").write_text(BLOCK.format(variants='["torch", "jax-jit"]'))
+    first = qparity("run", "s.toml", "--budget", "0.1s", "--check", cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    *_, said, _, _, name = first.stdout.splitlines()
+    assert said.startswith("Speed: nothing was timed within the budget of 0.1s; to time it: qparity run s.toml --check")
+    run = Run.load(tmp_path / "results" / name)
+    assert (run.record.budget.given_s, run.timing("s")) == (0.1, None)
+    spent = run.record.budget.spent_s
+    assert 0.1 < spent < 60
+    again = qparity("run", "s.toml", "--resume", name, "--budget", "3m", "--target-width", "0.5", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "not timed" not in again.stdout
+    run = Run.load(run.path)
+    assert run.damaged == []
+    assert (run.record.budget.given_s, run.record.budget.spent_s > spent) == (180.0, True)
+    lane = read_block(run.timing("s")).lanes["jax-jit"]
+    assert lane.ratio.high < 1 / 2
+    assert lane.rounds >= 6
+    untouched = qparity("run", "s.toml", "--resume", name, cwd=tmp_path)
+    assert untouched.returncode == 0
+    assert Run.load(run.path).record.budget.given_s == 180.0

@@ -70,8 +70,8 @@ def test_markdown_lets_no_html_through(hostile):
 
 
 def test_markdown_stays_under_the_limit_and_counts_what_it_leaves_out(view):
-    whole, cut = markdown.render(view), markdown.render(view, limit=1350)
-    assert len(cut.encode()) <= 1350 < len(whole.encode())
+    whole, cut = markdown.render(view), markdown.render(view, limit=1500)
+    assert len(cut.encode()) <= 1500 < len(whole.encode())
     assert "more scenarios are left out" in cut
     assert "more scenarios" not in whole
 
@@ -120,7 +120,7 @@ def test_without_a_terminal_there_is_one_plain_line_a_cell(view, hostile):
         out = io.StringIO()
         terminal.show(shown, Console(file=out, width=80))
         lines = out.getvalue().split("\n")
-        assert len(lines) == count + 2  # the verdict and the last line break
+        assert len(lines) == count + 3  # that nothing was timed, the verdict, and the last line break
         assert "\x1b" not in out.getvalue()
     out = io.StringIO()
     terminal.show(view, Console(file=out, width=80))
@@ -131,7 +131,9 @@ def test_without_a_terminal_there_is_one_plain_line_a_cell(view, hostile):
 def test_nothing_that_steers_a_terminal_or_turns_a_line_is_in_any_output(hostile):
     """Not even where a view was not read from a folder, which is where such text is first made printable."""
     cells = tuple(replace(cell, line=HOSTILE, reason=HOSTILE, untimed=HOSTILE) for cell in hostile.cells)
-    view = replace(hostile, id=HOSTILE, command=HOSTILE, agreement=HOSTILE, problems=(HOSTILE,), cells=cells)
+    view = replace(
+        hostile, id=HOSTILE, command=HOSTILE, agreement=HOSTILE, problems=(HOSTILE,), cells=cells, untimed=HOSTILE
+    )
     plain, matrix = io.StringIO(), io.StringIO()
     terminal.show(view, Console(file=plain, width=80))
     terminal.show(view, Console(file=matrix, width=80, force_terminal=True, color_system=None))

@@ -260,7 +260,7 @@ def test_outliers_are_named():
 def test_the_stop_rule_allows_for_children_to_come(n):
     logs = np.linspace(-0.04, 0.04, n)
     width = median_interval(logs).half_width
-    assert enough([logs], width, 2, 3)
-    assert enough([logs], width / math.sqrt(2.99), 0, 3)
-    assert not enough([logs], width * 0.99, 2, 3)
-    assert not enough([logs, np.array([])], width, 2, 3)
+    assert enough(logs, width, 2, 3)
+    assert enough(logs, width / math.sqrt(2.99), 0, 3)
+    assert not enough(logs, width * 0.99, 2, 3)
+    assert not enough(np.array([]), width, 2, 3)

@@ -27,6 +27,7 @@ from qparity.cli.runs import (
     write_report,
 )
 from qparity.cli.values import (
+    budget_s,
     cluster_engine,
     gate,
     interpreters,
@@ -35,7 +36,6 @@ from qparity.cli.values import (
     script_options,
     with_slowdown,
     within,
-    without_option,
 )
 
 app = typer.Typer(
@@ -150,6 +150,10 @@ def run(
     target_width: Annotated[
         float, typer.Option(min=0.001, max=1.0, help="Stop timing at this relative half-width of the ratios.")
     ] = 0.05,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Time for no longer than this, such as 90s, 2m or 1h, where it tells most."),
+    ] = None,
     noise: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Relative difference below which two variants count as equally fast."),
@@ -169,10 +173,10 @@ def run(
     from qparity.runner.begin import begin
     from qparity.runner.capture import load_all
     from qparity.runner.local import Options
+    from qparity.runner.rounds import TimingOptions
     from qparity.runner.sweep import Halted, sweep
-    from qparity.runner.timing import TimingOptions
     from qparity.summary import summarise
-    from qparity.summary.words import command
+    from qparity.summary.words import command, resumed
 
     if isolation not in (None, "fork", "spawn"):
         raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
@@ -185,7 +189,8 @@ def run(
         isolation=isolation,
         full_fit=full_fit,
     )
-    timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, timeout=timeout)
+    run_s = budget_s(budget, no_timing, engine)
+    timing = TimingOptions(rounds=rounds, target_width=target_width, noise=noise, run_s=run_s, timeout=timeout)
     measured = None if no_timing else timing
     driver = cluster_engine(engine, scheduler, options, measured)
     asked = script_options(context, fit, steps, batch_size)
@@ -200,7 +205,7 @@ def run(
     view = summarise(opened)
     show_end(view)
     if not complete:
-        again = command([*without_option(sys.argv, "--resume"), "--resume", opened.id])
+        again = command(resumed(sys.argv, opened.id))
         hint = f"; go on with: {again}" if opened.path.exists() else ""
         say(f"{f'qparity: {halted}' if halted else 'interrupted'}{hint}", err=True)
     if report:

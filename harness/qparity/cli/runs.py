@@ -52,7 +52,9 @@ def show_end(view: RunView) -> None:
     if sys.stdout.isatty():
         show_view(view)
     else:
-        say(view.sentence)
+        from qparity.summary.terminal import untimed_line
+
+        say("\n".join(filter(None, (untimed_line(view), view.sentence))))
 
 
 def show_view(view: RunView) -> None:

@@ -16,20 +16,9 @@ from qparity.scenario.backends import BACKENDS
 if TYPE_CHECKING:
     from qparity.runner.capture import ScriptOptions
     from qparity.runner.local import Options
+    from qparity.runner.rounds import TimingOptions
     from qparity.runner.sweep import Engine
-    from qparity.runner.timing import TimingOptions
     from qparity.summary.gate import Gate
-
-
-def without_option(words: list[str], option: str) -> list[str]:
-    """A command line without an option that takes a value."""
-    kept: list[str] = []
-    for word in words:
-        if kept and kept[-1] == option:
-            kept.pop()
-        elif not word.startswith(f"{option}="):
-            kept.append(word)
-    return kept
 
 
 def split_script_arguments(words: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -75,6 +64,19 @@ def memory_bytes(text: str | None) -> int | None:
         return None if text is None else parse_bytes(text)
     except (ValueError, OverflowError):
         raise UsageProblem(f"--max-memory = {text!r}: expected a size such as 512M or 8G") from None
+
+
+def budget_s(text: str | None, no_timing: bool, engine: str) -> float | None:
+    """The value of --budget, which the timing on this machine takes."""
+    if text is None:
+        return None
+    if no_timing:
+        raise UsageProblem("--budget: expected without --no-timing")
+    if engine != "local":
+        raise UsageProblem(f"--budget: expected without --engine {engine}, whose nodes time side by side")
+    from qparity.runner.budget import parse_seconds
+
+    return parse_seconds(text)
 
 
 def cluster_engine(name: str, scheduler: str | None, options: Options, timing: TimingOptions | None) -> Engine | None:

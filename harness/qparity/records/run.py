@@ -77,6 +77,14 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """Wall-clock seconds for the timing of the run: given, and spent so far."""
+
+    given_s: Number
+    spent_s: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A run that others were merged from."""
 
@@ -109,4 +117,6 @@ class RunRecord(Document):
     workers = Part[Mapping[Text, Worker]]()
     nodes = Part[Mapping[Text, Environment]]()
     """Of a cluster: node -> what it is."""
+    budget = Part[Budget | None]()
+    """Of its timing; None where it has all the time it needs."""
     merged = Part[Merged | None]()

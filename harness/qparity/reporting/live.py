@@ -83,7 +83,8 @@ class Board:
         self.running: dict[str, tuple[Cell, str, int, int, float]] = {}
         self.divergences: list[CellView] = []
         self.total, self.start, self.found = 0, time.monotonic(), 0
-        self.note, self.printed, self.timed = "", 0, 0
+        self.note, self.printed = "", 0
+        self.timed: set[str] = set()
         self.spinner = Spinner("dots", style="green")
 
     def hear(self, event: Event) -> None:
@@ -112,7 +113,7 @@ class Board:
                 self.judge(block, {c.id for c in block.cells})
             case BlockTimed(block):
                 self.running = {}
-                self.timed += 1
+                self.timed.add(block.scenario.name)  # within a budget a block may be timed again
                 mine = [self.finished[c.id] for c in block.cells if c.id in self.finished]
                 self.finished |= {view.id: view for view in with_timing(self.run, mine)}
 
@@ -193,7 +194,8 @@ class Board:
         left = (now - self.start) / fresh * (total - done) if fresh > 0 and done < total else None
         count, completed = f"{done}/{total} cells", done / max(1, total)
         if self.timed or any(phase == "timing" for _, phase, *_ in self.running.values()):
-            count, completed, left = f"{self.timed}/{len(self.blocks)} timed", self.timed / len(self.blocks), None
+            timed = len(self.timed)
+            count, completed, left = f"{timed}/{len(self.blocks)} timed", timed / len(self.blocks), None
         bar = Table.grid(padding=(0, 1), expand=True)
         for flexible in (False, False, False, False, True):
             bar.add_column(ratio=1 if flexible else None, no_wrap=True)

@@ -28,8 +28,8 @@ from qparity.runner.cell import ATTEMPTS, CellResult, Draft
 from qparity.runner.events import WorkerStarted
 from qparity.runner.local import Options
 from qparity.runner.plan import Block, Cell
+from qparity.runner.rounds import TimingOptions
 from qparity.runner.sweep import Halted, Ledger, worth_timing
-from qparity.runner.timing import TimingOptions
 from qparity.scenario.errors import ScenarioError
 
 # How scheduler and nodes must be set up; docs/cluster.md says why. `qparity cluster` sets all of it.

@@ -30,8 +30,9 @@ from qparity.runner.local import Options, run_blocks
 from qparity.runner.machine import machine_rates
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool
+from qparity.runner.rounds import Lane
 from qparity.runner.sweep import worth_timing
-from qparity.runner.timing import Lane, time_block
+from qparity.runner.timing import time_block
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.identity import cell_id, source_hash
 from qparity.store import fingerprint

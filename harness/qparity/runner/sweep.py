@@ -7,12 +7,14 @@ import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from qparity.records import Outcome, Timing
+from qparity.records import Environment, Outcome, Timing, read
+from qparity.runner.budget import Budget, Cost, Course, time_within
 from qparity.runner.cell import CellResult
+from qparity.runner.condition import sentinel
 from qparity.runner.events import (
     BlockFinished,
     BlockTimed,
@@ -27,8 +29,9 @@ from qparity.runner.local import Options, run_blocks
 from qparity.runner.machine import machine_rates
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool
-from qparity.runner.timing import Lane, TimingOptions, time_block
-from qparity.store import Run
+from qparity.runner.rounds import CALIBRATION, Bench, Lane, Record, Tell, TimingOptions
+from qparity.runner.timing import time_block
+from qparity.store import Run, differences, fingerprint
 
 
 class Halted(Exception):
@@ -81,6 +84,21 @@ class Ledger:
         """Whole blocks without timed rounds."""
         return [block for block in self.blocks if self.run.timing(block.scenario.name) is None]
 
+    @cached_property
+    def elsewhere(self) -> bool:
+        """Whether the run was begun in another environment: rounds of both are not to be mixed."""
+        return bool(differences(self.run.record.environment, read(Environment, fingerprint())))
+
+    def budget(self, timing: TimingOptions) -> Budget | None:
+        """What is asked for now, or else stands in the run, less what has been spent of it."""
+        known = self.run.record.budget
+        given_s = timing.run_s or (known.given_s if known else None)
+        return None if given_s is None else Budget(given_s, known.spent_s if known else 0.0)
+
+    def spend(self, budget: Budget) -> None:
+        """Keep what is given, and spent."""
+        self.update(budget={"given_s": budget.given_s, "spent_s": budget.spent_s})
+
     def store_timing(self, block: Block, timing: Timing) -> None:
         """The rounds of a block have been measured."""
         with self._writing():
@@ -107,7 +125,8 @@ def sweep(
     engine: Engine | None = None,
     retry: bool = False,
 ) -> bool:
-    """Run the cells of `blocks` that have no outcome in `run` yet, then time the blocks that have no rounds yet.
+    """Run the cells of `blocks` that have no outcome in `run` yet, then time the blocks that have no rounds yet,
+    or within a budget those whose intervals are wide.
 
     Args:
         run: where everything is stored, as it comes.
@@ -129,6 +148,8 @@ def sweep(
         try:
             run.update(state="running")
             ledger = Ledger(run, blocks, listen, retry)
+            if timing is not None and (budget := ledger.budget(timing)) is not None:
+                ledger.spend(budget)  # stands in the run before anything has been spent of it
             asyncio.run(_terminable((engine or partial(on_this_machine, options=options, timing=timing))(ledger)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             run.finish("interrupted")
@@ -179,19 +200,51 @@ async def on_this_machine(ledger: Ledger, options: Options, timing: TimingOption
     logs = ledger.logs()
 
     async def time_all(pool: Pool, cpus: list[int]) -> None:
+        if timing is None:
+            return
+
+        def tell(cell: Cell, done: int, most: int) -> None:
+            ledger.listen(CellProgress(cell, "timing", done, most))
+
+        if (budget := ledger.budget(timing)) is not None:
+            courses = courses_of(ledger, pool, logs, cpus, timing, tell)
+            rates = machine_rates(cpus) if courses else None
+
+            def measured(course: Course) -> None:
+                ledger.store_timing(course.bench.block, course.bench.timing.changed(machine=rates))
+                ledger.spend(budget)
+
+            try:
+                await time_within(budget, courses, measured)
+            finally:
+                ledger.spend(budget)
+            return
         machine = None
-        for block in ledger.untimed() if timing else ():
+        for block in ledger.untimed():
             lanes = lanes_of(ledger.run, block)
-            if timing and len(lanes) > 1:
+            if len(lanes) > 1:
                 machine = machine or machine_rates(cpus)
-
-                def tell(cell: Cell, done: int, most: int) -> None:
-                    ledger.listen(CellProgress(cell, "timing", done, most))
-
                 found = await time_block(pool, block, lanes, logs, cpus, timing, tell)
                 ledger.store_timing(block, found.changed(machine=machine))
 
     await run_blocks(ledger.left, logs, options, ledger.store, ledger.hear, ledger.finished, time_all)
+
+
+def courses_of(
+    ledger: Ledger, pool: Pool, logs: Path, cpus: list[int], timing: TimingOptions, tell: Tell
+) -> list[Course]:
+    """What a budget is for: every block with cells to compare, from where its rounds are; none of another machine."""
+    found = []
+    for block in ledger.blocks:
+        lanes = lanes_of(ledger.run, block)
+        known = ledger.run.timing(block.scenario.name)
+        if len(lanes) < 2 or (known is not None and ledger.elsewhere):
+            continue
+        record = Record.of(known) if known else Record(sentinel_s=[sentinel(cpus) for _ in range(CALIBRATION)])
+        phases = {lane.name: o.seconds for lane in lanes if (o := ledger.run.outcome(lane.cell.id))}
+        costs = {name: Cost.recorded(seconds, timing.stretch_s) for name, seconds in phases.items()}
+        found.append(Course(Bench(pool, block, logs, cpus, timing, record, tell), lanes, costs))
+    return found
 
 
 def lanes_of(run: Run, block: Block) -> list[Lane]:

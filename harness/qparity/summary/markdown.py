@@ -71,6 +71,7 @@ def _advice(view: RunView) -> list[str]:
     lines = [
         f"Fastest of those that were run and agree: **{escape(a.variant)}** {escape(a.conditions)}." for a in advice
     ]
+    lines += [f"Speed: {escape(view.untimed)}."] if view.untimed else []
     return [*lines, ""] if lines else []
 
 

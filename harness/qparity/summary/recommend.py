@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from qparity.scenario.variant import ALL, Variant, every_mode
+from qparity.scenario.variant import ALL, every_mode
 from qparity.summary.view import CellView, RunView
 from qparity.timing import ONE, Interval, break_even, quotient
 
 EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
+NEVER = "in no scenario do two variants agree that were timed"
+ALONE = "nothing was timed: a speed is a ratio, of two variants that train to the end in one scenario"
 EVERY_MODE = f"`-v {ALL}` runs every mode"
 FEW = 10
 """A slower start that has paid off within so few steps is not mentioned."""
@@ -67,20 +69,21 @@ class Recommendation:
 def recommend(view: RunView) -> Recommendation:
     """One answer for the whole run if there is one, else one for each device and method, else for each size."""
     scenarios = _timed(view)
+    unmeasured = (view.untimed,) if view.untimed else ()
     if not scenarios:
-        return Recommendation((), ("nothing was timed in paired rounds on two variants that agree",))
+        return Recommendation((), unmeasured or (NEVER if any(cell.timing for cell in view.cells) else ALONE,))
     faulty = {cell.variant: cell.scenario for cell in view.cells if cell.mark == "fail"}
     found = list(_answers(scenarios, faulty, EVERYWHERE, SETTINGS))
     missing = absent(view)
     return Recommendation(
         tuple(replace(item, absent=missing) for item in found if isinstance(item, Advice)),
-        tuple(item for item in found if isinstance(item, str)),
+        (*(item for item in found if isinstance(item, str)), *unmeasured),
     )
 
 
 def absent(view: RunView) -> tuple[str, ...]:
     """The modes of every backend that the run has no cell of, on the accelerators that it ran on."""
-    places = dict.fromkeys(Variant.parse(name).accelerator for name in view.variants)
+    places = dict.fromkeys(name.partition("@")[2] or "cpu" for name in view.variants)
     return tuple(name for place in places for mode in every_mode(place) if (name := str(mode)) not in view.variants)
 
 

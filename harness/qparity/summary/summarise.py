@@ -18,6 +18,7 @@ from qparity.store import Run
 from qparity.summary import judging, words
 from qparity.summary.gate import Gate, versions_of
 from qparity.summary.speeds import growth, with_timing
+from qparity.summary.untimed import untimed as untimed_line
 from qparity.summary.view import PASSES, PEERS_AGREE, CellView, Fit, Group, Mark, Pair, RunView, Series
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         notes=record.merged.notes if record.merged else (),
         growths=growth(cells),
         peers=words.peers(among_variants, len(cells)),
+        untimed=untimed_line(run, cells),
     )
 
 

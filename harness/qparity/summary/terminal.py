@@ -123,6 +123,11 @@ def lines(view: RunView) -> Iterator[str]:
     yield _safe(view.sentence)
 
 
+def untimed_line(view: RunView) -> str:
+    """What was not timed though it could be, and what to do about it; empty where there is nothing."""
+    return _safe(f"Speed: {view.untimed}") if view.untimed else ""
+
+
 def speed_lines(view: RunView) -> Iterator[str]:
     """Geometric means over the scenarios that all timed variants passed; growth with size, crossings."""
     if found := overall(view.cells):
@@ -130,6 +135,8 @@ def speed_lines(view: RunView) -> Iterator[str]:
             if variant != found.reference:
                 unstable = ", some of them unstable" if found.unstable else ""
                 yield _safe(f"{variant}: {told(ratio, decide(ratio), found.reference)}, {found.over}{unstable}")
+    if view.untimed:
+        yield untimed_line(view)
     if view.above_limits:
         above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
         yield _safe(f"above the machine's limit: {above}, over the scenarios that all of them passed")

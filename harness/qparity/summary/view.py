@@ -175,7 +175,8 @@ class RunView:
     `problems` are what the gate has against the run as a whole: expectations that do not hold, too little coverage,
     a slowdown; `notes` what merging found different between the runs that it is made of. `growths` are step times over
     wires, layers or batch size, with fitted exponents. `peers` is a line on the passes that nobody independent
-    judged in part; empty where there are none.
+    judged in part; empty where there are none. `untimed` is one on what was not timed though it could be, with what to
+    do about it; empty where there is nothing.
     """
 
     id: str
@@ -202,6 +203,7 @@ class RunView:
     notes: tuple[str, ...] = ()
     growths: tuple[Growth, ...] = ()
     peers: str = ""
+    untimed: str = ""
 
     @cached_property
     def ran_on(self) -> Environment:

@@ -3,7 +3,7 @@
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -72,6 +72,29 @@ def command(words: Any) -> str:
     path = PurePath(str(words[0]))
     program = path.parent.name if path.name == "__main__.py" else path.name
     return shlex.join(["qparity" if program == "cli" else program, *map(str, words[1:])])
+
+
+def without_option(words: Sequence[str], option: str) -> list[str]:
+    """A command line without an option that takes a value."""
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == option:
+            kept.pop()
+        elif not word.startswith(f"{option}="):
+            kept.append(word)
+    return kept
+
+
+def resumed(words: Sequence[str], run_id: str, timed: Sequence[str] | None = None) -> list[str]:
+    """The command line that goes on with a run: its options stand before what a training script is given after `--`.
+
+    `timed` are options in place of `--no-timing` and an earlier budget; None: it is timed, or not, as it was.
+    """
+    at = words.index("--") if "--" in words else len(words)
+    own = without_option(words[:at], "--resume")
+    if timed is not None:
+        own = [word for word in without_option(own, "--budget") if word != "--no-timing"]
+    return [*own, "--resume", run_id, *(timed or ()), *words[at:]]
 
 
 def plain(text: str) -> str:

@@ -105,6 +105,8 @@ def _lane(found: Timing, name: str, base: str) -> LaneTiming:
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
         elif width > wanted:
             remarks.append(f"interval of {width:.1%}, {wanted:.1%} was asked for")
+        if len({each.child for each in pairs}) == 1:
+            remarks.append("one process of each: how much two of them differ is assumed, not seen")
         others = _starts(found.lanes[base], float(np.median(theirs)))
         pays = break_even(starts, others, median_interval(theirs), ratio)
     within = median_interval(times)

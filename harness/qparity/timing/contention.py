@@ -24,15 +24,15 @@ def moved(before_s: float, after_s: float, history_s: Sequence[float], threshold
     return slowest > (1 + threshold) * usual or slowest > (1 + threshold) * min(before_s, after_s)
 
 
-def enough(logs: Sequence[np.ndarray], target: float, child: int, children: int) -> bool:
-    """Whether child pair number `child` (from 0, of `children`) has been measured for long enough.
+def enough(logs: np.ndarray, target: float, child: int, children: int) -> bool:
+    """Whether child pair number `child` (from 0, of `children`) of a variant has been measured for long enough.
 
-    `logs` holds, for every variant, the log-ratios (rounds,) of all pairs so far. Their interval narrows with the root
-    of the rounds, so the pairs still to come are allowed for: the half-width may yet be sqrt(children / (child + 1))
-    times the target (a relative half-width of the final ratio).
+    `logs` (rounds,) are the variant's log-ratios of all pairs so far. Their interval narrows with the root of the
+    rounds, so the pairs still to come are allowed for: the half-width may yet be sqrt(children / (child + 1)) times the
+    target (a relative half-width of the final ratio).
     """
     allowed = target * math.sqrt(children / (child + 1))
-    return all(len(each) > 0 and median_interval(each).half_width <= allowed for each in logs)
+    return len(logs) > 0 and median_interval(logs).half_width <= allowed
 
 
 def outliers(times_s: Sequence[float] | np.ndarray, spread: float = 1.5) -> np.ndarray:
