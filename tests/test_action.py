@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from qparity.runner.budget import parse_seconds
+from qparity.scenario.starter import STARTER
 from tests.conftest import ROOT, SOURCES
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -28,6 +30,15 @@ def test_every_input_is_used_and_declared_and_none_becomes_script():
     assert len(scripts) == 4
     assert not [script for script in scripts if "${{" in script]  # what a caller writes must not be run by the shell
     assert all(step["shell"] == "bash" for step in STEPS if "run" in step)
+
+
+def test_a_first_run_times_within_a_budget():
+    """In the action and in tox; nobody should have to read that nothing was timed."""
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    for words in (ACTION["inputs"]["arguments"]["default"], tox["testenv:sweep"]["commands"], STARTER):
+        assert 0 < parse_seconds(re.search(r"--budget (\w+)", words)[1]) <= 120
+        assert "--no-timing" not in words
 
 
 def test_the_workflow_calls_the_action_with_inputs_and_files_that_exist():

@@ -523,7 +523,7 @@ def init(
     if path.exists():
         raise UsageProblem(f"{path}: exists already")
     write(path, content)
-    say(f"{path}   # qparity run {path}")
+    say(f"{path}   # qparity run {path} --budget 1m --report")
 
 
 @app.command()

@@ -5,7 +5,9 @@ import json
 from qparity.scenario.variant import DEFAULT_VARIANTS
 
 _TEXT = """\
-# What is trained, the same on every variant. All keys: docs/scenarios.md. Run it: qparity run <this file> --report
+# What is trained, the same on every variant. All keys: docs/scenarios.md. Run it:
+#   qparity run <this file> --budget 1m --report
+# trains and judges everything, then times for a minute; without --budget it times as long as precise ratios take.
 description = "My first sweep"
 variants = VARIANTS
 
