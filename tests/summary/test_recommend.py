@@ -101,4 +101,4 @@ def test_times_of_a_disturbed_machine_are_said_to_be_so(tmp_path, monkeypatch):
     monkeypatch.setattr(run_builder, "_rounds", starved)
     (advice,) = advise(tmp_path).advice
     assert advice.unstable
-    assert "; some of these times are marked unstable" in advice.conditions
+    assert "; some of these times are not to be relied on" in advice.conditions

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from qparity.records import Timing
+from qparity.reporting.html import render
 from qparity.scenario.validate import validate
 from qparity.store import Run
 from qparity.summary import json as json_view
@@ -111,7 +112,7 @@ def test_an_unstable_mean_says_so(tmp_path):
         run.write_timing(name, Timing(found))
     view = summarise(Run.load(run.path), judgements, Gate(reference="torch"))
     assert overall(view.cells).unstable
-    assert "over all 2 timed scenarios, some of them unstable" in "\n".join(lines(view))
+    assert "over all 2 timed scenarios, some of them not to be relied on" in "\n".join(lines(view))
     assert "torch, the reference: used only 20% of its core" in view.cell("a", "tf").timing.notes
 
 
@@ -245,3 +246,20 @@ def test_growth_and_crossings_are_shown(tmp_path):
 )
 def test_a_ratio_is_said_as_times_faster_or_slower(ratio, speed, said):
     assert told(ratio, speed, "torch") == said
+
+
+def test_an_exponent_whose_interval_says_nothing_is_not_shown(tmp_path):
+    """The sample report had 0.427 [-2.22, 3.08]: three sizes, and one of them measured badly."""
+    sizes = (2, 4, 6)
+    points = [point(s, "steep", 0.001 * 2 ** s["wires"]) for s in family("wires", sizes)]
+    points += [point(s, "noisy", time) for s, time in zip(family("wires", sizes), (0.01, 0.2, 0.04), strict=True)]
+    run, judgements = timed(tmp_path, torch=1.0, tf=1.5)
+    view = replace(summarise(run, judgements), growths=tuple(growths(points)))
+    assert [growth.law.told for growth in view.growths] == [True, False]
+    said = "\n".join(lines(view))
+    assert "grow-default steep: step time ~ (2^wires)^1 [1, 1]" in said
+    assert "grow-default noisy: how a step grows with wires: cannot tell" in said
+    page = render(view)
+    assert "<td>1 [1, 1]</td>" in page
+    assert "<td>cannot tell</td>" in page
+    assert f"{view.growths[1].law.exponent.low:.3g}" not in page.split("<script")[0]

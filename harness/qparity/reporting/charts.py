@@ -38,12 +38,12 @@ OF_SCENARIO = (
         "Total time against steps",
         "start (imports not counted) and steps; diamonds: break-even with the reference",
     ),
-    Chart("phases", "Time to the first step", "what a fresh process spends before steady training; pale: not earned"),
-    Chart("memory", "Peak memory", "grey: the process with its imports, before the model; pale: not earned"),
+    Chart("phases", "Time to the first step", "what a fresh process spends before steady training; pale: no pass"),
+    Chart("memory", "Peak memory", "grey: the process with its imports, before the model; pale: no pass"),
     Chart("limit", "Distance to the machine's limit", "step time over what its arithmetic and memory traffic need"),
 )
 OF_RUN = (
-    Chart("ratios", "Step time over the reference's", "with 95% intervals; left of 1 is faster; faint: not earned"),
+    Chart("ratios", "Step time over the reference's", "with 95% intervals; left of 1 is faster; faint: no pass"),
     Chart("pareto", "Error against time", "fewest effective bits in forward and gradient; faint: other scenarios"),
 )
 STAGES = ("forward", "loss", "gradient", "update")

@@ -152,9 +152,10 @@ def _scaling(view: RunView, axis: str) -> Figure:
         if growth.axis == axis:
             sizes = np.array(growth.sizes, dtype=float)
             look = _look(view, growth.variant, markers=False)
-            label = f"{growth.variant}, {growth.group}: {growth.law.exponent.estimate:.2f}"
+            exponent = f"{growth.law.exponent.estimate:.2f}" if growth.law.told else "cannot tell"
+            label = f"{growth.variant}, {growth.group}: {exponent}"
             fitted = [growth.law.at(2**size if axis == "wires" else size) for size in sizes]
-            axes.plot(sizes, fitted, **look | {"label": label})
+            axes.plot(sizes, fitted if growth.law.told else growth.times_s, **look | {"label": label})
             axes.plot(sizes, growth.times_s, "o", color=look["color"], ms=4)
     axes.set(yscale="log", xlabel=axis, ylabel="seconds a step", xscale="linear" if axis == "wires" else "log")
     _legend(figure)

@@ -25,7 +25,7 @@ from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
 from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
-from qparity.summary.speeds import overall, told
+from qparity.summary.speeds import exponent_told, overall, told
 from qparity.summary.words import number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 
@@ -70,11 +70,6 @@ def _circuits(view: RunView) -> circuit.Circuits:
     return replace(found, drawn=drawn)
 
 
-def _span(interval: Interval) -> str:
-    """Such as `1.2 [1.1, 1.3]`."""
-    return f"{interval.estimate:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
-
-
 def _than(ratio: Interval, other: str = "", noise: float = NOISE) -> str:
     """A ratio of step times in words, see `told`."""
     return told(ratio, decide(ratio, noise), other, "×")
@@ -112,7 +107,7 @@ def environment() -> Environment:
     found.filters |= {
         "ratio": _ratio,
         "than": _than,
-        "span": _span,
+        "exponent": exponent_told,
         "said": lambda cell: said(cell) if cell else "–",
     }
     return found

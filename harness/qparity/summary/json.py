@@ -17,8 +17,8 @@ def document(view: RunView) -> Table:
     `problems` (of the gate with the run as a whole), `untimed` (what was not timed though it could be, and what to do),
     `cells` (see `cell`),
     `groups` (status, reason, cells as scenario/variant), `growths` (step times over wires, layers or batch size with
-    the fitted exponent; wires count as 2 ** wires), `crossings` (`below` is faster at size `low`, `above` at
-    `high`, the next one at which either is), `damaged` (file, reason).
+    the fitted exponent, `told` where its interval says anything; wires count as 2 ** wires), `crossings` (`below` is
+    faster at size `low`, `above` at `high`, the next one at which either is), `damaged` (file, reason).
     """
     return {
         "schema": SCHEMA,
@@ -50,6 +50,7 @@ def document(view: RunView) -> Table:
                 "exponent": growth.law.exponent.estimate,
                 "exponent_low": _finite(growth.law.exponent.low),
                 "exponent_high": _finite(growth.law.exponent.high),
+                "told": growth.law.told,
             }
             for growth in view.growths
         ],

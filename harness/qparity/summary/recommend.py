@@ -30,8 +30,7 @@ class Advice:
 
     `faster` is how many times the next best variant's step takes at least, smallest and largest over the scenarios;
     from `steps` training steps on its start has paid (1: it always has), before that `before` is ahead. `unstable` says
-    how many of these times were measured on a disturbed machine. `absent` are the modes that were not run, and might
-    be faster.
+    how many of these times are not to be relied on. `absent` are the modes that were not run, and might be faster.
     """
 
     variant: str
@@ -54,7 +53,7 @@ class Advice:
             steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
             text += f", and its slower start (imports not counted) has paid from {steps} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
-        text += f"; {self.unstable} of these times are marked unstable" if self.unstable else ""
+        text += f"; {self.unstable} of these times are not to be relied on" if self.unstable else ""
         return text + (f"; not run: {', '.join(self.absent)} ({EVERY_MODE})" if self.absent else "")
 
 

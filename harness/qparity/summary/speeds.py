@@ -23,6 +23,7 @@ from qparity.timing import (
     LaneTiming,
     Machine,
     Point,
+    PowerLaw,
     Speed,
     decide,
     geometric_mean,
@@ -252,9 +253,15 @@ def times(ratio: Interval, speed: Speed | None) -> Interval:
     return Interval(1 / ratio.high, 1 / ratio.estimate, 1 / ratio.low if ratio.low else math.inf)
 
 
+def exponent_told(law: PowerLaw) -> str:
+    """Such as `0.98 [0.91, 1.05]`; an exponent whose interval says nothing is not shown."""
+    exponent = law.exponent
+    return f"{exponent.estimate:.3g} [{exponent.low:.3g}, {exponent.high:.3g}]" if law.told else "cannot tell"
+
+
 def phrase(timing: LaneTiming) -> str:
-    """Such as `19x faster than torch [18, 20]`, and why if it is unstable."""
-    unstable = f", unstable ({'; '.join(timing.notes)})" if timing.unstable else ""
+    """Such as `19x faster than torch [18, 20]`, and why if that is not to be relied on."""
+    unstable = f", not to be relied on ({'; '.join(timing.notes)})" if timing.unstable else ""
     if timing.ratio is None:
         return f"the reference{unstable}"
     return told(timing.ratio, timing.speed, str(timing.reference)) + unstable

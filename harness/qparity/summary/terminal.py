@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qparity.scenario.text import printable
-from qparity.summary.speeds import overall, phrase, times, told
+from qparity.summary.speeds import exponent_told, overall, phrase, times, told
 from qparity.summary.view import CellView, Mark, RunView
 from qparity.summary.words import number, seconds
 from qparity.timing import Interval, Speed, decide
@@ -133,7 +133,7 @@ def speed_lines(view: RunView) -> Iterator[str]:
     if found := overall(view.cells):
         for variant, ratio in found.ratios.items():
             if variant != found.reference:
-                unstable = ", some of them unstable" if found.unstable else ""
+                unstable = ", some of them not to be relied on" if found.unstable else ""
                 yield _safe(f"{variant}: {told(ratio, decide(ratio), found.reference)}, {found.over}{unstable}")
     if view.untimed:
         yield untimed_line(view)
@@ -141,9 +141,10 @@ def speed_lines(view: RunView) -> Iterator[str]:
         above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
         yield _safe(f"above the machine's limit: {above}, over the scenarios that all of them passed")
     for each in view.growths:
-        size, exponent = ("2^wires" if each.axis == "wires" else each.axis), each.law.exponent
-        ends = f"[{exponent.low:.2g}, {exponent.high:.2g}]"
-        yield _safe(f"{each.group} {each.variant}: step time ~ ({size})^{exponent.estimate:.2g} {ends}")
+        size = "2^wires" if each.axis == "wires" else each.axis
+        law = f"step time ~ ({size})^{exponent_told(each.law)}"
+        untold = f"how a step grows with {each.axis}: {exponent_told(each.law)}"
+        yield _safe(f"{each.group} {each.variant}: {law if each.law.told else untold}")
     for crossing in view.crossings:
         change = f"{crossing.below} is faster at {crossing.low}, {crossing.above} at {crossing.high}"
         yield _safe(f"{crossing.group}: by {crossing.axis}, {change}")

@@ -19,6 +19,7 @@ from qparity.timing.speed import NOISE, Speed, decide
 
 AXES = ("wires", "layers", "batch size")
 LEAST_SIZES = 3
+WIDEST = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class PowerLaw:
 
     scale: float
     exponent: Interval
+
+    @property
+    def told(self) -> bool:
+        """Whether the exponent's interval says anything: one wider than 1 holds constant and linear growth alike."""
+        return self.exponent.high - self.exponent.low <= WIDEST
 
     def at(self, size: float) -> float:
         """Seconds at a size."""

@@ -91,7 +91,7 @@ function chartRows(name, chosen, cells, series, growths) {
     const rows = [...new Set(timed.map((cell) => cell.scenario))].slice(0, MOST_SCENARIOS);
     return timed.filter((cell) => rows.includes(cell.scenario)).map(({ scenario, variant, mark, timing }) => ({
       scenario, variant, shown: timing.ratio, low: timing.ratio_low, high: timing.ratio_high, earned: mark === "pass",
-      exact: times(timing) + (timing.unstable ? ", unstable" : ""),
+      exact: times(timing) + (timing.unstable ? ", not to be relied on" : ""),
     }));
   }
 
@@ -106,10 +106,10 @@ function chartRows(name, chosen, cells, series, growths) {
   function growth(axis) {
     const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
     const work = (size) => (axis === "wires" ? size * Math.log(2) : Math.log(size));
-    return growths.filter((found) => found.axis.replace(" ", "-") === axis).flatMap(({ group, variant, sizes, step_s: times, exponent }) => {
+    return growths.filter((found) => found.axis.replace(" ", "-") === axis).flatMap(({ group, variant, sizes, step_s: times, exponent, told }) => {
       const at = (size) => Math.exp(mean(times.map(Math.log)) + exponent * (work(size) - mean(sizes.map(work))));
-      const exact = "exponent " + exponent.toFixed(2);
-      const line = [sizes[0], sizes[sizes.length - 1]].map((size) => ({ scenario: group, variant, step: size, shown: at(size), first: false }));
+      const exact = told ? "exponent " + exponent.toFixed(2) : "exponent: cannot tell";
+      const line = (told ? [sizes[0], sizes[sizes.length - 1]] : []).map((size) => ({ scenario: group, variant, step: size, shown: at(size), first: false }));
       return line.concat(sizes.map((size, i) => ({ scenario: group, variant, step: size, shown: times[i], first: true, exact: si(times[i]) + ", " + exact })));
     });
   }
