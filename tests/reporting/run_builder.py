@@ -229,6 +229,8 @@ def _judgement(fault: str | None, rng, steps: int, variant: str, variants: Seque
     if fault == "nan":
         stages[Stage.FORWARD].residual[:] = np.nan
         stages[Stage.LOSS].residual[3] = np.inf
+    bits = {} if fault == "uncompared" else {stage: int(stages[stage].effective_bits.min()) for stage in STAGES}
+    found = replace(found, right_bits=bits, digits=53)
     return replace(found, stages=stages, annotations=("bitwise equal to tf",), pairs=pairs)
 
 
@@ -236,4 +238,4 @@ def _series(rng: np.random.Generator, steps: int) -> StageSeries:
     tolerance = np.full(steps, 4e-15) * rng.uniform(0.9, 1.1, steps)
     residual = tolerance * 10 ** rng.uniform(-3, -0.3, steps)
     r = residual / tolerance
-    return StageSeries(residual, tolerance, r, -np.log2(residual), int(r.argmax()))
+    return StageSeries(residual, tolerance, r, np.minimum(-np.log2(residual), 53), int(r.argmax()))

@@ -211,3 +211,29 @@ def test_variants_are_told_apart_without_colour():
     assert palette.style("jax@gpu")[2] != palette.style("jax")[2]
     looks = set(zip(palette.shapes(names[:7]), map(tuple, palette.dashes(names[:7])), strict=True))
     assert len(looks) == 7
+
+
+def test_the_matrix_says_how_many_leading_bits_are_right(view, parsed):
+    cells = {cell.id: cell for cell in view.cells}
+    start = parsed.text.index("Parity with the oracle")
+    said = parsed.text[start:]
+    good = view.cell("fourier-l2", "torch")
+    assert str(good.bits) == f"{min(good.right_bits[stage] for stage in ('forward', 'loss', 'gradient'))}/53"
+    assert f"✓ {good.bits}" in said
+    assert "✗ gradient 20/53" in said
+    assert view.cell("fourier-l4", "jax").bits is None  # not compared: nothing is claimed
+    assert "? none" in said
+    cell, bits = view.fewest_bits
+    assert bits == max((c.bits for c in cells.values() if c.mark == "pass"), key=lambda b: b.lost)
+    assert cell.bits == bits
+
+
+def test_bits_of_a_pass_leave_out_the_update_and_stand_only_where_all_was_judged(view):
+    cell = view.cell("fourier-l2", "torch")
+    worst = replace(cell, right_bits={"forward": 50, "loss": 51, "gradient": 49, "update": 12})
+    assert (worst.bits.right, worst.bits.of, worst.bits.stage) == (49, 53, "gradient")
+    assert replace(cell, right_bits={"forward": 50, "update": 52}).bits is None
+    assert replace(cell, digits=24, right_bits={"forward": 22, "gradient": 23}).bits.lost == 2
+    found = view.cell("fourier-l1", "tf")
+    assert str(found.fault_bits) == "20/53"
+    assert replace(found, effective_bits=None).fault_bits is None  # found by something else than numbers

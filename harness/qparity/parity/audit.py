@@ -220,11 +220,11 @@ def _leaks(o: Observation) -> Iterator[ExactFault]:
     for name, value in o.outcome.audit.dtypes.items():
         values = value if isinstance(value, tuple) else (value,)
         found += [(name if len(values) == 1 else f"{name}/{k}", str(v)) for k, v in enumerate(values)]
-    least = min(DIGITS[o.dtype], DIGITS.get(o.precision, 99))
+    least = min(tol.DIGITS[o.dtype], tol.DIGITS.get(o.precision, 99))
     for name, dtype in found:
         stage = STAGE_OF.get(name.split("/")[0])
         short = dtype.rsplit(".", 1)[-1]
-        if stage is not None and DIGITS.get(short, 99) < least:
+        if stage is not None and tol.DIGITS.get(short, 99) < least:
             yield ExactFault(stage, 0, name, short, o.dtype, f"{name} is {short} in a {o.dtype} program")
 
 
@@ -238,4 +238,3 @@ STAGE_OF = {
     "new_weights": Stage.UPDATE,
     "slots": Stage.UPDATE,
 }
-DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}

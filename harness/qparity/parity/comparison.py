@@ -64,6 +64,12 @@ class Comparison:
         where = np.array([a * width + int(np.argmax(r[a:b])) for a, b in pairs], np.int64)
         return where, r.reshape(-1)[where]
 
+    def fewest_bits(self) -> np.ndarray:
+        """For each audited step the effective bits of the entry that has fewest."""
+        bits = effective_bits(self.residual, self.scale)
+        pairs = zip(self.offsets[:-1], self.offsets[1:], strict=True)
+        return np.array([bits[a:b].min(initial=BITS_SEEN) for a, b in pairs])
+
     def index(self, position: int) -> tuple[int, ...]:
         """A flat position as an index into the step's tensor: a sample's row first where rows are samples."""
         row, element = divmod(position, self.got.shape[1])
@@ -123,7 +129,7 @@ def effective_bits(residual: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
     """All tensors of one stage as one series over `steps` steps."""
-    residual, tolerance, bits = (np.full(steps, np.nan) for _ in range(3))
+    residual, tolerance, fewest = (np.full(steps, np.nan) for _ in range(3))
     r = np.full(steps, np.nan)
     for c in comparisons:
         where, largest = c.worst()
@@ -132,6 +138,6 @@ def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
         r[at] = largest[better]
         residual[at] = c.residual.reshape(-1)[position]
         tolerance[at] = c.tolerance.reshape(-1)[position]
-        bits[at] = effective_bits(residual[at], c.scale.reshape(-1)[position])
+        fewest[c.steps] = np.fmin(fewest[c.steps], c.fewest_bits())
     worst = None if np.isnan(r).all() else int(np.nanargmax(r))
-    return StageSeries(residual, tolerance, r, bits, worst)
+    return StageSeries(residual, tolerance, r, fewest, worst)

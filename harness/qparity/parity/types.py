@@ -185,7 +185,7 @@ class StageSeries:
     """One stage of a cell over all steps: arrays (T,), NaN at steps that were not audited.
 
     At each step `residual` and `tolerance` are those of the element with the largest r of all tensors of
-    the stage.
+    the stage, `effective_bits` those of the element that has fewest.
     """
 
     residual: np.ndarray
@@ -229,7 +229,8 @@ class Judgement:
 
     For a fault, stage, step, tensor and index locate its first sign; for a pass they say where the margin
     was thinnest. Step counts from 0. `smallest_tolerance` is the absolute tolerance that this stage would
-    have needed.
+    have needed. `right_bits` are the leading bits that are right of `digits` that could be (`parity.bits`), of each
+    stage all of which was judged.
     """
 
     verdict: Verdict
@@ -252,6 +253,8 @@ class Judgement:
     judged: int = 0
     judgeable: int = 0
     by_design: bool = False
+    right_bits: Mapping[Stage, int] = field(default_factory=dict)
+    digits: int | None = None
 
     def to_dict(self) -> Table:
         """Plain values for JSON (series and pairs excluded: ask them for theirs)."""

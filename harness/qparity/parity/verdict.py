@@ -29,6 +29,7 @@ import numpy as np
 
 from qparity.parity.annotations import annotate
 from qparity.parity.audit import Audit, audit, without
+from qparity.parity.bits import digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, series
 from qparity.parity.peers import Blame, blame_by_peers, pair_differences, pair_series
@@ -179,7 +180,7 @@ def decide(
         judged = replace(passed, verdict=Verdict.PEERS_AGREE, reason=reason)
     else:
         judged = _passed(found, o)
-    return replace(judged, stages=stages)
+    return replace(judged, stages=stages, right_bits=right_bits(o, found, stages), digits=digits(o))
 
 
 def signs(found: Audit) -> list[_Sign]:
@@ -317,8 +318,8 @@ def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Obser
 
 def _both(judged: Judgement) -> str:
     """Got and expected with as many digits as it takes to tell them apart."""
-    for digits in (6, 9, 17):
-        got, expected = f"{judged.got:.{digits}g}", f"{judged.expected:.{digits}g}"
+    for precision in (6, 9, 17):
+        got, expected = f"{judged.got:.{precision}g}", f"{judged.expected:.{precision}g}"
         if got[:-1] != expected[:-1]:
             break
     return f"got {got}, expected {expected}"

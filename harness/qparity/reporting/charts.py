@@ -28,7 +28,7 @@ OF_CELL = (
     Chart("gradient", "Gradient", "largest |gradient − oracle|"),
     Chart("forward", "Prediction", "largest |prediction − oracle|"),
     Chart("update", "Update", "largest |new weight − oracle|"),
-    Chart("bits", "Effective bits", "leading bits that are right"),
+    Chart("bits", "Right bits", "leading bits that are right, step by step"),
     Chart("curve", "Loss itself", "agreeing variants draw as one"),
     Chart("fit", "Learned function", "last epoch; dots: target"),
 )
@@ -44,7 +44,7 @@ OF_SCENARIO = (
 )
 OF_RUN = (
     Chart("ratios", "Step time over the reference's", "with 95% intervals; left of 1 is faster; faint: no pass"),
-    Chart("pareto", "Error against time", "fewest effective bits in forward and gradient; faint: other scenarios"),
+    Chart("pareto", "Error against time", "fewest right bits of prediction, loss and gradient; faint: other scenarios"),
 )
 STAGES = ("forward", "loss", "gradient", "update")
 STARTUP = ("import", "spawn", "build", "first step")

@@ -49,15 +49,22 @@ class PhaseTable:
 
 
 def series(view: RunView) -> dict[str, dict[str, Any]]:
-    """Cell id -> {steps, stages: {stage: {d, t, b, over}}, loss, fit: {x, y, p}}.
+    """Cell id -> {steps, stages: {stage: {d, t, more, b, over}}, loss, fit: {x, y, p} or {of: cell id, p}}.
 
     d and t are residual and tolerance in hundredths of a decade (`_decades`), b whole effective bits, over the place in
-    these lists of the first step over tolerance (or -1). A tolerance that is the same at all steps is one number.
-    Where there are too many cells, the scenarios in which nothing is unexpected go without.
+    these lists of the first step over tolerance (or -1). A tolerance is t, and `more` than that where it is not the
+    same at all steps; the data of a fit stand with the first cell that has them (`of`). Where there are too many
+    cells, the scenarios in which nothing is unexpected go without.
     """
     odd = {cell.scenario for cell in view.cells if cell.mark != "pass"}
     first = sorted(view.cells, key=lambda cell: cell.scenario not in odd)[:MOST_CURVES]
-    return {cell.id: entry for cell in first if (entry := _cell(cell))}
+    found = {cell.id: entry for cell in first if (entry := _cell(cell))}
+    holders: dict[str, str] = {}
+    for cell_id, entry in found.items():
+        if fit := entry.get("fit"):
+            holder = holders.setdefault(f"{fit['x']} {fit['y']}", cell_id)
+            entry["fit"] = fit if holder == cell_id else {"of": holder, "p": fit["p"]}
+    return found
 
 
 def phases(view: RunView) -> PhaseTable:
@@ -110,9 +117,12 @@ def _cell(cell: CellView) -> dict[str, Any]:
 def _stage(stage: Series, kept: np.ndarray) -> dict[str, Any]:
     over = np.flatnonzero(stage.r[kept] > 1)
     tolerance = _decades(stage.tolerance[kept])
+    base = next((value for value in tolerance if isinstance(value, int)), 0)
+    same = len(set(tolerance)) == 1
+    more = [value - base if isinstance(value, int) else value for value in tolerance]
     return {
         "d": _decades(stage.residual[kept]),
-        "t": tolerance[0] if len(set(tolerance)) == 1 else tolerance,
+        **({"t": tolerance[0]} if same else {"t": base, "more": more}),
         "b": _short(np.rint(stage.effective_bits[kept])),
         "over": int(over[0]) if len(over) else -1,
     }

@@ -162,17 +162,22 @@ def _machine(environment: RanOn) -> list[str]:
 
 
 def _depth(cell: CellView) -> str:
-    """How strong a pass's colour is: the more room is left below the tolerance, the stronger."""
-    return f"d{sum((cell.r or 0.0) < bound for bound in (0.75, 0.5, 0.1))}"
+    """How strong a pass's colour is: the fewer leading bits are lost, the stronger."""
+    return f"d{sum(cell.bits.lost <= most for most in (3, 6, 12))}" if cell.bits else "d0"
 
 
 def _label(cell: CellView) -> str:
+    """What stands in the matrix beside the symbol: the leading bits that are right, or why there are none."""
     words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
     if cell.status != "ok":
         words["expected"] = cell.status
+    if cell.mark in words:
+        return words[cell.mark]
     if cell.judged_by == "variants":
         return "peers"
-    return words.get(cell.mark) or (number(cell.r) if cell.r is not None else (cell.stage or ""))
+    if cell.mark == "pass":
+        return str(cell.bits or ("sampled" if cell.settings and cell.settings.shots else "agrees"))
+    return f"{cell.stage} {cell.fault_bits}" if cell.fault_bits else cell.stage or ""
 
 
 def _dashes(variant: str) -> str:

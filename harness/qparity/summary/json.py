@@ -62,7 +62,9 @@ def document(view: RunView) -> Table:
 def cell(view: CellView) -> Table:
     """One entry of `cells`. `as_expected` is false exactly where the cell keeps the exit code from 0.
 
-    `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `step_s` is
+    `step` counts from 0; `index` is the place in `tensor`; `r` is residual over tolerance; `bits` are the leading bits
+    that are right of `digits` that there could be, in the stage `weakest` of forward, loss and gradient (null where not
+    all of forward and gradient was judged by something independent), `right_bits` those of each stage; `step_s` is
     seconds a training step, null where it was not timed, `limit_s` what this machine needs for it at
     least, `untimed` why it was left out of the rounds; `mark` is what the cell looks like in the tables,
     `judged_by` (of a pass) who says so: `oracle` (something independent, for all of it) or `variants` (PEERS-AGREE: in
@@ -88,6 +90,10 @@ def cell(view: CellView) -> Table:
         "index": list(view.index),
         "r": _finite(view.r),
         "effective_bits": _finite(view.effective_bits),
+        "bits": bits.right if (bits := view.bits) else None,
+        "digits": view.digits,
+        "weakest": bits.stage if bits else None,
+        "right_bits": dict(view.right_bits),
         "smallest_tolerance": _finite(view.smallest_tolerance),
         "judged": view.judged,
         "judgeable": view.judgeable,

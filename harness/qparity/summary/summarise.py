@@ -159,6 +159,8 @@ def view_of(
         source=sources[0] if len(sources) == 1 else None,
         known=expectation.reason if expectation else None,
         link=expectation.link if expectation else None,
+        right_bits={str(stage): bits for stage, bits in _get(judgement, "right_bits", {}).items()},
+        digits=_whole(judgement, "digits"),
     )
     return replace(view, line=_line(view, objection))
 

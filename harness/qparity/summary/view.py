@@ -21,6 +21,8 @@ SYMBOLS: dict[Mark, str] = {
 PEERS_AGREE = "PEERS-AGREE"
 PASSES = ("ROUNDING", PEERS_AGREE)
 STAGES = ("setup", "forward", "loss", "gradient", "update")
+COMPUTED = ("forward", "loss", "gradient")
+"""The stages whose right bits are counted in a cell's headline."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +34,23 @@ class Series:
     tolerance: np.ndarray
     r: np.ndarray
     effective_bits: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """How many leading bits are `right` `of` those that there could be, and the stage that lost most of them."""
+
+    right: int
+    of: int
+    stage: str
+
+    @property
+    def lost(self) -> int:
+        """How many are wrong."""
+        return self.of - self.right
+
+    def __str__(self) -> str:
+        return f"{self.right}/{self.of}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +93,8 @@ class CellView:
     `timed_on` is the machine of its timed rounds, `untimed` why it
     has no place in those of its scenario, `limit_s` the least time that this machine needs for a step's arithmetic and
     memory traffic, `settings` the scenario as it was run, `source` the file that describes it. `known` is why an entry
-    of an expectations file speaks of it, `link` where that is told.
+    of an expectations file speaks of it, `link` where that is told. `right_bits` are the leading bits that are right of
+    `digits` that there could be, by stage (`parity.bits`).
     """
 
     id: str
@@ -115,6 +135,28 @@ class CellView:
     source: str | None = None
     known: str | None = None
     link: str | None = None
+    right_bits: Mapping[str, int] = field(default_factory=dict)
+    digits: int | None = None
+
+    @property
+    def bits(self) -> Bits | None:
+        """The right bits of what was computed: the fewest of forward, loss and gradient.
+
+        The update is left out: to round the new weights alone takes its last bit. None unless both forward and
+        gradient were judged.
+        """
+        mine = {stage: self.right_bits[stage] for stage in COMPUTED if stage in self.right_bits}
+        if not self.digits or not {"forward", "gradient"} <= mine.keys():
+            return None
+        worst = min(mine, key=lambda stage: mine[stage])
+        return Bits(mine[worst], self.digits, worst)
+
+    @property
+    def fault_bits(self) -> Bits | None:
+        """The right bits of the stage at fault; None where it was not found by comparing numbers."""
+        if self.effective_bits is None or not self.digits or not self.stage or self.stage not in self.right_bits:
+            return None
+        return Bits(self.right_bits[self.stage], self.digits, self.stage)
 
     @property
     def name(self) -> str:
@@ -252,9 +294,10 @@ class RunView:
         return min(failing, key=_moment, default=None)
 
     @property
-    def largest_passing_r(self) -> float | None:
-        """The tightest pass: largest residual over tolerance among cells that passed."""
-        return max((cell.r for cell in self.cells if cell.mark == "pass" and cell.r is not None), default=None)
+    def fewest_bits(self) -> tuple[CellView, Bits] | None:
+        """The pass that lost most leading bits."""
+        found = [(cell, cell.bits) for cell in self.cells if cell.mark == "pass"]
+        return max(((c, b) for c, b in found if b), key=lambda item: item[1].lost, default=None)
 
     @property
     def fastest(self) -> tuple[str, float] | None:

@@ -74,7 +74,7 @@
     const facts = {
       expected: cell.expected === "ROUNDING" ? null : cell.expected,
       "largest r": cell.r === null ? null : cell.r.toPrecision(3),
-      "effective bits": cell.effective_bits === null ? null : cell.effective_bits.toFixed(1),
+      "right bits": Object.entries(cell.right_bits).map(([stage, bits]) => stage + " " + bits).join(", ") + (Object.keys(cell.right_bits).length ? " of " + cell.digits : ""),
       note: cell.annotations.join("; "), log: cell.log,
       script: cell.mark === "fail" || cell.mark === "expected" ? "qparity reproduce " + run.run + " " + cell.scenario + "/" + cell.variant : null,
     };

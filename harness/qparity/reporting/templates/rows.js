@@ -14,14 +14,15 @@ function chartRows(name, chosen, cells, series, growths) {
   // Residuals come in hundredths of a decade; "0" is drawn below all others, "inf" above.
   function differences(stage) {
     const curves = recorded.filter((cell) => (cell.stages || {})[stage]);
-    const values = curves.flatMap(({ stages }) => stages[stage].d.concat(stages[stage].t)).filter(known);
+    const allowed = ({ t, more }, i) => (more ? (known(more[i]) ? t + more[i] : more[i]) : t);
+    const values = curves.flatMap(({ stages }) => stages[stage].d.flatMap((value, i) => [value, allowed(stages[stage], i)])).filter(known);
     const drawn = { 0: Math.min(...values, 0) / 100 - 0.5, inf: Math.max(...values, -1800) / 100 + 1 };
     const said = { 0: "exactly 0", inf: "infinite" };
     const place = (value) => (typeof value === "string" ? drawn[value] : value === null ? null : value / 100);
     return curves.flatMap(({ variant, steps, stages }) => {
-      const { d, t, over } = stages[stage];
+      const { d, over } = stages[stage];
       return steps.map((step, i) => ({
-        variant, step, shown: place(d[i]), tolerance: place(finite(Array.isArray(t) ? t[i] : t)),
+        variant, step, shown: place(d[i]), tolerance: place(finite(allowed(stages[stage], i))),
         exact: said[d[i]] || (10 ** place(d[i])).toExponential(1), ruler: variant === ruling(curves),
         first: i === over && variant === chosen.variant, label: "first over: step " + step, late: i > steps.length / 2,
         marked: marked(i, steps.length) || i === over,
@@ -42,8 +43,10 @@ function chartRows(name, chosen, cells, series, growths) {
 
   function fits() {
     const curves = recorded.filter(({ fit }) => fit);
-    return curves.flatMap(({ variant, fit }) => fit.x.map((x, i) => (
-      { variant, step: x, shown: finite(fit.p[i]), tolerance: finite(fit.y[i]), ruler: variant === ruling(curves) })));
+    return curves.flatMap(({ variant, fit: { of, p, ...own } }) => {
+      const { x, y } = of ? series[of].fit : own;
+      return x.map((at, i) => ({ variant, step: at, shown: finite(p[i]), tolerance: finite(y[i]), ruler: variant === ruling(curves) }));
+    });
   }
 
   function phases() {
@@ -96,10 +99,9 @@ function chartRows(name, chosen, cells, series, growths) {
   }
 
   function pareto() {
-    const fewest = ({ stages }) => Math.min(...["forward", "gradient"].flatMap((stage) => ((stages || {})[stage] || { b: [] }).b).filter(known));
-    return cells.filter((cell) => cell.step_s && (cell.mark === "pass" || cell.mark === "expected") && series[cell.id]).slice(0, MOST_POINTS).map((cell) => (
-      { scenario: cell.scenario, variant: cell.variant, step: cell.step_s, shown: fewest(series[cell.id]), exact: si(cell.step_s) }
-    )).filter(({ shown }) => Number.isFinite(shown)).sort((a, b) => (a.scenario === chosen.scenario) - (b.scenario === chosen.scenario));
+    return cells.filter((cell) => cell.step_s && (cell.mark === "pass" || cell.mark === "expected") && known(cell.bits)).slice(0, MOST_POINTS).map((cell) => (
+      { scenario: cell.scenario, variant: cell.variant, step: cell.step_s, shown: cell.bits, exact: si(cell.step_s) }
+    )).sort((a, b) => (a.scenario === chosen.scenario) - (b.scenario === chosen.scenario));
   }
 
   // Measured times, and two ends of the fitted line: least squares goes through the mean of the logarithms.
