@@ -89,7 +89,7 @@ def test_above_the_fold_stand_verdict_figures_advice_and_matrix(opened, page):
 def test_a_deep_link_opens_its_cell_and_later_links_work_too(opened):
     page = opened(fragment="#fourier-l4/jax-jit")
     assert page.locator("#chosen-name").inner_text() == "fourier-l4 · jax-jit"
-    page.locator(".verdict a").first.click()
+    page.locator(".verdict a[href*=torch]").click()
     assert page.locator("#chosen-name").inner_text() == "fourier-l2 · torch"
 
 
@@ -231,6 +231,9 @@ def test_three_hundred_and_sixty_scenarios_are_usable(opened, page, tmp_path):
     opened(path)
     assert page.locator("#chosen-name").inner_text() == "b-359 · jax"
     assert page.locator("#matrix a:visible").count() == 360 * 6
+    assert page.locator("#dense").is_checked()
+    assert page.locator("#matrix").bounding_box()["height"] <= 720  # on one screen, without scrolling inside
+    assert page.evaluate("(m => m.scrollHeight <= m.clientHeight)(document.querySelector('#matrix'))")
     page.locator("#only-odd").check()
     assert page.locator("#matrix tbody tr:visible").count() == 1
 
@@ -245,3 +248,56 @@ def test_a_large_run_is_ready_soon(opened, page, tmp_path):
         times.append(time.perf_counter() - start)
     # 1.5 s on a quiet machine; the bound leaves room for a busy one
     assert min(times) < 4.0
+
+
+def names(page):
+    return page.locator("#matrix tr.scenario:visible > th").all_inner_texts()
+
+
+def test_scenarios_are_searched_sorted_and_grouped(opened, page, tmp_path):
+    path = tmp_path / "grouped.html"
+    settings = {"b": {"device": "lightning.qubit", "diff_method": "adjoint"}, "c": {"circuit": "iqp"}}
+    faults = {(1, "torch"): "fault", (2, "jax"): "leak", (2, "tf"): "timeout"}
+    view = build_view(tmp_path, scenarios=("c", "b", "a"), settings=settings, faults=faults)
+    path.write_text(render(view), "utf-8")
+    opened(path)
+    assert names(page) == ["c", "b", "a"]
+    page.locator("#sort").select_option("name")
+    assert names(page) == ["a", "b", "c"]
+    page.locator("#sort").select_option("lost")
+    assert names(page)[-1] == "c"  # the only one in which no bit is lost to a fault
+    page.locator("#sort").select_option("rank")
+    assert names(page) == ["b", "a", "c"]
+    page.locator("#search").fill("LOCAL-FAULT torch")
+    assert names(page) == ["b"]
+    assert page.locator("#shown").inner_text() == "1 of 3 scenarios"
+    page.locator("#search").fill("")
+    page.locator("#group").select_option("cause")
+    heads = page.locator("#matrix tr.group").all_inner_texts()
+    assert heads[0] == "torch, gradient, default.qubit: 1 scenario"
+    assert "nothing is wrong: 1 scenario" in heads
+    page.locator("#group").select_option("circuit")
+    assert page.locator("#matrix tr.group").all_inner_texts() == ["data_reuploading: 2 scenarios", "iqp: 1 scenario"]
+    assert names(page) == ["b", "a", "c"]  # circuits as they come, worst first, inside them too
+
+
+def test_the_keyboard_walks_what_is_shown_as_it_is_sorted(opened, page):
+    opened(fragment="#fourier-l1/tf")
+    page.locator("#sort").select_option("rank")  # l2 disagrees, l4 failed, l1 agrees
+    page.locator("#matrix a[href='#fourier-l2/tf']").click()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#chosen-name").inner_text() == "fourier-l4 · tf"
+    page.locator("#search").fill("l1")
+    page.locator("#search").press("n")  # a letter, not the key for the next failure
+    assert page.locator("#search").input_value() == "l1n"
+    assert page.locator("#chosen-name").inner_text() == "fourier-l4 · tf"
+
+
+def test_failures_are_told_by_cause_and_counted(opened, page):
+    opened()
+    assert page.locator("#problems .cause h3").all_inner_texts() == [
+        "torch, gradient, default.qubit: 1 cell",
+        "tf, failed: ValueError: Input to reshape is a tensor with 64 values: 1 cell",
+    ]
+    assert "2 are different here" in page.locator("#problems").inner_text()
+    assert "2 different causes." in page.locator(".verdict").inner_text()

@@ -19,10 +19,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from qparity.records import Environment as RanOn
-from qparity.reporting import charts, circuit, data, palette
+from qparity.reporting import charts, circuit, data, matrix, palette
 from qparity.scenario.text import printable_lines
 from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
+from qparity.summary.causes import causes
 from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
@@ -37,10 +38,13 @@ def render(view: RunView, base: RunChanges | None = None) -> str:
     """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
     scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
+    found = causes(view.cells, view.groups)
     return environment().get_template("report.html.j2").render(
         view=view,
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
+        causes=found,
+        rows=matrix.rows(view, found),
         base=base,
         changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
         scripts={name: Markup(text) for name, text in scripts.items()},

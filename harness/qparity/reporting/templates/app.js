@@ -110,20 +110,60 @@
     choose(link);
   }
 
+  // The cells as they stand on the page, row by row: sorted, and without those that are not shown.
+  const shownRows = () => [...body.rows].filter((row) => !row.hidden).map((row) => [...row.querySelectorAll("a")]).filter(({ length }) => length);
+  const column = (link) => Number(link.dataset.column);
+
   function move(rowStep, columnStep) {
-    const here = links.find((link) => link.tabIndex === 0);
-    if (!here) return;
-    const place = (link) => [Number(link.dataset.row), Number(link.dataset.column)];
-    const [row, column] = place(here);
-    const ahead = (link) => (rowStep ? (place(link)[0] - row) * rowStep : (place(link)[1] - column) * columnStep);
-    const inLine = links.filter((link) => place(link)[rowStep ? 1 : 0] === (rowStep ? column : row) && ahead(link) > 0);
-    go(inLine.sort((a, b) => ahead(a) - ahead(b))[0]);
+    const here = links.find((link) => link.tabIndex === 0), shown = shownRows(), at = shown.findIndex((row) => row.includes(here));
+    if (at < 0) return;
+    if (!rowStep) {
+      const beside = shown[at].filter((link) => (column(link) - column(here)) * columnStep > 0);
+      return go(columnStep > 0 ? beside[0] : beside[beside.length - 1]);
+    }
+    const ahead = rowStep > 0 ? shown.slice(at + 1) : shown.slice(0, at).reverse();
+    go(ahead.flat().find((link) => column(link) === column(here)));
   }
 
   function nextFailure() {
-    const here = links.findIndex((link) => link.tabIndex === 0);
-    const order = [...links.slice(here + 1), ...links.slice(0, here + 1)];
+    const shown = shownRows().flat(), here = shown.findIndex((link) => link.tabIndex === 0);
+    const order = [...shown.slice(here + 1), ...shown.slice(0, here + 1)];
     go(order.find((link) => !cells.get(link.dataset.cell).as_expected));
+  }
+
+  // Searching, sorting, grouping
+
+  const body = document.querySelector("#matrix tbody"), scenarios = [...body.rows], MANY = 60;
+  const orders = {
+    "": () => 0,
+    rank: (a, b) => a.dataset.rank - b.dataset.rank,
+    lost: (a, b) => b.dataset.lost - a.dataset.lost,
+    name: (a, b) => a.cells[0].textContent.localeCompare(b.cells[0].textContent, undefined, { numeric: true }),
+  };
+
+  function heading(label, count) {
+    const row = document.createElement("tr"), cell = document.createElement("th");
+    row.className = "group";
+    Object.assign(cell, { scope: "colgroup", colSpan: 1 + scenarios[0].cells.length, textContent: label + ": " + count + (count === 1 ? " scenario" : " scenarios") });
+    row.append(cell);
+    return row;
+  }
+
+  function arrange() {
+    const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean), by = $("group").value;
+    for (const row of scenarios) {
+      row.hidden = !words.every((word) => row.dataset.text.includes(word)) || ($("only-odd").checked && !row.classList.contains("odd"));
+    }
+    const sorted = [...scenarios].sort(orders[$("sort").value]), groups = new Map();
+    for (const row of sorted) groups.set(row.dataset[by], [...(groups.get(row.dataset[by]) || []), row]);
+    body.replaceChildren(...[...groups].flatMap(([label, rows]) => {
+      const count = rows.filter((row) => !row.hidden).length;
+      return by && count ? [heading(label, count), ...rows] : rows;
+    }));
+    const count = scenarios.filter((row) => !row.hidden).length;
+    $("shown").textContent = count < scenarios.length ? count + " of " + scenarios.length + " scenarios" : "";
+    $("matrix").classList.toggle("dense", $("dense").checked);
+    $("split").classList.toggle("dense", $("dense").checked);
   }
 
   function toggleTheme() {
@@ -151,7 +191,7 @@
   const keys = { n: nextFailure, d: toggleTheme };
   const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     if (keys[event.key]) keys[event.key]();
     if (arrows[event.key] && document.activeElement.closest("#matrix")) {
       event.preventDefault();
@@ -161,7 +201,9 @@
   for (const link of links) link.addEventListener("click", (event) => { event.preventDefault(); go(link); });
   window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); });
   window.addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("#speed details")) part.open = true; });
-  $("only-odd").addEventListener("change", (event) => $("matrix").classList.toggle("only-odd", event.target.checked));
+  $("tools").addEventListener("input", arrange);
+  $("tools").addEventListener("submit", (event) => event.preventDefault());
+  for (const link of links) link.title = link.closest("tr").cells[0].textContent + " · " + cells.get(link.dataset.cell).variant + ": " + link.title;
   $("theme").addEventListener("click", toggleTheme);
   $("again").querySelector("button").addEventListener("click", copy);
   $("json").addEventListener("click", download);
@@ -169,6 +211,8 @@
   root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   const odd = (link) => !cells.get(link.dataset.cell).as_expected, told = (link) => cells.get(link.dataset.cell).mark === "expected";
   const start = linked() || links.find(odd) || links.find(told) || links[0];
+  $("dense").checked = scenarios.length > MANY;
+  arrange();
   if (start) choose(start);
   draw();
 })();
