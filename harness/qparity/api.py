@@ -129,11 +129,20 @@ def report(
     Returns:
         The file.
     """
+    from qparity.diagnose import gather
     from qparity.reporting.html import render
+    from qparity.store import Run, StoreError
     from qparity.summary import RunView
+    from qparity.summary.causes import causes
 
     view = run if isinstance(run, RunView) else judge(run)
+    found = causes(view.cells, view.groups)
+    try:
+        source = run if isinstance(run, Run) else Run.load(view.folder) if found and view.folder else None
+    except StoreError:  # it has gone since it was judged
+        source = None
     path = Path(output) if output else REPORTS / f"{Path(view.id).name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(view, base), encoding="utf-8")
+    told = gather(source, found) if source else {}
+    path.write_text(render(view, base, told), encoding="utf-8")
     return path

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from qparity.diagnose.evidence import Evidence, Value
 from qparity.reporting import data, palette
 from qparity.reporting.html import _embedded, render
 from qparity.scenario.text import printable_lines
@@ -112,7 +113,12 @@ def test_nothing_is_fetched_and_only_our_scripts_may_run(parsed):
 
 
 def test_hostile_strings_stay_text(tmp_path, parsed):
-    hostile = Page(render(hostile_view(tmp_path)))
+    view = hostile_view(tmp_path)
+    odd = Evidence("", HOSTILE, HOSTILE, (Value((0,), 1.0, 2.0, 0.1, 0.0),), 1, HOSTILE, None, HOSTILE, (HOSTILE,))
+    told = {cell.id: replace(odd, cell=cell.id) for cell in view.cells if cell.mark in ("fail", "error")}
+    told[max(told)] = replace(told[max(told)], script=None, no_script=HOSTILE)
+    hostile = Page(render(view, evidence=told))
+    assert len(told) == 2
     assert "img" not in {tag for tag, _ in hostile.tags}
     assert len(hostile.scripts) == len(parsed.scripts)
     assert not [attrs for _, attrs in hostile.tags if any(name.startswith("on") for name in attrs)]

@@ -1,8 +1,9 @@
 """Why does a cell disagree: one step run again beside its siblings, and a script that shows it alone."""
 
 from qparity.diagnose.diagnose import diagnose
+from qparity.diagnose.evidence import Evidence, gather
 from qparity.diagnose.reproduce import reproduce
 from qparity.diagnose.shrink import shrink
 from qparity.diagnose.subject import DiagnosisError, find
 
-__all__ = ["DiagnosisError", "diagnose", "find", "reproduce", "shrink"]
+__all__ = ["DiagnosisError", "Evidence", "diagnose", "find", "gather", "reproduce", "shrink"]

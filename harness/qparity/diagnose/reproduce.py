@@ -56,6 +56,28 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
     Raises:
         DiagnosisError: the fault is not one of a computation that can stand alone, or the oracle does not cover it.
     """
+    return _script(run, subject, faulty_layer(run, subject, interpreters or {}) if _to_walk(subject) else None)
+
+
+def from_recordings(run: Run, subject: Subject) -> str:
+    """The script's source, made without running anything.
+
+    Raises:
+        DiagnosisError: as `reproduce`; or the step must be run again to find the layer at fault.
+    """
+    if _to_walk(subject):
+        raise DiagnosisError(
+            f"{subject.name}: the layer at fault is found by running the step again: "
+            f"`qparity reproduce {run.id} {subject.name}` does so"
+        )
+    return _script(run, subject, None)
+
+
+def _to_walk(subject: Subject) -> bool:
+    return subject.judgement.stage != Stage.SETUP and subject.around_the_circuits
+
+
+def _script(run: Run, subject: Subject, layer: LayerFinding | None) -> str:
     stage, variant = stage_of(subject.judgement), Variant.parse(subject.observation.variant)
     if variant.backend not in SNIPPETS:
         raise DiagnosisError(
@@ -65,7 +87,6 @@ def reproduce(run: Run, subject: Subject, interpreters: dict[str, str] | None = 
         body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
     else:
         comparison, what = subject.comparison(), f"{subject.judgement.tensor} of step {subject.step}"
-        layer = faulty_layer(run, subject, interpreters or {}) if subject.around_the_circuits else None
         if layer is not None and layer.config is not None:
             body, what = layer_body(subject, layer, variant), f"{layer.tensor} of {layer.layer} ({layer.type})"
         elif comparison is None or comparison.by == REFERENCE:

@@ -4,6 +4,7 @@
 written again, and read their parts when somebody asks for one. What is in the parts are plain frozen dataclasses.
 """
 
+from qparity.records.diagnosis import Diagnosed
 from qparity.records.document import Document, Part
 from qparity.records.kinds import Unreadable, read
 from qparity.records.outcome import Hashes, Outcome, QuantumLayer, Reference, Resolved, Variable
@@ -14,6 +15,7 @@ from qparity.records.timing import Timing
 
 __all__ = [
     "Block",
+    "Diagnosed",
     "Document",
     "Environment",
     "Hashes",

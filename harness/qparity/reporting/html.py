@@ -8,9 +8,11 @@ the only scripts that may run by their hash.
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from qparity.diagnose import Evidence
 from qparity.records import Environment as RanOn
 from qparity.reporting import charts, circuit, data, matrix, palette
 from qparity.scenario.text import printable_lines
@@ -27,6 +30,7 @@ from qparity.summary.causes import causes
 from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
+from qparity.summary.verdicts import ABOUT
 from qparity.summary.words import number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 
@@ -34,8 +38,13 @@ MOST_PAIRS = 100
 MOST_CHANGES = 200
 
 
-def render(view: RunView, base: RunChanges | None = None) -> str:
-    """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one."""
+def render(
+    view: RunView, base: RunChanges | None = None, evidence: Mapping[str, Evidence] = MappingProxyType({})
+) -> str:
+    """The whole report as text, to be written as UTF-8; with what has changed since a base run if there is one.
+
+    `evidence` is what can be shown of red cells beyond their line, by id.
+    """
     scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
     found = causes(view.cells, view.groups)
@@ -44,6 +53,8 @@ def render(view: RunView, base: RunChanges | None = None) -> str:
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
         causes=found,
+        evidence=evidence,
+        about=ABOUT,
         rows=matrix.rows(view, found),
         base=base,
         changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
@@ -107,6 +118,7 @@ def environment() -> Environment:
     )
     found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
     found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters |= {"marked": _marked, "exact": _exact, "index": lambda index: ",".join(map(str, index))}
     found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
     found.filters |= {
         "ratio": _ratio,
@@ -190,6 +202,23 @@ def _dashes(variant: str) -> str:
 
 def _phase(name: str) -> str:
     return "audit step" if name == "step_s" else name.removesuffix("_s").replace("_", " ")
+
+
+def _marked(text: str) -> Markup:
+    """Text in which `this` is code."""
+    parts = printable_lines(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
+def _exact(value: Any, beside: Any = None) -> str:
+    """A number with as many digits as it takes to tell it from the one beside it."""
+    if not isinstance(value, float) or not isinstance(beside, float):
+        return "–" if value is None else str(value)
+    for digits in (6, 9, 12, 15, 17):
+        text, other = f"{value:.{digits}g}", f"{beside:.{digits}g}"
+        if text[:-1] != other[:-1]:
+            break
+    return text
 
 
 def _plain(value: Any) -> str:

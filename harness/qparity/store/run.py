@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from qparity.records import Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
+from qparity.records import Diagnosed, Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
 from qparity.records.document import Table
 from qparity.records.outcome import STATUSES
 from qparity.records.plan import read_plan
@@ -242,6 +242,14 @@ class Run:
     def write_diagnosis(self, cell_id: str, document: Table) -> None:
         """Store what was found out about a cell."""
         atomic.write_json(self._to_write("diagnosis", f"{trust.cell_id(cell_id)}.json"), document)
+
+    def diagnosis(self, cell_id: str) -> Diagnosed | None:
+        """What was found out about a cell, or None where nobody asked or it is damaged."""
+        name = f"diagnosis/{trust.cell_id(cell_id)}.json"
+        content = self._content(name)
+        if content is None:
+            return None
+        return self._read(name, "diagnosis", content, lambda raw: trust.read_diagnosis(raw, cell_id))
 
     def logs(self) -> Path:
         """The folder that frameworks' output goes to. Raises `StoreError` where it is a link."""

@@ -9,8 +9,8 @@ SCHEMA = 1
 
 Migration = Callable[[Table], Table]
 
-# version -> the step from that version to the next, per kind of document ("run", "cell", "timing")
-MIGRATIONS: dict[str, dict[int, Migration]] = {"run": {}, "cell": {}, "timing": {}}
+# version -> the step from that version to the next, per kind of document ("run", "cell", "timing", "diagnosis")
+MIGRATIONS: dict[str, dict[int, Migration]] = {"run": {}, "cell": {}, "timing": {}, "diagnosis": {}}
 
 
 class SchemaError(ValueError):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from qparity.records import Outcome, Place, Plan, RunRecord, Timing, Unreadable
+from qparity.records import Diagnosed, Outcome, Place, Plan, RunRecord, Timing, Unreadable
 from qparity.records.plan import CELL_ID, normal, read_plan
 from qparity.scenario.text import printable, printable_lines, uncoloured
 from qparity.store import atomic, files
@@ -64,6 +64,14 @@ def read_timing(raw: dict[str, object], scenario: str, ids: set[str]) -> Timing:
     if strange := {lane.id for lane in timing.lanes.values() if lane.id is not None} - ids:
         raise ValueError(f"is of other cells ({min(strange):.40})")
     return timing
+
+
+def read_diagnosis(raw: dict[str, object], cell: str) -> Diagnosed:
+    """What was found out about this cell. Raises `ValueError` where it is not that."""
+    found = Diagnosed(raw, f"diagnosis/{cell}.json").checked()
+    if found.cell != cell:
+        raise ValueError(f"is of another cell ({found.cell!r:.40})")
+    return found
 
 
 def read_json(root: Path, name: str) -> Any:

@@ -95,6 +95,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         growths=growth(cells),
         peers=words.peers(among_variants, len(cells)),
         untimed=untimed_line(run, cells),
+        folder=run.path,
     )
 
 
@@ -161,6 +162,9 @@ def view_of(
         link=expectation.link if expectation else None,
         right_bits={str(stage): bits for stage, bits in _get(judgement, "right_bits", {}).items()},
         digits=_whole(judgement, "digits"),
+        got=_get(judgement, "got"),
+        should_be=_get(judgement, "expected"),
+        injected=bool(outcome and outcome.fault),
     )
     return replace(view, line=_line(view, objection))
 

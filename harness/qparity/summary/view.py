@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -94,7 +95,8 @@ class CellView:
     has no place in those of its scenario, `limit_s` the least time that this machine needs for a step's arithmetic and
     memory traffic, `settings` the scenario as it was run, `source` the file that describes it. `known` is why an entry
     of an expectations file speaks of it, `link` where that is told. `right_bits` are the leading bits that are right of
-    `digits` that there could be, by stage (`parity.bits`).
+    `digits` that there could be, by stage (`parity.bits`); `got` is what stands at the place that the verdict names,
+    `should_be` what is expected there; `injected` says that its fault was put there on purpose.
     """
 
     id: str
@@ -137,6 +139,9 @@ class CellView:
     link: str | None = None
     right_bits: Mapping[str, int] = field(default_factory=dict)
     digits: int | None = None
+    got: float | str | None = None
+    should_be: float | str | None = None
+    injected: bool = False
 
     @property
     def bits(self) -> Bits | None:
@@ -218,7 +223,7 @@ class RunView:
     a slowdown; `notes` what merging found different between the runs that it is made of. `growths` are step times over
     wires, layers or batch size, with fitted exponents. `peers` is a line on the passes that nobody independent
     judged in part; empty where there are none. `untimed` is one on what was not timed though it could be, with what to
-    do about it; empty where there is nothing.
+    do about it; empty where there is nothing. `folder` is where the run is kept.
     """
 
     id: str
@@ -246,6 +251,7 @@ class RunView:
     growths: tuple[Growth, ...] = ()
     peers: str = ""
     untimed: str = ""
+    folder: Path | None = None
 
     @cached_property
     def ran_on(self) -> Environment:

@@ -10,6 +10,9 @@
   const views = {};
   const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series, run.growths) : []);
   const differing = ["loss", "forward", "gradient", "update"];
+  const anchors = new Map(links.map((link) => [link.getAttribute("href"), link.dataset.cell]));
+  const causeOf = new Map([...document.querySelectorAll(".cause")].flatMap((cause) =>
+    [...cause.querySelectorAll("a")].map((link) => [anchors.get(link.getAttribute("href")), cause])));
   let chosen = null;
   root.classList.add("js");
 
@@ -76,8 +79,10 @@
       "largest r": cell.r === null ? null : cell.r.toPrecision(3),
       "right bits": Object.entries(cell.right_bits).map(([stage, bits]) => stage + " " + bits).join(", ") + (Object.keys(cell.right_bits).length ? " of " + cell.digits : ""),
       note: cell.annotations.join("; "), log: cell.log,
-      script: cell.mark === "fail" || cell.mark === "expected" ? "qparity reproduce " + run.run + " " + cell.scenario + "/" + cell.variant : null,
+      script: cell.mark === "expected" ? "qparity reproduce " + run.run + " " + cell.scenario + "/" + cell.variant : null,
     };
+    $("why").hidden = !whyOf(cell);
+    $("why").firstChild.href = "#" + (whyOf(cell) || "problems");
     $("again").hidden = !cell.reproduce;
     $("again").querySelector("code").textContent = cell.reproduce || "";
     for (const place of document.querySelectorAll(".chosen-scenario")) place.textContent = cell.scenario;
@@ -87,6 +92,16 @@
       [pair.firstChild.textContent, pair.lastChild.textContent] = [key, value];
       return pair;
     }));
+  }
+
+  // Where a red cell is explained: by itself, or with others like it.
+  function whyOf(cell) {
+    if (cell.mark !== "fail" && cell.mark !== "error") return null;
+    return ($("why-" + cell.id) || causeOf.get(cell.id) || { id: null }).id;
+  }
+
+  function openAt(hash) {
+    for (let part = $(hash.slice(1)); part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
   }
 
   function choose(link) {
@@ -179,7 +194,7 @@
   }
 
   async function copy(event) {
-    const code = $("again").querySelector("code"), range = document.createRange();
+    const code = event.target.parentElement.querySelector("code, pre"), range = document.createRange();
     range.selectNodeContents(code);
     getSelection().removeAllRanges();
     getSelection().addRange(range);
@@ -199,13 +214,13 @@
     }
   });
   for (const link of links) link.addEventListener("click", (event) => { event.preventDefault(); go(link); });
-  window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); });
+  window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); else openAt(decoded(location.hash)); });
   window.addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("#speed details")) part.open = true; });
   $("tools").addEventListener("input", arrange);
   $("tools").addEventListener("submit", (event) => event.preventDefault());
   for (const link of links) link.title = link.closest("tr").cells[0].textContent + " · " + cells.get(link.dataset.cell).variant + ": " + link.title;
   $("theme").addEventListener("click", toggleTheme);
-  $("again").querySelector("button").addEventListener("click", copy);
+  for (const button of document.querySelectorAll("button[data-copy]")) button.addEventListener("click", copy);
   $("json").addEventListener("click", download);
 
   root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
