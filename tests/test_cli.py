@@ -30,6 +30,8 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["run", SMOKE, "--resume", "nope"], "no such run"),
         (["run", SMOKE, "--python", "jax=/nope"], "interpreter"),
         (["run", SMOKE, "--python", "cobol=/bin/sh"], "BACKEND"),
+        (["run", SMOKE, "--with", "keras="], "--with = 'keras=': expected a requirement such as keras==3.14.1"),
+        (["run", SMOKE, "--with", "keras==3", "--engine", "dask"], "--with and --engine dask"),
         (["list", SMOKE, "--bogus"], "--bogus"),
         (["show", "nope"], "no such run"),
         (["check", "--results", "absent"], "no such run in absent"),

@@ -30,9 +30,9 @@ from qparity.cli.values import (
     budget_s,
     cluster_engine,
     gate,
-    interpreters,
     memory_bytes,
     need_dask,
+    on_top,
     script_options,
     with_slowdown,
     within,
@@ -74,6 +74,14 @@ Pythons = Annotated[
     list[str] | None,
     typer.Option(
         "--python", metavar="BACKEND=PATH", help="Interpreter of a backend: jax=.venv-jax/bin/python (repeatable)."
+    ),
+]
+Releases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="REQUIREMENT",
+        help="In an environment of its own, on top of what is installed: keras==3.14.1.",
     ),
 ]
 
@@ -134,6 +142,7 @@ def run(
     engine: Annotated[str, typer.Option(metavar="local|dask", help="This machine, or a cluster.")] = "local",
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler: tcp://host:8786.")] = None,
     python: Pythons = None,
+    requirements: Releases = None,
     isolation: Annotated[
         str | None,
         typer.Option(metavar="fork|spawn", help="How a cell gets its process. Default: forked, on a GPU spawned."),
@@ -180,11 +189,12 @@ def run(
 
     if isolation not in (None, "fork", "spawn"):
         raise UsageProblem(f"--isolation = {isolation!r}: expected fork or spawn")
+    given = on_top(requirements, python, engine)
     options = Options(
         jobs=jobs,
         threads=threads,
         timeout=timeout,
-        interpreters=interpreters(python),
+        interpreters=given.paths,
         memory_bytes=memory_bytes(max_memory),
         isolation=isolation,
         full_fit=full_fit,
@@ -195,7 +205,7 @@ def run(
     driver = cluster_engine(engine, scheduler, options, measured)
     asked = script_options(context, fit, steps, batch_size)
     loaded = load_all(scenarios, k, variant, asked, options.interpreters, lambda line: say(line, err=True))
-    opened, blocks = begin(loaded, results, resume, shard, sys.argv, force)
+    opened, blocks = begin(loaded, results, resume, shard, sys.argv, force, given)
     halted = None
     with live(opened) as listen:
         try:
@@ -354,6 +364,7 @@ def list_cells(
 @app.command()
 def doctor(
     python: Pythons = None,
+    requirements: Releases = None,
     matrix: Annotated[
         bool, typer.Option(help="Probe every mode x device x diff method, each in its own process.")
     ] = False,
@@ -366,11 +377,12 @@ def doctor(
     from qparity.runner import probe
     from qparity.summary import doctor as words
 
+    given = on_top(requirements, python).paths
     if matrix:
-        found = probe.matrix(interpreters(python), variant, wires, batch_size)
+        found = probe.matrix(given, variant, wires, batch_size)
         say(as_json({"cells": [cell.to_dict() for cell in found]}) if json else words.matrix_text(found))
     else:
-        about = probe.backends(interpreters(python))
+        about = probe.backends(given)
         say(as_json(about.to_dict()) if json else words.backends_text(about))
 
 
@@ -449,6 +461,7 @@ def diagnose(
     results: Results = RESULTS,
     trust: Trust = False,
     python: Pythons = None,
+    requirements: Releases = None,
     judge_within: JudgeWithin = None,
     json: Json = False,
 ) -> None:
@@ -457,7 +470,7 @@ def diagnose(
     from qparity.diagnose import find
 
     source = loaded(results, run)
-    found = found_out(source, find(source, cell, trust, within(judge_within)), interpreters(python))
+    found = found_out(source, find(source, cell, trust, within(judge_within)), on_top(requirements, python).paths)
     say(as_json(found.to_dict()) if json else "\n".join(found.story))
 
 
@@ -472,6 +485,7 @@ def reproduce(
     smaller: Annotated[bool, typer.Option("--shrink/--no-shrink", help="Cut layers, wires, samples first.")] = True,
     trust: Trust = False,
     python: Pythons = None,
+    requirements: Releases = None,
     judge_within: JudgeWithin = None,
 ) -> None:
     """Write a standalone script that shows a cell's first divergence without qparity, for an upstream issue."""
@@ -481,7 +495,7 @@ def reproduce(
     source = loaded(results, run)
     subject = find(source, cell, trust, within(judge_within))
     output = output or Path(f"repro-{subject.name.replace('/', '-')}.py")
-    given = interpreters(python)
+    given = on_top(requirements, python).paths
     write(output, script_of(source, shrink(source, subject, given) if smaller else subject, given))
     if subject.judgement.verdict in ("ROUNDING", "PEERS-AGREE"):
         say(f"qparity: {subject.name} agrees: the script shows its largest residual, no divergence", err=True)

@@ -17,6 +17,7 @@ class UsageProblem(Exception):
 def problem(error: Exception) -> str | None:
     """The line for an error that means bad input; None for any other. Asked only once something has been raised."""
     from qparity.diagnose import DiagnosisError
+    from qparity.environments.errors import EnvironmentProblem
     from qparity.runner.capture import CaptureError
     from qparity.scenario.errors import ScenarioError
     from qparity.scenario.text import printable
@@ -26,5 +27,5 @@ def problem(error: Exception) -> str | None:
         return printable(error.format_message())
     if isinstance(error, OSError):
         return printable(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "))
-    ours = (UsageProblem, CaptureError, ScenarioError, StoreError, DiagnosisError)
+    ours = (UsageProblem, CaptureError, ScenarioError, StoreError, DiagnosisError, EnvironmentProblem)
     return printable(str(error)) if isinstance(error, ours) else None

@@ -14,6 +14,7 @@ from qparity.cli.problems import UsageProblem
 from qparity.scenario.backends import BACKENDS
 
 if TYPE_CHECKING:
+    from qparity.environments.interpreters import Interpreters
     from qparity.runner.capture import ScriptOptions
     from qparity.runner.local import Options
     from qparity.runner.rounds import TimingOptions
@@ -54,6 +55,17 @@ def interpreters(pairs: list[str] | None) -> dict[str, str]:
             raise UsageProblem(f"--python = {pair!r}: expected the path of a Python interpreter")
         found[name] = path
     return found
+
+
+def on_top(requirements: list[str] | None, python: list[str] | None, where: str = "local") -> Interpreters:
+    """The interpreters of --python, with the releases of --with on top."""
+    from qparity.environments.interpreters import with_releases
+
+    if requirements and where != "local":
+        raise UsageProblem(
+            f"--with and --engine {where}: expected --engine local, environments are made on this machine"
+        )
+    return with_releases(requirements or [], interpreters(python))
 
 
 def memory_bytes(text: str | None) -> int | None:

@@ -48,9 +48,13 @@ class Git:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a run ran on (store/fingerprint.py); `host` is no name, but a hash of it."""
+    """What a run ran on (store/fingerprint.py); `host` is no name, but a hash of it.
+
+    `requirements` are those of `--with`; `packages` is then what the environments made for them have.
+    """
 
     packages: Mapping[Text, Text] = field(default_factory=dict)
+    requirements: tuple[Text, ...] = ()
     python: Interpreter = field(default_factory=Interpreter)
     platform: Platform = field(default_factory=Platform)
     cpu: Processor | None = None

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from qparity import __version__
+from qparity.environments.interpreters import NOTHING, Interpreters
 from qparity.records import Environment, read
 from qparity.runner.plan import Block, blocks_of_shard, make_blocks, to_plan
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.load import Block as LoadedBlock
 from qparity.store import Run, StoreError, differences, fingerprint, resolve
+from qparity.store.fingerprint import PACKAGES
 
 
 def begin(
@@ -19,12 +22,14 @@ def begin(
     shard: str | None,
     command: list[str],
     force: bool,
+    interpreters: Interpreters = NOTHING,
 ) -> tuple[Run, list[Block]]:
-    """The run and the blocks to run in it.
+    """The run and the blocks to run in it; what `interpreters` have on top is recorded as what it runs on.
 
     Raises:
         StoreError: the run to resume is not there, has other cells, or was made in another environment.
         ScenarioError: a module or data set is wrong.
+        EnvironmentProblem: a backend does not go with what is on top of its interpreter.
     """
     blocks = make_blocks(loaded)
     if shard is not None:
@@ -34,7 +39,11 @@ def begin(
             raise ScenarioError(str(error).partition("expected ")[2], key="--shard", value=shard) from None
     if not blocks:
         raise ScenarioError("fewer shards than scenarios", key="--shard", value=shard)
+    interpreters.need({cell.variant.backend for block in blocks for cell in block.cells})
     environment = fingerprint()
+    if interpreters.requirements:
+        packages = {"qparity": __version__, **interpreters.packages(PACKAGES)}
+        environment |= {"requirements": list(interpreters.requirements), "packages": packages}
     if resume is None:
         return Run.create(results, to_plan(blocks).to_dict(), environment, command), blocks
     run = Run.load(resolve(results, resume))

@@ -186,6 +186,9 @@ _FACTS = (
 BACKENDS: dict[str, BackendFacts] = {facts.name: facts for facts in _FACTS}
 """Keras' name -> facts, in the order in which variants are listed."""
 
+NEEDED = ("keras", "pennylane", "numpy", "pydantic", "psutil")
+"""What a worker imports beside its framework."""
+
 REFERENCE = "numpy"
 """Keras on this backend says what a whole model computes: worker/reference."""
 

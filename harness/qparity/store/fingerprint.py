@@ -34,7 +34,7 @@ FLAGS = (
 )  # fmt: skip
 
 # What must be equal for two runs' cells to stand in one table.
-COMPARED = ("packages", "python", "platform", "cpu", "gpu", "flags")
+COMPARED = ("packages", "requirements", "python", "platform", "cpu", "gpu", "flags")
 # What must be equal for their times to be compared.
 MACHINE = ("platform", "cpu", "gpu")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qparity.scenario.backends import BACKENDS, every, trainable
+from qparity.environments.manifest import MANIFEST
+from qparity.scenario.backends import BACKENDS, NEEDED, every, trainable
 from qparity.worker import accelerator as gpu
 
 if TYPE_CHECKING:
@@ -19,7 +22,6 @@ RECORDED = (
     "keras", "pennylane", "pennylane-lightning", "pennylane-lightning-gpu", "custatevec-cu12",
     *every("distributions"), *PLUGINS, "numpy", "scipy", "autoray",
 )  # fmt: skip
-NEEDED = ("keras", "pennylane", "numpy", "pydantic", "psutil")
 
 
 def missing(name: str, accelerator: str, simulator: str = "") -> str | None:
@@ -87,10 +89,24 @@ def description(backend: Backend) -> dict[str, Any]:
 def about_packages(threads: int) -> dict[str, Any]:
     """Versions and interpreter of this process."""
     versions = {}
-    for package in RECORDED:
+    for package in (*RECORDED, *asked_for()):
         try:
-            versions[package.replace("-", "_")] = importlib.metadata.version(package)
+            version = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+        name = package.replace("-", "_")
+        imported = getattr(sys.modules.get(name), "__version__", None)
+        if isinstance(imported, str) and imported.partition("+")[0] != version.partition("+")[0]:
+            version = imported  # a checkout that comes before what is installed
+        versions[name] = version
     python = sys.version.split()[0]
     return {"versions": versions, "python": python, "interpreter": sys.executable, "threads": threads}
+
+
+def asked_for() -> list[str]:
+    """The packages on top in an environment made by qparity; none in any other."""
+    try:
+        told = json.loads((Path(sys.prefix) / MANIFEST).read_text(encoding="utf-8"))
+        return [name for name in told["installed"] if isinstance(name, str)]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
