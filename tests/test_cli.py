@@ -7,6 +7,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from qparity.cli.runs import probing
+from qparity.runner.probe import Combination, Probed
 from qparity.summary.words import resumed
 from tests.conftest import ROOT
 from tests.reporting.run_builder import build_run
@@ -113,6 +115,17 @@ def test_the_doctor_survives_an_interpreter_that_does_not(qparity):
     rows = {row["backend"]: row for row in json.loads(done.stdout)["cells"] if row["accelerator"] == "cpu"}
     assert [rows[name]["status"] for name in ("torch", "tensorflow", "jax")] == ["crashed", "crashed", "ok"]
     assert "ended while it imported" in rows["torch"]["reason"]
+
+
+def test_how_far_the_matrix_is_stands_on_standard_error(capsys):
+    found = Probed(Combination("default.qubit", "best", "torch"))
+    with probing() as tell:
+        for done in range(1, 29):
+            tell(done, 28, found)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert (len(lines), lines[0], lines[-1]) == (10, "3 of 28 probed", "28 of 28 probed")
 
 
 def test_cells_as_tests_are_not_shared_out():

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
+from qparity.pytest_plugin import asked
+from qparity.reporting.live import live
 from qparity.runner.begin import begin
 from qparity.runner.capture import CaptureError, load_all
 from qparity.runner.local import Options
 from qparity.runner.plan import Block, make_blocks
-from qparity.runner.rounds import TimingOptions
 from qparity.runner.sweep import sweep
 from qparity.scenario.errors import ScenarioError
 from qparity.store import Run, StoreError
 from qparity.summary import RunView, summarise
+from qparity.summary.gate import Gate
 from qparity.timing import samples_s
 
 Place = tuple[str, str]
@@ -57,6 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def swept(request: pytest.FixtureRequest) -> tuple[Run, RunView]:
     """The run, judged."""
     config = request.config
+    timing, known = asked(config)
     wanted = {item.callspec.params["place"] for item in request.session.items if hasattr(item, "callspec")
               and "place" in item.callspec.params}  # fmt: skip
     loaded = load_all(config.getoption("--qparity"), None, None)
@@ -66,9 +71,11 @@ def swept(request: pytest.FixtureRequest) -> tuple[Run, RunView]:
     except StoreError as error:
         pytest.exit(f"qparity: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
     chosen = [left for block in blocks if (left := _only(block, wanted)).cells]
-    if not sweep(run, chosen, Options(), timing=TimingOptions()):
-        raise KeyboardInterrupt
-    return run, summarise(run)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext(), live(run, Console(stderr=True)) as listen:
+        if not sweep(run, chosen, Options(), listen, timing):
+            raise KeyboardInterrupt
+    return run, summarise(run, gate=Gate(known))
 
 
 def test_cell(place: Place, swept: tuple[Run, RunView], request: pytest.FixtureRequest) -> None:
@@ -87,6 +94,13 @@ def test_cell(place: Place, swept: tuple[Run, RunView], request: pytest.FixtureR
         benchmark = request.getfixturevalue("benchmark")
         benchmark.extra_info |= {"run": run.id, "verdict": cell.verdict}
         benchmark.pedantic(replay.work, rounds=len(samples))
+
+
+def test_expectations(swept: tuple[Run, RunView]) -> None:
+    """What the expectations file says of the run as a whole holds: no entry has expired, or fits no cell."""
+    _, view = swept
+    if view.problems:
+        pytest.fail("\n".join(view.problems), pytrace=False)
 
 
 def _only(block: Block, wanted: set[Place]) -> Block:

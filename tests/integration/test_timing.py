@@ -142,6 +142,37 @@ def test_cells_are_pytest_items_that_replay_their_rounds(timed):
     }
 
 
+KNOWN = """
+[[expectations]]
+scenario = "another"
+verdict = "LOCAL-FAULT"
+reason = "of another file"
+expires = 9999-01-01
+"""
+
+
+@pytest.mark.backend("torch")
+def test_cells_as_pytest_items_show_progress_and_take_what_check_and_run_take(tmp_path):
+    (tmp_path / "one.toml").write_text(BLOCK.format(variants='["torch"]'))
+    (tmp_path / "known.toml").write_text(KNOWN)
+    plugin = () if entry_points(group="pytest11", name="qparity") else ("-p", "qparity.pytest_plugin")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, "--qparity", "one.toml"]
+    environment = os.environ | {"PYTHONPATH": SOURCES}
+
+    def tried(*options):
+        return subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    wrong = tried("--qparity-budget", "2m", "--qparity-no-timing")
+    assert (wrong.returncode, list(tmp_path.glob("results/*"))) == (pytest.ExitCode.USAGE_ERROR, [])
+    assert '--qparity-budget = "2m": expected no --qparity-no-timing beside it' in wrong.stderr
+    done = tried("--qparity-no-timing", "--qparity-expectations", "known.toml")
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "fits no cell of this run" in done.stdout
+    assert "[1/1] ✓ one torch" in done.stderr
+    (folder,) = tmp_path.glob("results/*")
+    assert Run.load(folder).timing("one") is None
+
+
 @pytest.mark.backend("torch", "jax")
 def test_a_resumed_run_is_not_timed_again_and_damaged_rounds_are_not_believed(timed, qparity):
     again = qparity("run", "s.toml", "--resume", "latest", cwd=timed.folder)

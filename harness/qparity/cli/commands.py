@@ -17,6 +17,7 @@ from qparity.cli.runs import (
     benchmarks,
     judged,
     loaded,
+    probing,
     say,
     show_end,
     show_view,
@@ -379,7 +380,8 @@ def doctor(
 
     given = on_top(requirements, python).paths
     if matrix:
-        found = probe.matrix(given, variant, wires, batch_size)
+        with probing() as tell:
+            found = probe.matrix(given, variant, wires, batch_size, tell)
         say(as_json({"cells": [cell.to_dict() for cell in found]}) if json else words.matrix_text(found))
     else:
         about = probe.backends(given)

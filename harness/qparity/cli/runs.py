@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from qparity.cli.problems import UsageProblem
 
 if TYPE_CHECKING:
     from qparity.reporting.index import Entry
+    from qparity.runner.probe import Probed
     from qparity.store import Run
     from qparity.summary import RunView
     from qparity.summary.compare import RunChanges
@@ -64,6 +67,26 @@ def show_view(view: RunView) -> None:
     from qparity.summary.terminal import show
 
     show(view, Console())
+
+
+@contextmanager
+def probing() -> Iterator[Callable[[int, int, Probed], None]]:
+    """Show on standard error how far the matrix is: a bar on a terminal, else a line for every tenth of it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(done: int, total: int, found: Probed) -> None:
+            combination = found.combination
+            last = f"{combination.variant} {combination.device} {combination.diff_method}"
+            bar.update(task, completed=done, total=total, description=last)
+            if not console.is_terminal and (done == total or done * 10 // total > (done - 1) * 10 // total):
+                say(f"{done} of {total} probed", err=True)
+
+        yield tell
 
 
 def as_json(document: Any) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -121,17 +121,27 @@ class Probed:
         return asdict(self.combination) | told
 
 
-def matrix(interpreters: dict[str, str], variants: Sequence[str] | None, wires: int, batch_size: int) -> list[Probed]:
-    """Every device and diff method on these variants (default: all)."""
+def matrix(
+    interpreters: dict[str, str],
+    variants: Sequence[str] | None,
+    wires: int,
+    batch_size: int,
+    tell: Callable[[int, int, Probed], None] = lambda *_: None,
+) -> list[Probed]:
+    """Every device and diff method on these variants (default: all); `tell` hears how many of them are done."""
     chosen = list(map(str, asked_for(variants or [ALL])))
     combinations = [Combination(*each, wires, batch_size) for each in product(DEVICES, METHODS, chosen)]
-    return probe(combinations, interpreters)
+    return probe(combinations, interpreters, tell)
 
 
-def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> list[Probed]:
+def probe(
+    combinations: Sequence[Combination],
+    interpreters: dict[str, str],
+    tell: Callable[[int, int, Probed], None] = lambda *_: None,
+) -> list[Probed]:
     """Train every combination in a process of its own, and judge it; in the given order."""
     found: dict[str, Probed] = {}
-    blocks = []
+    blocks, done = [], list[str]()
     for number, each in enumerate(combinations):
         name = f"{number:016x}"
         found[name] = Probed(each)
@@ -148,6 +158,8 @@ def probe(combinations: Sequence[Combination], interpreters: dict[str, str]) -> 
             reason, verdict = judged.reason, str(judged.verdict)
         method = outcome.resolved.diff_method
         found[cell.id] = Probed(found[cell.id].combination, outcome.status, reason, method, verdict)
+        done.append(cell.id)
+        tell(len(done), len(blocks), found[cell.id])
 
     options = Options(interpreters=interpreters)
     with tempfile.TemporaryDirectory() as folder:
