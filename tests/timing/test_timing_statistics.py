@@ -264,3 +264,13 @@ def test_the_stop_rule_allows_for_children_to_come(n):
     assert enough(logs, width / math.sqrt(2.99), 0, 3)
     assert not enough(logs, width * 0.99, 2, 3)
     assert not enough(np.array([]), width, 2, 3)
+
+
+def test_of_a_single_pair_of_processes_more_is_allowed_for_than_of_several():
+    """What they differ by is in every round alike, and no number of rounds shows it."""
+    rng = np.random.default_rng(0)
+    a, b = rng.lognormal(0.0, 0.005, 30) * 1.2, rng.lognormal(0.0, 0.005, 30)
+    alone, several = paired_ratio(a, b, [0] * 30), paired_ratio(a, b, [k % 3 for k in range(30)])
+    assert decide(alone) is Speed.NOT_RESOLVED
+    assert decide(several) is Speed.SLOWER
+    assert decide(paired_ratio(2 * a, b, [0] * 30)) is Speed.SLOWER

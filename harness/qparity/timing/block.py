@@ -13,7 +13,7 @@ from qparity.records.timing import Round, Sample, TimedLane
 from qparity.timing.breakeven import BreakEven, break_even
 from qparity.timing.contention import CPU_SHARE, outliers
 from qparity.timing.intervals import Interval, median_interval
-from qparity.timing.ratios import paired_ratio
+from qparity.timing.ratios import ALONE_SD, BETWEEN_SD, paired_ratio
 from qparity.timing.speed import NOISE, Speed, decide
 
 UNSTABLE_WIDTH = 0.10
@@ -98,15 +98,17 @@ def _lane(found: Timing, name: str, base: str) -> LaneTiming:
         pairs = [each for each in mine if base in each.samples]
         notes += [f"{base}, the reference: {note}" for note in _of_lane(found, base)]
         theirs = _times(pairs, base)
-        ratio = paired_ratio(_times(pairs, name), theirs, [each.child for each in pairs])
+        children = [each.child for each in pairs]
+        ratio = paired_ratio(_times(pairs, name), theirs, children)
         speed = decide(ratio, noise)
-        width = ratio.half_width / ratio.estimate
-        if width > UNSTABLE_WIDTH:
+        seen = paired_ratio(_times(pairs, name), theirs, children, alone_sd=BETWEEN_SD)  # not what is allowed for
+        width, scatter = (each.half_width / each.estimate for each in (ratio, seen))
+        if scatter > UNSTABLE_WIDTH:
             notes.append(f"interval wider than {UNSTABLE_WIDTH:.0%}")
         elif width > wanted:
             remarks.append(f"interval of {width:.1%}, {wanted:.1%} was asked for")
-        if len({each.child for each in pairs}) == 1:
-            remarks.append("one process of each: how much two of them differ is assumed, not seen")
+        if len(set(children)) == 1:
+            remarks.append(f"one process of each: a difference of {ALONE_SD:.0%} between two of them is allowed for")
         others = _starts(found.lanes[base], float(np.median(theirs)))
         pays = break_even(starts, others, median_interval(theirs), ratio)
     within = median_interval(times)

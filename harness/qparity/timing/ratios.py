@@ -14,6 +14,10 @@ from qparity.timing.intervals import CONFIDENCE, Interval, median_interval
 BETWEEN_SD = 0.013 * math.sqrt(2)
 """Standard deviation of the log-ratio of two fresh processes of one program: 1.3% a process, measured."""
 
+ALONE_SD = 0.10
+"""The same where only one pair was measured, so that its difference cannot be seen: on a machine that others were using
+for most of the time, 3 of 10 intervals of a program against itself that took 1.3% for granted did not hold 1."""
+
 DIFFER = 0.05
 """Level of the F-test that says that process pairs differ by more than their rounds explain."""
 
@@ -23,6 +27,7 @@ def paired_ratio(
     reference: Sequence[float] | np.ndarray,
     children: Sequence[Hashable],
     between_sd: float = BETWEEN_SD,
+    alone_sd: float = ALONE_SD,
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """How many times the reference's time a variant takes: the median over rounds of the paired ratios.
@@ -31,13 +36,14 @@ def paired_ratio(
     that. So the order-statistic interval over all rounds is widened, in quadrature, by the spread between the pairs
     over the root of their number: never less than `between_sd`, since three pairs often look alike by chance, and more
     where the pairs' means differ by more than rounds explain (F-test of a one-way random-effects analysis at 5%): then
-    the spread found, times Student's t.
+    the spread found, times Student's t. Of a single pair nothing is seen of it, and `alone_sd` is allowed for.
 
     Args:
         times: (rounds,) seconds a step of the variant, one a round.
         reference: (rounds,) of the reference in the same rounds.
         children: (rounds,) which pair of processes a round was measured on.
         between_sd: least standard deviation between pairs, of log-ratios.
+        alone_sd: the one that is taken where there is a single pair.
         confidence: of the interval.
 
     Raises:
@@ -47,7 +53,7 @@ def paired_ratio(
     if len(children) != len(logs):
         raise ValueError("one pair of processes a round")
     within = median_interval(logs, confidence)
-    extra = between_half_width(logs, children, between_sd, confidence)
+    extra = between_half_width(logs, children, between_sd, alone_sd, confidence)
     down, up = (math.hypot(end - within.estimate, extra) for end in (within.low, within.high))
     return Interval(within.estimate - down, within.estimate, within.estimate + up).exp()
 
@@ -75,7 +81,11 @@ def log_ratios(times: Sequence[float] | np.ndarray, reference: Sequence[float] |
 
 
 def between_half_width(
-    logs: np.ndarray, children: Sequence[Hashable], floor_sd: float = BETWEEN_SD, confidence: float = CONFIDENCE
+    logs: np.ndarray,
+    children: Sequence[Hashable],
+    floor_sd: float = BETWEEN_SD,
+    alone_sd: float = ALONE_SD,
+    confidence: float = CONFIDENCE,
 ) -> float:
     """Half-width that the spread between process pairs adds to the interval of a mean log-ratio."""
     groups: dict[Hashable, list[float]] = defaultdict(list)
@@ -83,9 +93,11 @@ def between_half_width(
         groups[child].append(float(value))
     count = len(groups)
     z = float(special.ndtri((1 + confidence) / 2))
+    if count == 1:
+        return z * max(alone_sd, floor_sd)
     floor = z * floor_sd / math.sqrt(count)
     repeated = [np.asarray(group) for group in groups.values() if len(group) > 1]
-    if count < 2 or not repeated:
+    if not repeated:
         return floor
     degrees = sum(len(group) - 1 for group in repeated)
     within = sum(float(np.sum((group - group.mean()) ** 2)) for group in repeated) / degrees
