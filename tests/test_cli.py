@@ -65,6 +65,14 @@ def test_no_arguments_give_the_help(qparity):
     assert "Commands" in done.stdout
 
 
+def test_nothing_in_a_help_text_is_cut(monkeypatch, qparity):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = " ".join(qparity("--help").stdout.split())
+    assert "..." not in said.partition("Commands:")[2]
+    assert "Run a sweep: the same training on every variant, recorded step by step." in said
+    assert max(map(len, qparity("run", "--help").stdout.splitlines())) <= 80
+
+
 def test_list_counts_and_is_json_on_request(qparity):
     assert qparity("list", SMOKE).stdout.endswith("scenarios: 4, cells: 12\n")
     cells = json.loads(qparity("list", SMOKE, "-v", "torch", "--json").stdout)["cells"]

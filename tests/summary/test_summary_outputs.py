@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from qparity.scenario.text import printable_lines
+from qparity.scenario.variant import MODES
 from qparity.summary import annotations, csv, json, junit, markdown, terminal
 from qparity.summary.words import command
 from tests.reporting.run_builder import REASONS, VARIANTS, build_view, renamed
@@ -153,6 +155,28 @@ def test_on_a_terminal_there_is_a_matrix_and_struck_speeds(view):
     assert view.agreement.split(".")[0] in text
 
 
+def test_a_wide_terminal_has_names_whole_and_a_narrow_one_breaks_them_between_their_parts(tmp_path):
+    names = ("smoke-float64-lightning.qubit-adjoint-wires2", "smoke-float32-default.qubit-backprop-wires1")
+    speeds = dict.fromkeys(MODES, 2.0) | {"torch": 1.0, "jax-jit": 0.01}
+    view = build_view(tmp_path, scenarios=names, variants=tuple(MODES), speeds=speeds)
+
+    def shown(width):
+        out = io.StringIO()
+        terminal.show(view, Console(file=out, width=width, force_terminal=True, color_system=None))
+        return out.getvalue().splitlines()
+
+    assert all(any(line.startswith(name) for line in shown(200)) for name in names)
+    narrow = shown(80)
+    assert max(map(cell_len, narrow)) <= 80
+    starts = {line.split()[0] for line in narrow if line.startswith("smoke-f")} - set(names)
+    assert starts
+    assert {start[-1] for start in starts} <= set("-._"), "between its parts"
+    assert sum(line.startswith("scenario ") for line in narrow) > 1, "more variants than fit stand in a table below"
+    for variant in MODES:
+        assert any(f" {variant} " in f"{line} " for line in narrow if line.startswith("scenario "))
+    assert not any("…" in line for line in narrow)
+
+
 def test_the_terminal_matrix_takes_no_control_characters_from_names(hostile):
     out = io.StringIO()
     terminal.show(hostile, Console(file=out, width=200, force_terminal=True, color_system=None))
@@ -178,4 +202,4 @@ def test_a_narrow_terminal_keeps_the_names_of_the_scenarios(tmp_path, width):
     out = io.StringIO()
     terminal.show(view, Console(file=out, width=width, force_terminal=True, color_system=None))
     rows = [line for line in out.getvalue().splitlines() if line.startswith("fourier-l")]
-    assert [row.split()[0] for row in rows] == ["fourier-l1", "fourier-l2"]
+    assert list(dict.fromkeys(row.split()[0] for row in rows)) == ["fourier-l1", "fourier-l2"]

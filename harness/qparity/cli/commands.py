@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from qparity import __version__
 from qparity.api import REPORTS, RESULTS
@@ -39,8 +40,23 @@ from qparity.cli.values import (
     within,
 )
 
+LONGEST_SENTENCE = 1000
+
+
+class WholeSentences(TyperGroup):
+    """Lists the commands with the first sentence of each, whole: it wraps, and is not cut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(LONGEST_SENTENCE)) for name, command in commands if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="qparity",
+    cls=WholeSentences,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

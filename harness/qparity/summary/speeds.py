@@ -90,6 +90,8 @@ class Overall:
     def over(self) -> str:
         """Such as `over 3 of 9 timed scenarios`."""
         count, timed = len(self.shared), len(self.timed)
+        if timed == 1:
+            return "over the one timed scenario"
         return f"over {count} of {timed} timed scenarios" if count < timed else f"over all {timed} timed scenarios"
 
     @property

@@ -1,7 +1,9 @@
 """What `qparity show` and the end of a run print: a matrix of verdicts, or one plain line a cell."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +20,8 @@ STYLES: dict[Mark, str] = {
 }  # fmt: skip
 
 
-NAME_WIDTH = 28
+NAME_WIDTH, GAP = 28, 2
+RATIO = re.compile(r" (?=[^ ]*[▲▼≈])")
 LEGEND = (
     "largest residual over tolerance (peers: in part agreed with other backends alone); time of a step "
     "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong); times faster ▲ or slower ▼ than the "
@@ -31,7 +34,7 @@ def show(view: RunView, console: Console) -> None:
     if console.is_terminal:
         if view.peers:
             console.print(Text(_safe(view.peers), style="yellow"))
-        console.print(matrix(view), *details(view), sep="\n")
+        console.print(*matrices(view, console.width), Text(LEGEND), *details(view), sep="\n")
         for line in speed_lines(view):
             console.print(line, markup=False, highlight=False)
         console.print(Text(_safe(view.sentence), style="green" if view.good else "bold red"))
@@ -40,18 +43,51 @@ def show(view: RunView, console: Console) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def matrix(view: RunView) -> Table:
-    """Scenarios by variants: verdict, largest residual over tolerance, step time."""
-    table = Table(title=_safe(view.id), caption=LEGEND, box=None, pad_edge=False, header_style="bold")
-    table.title_justify = table.caption_justify = "left"
-    longest = max(map(len, view.scenarios), default=0)
-    table.add_column("scenario", overflow="fold", width=min(max(longest, 8), NAME_WIDTH))  # the rest wraps
+def matrices(view: RunView, width: int) -> list[Table]:
+    """Scenarios by variants: verdict, largest residual over tolerance, step time; as many tables as the width asks for.
+
+    A scenario's name has what the entries leave it, and 28 columns at least; then it wraps between its parts. Where all
+    variants do not fit beside it, their ratios wrap; where that is not enough, further variants stand below.
+    """
+    columns = {variant: [entry(view.cell(s, variant)) for s in view.scenarios] for variant in view.variants}
+    longest = max([cell_len("scenario"), *(cell_len(_safe(name)) for name in view.scenarios)])
+    least = min(longest, NAME_WIDTH)
+    widths = {variant: _width(variant, entries) for variant, entries in columns.items()}
+    if least + sum(widths.values()) > width:
+        widths = {variant: _width(variant, entries, wrapped=True) for variant, entries in columns.items()}
+    groups: list[list[str]] = [[]]
     for variant in view.variants:
-        table.add_column(_safe(variant))
-    for scenario in view.scenarios:
-        cells = (view.cell(scenario, variant) for variant in view.variants)
-        table.add_row(Text(_safe(scenario)), *(entry(cell) for cell in cells))
-    return table
+        if groups[-1] and least + sum(widths[name] for name in (*groups[-1], variant)) > width:
+            groups.append([])
+        groups[-1].append(variant)
+    tables = []
+    for group in groups:
+        room = min(longest, max(least, width - sum(widths[name] for name in group)))
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("scenario", overflow="fold", width=room)
+        for variant in group:
+            table.add_column(_safe(variant), width=widths[variant] - GAP)
+        for place, scenario in enumerate(view.scenarios):
+            table.add_row(Text(wrapped(_safe(scenario), room)), *(columns[variant][place] for variant in group))
+        tables.append(table)
+    tables[0].title, tables[0].title_justify = _safe(view.id), "left"
+    return tables
+
+
+def _width(variant: str, entries: Sequence[Text], wrapped: bool = False) -> int:
+    """Columns of a variant and the gap before it; `wrapped`: with a ratio on a line of its own."""
+    lines = [line for text in entries for line in (RATIO.split(text.plain) if wrapped else [text.plain])]
+    return GAP + max([cell_len(_safe(variant)), *map(cell_len, lines)])
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name on lines of at most so many columns, broken behind a hyphen, dot or underscore where there is one."""
+    lines = [""]
+    for part in re.findall(r"[^-._]*[-._]|[^-._]+", name):
+        if lines[-1] and cell_len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def entry(cell: CellView | None) -> Text:
