@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from qparity.records.timing import Sample
+from qparity.records.timing import OUT_OF_TIME, Sample
 from qparity.runner import budget as budgets
 from qparity.runner.budget import Budget, Cost, Course, parse_seconds, time_within
 from qparity.runner.condition import Condition
-from qparity.runner.rounds import OUT_OF_TIME, Bench, Competitor, Lane, Measured, Record, TimingOptions
+from qparity.runner.rounds import Bench, Competitor, Lane, Measured, Record, TimingOptions
 from qparity.scenario.errors import ScenarioError
 from qparity.timing import paired_ratio
 from tests.runner.stand_in import blocks

@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from qparity.records import Timing
+from qparity.records.timing import OUT_OF_TIME
 from qparity.store import Run
 from qparity.summary import summarise
 from qparity.summary.untimed import as_asked
@@ -36,6 +37,16 @@ def test_what_a_budget_did_not_reach_is_named_and_a_larger_one_asked_for(tmp_pat
     line, run = said(tmp_path, timed=("b",), budget={"given_s": 60.0, "spent_s": 59.0})
     assert line.startswith("2 of 3 scenarios were not timed within the budget of 1m (a, c); to time them: qparity run ")
     assert f"--resume {run} --budget 5m" in line  # 1.5 times what three take, if one took the whole minute
+
+
+def test_what_only_lacked_the_time_is_not_timed_either(tmp_path):
+    run, judgements = build_run(tmp_path, scenarios=("a",), variants=VARIANTS, command=COMMAND)
+    for reason, begins in ((OUT_OF_TIME, "nothing was timed; "), ("a step takes 3.0 s: too long to repeat", "")):
+        found = {"lanes": {}, "rounds": [], "left_out": dict.fromkeys(VARIANTS, reason)}
+        run.write_timing("a", Timing(found))
+        view = summarise(Run.load(run.path), judgements)
+        assert view.untimed[: len("nothing was timed; ")] == begins
+        assert {cell.untimed for cell in view.cells} == {reason}
 
 
 def test_nothing_is_said_where_everything_was_timed_or_cannot_be(tmp_path):

@@ -9,6 +9,9 @@ from qparity.records.document import Document, Part
 from qparity.records.kinds import Count, Name, Number, Seconds, Text, Whole
 from qparity.records.outcome import Memory
 
+OUT_OF_TIME = "the budget for timing ended before it was ready"
+"""Why a variant has no place in the rounds that only lacked the time: a resumed run tries it again."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimedChild:

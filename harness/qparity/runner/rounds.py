@@ -19,7 +19,7 @@ from qparity.records import Timing, Unreadable, read
 from qparity.records.answers import Ready, Stopped
 from qparity.records.document import Table
 from qparity.records.requests import Stop, Time
-from qparity.records.timing import Sample
+from qparity.records.timing import OUT_OF_TIME, Sample
 from qparity.runner.cell import CellEnded, Draft, checked, prepare
 from qparity.runner.condition import Condition, between, condition, sentinel
 from qparity.runner.inputs import Inputs, inputs_of
@@ -33,7 +33,6 @@ from qparity.worker.protocol import ProtocolError
 LEAST_ROUNDS = 2
 LONGEST_STEP_S = 2.0
 CALIBRATION = 5
-OUT_OF_TIME = "the budget for timing ended before it was ready"
 Tell = Callable[[Cell, int, int], None]
 Decided = Callable[[str, str], bool]
 """Whether the pair of two lanes, the first of all and another one, needs no more rounds for now."""

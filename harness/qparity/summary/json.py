@@ -14,8 +14,7 @@ def document(view: RunView) -> Table:
     """One JSON object.
 
     Keys: `schema, run, state, created, command, sentence, exit_code, counts` (mark -> number of cells),
-    `problems` (of the gate with the run as a whole), `untimed` (what was not timed though it could be, and what to do),
-    `cells` (see `cell`),
+    `problems` (of the gate with the run as a whole), `cells` (see `cell`),
     `groups` (status, reason, cells as scenario/variant), `growths` (step times over wires, layers or batch size with
     the fitted exponent, `told` where its interval says anything; wires count as 2 ** wires), `crossings` (`below` is
     faster at size `low`, `above` at `high`, the next one at which either is), `damaged` (file, reason).
@@ -30,7 +29,6 @@ def document(view: RunView) -> Table:
         "exit_code": view.exit_code,
         "counts": dict(view.counts),
         "problems": list(view.problems),
-        "untimed": view.untimed or None,
         "cells": [cell(item) for item in view.cells],
         "groups": [
             {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import PurePath
 
+from qparity.records.timing import OUT_OF_TIME
 from qparity.store import Run
 from qparity.summary.view import CellView
 from qparity.summary.words import command, resumed
@@ -26,7 +27,7 @@ def untimed(run: Run, cells: Sequence[CellView]) -> str:
         if cell.status == "ok":
             trained.setdefault(cell.scenario, []).append(cell)
     could = {scenario: found for scenario, found in trained.items() if len(found) > 1}
-    timed = {cell.scenario for cell in cells if cell.timing or cell.untimed}
+    timed = {cell.scenario for cell in cells if cell.timing or cell.untimed not in (None, OUT_OF_TIME)}
     left = [scenario for scenario in could if scenario not in timed]
     if not any(_sound(run, could[scenario]) for scenario in left):  # of a large run most answer at once
         return ""
