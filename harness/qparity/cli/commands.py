@@ -387,7 +387,14 @@ def doctor(
     ] = False,
     wires: Annotated[int, typer.Option(min=1, max=8, help="Wires of the probed circuit.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Batch size of the probed training.")] = 5,
-    variant: Variants = None,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option("--variant", "-v", metavar="NAME", help="Probe this variant (repeatable). Default: all."),
+    ] = None,
+    expectations: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Known faults (TOML); the matrix' scenarios are DEVICE-METHOD."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what can run on this machine and, in words, what cannot and why."""
@@ -396,9 +403,12 @@ def doctor(
 
     given = on_top(requirements, python).paths
     if matrix:
+        known = gate(expectations).of
         with probing() as tell:
-            found = probe.matrix(given, variant, wires, batch_size, tell)
+            found = probe.matrix(given, variant, wires, batch_size, tell, known)
         say(as_json({"cells": [cell.to_dict() for cell in found]}) if json else words.matrix_text(found))
+    elif expectations:
+        raise UsageProblem("--expectations: expected together with --matrix")
     else:
         about = probe.backends(given)
         say(as_json(about.to_dict()) if json else words.backends_text(about))

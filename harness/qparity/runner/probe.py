@@ -6,14 +6,17 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
-from qparity.parity import Observation, judge
+from qparity.parity import Judgement, Observation, judge
+from qparity.parity.expectation import Expectation
+from qparity.records import Outcome, Worker, read
 from qparity.records.document import Table
 from qparity.runner.cell import CellResult
+from qparity.runner.events import Event, WorkerStarted
 from qparity.runner.local import Options, available_cores, run_blocks
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
@@ -107,18 +110,30 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """How it went: `resolved` is the method that PennyLane chose, `verdict` None unless the status is ok."""
+    """How it went: `resolved` is the method that PennyLane chose, `verdict` None unless the status is ok.
+
+    `known` is why an entry of an expectations file has it end so, `objection` what such an entry has against its end.
+    """
 
     combination: Combination
     status: str = "unsupported"
     reason: str | None = None
     resolved: str | None = None
     verdict: str | None = None
+    known: str | None = None
+    objection: str | None = None
 
     def to_dict(self) -> Table:
         """Plain values for JSON."""
-        told = {"status": self.status, "reason": self.reason, "resolved": self.resolved, "verdict": self.verdict}
-        return asdict(self.combination) | told
+        return asdict(self.combination) | {name: getattr(self, name) for name in self.__slots__[1:]}
+
+
+Known = Callable[[str, str, Mapping[str, str]], Expectation | None]
+"""What an expectations file says of a scenario (here `device-method`), a variant, and the versions it ran on."""
+
+
+def nothing_known(scenario: str, variant: str, versions: Mapping[str, str]) -> None:
+    """Where there is no such file."""
 
 
 def matrix(
@@ -127,21 +142,23 @@ def matrix(
     wires: int,
     batch_size: int,
     tell: Callable[[int, int, Probed], None] = lambda *_: None,
+    known: Known = nothing_known,
 ) -> list[Probed]:
     """Every device and diff method on these variants (default: all); `tell` hears how many of them are done."""
     chosen = list(map(str, asked_for(variants or [ALL])))
     combinations = [Combination(*each, wires, batch_size) for each in product(DEVICES, METHODS, chosen)]
-    return probe(combinations, interpreters, tell)
+    return probe(combinations, interpreters, tell, known)
 
 
 def probe(
     combinations: Sequence[Combination],
     interpreters: dict[str, str],
     tell: Callable[[int, int, Probed], None] = lambda *_: None,
+    known: Known = nothing_known,
 ) -> list[Probed]:
     """Train every combination in a process of its own, and judge it; in the given order."""
     found: dict[str, Probed] = {}
-    blocks, done = [], list[str]()
+    blocks, done, versions = [], list[str](), dict[str, Mapping[str, str]]()
     for number, each in enumerate(combinations):
         name = f"{number:016x}"
         found[name] = Probed(each)
@@ -152,19 +169,38 @@ def probe(
 
     def store(cell: Cell, result: CellResult) -> None:
         outcome = result.outcome
-        reason, verdict = outcome.reason, None
-        if outcome.status == "ok":
-            judged = judge([Observation.of(outcome, result.trace)])[cell.id]
-            reason, verdict = judged.reason, str(judged.verdict)
-        method = outcome.resolved.diff_method
-        found[cell.id] = Probed(found[cell.id].combination, outcome.status, reason, method, verdict)
+        judged = judge([Observation.of(outcome, result.trace)])[cell.id] if outcome.status == "ok" else None
+        ran_on = versions.get(outcome.worker or "", {})
+        found[cell.id] = probed(found[cell.id].combination, outcome, judged, ran_on, known)
         done.append(cell.id)
         tell(len(done), len(blocks), found[cell.id])
 
+    def hear(event: Event) -> None:
+        if isinstance(event, WorkerStarted) and event.state == "ready":
+            versions[event.key] = read(Worker, event.about).versions
+
     options = Options(interpreters=interpreters)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run_blocks(blocks, Path(folder), options, store, lambda _: None, lambda _: None))
+        asyncio.run(run_blocks(blocks, Path(folder), options, store, hear, lambda _: None))
     return list(found.values())
+
+
+def probed(
+    combination: Combination, outcome: Outcome, judged: Judgement | None, versions: Mapping[str, str], known: Known
+) -> Probed:
+    """How a combination ended, and what an expectation that speaks of it says to that."""
+    reason = judged.reason if judged else outcome.reason
+    entry = known(f"{combination.device}-{combination.diff_method}", combination.variant, versions)
+    objection = entry.objection(outcome.status, outcome.reason, judged) if entry else None
+    return Probed(
+        combination,
+        outcome.status,
+        reason,
+        outcome.resolved.diff_method,
+        str(judged.verdict) if judged else None,
+        entry.reason if entry and not objection and (judged or entry.status) else None,
+        objection,
+    )
 
 
 def _block(name: str, each: Combination) -> Block:

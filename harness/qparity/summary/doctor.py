@@ -30,7 +30,7 @@ def backends_text(found: Backends) -> str:
 
 
 def matrix_text(cells: Sequence[Probed]) -> str:
-    """Device and method by variant: ✓ trains, and right as far as the oracle can tell; – is refused; ✗ is not right."""
+    """Device and method by variant: ✓ trains, right as far as the oracle tells; – refused; ✗ not right; ≈ as known."""
     variants = list(dict.fromkeys(cell.combination.variant for cell in cells))
     width = max((len(" ".join(_row(cell))) for cell in cells), default=0)
     lines = [" " * width + "  " + "  ".join(variants)]
@@ -45,6 +45,8 @@ def matrix_text(cells: Sequence[Probed]) -> str:
 
 def mark(cell: Probed) -> str:
     """One sign for a probed cell."""
+    if cell.known or cell.objection:
+        return "✗" if cell.objection else "≈"
     if cell.status == "ok":
         return "✓" if cell.verdict in ("ROUNDING", "NOT-COMPARED") else "✗"
     return "–" if cell.status == "unsupported" else "✗"
@@ -57,7 +59,8 @@ def reasons(cells: Sequence[Probed]) -> list[tuple[str, list[str]]]:
         if mark(cell) != "✓":
             said = str(cell.reason).removeprefix("prepare: ").removeprefix("UnsupportedError: ")
             name = " ".join((*_row(cell), cell.combination.variant))
-            found.setdefault(f"{cell.verdict or cell.status}: {said}", []).append(name)
+            known = f" (known: {cell.known})" if cell.known else f" ({cell.objection})" if cell.objection else ""
+            found.setdefault(f"{cell.verdict or cell.status}: {said}{known}", []).append(name)
     return list(found.items())
 
 
