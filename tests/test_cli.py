@@ -34,6 +34,8 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["run", SMOKE, "--python", "cobol=/bin/sh"], "BACKEND"),
         (["run", SMOKE, "--with", "keras="], "--with = 'keras=': expected a requirement such as keras==3.14.1"),
         (["run", SMOKE, "--with", "keras==3", "--engine", "dask"], "--with and --engine dask"),
+        (["bisect", SMOKE, "-v", "torch", "--package", "keras"], "SCENARIO: expected one scenario, which -k chooses"),
+        (["bisect", SMOKE, "-v", "torch"], "--package"),
         (["list", SMOKE, "--bogus"], "--bogus"),
         (["show", "nope"], "no such run"),
         (["check", "--results", "absent"], "no such run in absent"),

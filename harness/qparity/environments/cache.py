@@ -191,7 +191,7 @@ def _build(requirements: Sequence[str], below: Installed, folder: Path) -> None:
             raise EnvironmentProblem(f"{asked}: {one} cannot be replaced: no record of its files is installed")
         hidden += files or ()
     interpreter = _venv(below.interpreter, folder)
-    packages = Path(installed(interpreter).folders[0])
+    packages = next(folder.glob("lib/python*/site-packages"))
     _filled(pip, chosen, packages, folder)
     link(below.folders, packages, hidden)
     got = installed(interpreter)
@@ -240,6 +240,6 @@ def _filled(pip: Pip, chosen: Sequence[Chosen], packages: Path, folder: Path) ->
     pip.install(chosen, unpacked)
     if unpacked.is_dir():
         for entry in unpacked.iterdir():
-            if entry.name != "bin":
+            if entry.name not in ("bin", ".lock"):
                 os.rename(entry, packages / entry.name)
         shutil.rmtree(unpacked)

@@ -1,0 +1,110 @@
+"""`qparity bisect`: which release of a package changed a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qparity.api import RESULTS
+from qparity.cli.commands import Json, Keep, Pythons, Releases, Results, app
+from qparity.cli.runs import as_json, say, write
+from qparity.cli.values import interpreters
+
+if TYPE_CHECKING:
+    from qparity.releases.bisect import Found
+    from qparity.releases.evaluation import Bench
+
+
+@app.command()
+def bisect(
+    scenario: Annotated[
+        Path, typer.Argument(metavar="SCENARIO", help="A scenario file, a name that `qparity list` prints, a script.")
+    ],
+    variant: Annotated[str, typer.Option("--variant", "-v", metavar="NAME", help="The variant to run.")],
+    package: Annotated[str, typer.Option(metavar="NAME", help="Whose releases are tried: keras.")],
+    good: Annotated[
+        str | None, typer.Option(metavar="RELEASE", help="The oldest one. Default: the oldest that is supported.")
+    ] = None,
+    bad: Annotated[
+        str | None, typer.Option(metavar="RELEASE", help="The newest one. Default: the newest that is supported.")
+    ] = None,
+    k: Keep = None,
+    pre: Annotated[bool, typer.Option("--pre", help="Try pre-releases, too.")] = False,
+    requirements: Releases = None,
+    python: Pythons = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds a release may take.")] = 900.0,
+    results: Results = RESULTS,
+    json: Json = False,
+) -> None:
+    """Find the first release of a package at which the verdict of a cell changes, and write an issue text on it.
+
+    Each release gets an environment of its own; the reference, which judges, stays where it is. Killed and started
+    again, it goes on. Exit code 0: found, 1: the verdict does not change between these releases, 3: an end cannot say.
+    """
+    from qparity.releases import told
+    from qparity.releases.begin import bench as begun
+    from qparity.releases.begin import one_cell, releases
+    from qparity.releases.bisect import bisect as search
+    from qparity.releases.evaluation import Evaluation
+    from qparity.runner.capture import load_all
+    from qparity.runner.local import Options
+    from qparity.runner.sweep import Halted
+    from qparity.store.claim import claimed
+
+    paths = interpreters(python)
+    block = one_cell(load_all([scenario], k, [variant], interpreters=paths, tell=lambda line: say(line, err=True)))
+    bench = begun(block, package, requirements or [], paths, results, Options(timeout=timeout))
+    chosen = releases(bench, good, bad, pre)
+
+    def tell(one: Evaluation, meaning: str) -> None:
+        said = f"{one.said}, {one.where}" if one.where else one.said
+        say(f"{bench.package} {one.release}: {said} ({meaning})", err=True)
+
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with claimed(bench.folder):
+            found = search(bench, chosen, tell)
+            files = _written(bench, found) if found.exit_code == 0 else {}
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on", err=True)
+        raise
+    except Halted as error:
+        say(f"qparity: {error}; the same command goes on", err=True)
+        raise typer.Exit(3) from None
+    if json:
+        say(as_json(told.document(found, ran=bench.ran, **files)))
+    else:
+        say("\n".join(told.lines(found)))
+        again = len(found.evaluations) - bench.ran
+        say(f"releases: {len(chosen)}, evaluated: {len(found.evaluations)}, {again} of them found from before")
+        for name, path in files.items():
+            say(f"{name}: {path}")
+    raise typer.Exit(found.exit_code)
+
+
+def _written(bench: Bench, found: Found) -> dict[str, str]:
+    """Write the reproducer and the issue text; the path of each, or why there is no script."""
+    from qparity.diagnose import DiagnosisError
+    from qparity.releases import told
+    from qparity.releases.reproducer import script_of, tried
+
+    old, new, wrong = found.old, found.new, found.faulty
+    assert old is not None
+    assert new is not None
+    assert wrong is not None
+    files: dict[str, str] = {}
+    script, ran = None, {}
+    try:
+        path = script_of(bench, wrong)
+    except DiagnosisError as error:
+        files["no reproducer"] = str(error)
+    else:
+        script = path.read_text(encoding="utf-8")
+        ran = {one.release: tried(bench, one.release, path) for one in (old, new)}
+        files["reproducer"] = str(path)
+    scenario, variant = bench.block.scenario, bench.block.variants[0]
+    text = told.issue(found, f"`{scenario.name}` on `{variant}`", bench.pins, script, ran)
+    files["issue text"] = str(write(bench.folder / f"issue-{bench.package}-{new.release}.md", text))
+    return files
