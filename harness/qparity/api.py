@@ -36,6 +36,7 @@ def run(
     threads: int = 1,
     timeout: float = 900.0,
     interpreters: Mapping[str, str] | None = None,
+    requirements: Sequence[str] = (),
     progress: bool = True,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -56,6 +57,7 @@ def run(
         threads: of each cell.
         timeout: seconds that a cell may take.
         interpreters: backend -> path of another Python interpreter for it.
+        requirements: releases on top of what is installed, such as `keras==3.14.1`, as `--with`.
         progress: whether to show the sweep as it goes.
         steps: about how many steps of a script's training; None: all.
         batch_size: instead of a script's own.
@@ -65,10 +67,12 @@ def run(
 
     Raises:
         ScenarioError: a scenario file is wrong, in one line.
+        qparity.environments.errors.EnvironmentProblem: the requirements cannot be met, in one line.
         qparity.runner.capture.CaptureError: a script hands nothing to `fit`, or what cannot be taken, in one line.
         qparity.runner.sweep.Halted: results cannot be written.
         KeyboardInterrupt: what was finished until then is stored.
     """
+    from qparity.environments.interpreters import with_releases
     from qparity.reporting.live import live
     from qparity.runner.begin import begin
     from qparity.runner.budget import parse_seconds
@@ -78,13 +82,13 @@ def run(
     from qparity.runner.sweep import sweep
 
     files = [scenarios] if isinstance(scenarios, str | Path) else list(scenarios)
-    own = dict(interpreters or {})
-    options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=own, full_fit=full_fit)
+    own = with_releases(requirements, interpreters or {})
+    options = Options(jobs=jobs, threads=threads, timeout=timeout, interpreters=own.paths, full_fit=full_fit)
     run_s = parse_seconds(budget, "budget") if budget else None
     measured = TimingOptions(run_s=run_s, timeout=timeout) if timing else None
     asked = ScriptOptions(tuple(arguments), None if fit == 1 else fit, steps, batch_size)
     loaded = load_all(files, keep, variants, asked, options.interpreters, _say if progress else lambda _: None)
-    opened, blocks = begin(loaded, Path(results), None, None, sys.argv, False)
+    opened, blocks = begin(loaded, Path(results), None, None, sys.argv, False, own)
     if progress:
         with live(opened) as listen:
             complete = sweep(opened, blocks, options, listen, measured)

@@ -170,8 +170,8 @@ class Bench:
         if worker is None:
             return found
         versions = dict(worker.versions)
-        imported = versions.get(self.package.replace("-", "_"), "0+none")
-        if Version(imported).public != release:
+        imported = versions.get(self.package.replace("-", "_"))
+        if imported is None or Version(imported).public != Version(release).public:
             why = f"its worker had {self.package} {imported}"
             return Evaluation(release, status="failed", reason=why, run=found.run, versions=versions)
         return Evaluation(**(asdict(found) | {"versions": versions, "python": worker.python}))

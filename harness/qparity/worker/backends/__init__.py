@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,9 +105,10 @@ def about_packages(threads: int) -> dict[str, Any]:
 
 
 def asked_for() -> list[str]:
-    """The packages on top in an environment made by qparity; none in any other."""
+    """The packages that were asked for in an environment made by qparity, and what came with them; none elsewhere."""
     try:
         told = json.loads((Path(sys.prefix) / MANIFEST).read_text(encoding="utf-8"))
-        return [name for name in told["installed"] if isinstance(name, str)]
+        named = [found[0] for text in told["requirements"] if (found := re.match(r"[A-Za-z0-9._-]+", text))]
+        return [*named, *(name for name in told["installed"] if isinstance(name, str))]
     except (OSError, ValueError, LookupError, TypeError):
         return []
