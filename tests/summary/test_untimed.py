@@ -49,6 +49,11 @@ def test_what_only_lacked_the_time_is_not_timed_either(tmp_path):
         assert {cell.untimed for cell in view.cells} == {reason}
 
 
+def test_one_that_was_not_timed_is_one(tmp_path):
+    line, _ = said(tmp_path, timed=("b", "c"))
+    assert line.startswith("1 of 3 scenarios was not timed (a); to time it: qparity run ")
+
+
 def test_nothing_is_said_where_everything_was_timed_or_cannot_be(tmp_path):
     assert said(tmp_path / "all", timed=NAMES)[0] == ""
     alone = {(i, "torch"): "failed" for i in range(3)}

@@ -36,7 +36,8 @@ def untimed(run: Run, cells: Sequence[CellView]) -> str:
     left = [scenario for scenario in left if _sound(run, could[scenario])]
     names = ", ".join(left[:MOST_NAMES]) + (f" and {len(left) - MOST_NAMES} more" if len(left) > MOST_NAMES else "")
     remedy = _remedy(run, could[left[0]][0], len(left), len(could) - len(left))
-    return f"{len(left)} of {len(could)} scenarios were not timed{_within(run)} ({names}); {remedy}"
+    were = "was" if len(left) == 1 else "were"
+    return f"{len(left)} of {len(could)} scenarios {were} not timed{_within(run)} ({names}); {remedy}"
 
 
 def _sound(run: Run, cells: Sequence[CellView]) -> bool:
@@ -61,7 +62,7 @@ def _remedy(run: Run, cell: CellView, left: int, timed: int) -> str:
     given_s = FIRST_BUDGET_S if budget is None else budget.given_s * MORE * (left + timed) / max(timed, 0.5)
     on_cluster = "--engine" in words and "dask" in words
     timing = [] if on_cluster else ["--budget", as_asked(given_s)]
-    return f"to time {'them' if timed else 'it'}: {command(resumed(words, run.id, timing))}"
+    return f"to time {'them' if timed and left > 1 else 'it'}: {command(resumed(words, run.id, timing))}"
 
 
 def _ours(program: str) -> bool:
