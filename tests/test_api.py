@@ -65,6 +65,13 @@ def test_a_sweep_from_a_program(tmp_path, monkeypatch):
     assert len(run.steps()) > 0
 
 
+def test_a_budget_that_is_none_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ScenarioError, match='budget = "soon": expected a time such as 90s, 2m or 1h'):
+        qparity.run("smoke", budget="soon", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_shipped_files_are_found_by_name_unless_there_is_a_file_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert shipped.names() == sorted(path.stem for path in (ROOT / "scenarios").glob("*.toml"))

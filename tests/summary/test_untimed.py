@@ -49,6 +49,13 @@ def test_what_only_lacked_the_time_is_not_timed_either(tmp_path):
         assert {cell.untimed for cell in view.cells} == {reason}
 
 
+@pytest.mark.parametrize("given", [0, -5, 1e300, "a", None])
+def test_a_budget_that_is_none_is_not_believed(tmp_path, given):
+    line, _ = said(tmp_path, timed=("b",), budget={"given_s": given, "spent_s": 0.0})
+    assert line.startswith("2 of 3 scenarios were not timed (a, c); to time them: qparity run ")
+    assert line.endswith("--budget 2m -- --resume me")
+
+
 def test_one_that_was_not_timed_is_one(tmp_path):
     line, _ = said(tmp_path, timed=("b", "c"))
     assert line.startswith("1 of 3 scenarios was not timed (a); to time it: qparity run ")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from math import inf
+from typing import Annotated, cast
 
 from qparity.records.document import Document, Part
 from qparity.records.kinds import Count, Kind, Name, Number, Scalar, Text, matches
@@ -80,12 +81,23 @@ class Worker:
     gpus: tuple[Text, ...] = ()
 
 
+LONGEST_BUDGET_S = 365 * 24 * 3600.0
+
+
+def _budget(value: object) -> bool:
+    return type(value) in (float, int) and 0 < cast(float, value) <= LONGEST_BUDGET_S
+
+
+def _spent(value: object) -> bool:
+    return type(value) in (float, int) and 0 <= cast(float, value) < inf
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Wall-clock seconds for the timing of the run: given, and spent so far."""
 
-    given_s: Number
-    spent_s: Number
+    given_s: Annotated[float, Kind("seconds above 0, at most a year", _budget)]
+    spent_s: Annotated[float, Kind("seconds from 0", _spent)]
 
 
 @dataclass(frozen=True, slots=True)

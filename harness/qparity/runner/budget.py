@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from qparity.records.run import LONGEST_BUDGET_S
 from qparity.runner.rounds import LEAST_ROUNDS, Bench, Lane, generation
 from qparity.runner.timing import most_children, parties
 from qparity.scenario.errors import ScenarioError
@@ -24,7 +25,6 @@ FEWEST = 6
 """Rounds of a pair below which it has no interval (`timing.intervals.median_interval`)."""
 PILOT_STEPS = 4
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-LONGEST_S = 365 * 24 * 3600.0
 END_S = 0.3
 """Seconds to end a process."""
 ROOMY = 2.0
@@ -35,7 +35,7 @@ def parse_seconds(text: str, key: str = "--budget") -> float:
     """`90s`, `2m` or `1.5h` in seconds; ScenarioError, which blames `key`, on anything else."""
     found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])", text)
     seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
-    if not 0 < seconds <= LONGEST_S:
+    if not 0 < seconds <= LONGEST_BUDGET_S:
         raise ScenarioError("a time such as 90s, 2m or 1h", key=key, value=text)
     return seconds
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import PurePath
 
+from qparity.records.run import LONGEST_BUDGET_S
 from qparity.records.timing import OUT_OF_TIME
 from qparity.store import Run
 from qparity.summary.view import CellView
@@ -59,7 +60,8 @@ def _remedy(run: Run, cell: CellView, left: int, timed: int) -> str:
         return "a recording is not: run the script itself, with qparity run"
     if not isinstance(words, tuple) or len(words) < 2 or words[1] != "run" or not _ours(words[0]):
         return "to have times, run it again with timing"
-    given_s = FIRST_BUDGET_S if budget is None else budget.given_s * MORE * (left + timed) / max(timed, 0.5)
+    more_s = FIRST_BUDGET_S if budget is None else budget.given_s * MORE * (left + timed) / max(timed, 0.5)
+    given_s = min(more_s, LONGEST_BUDGET_S)
     on_cluster = "--engine" in words and "dask" in words
     timing = [] if on_cluster else ["--budget", as_asked(given_s)]
     return f"to time {'them' if timed and left > 1 else 'it'}: {command(resumed(words, run.id, timing))}"
