@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.reporting.run_builder import build_run
 
 SMOKE = str(ROOT / "scenarios" / "smoke.toml")
+ONE = ("-k", "float64 and default", "-v", "torch")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ SMOKE = str(ROOT / "scenarios" / "smoke.toml")
         (["run", SMOKE, "--with", "keras==3", "--engine", "dask"], "--with and --engine dask"),
         (["bisect", SMOKE, "-v", "torch", "--package", "keras"], "SCENARIO: expected one scenario, which -k chooses"),
         (["bisect", SMOKE, "-v", "torch"], "--package"),
+        (["bisect", SMOKE, *ONE, "--package", "keras", "--with", "keras==3"], "expected another package than keras"),
         (["list", SMOKE, "--bogus"], "--bogus"),
         (["show", "nope"], "no such run"),
         (["check", "--results", "absent"], "no such run in absent"),

@@ -98,7 +98,7 @@ Releases = Annotated[
     typer.Option(
         "--with",
         metavar="REQUIREMENT",
-        help="In an environment of its own, on top of what is installed: keras==3.14.1.",
+        help="On top of what is installed, in an environment of its own: keras==3.14.1 (repeatable).",
     ),
 ]
 

@@ -8,12 +8,14 @@ from hashlib import sha256
 from json import dumps
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from qparity import __version__
 from qparity.environments import cache
 from qparity.environments.base import installed
+from qparity.environments.errors import EnvironmentProblem
 from qparity.environments.pip import pip_for
 from qparity.releases.bisect import candidates
 from qparity.releases.evaluation import Bench
@@ -45,6 +47,8 @@ def bench(
         ScenarioError: a module or data set is wrong.
     """
     name, wanted = canonicalize_name(package), cache.normal(pins)
+    if own := next((pin for pin in wanted if canonicalize_name(Requirement(pin).name) == name), None):
+        raise EnvironmentProblem(f"--with = {own!r}: expected another package than {name}, whose releases are tried")
     below = installed(_below(block, paths))
     cell = make_blocks([block])[0].cells[0].id
     what = [cell, name, cache.key(wanted, below), __version__]
