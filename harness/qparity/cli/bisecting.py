@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +11,13 @@ import typer
 
 from qparity.api import RESULTS
 from qparity.cli.commands import Json, Keep, Pythons, Releases, Results, app
+from qparity.cli.problems import UsageProblem
 from qparity.cli.runs import as_json, say, write
-from qparity.cli.values import interpreters
+from qparity.cli.values import each_end, interpreters
 
 if TYPE_CHECKING:
     from qparity.releases.bisect import Found
-    from qparity.releases.evaluation import Bench
+    from qparity.releases.evaluation import Bench, Evaluation
 
 
 @app.command()
@@ -23,12 +26,18 @@ def bisect(
         Path, typer.Argument(metavar="SCENARIO", help="A scenario file, a name that `qparity list` prints, a script.")
     ],
     variant: Annotated[str, typer.Option("--variant", "-v", metavar="NAME", help="The variant to run.")],
-    package: Annotated[str, typer.Option(metavar="NAME", help="Whose releases are tried: keras.")],
+    package: Annotated[str | None, typer.Option(metavar="NAME", help="Whose releases are tried: keras.")] = None,
+    packages: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Find out first which of these is to blame: keras,pennylane."),
+    ] = None,
     good: Annotated[
-        str | None, typer.Option(metavar="RELEASE", help="The oldest one. Default: the oldest that is supported.")
+        str | None,
+        typer.Option(metavar="RELEASE", help="The oldest one, of several NAME==RELEASE,... Default: as supported."),
     ] = None,
     bad: Annotated[
-        str | None, typer.Option(metavar="RELEASE", help="The newest one. Default: the newest that is supported.")
+        str | None,
+        typer.Option(metavar="RELEASE", help="The newest one, of several NAME==RELEASE,... Default: as supported."),
     ] = None,
     k: Keep = None,
     pre: Annotated[bool, typer.Option("--pre", help="Try pre-releases, too.")] = False,
@@ -47,16 +56,34 @@ def bisect(
     from qparity.releases.begin import bench as begun
     from qparity.releases.begin import one_cell, releases
     from qparity.releases.bisect import bisect as search
-    from qparity.releases.evaluation import Evaluation
+    from qparity.releases.blame import blame
     from qparity.runner.capture import load_all
     from qparity.runner.local import Options
     from qparity.runner.sweep import Halted
     from qparity.store.claim import claimed
 
-    paths = interpreters(python)
+    if (package is None) == (packages is None):
+        raise UsageProblem("--package and --packages: expected one of them")
+    paths, pins = interpreters(python), list(requirements or [])
     block = one_cell(load_all([scenario], k, [variant], interpreters=paths, tell=lambda line: say(line, err=True)))
-    bench = begun(block, package, requirements or [], paths, results, Options(timeout=timeout))
-    chosen = releases(bench, good, bad, pre)
+
+    def begin(name: str, others: Mapping[str, str]) -> Bench:
+        pinned = [*pins, *(f"{other}=={release}" for other, release in others.items())]
+        return begun(block, name, pinned, paths, results, Options(timeout=timeout))
+
+    old: dict[str, str] = {}
+    if package is None:
+        ends = each_end(packages or "", good, bad)
+        chosen = {name: releases(begin(name, {}), *two, pre) for name, two in ends.items()}
+        old, new = ({name: found[end] for name, found in chosen.items()} for end in (0, -1))
+        blamed = blame(old, new, partial(_evaluated, begin))
+        say(blamed.sentence, err=bool(blamed.packages))
+        if not blamed.packages:
+            raise typer.Exit(blamed.exit_code)
+        package = blamed.packages[0]
+        good, bad = old.pop(package), new[package]
+    bench = begin(package, old)
+    chosen_one = releases(bench, good, bad, pre)
 
     def tell(one: Evaluation, meaning: str) -> None:
         said = f"{one.said}, {one.where}" if one.where else one.said
@@ -65,7 +92,7 @@ def bisect(
     bench.folder.mkdir(parents=True, exist_ok=True)
     try:
         with claimed(bench.folder):
-            found = search(bench, chosen, tell)
+            found = search(bench, chosen_one, tell)
             files = _written(bench, found) if found.exit_code == 0 else {}
     except KeyboardInterrupt:
         say("interrupted; the same command goes on", err=True)
@@ -78,10 +105,23 @@ def bisect(
     else:
         say("\n".join(told.lines(found)))
         again = len(found.evaluations) - bench.ran
-        say(f"releases: {len(chosen)}, evaluated: {len(found.evaluations)}, {again} of them found from before")
+        say(f"releases: {len(chosen_one)}, evaluated: {len(found.evaluations)}, {again} of them found from before")
         for name, path in files.items():
             say(f"{name}: {path}")
     raise typer.Exit(found.exit_code)
+
+
+def _evaluated(begin: Callable[[str, Mapping[str, str]], Bench], name: str, combined: Mapping[str, str]) -> Evaluation:
+    """The evaluation of a package's release, with these releases of the others."""
+    from qparity.store.claim import claimed
+
+    bench = begin(name, {other: release for other, release in combined.items() if other != name})
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    with claimed(bench.folder):
+        found = bench.evaluate(combined[name])
+    told = " and ".join(f"{each} {release}" for each, release in combined.items())
+    say(f"{told}: {found.said}{f', {found.where}' if found.where else ''}", err=True)
+    return found
 
 
 def _written(bench: Bench, found: Found) -> dict[str, str]:

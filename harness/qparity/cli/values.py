@@ -68,6 +68,22 @@ def on_top(requirements: list[str] | None, python: list[str] | None, where: str 
     return with_releases(requirements or [], interpreters(python))
 
 
+def each_end(packages: str, good: str | None, bad: str | None) -> dict[str, tuple[str | None, str | None]]:
+    """Package -> its oldest and newest release, from `--packages a,b --good a==1,b==2`; None where none is named."""
+    names = [name.strip() for name in packages.split(",")]
+    if len(set(names)) < 2 or not all(names):
+        raise UsageProblem(f"--packages = {packages!r}: expected several names, such as keras,pennylane")
+    ends: list[dict[str, str]] = []
+    for option, text in (("--good", good), ("--bad", bad)):
+        ends.append({})
+        for part in text.split(",") if text else ():
+            name, equals, release = (each.strip() for each in part.partition("=="))
+            if name not in names or not equals or not release:
+                raise UsageProblem(f"{option} = {part!r}: expected NAME==RELEASE, NAME one of {', '.join(names)}")
+            ends[-1][name] = release
+    return {name: (ends[0].get(name), ends[1].get(name)) for name in names}
+
+
 def memory_bytes(text: str | None) -> int | None:
     """The value of --max-memory."""
     from qparity.runner.memory import parse_bytes
