@@ -4,7 +4,7 @@ import json
 import sys
 from types import ModuleType
 
-from qparity.environments.manifest import MANIFEST
+from qparity.environments import MANIFEST
 from qparity.worker.backends import about_packages
 
 

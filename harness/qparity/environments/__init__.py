@@ -2,4 +2,8 @@
 
 Each is a folder of a cache, named by what it was made for and from; nothing is ever installed into the environment
 below it.
+Standard library only in this file: a worker whose interpreter lacks everything reads it, too.
 """
+
+MANIFEST = "environment.json"
+"""What an environment says of itself (`manifest.py`): a file in its folder, which is the `sys.prefix` of its Python."""

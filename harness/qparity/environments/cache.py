@@ -20,9 +20,10 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from qparity.environments import MANIFEST
 from qparity.environments.base import Installed, broken, installed
 from qparity.environments.errors import EnvironmentProblem
-from qparity.environments.manifest import MANIFEST, Environment, Manifest
+from qparity.environments.manifest import Environment, Manifest
 from qparity.environments.overlay import link
 from qparity.environments.pip import Chosen, Pip, pip_for
 from qparity.records import read

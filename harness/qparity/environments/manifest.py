@@ -1,4 +1,4 @@
-"""What an environment says of itself: a file in its folder, which is the `sys.prefix` of its Python."""
+"""What an environment says of itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 from qparity.records.document import Table
 from qparity.records.kinds import Text
-
-MANIFEST = "environment.json"
 
 
 @dataclass(frozen=True, slots=True)

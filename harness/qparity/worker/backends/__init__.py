@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qparity.environments.manifest import MANIFEST
+from qparity.environments import MANIFEST
 from qparity.scenario.backends import BACKENDS, NEEDED, every, trainable
 from qparity.worker import accelerator as gpu
 
