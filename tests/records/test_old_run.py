@@ -37,13 +37,22 @@ def rounded(said):
     return float(f"{said:.6g}") if isinstance(said, float) else said
 
 
+def as_said_then(now, said):
+    """Without the entries that a version since has added."""
+    if isinstance(said, dict):
+        return {key: as_said_then(now[key], value) for key, value in said.items()}
+    if isinstance(said, list) and len(now) == len(said):
+        return list(map(as_said_then, now, said))
+    return now
+
+
 def test_the_verdicts_and_the_exit_code_are_those_it_was_given_then(capsys, monkeypatch):
     monkeypatch.chdir(FIXTURES)
     monkeypatch.setattr(sys, "argv", ["qparity", "check", "run-0.1", "--json"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == SAID["exit_code"] == 1
-    assert rounded(json.loads(capsys.readouterr().out)) == rounded(SAID)
+    assert rounded(as_said_then(json.loads(capsys.readouterr().out), SAID)) == rounded(SAID)
 
 
 def test_what_is_read_and_written_again_has_the_same_bytes(copied):
