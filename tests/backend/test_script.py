@@ -30,6 +30,13 @@ model = keras.Model([i, j], [a, keras.layers.Dense(3, activation="softmax", name
 model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], loss_weights=[2.0, 0.5], metrics=[[], ["accuracy"]])
 """
 
+MASKED = """
+i = keras.Input((2,), dtype="int32")
+h = keras.layers.Embedding(4, 1, mask_zero=True)(i)
+model = keras.Model(i, [h, keras.layers.Flatten()(h)])
+model.compile("sgd", "mse")
+"""
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -182,6 +189,8 @@ model.fit(Pairs(), epochs=2)
         (f"{SEVERAL}model.fit([x, n], {{'a': y, 'z': c}})", "targets of z: expected those of the outputs a, b"),
         (f"{SEVERAL}model.fit([x, n], [y, c], sample_weight=x[:, 0])", "weights of samples and several targets"),
         (f"{SEVERAL}model.fit([x, n], {{'a': y}})", "no targets of the output b"),
+        ("model.compile('sgd', 'mse'); model.fit(x, [y, y])", "2 targets for 1 output"),
+        (f"{SEVERAL}{MASKED}model.fit(np.stack([n, n], 1), [y, y])", "has a mask"),
         (f"{SEVERAL}model.compile('sgd', [None, SUM]); model.fit([x, n], [y, c])", "the loss of b has reduction='sum'"),
         ("model.compile('sgd', 'mse'); model.fit(x)", "no targets"),
         ("model.compile('sgd', 'mse'); model.fit(x, y[:3])", "10 samples and 3 targets"),
@@ -222,6 +231,18 @@ def test_several_inputs_and_outputs_become_one_of_each_with_the_same_loss(run, f
     model.model.compile("sgd", ["mse", "sparse_categorical_crossentropy"], loss_weights=[2.0, 0.5])
     parts = [x[:, :3], x[:, 3].astype("int32")], [y[:, :2, None], y[:, 2]]
     np.testing.assert_allclose(got, model.model.evaluate(*parts, verbose=0)[0], rtol=1e-6)
+
+
+def test_a_model_of_several_in_half_precision_is_handed_its_numbers_as_they_are(run):
+    text = f"{MODEL}{SEVERAL}model.fit([x, n], [y, c])"
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = run(text).fresh_model()
+        assert model.compute_dtype == keras.config.floatx()
+        assert model.model.layers[-1].compute_dtype == "bfloat16"
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def test_every_loss_and_optimizer_of_keras_has_its_table_and_others_have_none():

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.src.backend.common.masking import get_keras_mask
 from keras.src.trainers.compile_utils import get_loss
 
 
@@ -87,7 +88,8 @@ class OneOfSeveral(keras.Model):
     """
 
     def __init__(self, model: keras.Model, inputs: Any, several: bool) -> None:
-        super().__init__(name=f"{model.name}_as_one")
+        # not the policy of its layers: half precision would round whole numbers on their way in, and outputs
+        super().__init__(name=f"{model.name}_as_one", dtype=keras.config.floatx())
         self.model, self.several = model, several
         self._taken_apart = None if inputs is None else _Structure(inputs)
 
@@ -160,11 +162,15 @@ def loss_of_several(model: keras.Model, x: np.ndarray, inputs: Any, targets: Any
     """
     head = ops.convert_to_tensor(x)
     out = model(head if inputs is None else _Structure(inputs)(head))
+    if not isinstance(out, dict | list | tuple):
+        raise Unlike(f"{len(keras.tree.flatten(targets))} targets for 1 output: expected one array of targets")
     keys = list(out) if isinstance(out, dict) else None
     every = [out[key] for key in sorted(out)] if keys else list(out)
     names = sorted(keys) if keys else [str(name) for name in getattr(model, "output_names", range(len(every)))]
     if targets is None:
         raise Unlike(f"one array of targets for {len(every)} outputs: expected one for each")
+    if masked := [name for name, one in zip(names, every, strict=True) if get_keras_mask(one) is not None]:
+        raise Unlike(f"several outputs, and {', '.join(masked)} has a mask: expected none, or one output")
     parts = keras.tree.flatten(targets)
     numbered = keras.tree.pack_sequence_as(targets, list(range(len(parts))))
     which = of_outputs(numbered, names, "targets")
