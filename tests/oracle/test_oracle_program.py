@@ -36,7 +36,7 @@ def test_malformed_programs_are_refused_by_name(data, words):
     [
         (changed(not_covered="mid-circuit measurement"), "mid-circuit"),
         (changed(gates=[{"name": "QFT", "wires": [0], "params": []}]), "does not cover QFT"),
-        (changed(measurements=[{"kind": "var", "wires": [0]}]), "measurement var"),
+        (changed(measurements=[{"kind": "vn_entropy", "wires": [0]}]), "measurement vn_entropy"),
         (changed(wires=17), "at most 16"),
     ],
 )
@@ -64,7 +64,7 @@ def test_chain_factor_is_one_for_a_plain_weight_and_grows_with_what_multiplies_i
         {"name": "RX", "wires": [0], "params": [{"weights": [[0, 1.0]]}]},
         {"name": "RX", "wires": [0], "params": [{"products": [["w", 1, "i", 0, 2.0]]}]},
     ]
-    factors = chain_factors(read(data), np.ones((1, 6)), np.array([[3.0, 0.0]]))
+    factors = chain_factors(read(data), np.ones((1, 6)), np.array([[3.0, 0.0]]), np.array([0, 1]))
     assert factors[0].tolist() == [1, 6, 1, 1, 1, 1]
 
 

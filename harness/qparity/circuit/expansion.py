@@ -1,55 +1,85 @@
-"""A PennyLane tape in the oracle's words: its gates, scalar angles, Pauli words, wires counted from 0.
+"""A PennyLane tape in the oracle's words: its gates, scalar angles, wires counted from 0.
 
-Templates and gates that the oracle's table lacks are taken apart by PennyLane's decompositions.
+Templates and gates that the oracle's table lacks are taken apart by PennyLane's decompositions, controls are taken off,
+constant matrices stay what they are. Measurements are in `observed`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pennylane as qml
 
 from qparity.circuit.errors import one_line
-from qparity.oracle.gates import operations
+from qparity.circuit.parameters import dense
+from qparity.oracle.maps import LAWS, MIXTURES, is_channel
 from qparity.oracle.program import NotCovered
 
-# No measurement sees these.
-INVISIBLE = {"Identity", "GlobalPhase", "Adjoint(GlobalPhase)", "Barrier", "Snapshot", "WireCut"}
+# No measurement but of the state itself sees these.
+INVISIBLE = {"Identity", "Barrier", "Snapshot", "WireCut"}
+PHASES = {"GlobalPhase", "Adjoint(GlobalPhase)"}
+PREPARATIONS = {"StatePrep", "AmplitudeEmbedding"}
 # Their decompositions compute angles from a matrix or a state vector, with a rounding error of their own.
-NUMERICAL = {
-    *("QubitUnitary", "ControlledQubitUnitary", "DiagonalQubitUnitary", "SpecialUnitary", "BlockEncode"),
-    *("StatePrep", "AmplitudeEmbedding", "MottonenStatePreparation"),
-}
+MATRICES = {"QubitUnitary", "ControlledQubitUnitary", "DiagonalQubitUnitary", "BlockEncode"}
+NUMERICAL = {"SpecialUnitary", "MottonenStatePreparation", "MultiplexerStatePreparation"}
 MAX_DEPTH = 50
+MAX_MATRIX_WIRES = 5
 
-Structure = list[tuple[str, tuple[int, ...], int]]
+
+@dataclass(frozen=True)
+class Part:
+    """A gate of the oracle's: controls come first among the wires, which are PennyLane's labels."""
+
+    name: str
+    wires: tuple[Any, ...]
+    data: tuple[Any, ...] = ()
+    controls: int = 0
+    numbers: tuple[float, ...] = ()
 
 
-def gates(tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int]) -> tuple[Structure, np.ndarray]:
-    """The tape's gates as (name, wires, number of angles), and all angles in order, float64 (P,), radians.
+@dataclass(frozen=True)
+class Place:
+    """What is the same of a gate wherever the function is evaluated: all but its `count` angles."""
+
+    name: str
+    wires: tuple[int, ...]
+    count: int
+    controls: int = 0
+    numbers: tuple[float, ...] = ()
+
+
+Structure = list[Place]
+Raw = Mapping[int, Any]
+"""Amplitudes before they were normalised, by the `id` of the normalised array."""
+
+
+def gates(
+    tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int], raw: Raw, phases: bool
+) -> tuple[Structure, np.ndarray]:
+    """The tape's gates, and all angles in order, float64 (P,), radians.
+
+    `phases` keeps global phases, which are seen where the state itself is measured.
 
     Raises:
         NotCovered: a gate that cannot be decomposed into the oracle's gates, or an angle that is not a real number.
     """
     structure: Structure = []
     angles: list[float] = []
+    touched: set[int] = set()
     for operation in tape.operations:
-        for gate in expand(operation):
-            structure.append((gate.name, tuple(wire_map[wire] for wire in gate.wires), len(gate.data)))
-            angles.extend(_angle(gate, angle) for angle in gate.data)
+        for part in expand(operation, raw, phases):
+            wires = tuple(wire_map[wire] for wire in part.wires)
+            if part.name in (*PREPARATIONS, "QubitDensityMatrix") and touched & set(wires):
+                raise NotCovered(f"oracle covers {part.name} at the start of a circuit alone")
+            touched |= set(wires)
+            structure.append(Place(part.name, wires, len(part.data), part.controls, part.numbers))
+            angles.extend(_angle(part, angle) for angle in part.data)
     return structure, np.array(angles, dtype=np.float64)
-
-
-def measurements(tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int], wires: int) -> list[dict[str, Any]]:
-    """The tape's measurements as the gate program writes them.
-
-    Raises:
-        NotCovered: anything but expectation values of Pauli sums and probabilities of wires.
-    """
-    return [_measurement(measurement, wire_map, wires) for measurement in tape.measurements]
 
 
 def wire_map(tape: qml.tape.QuantumScript, wires: int) -> dict[Any, int]:
@@ -62,26 +92,124 @@ def wire_map(tape: qml.tape.QuantumScript, wires: int) -> dict[Any, int]:
     return {label: number for number, label in enumerate(labels)}
 
 
-def expand(operation: Any, depth: int = 0) -> Iterator[Any]:
+def is_noisy(tape: qml.tape.QuantumScript) -> bool:
+    """Whether the tape has channels or starts in a mixed state."""
+    return any(is_channel(operation.name) or operation.name == "PauliError" for operation in tape.operations)
+
+
+def expand(operation: Any, raw: Raw | None = None, phases: bool = False, depth: int = 0) -> Iterator[Part]:
     """The operation as gates that the oracle knows."""
-    if operation.name in INVISIBLE:
+    name, wires = operation.name, tuple(operation.wires)
+    if name in INVISIBLE or (name in PHASES and not phases):
         return
-    if _known(operation.name, len(operation.wires)):
-        yield operation
-        return
-    decomposable = getattr(operation, "has_decomposition", False) and operation.name not in NUMERICAL
-    if not decomposable or depth > MAX_DEPTH:
+    if name in PHASES:
+        yield Part(name, (), tuple(operation.data))
+    elif _known(name, len(wires)):
+        yield Part(name, wires, tuple(operation.data))
+    elif isinstance(operation, qml.ops.Controlled):
+        yield from _controlled(operation, raw, depth)
+    elif name in PREPARATIONS:
+        yield _prepared(operation, raw or {})
+    elif name in MATRICES or (name.startswith("Adjoint(") and operation.base.name in MATRICES):
+        yield Part("QubitUnitary", wires, numbers=_numbers(operation, [operation.matrix()]))
+    elif is_channel(name) or name == "PauliError":
+        yield _channel(operation)
+    else:
+        yield from _decomposed(operation, raw, phases, depth)
+
+
+def _decomposed(operation: Any, raw: Raw | None, phases: bool, depth: int) -> Iterator[Part]:
+    if depth > MAX_DEPTH:
         raise NotCovered(f"oracle does not cover {operation.name}")
-    try:
-        parts = operation.decomposition()
-    except Exception as error:
-        raise NotCovered(f"oracle does not cover {operation.name} ({one_line(error)})") from error
+    if not getattr(operation, "has_decomposition", False) or operation.name in NUMERICAL:
+        parts = _rotations(operation)
+        if parts is None and operation.has_matrix:
+            yield Part("QubitUnitary", tuple(operation.wires), numbers=_numbers(operation, [operation.matrix()]))
+            return
+        if parts is None:
+            raise NotCovered(f"oracle does not cover {operation.name}")
+    else:
+        try:
+            parts = operation.decomposition()
+        except Exception as error:
+            raise NotCovered(f"oracle does not cover {operation.name} ({one_line(error)})") from error
     for part in parts:
-        yield from expand(part, depth + 1)
+        yield from expand(part, raw, phases, depth + 1)
+
+
+def _controlled(operation: Any, raw: Raw | None, depth: int) -> Iterator[Part]:
+    """The base's gates with further controls; what is controlled by 0 is flipped before and after."""
+    controls = tuple(operation.control_wires)
+    flipped = [w for w, value in zip(controls, operation.control_values, strict=True) if not value]
+    inner = list(expand(operation.base, raw, True, depth + 1))
+    for part in inner:
+        if part.name in PREPARATIONS or is_channel(part.name):
+            raise NotCovered(f"oracle does not cover {operation.name}")
+    yield from (Part("PauliX", (w,)) for w in flipped)
+    yield from (replace(p, wires=(*controls, *p.wires), controls=p.controls + len(controls)) for p in inner)
+    yield from (Part("PauliX", (w,)) for w in flipped)
+
+
+def _prepared(operation: Any, raw: Raw) -> Part:
+    """A prepared state: its amplitudes as they are, or what they were before they were divided by their norm."""
+    amplitudes = raw.get(id(operation.data[0]))
+    normalised = amplitudes is not None
+    amplitudes = dense(operation.data[0] if amplitudes is None else amplitudes).reshape(-1)
+    if len(amplitudes) != 2 ** len(operation.wires):
+        raise NotCovered(f"oracle does not cover {operation.name} of a batch")
+    parts = [amplitudes.real, amplitudes.imag] if np.iscomplexobj(amplitudes) else [amplitudes]
+    name = "AmplitudeEmbedding" if normalised else "StatePrep"
+    return Part(name, tuple(operation.wires), tuple(float(a) for part in parts for a in part))
+
+
+def _channel(operation: Any) -> Part:
+    name, wires = operation.name, tuple(operation.wires)
+    if name == "QubitChannel":
+        return Part(name, wires, numbers=_numbers(operation, operation.kraus_matrices()))
+    if name == "QubitDensityMatrix":
+        return Part(name, wires, numbers=_numbers(operation, [operation.data[0]]))
+    if name == "PauliError":
+        return Part(f"PauliError({operation.hyperparameters['operators']})", wires, tuple(operation.data))
+    return Part(name, wires, tuple(operation.data))
+
+
+def _rotations(operation: Any) -> list[Any] | None:
+    """A gate `exp(i x G)` as Pauli rotations, where the words of its generator G commute."""
+    if len(operation.data) != 1 or not getattr(operation, "has_generator", False):
+        return None
+    try:
+        generator = qml.generator(operation, format="observable")
+        sentence = generator.pauli_rep or qml.pauli_decompose(
+            qml.matrix(generator, wire_order=operation.wires), wire_order=operation.wires, pauli=True
+        )
+        words = [(word, float(np.real(c))) for word, c in sentence.items()]
+    except Exception:
+        return None
+    if not all(one.commutes_with(other) for (one, _), (other, _) in combinations(words, 2)):
+        return None
+    return [_rotation(operation.data[0], word, c) for word, c in words]
+
+
+def _rotation(angle: Any, word: Any, coefficient: float) -> Any:
+    if not word:
+        return qml.GlobalPhase(-coefficient * angle)
+    return qml.PauliRot(-2 * coefficient * angle, "".join(word.values()), wires=list(word))
+
+
+def _numbers(operation: Any, matrices: Sequence[Any]) -> tuple[float, ...]:
+    """The entries of matrices, real and imaginary parts in turn."""
+    if len(operation.wires) > MAX_MATRIX_WIRES:
+        raise NotCovered(f"oracle covers matrices of {MAX_MATRIX_WIRES} wires at the most ({operation.name})")
+    entries = np.concatenate([np.asarray(dense(m), np.complex128).reshape(-1) for m in matrices])
+    return tuple(np.stack([entries.real, entries.imag], axis=1).reshape(-1).tolist())
 
 
 @functools.cache
 def _known(name: str, wires: int) -> bool:
+    from qparity.oracle.gates import operations
+
+    if name in LAWS or name in MIXTURES:
+        return True
     try:
         operations(name, range(wires), 0)
     except (KeyError, ValueError):
@@ -89,28 +217,10 @@ def _known(name: str, wires: int) -> bool:
     return True
 
 
-def _angle(gate: Any, value: Any) -> float:
+def _angle(part: Part, value: Any) -> float:
     if isinstance(value, float):
         return float(value)
     array = np.asarray(value)
     if array.shape != () or array.dtype.kind not in "iuf":
-        raise NotCovered(f"oracle does not cover {gate.name} of a parameter {array.dtype}{list(array.shape)}")
+        raise NotCovered(f"oracle does not cover {part.name} of a parameter {array.dtype}{list(array.shape)}")
     return float(array)
-
-
-def _measurement(measurement: Any, wire_map: Mapping[Any, int], wires: int) -> dict[str, Any]:
-    kind, observable = type(measurement), measurement.obs
-    if kind is qml.measurements.ProbabilityMP and observable is None:
-        return {"kind": "probs", "wires": [wire_map[w] for w in measurement.wires] or list(range(wires))}
-    if kind is not qml.measurements.ExpectationMP or observable is None:
-        of = f" of {observable.name}" if observable is not None else ""
-        raise NotCovered(f"oracle does not cover the measurement {kind.__name__.removesuffix('MP')}{of}")
-    if observable.pauli_rep is None:
-        raise NotCovered(f"oracle does not cover the expectation value of {observable.name}")
-    terms = []
-    for word, coefficient in observable.pauli_rep.items():
-        if np.imag(coefficient) != 0:
-            raise NotCovered("oracle does not cover observables with complex coefficients")
-        letters = [[letter, wire_map[wire]] for wire, letter in word.items()]
-        terms.append([float(np.real(coefficient)), letters])
-    return {"kind": "expval", "terms": terms}

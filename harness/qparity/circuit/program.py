@@ -19,7 +19,9 @@ import pennylane as qml
 
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.errors import one_line
-from qparity.circuit.expansion import gates, measurements, wire_map
+from qparity.circuit.expansion import Place, Raw, Structure, gates, wire_map
+from qparity.circuit.observed import Measured, measurements
+from qparity.circuit.preparing import unnormalised
 from qparity.oracle.program import NotCovered
 
 SCHEMA = 1
@@ -55,12 +57,12 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
         with np.errstate(all="ignore"):
             probe = _Probe(bound)
             try:
-                gates = _gates(probe, _fit(probe))
+                forms = _fit(probe)
             finally:
                 probe.assert_repeats()
+        return {**program, "wires": probe.wires, **_written(probe, forms)}
     except NotCovered as reason:
         return program | {"not_covered": str(reason)} | _by_differences(bound)
-    return program | {"gates": gates, "measurements": probe.measurements}
 
 
 def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
@@ -106,47 +108,60 @@ class _Probe:
         except Exception as error:
             raise NotCovered(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
         self.base = np.concatenate([*(array.ravel() for array in weights.values()), inputs]).astype(np.float64)
-        tape = self._tape(self.base)
-        self.wire_map = wire_map(tape, self.bound.wires)
-        self.structure, self.values = gates(tape, self.wire_map)
-        self.measurements = measurements(tape, self.wire_map, self.bound.wires)
-        if not self.measurements:
+        tape, raw = self._tape(self.base)
+        self.wires = max([self.bound.wires, *(w + 1 for w in tape.wires if isinstance(w, int))])
+        self.wire_map = wire_map(tape, self.wires)
+        self.sees_phases = any(isinstance(m, qml.measurements.StateMP) for m in tape.measurements)
+        if not tape.measurements:
             raise NotCovered("the quantum function returns no measurement")
+        self.structure, self.measurements, self.values = self._read(tape, raw)
+        self.angles = sum(place.count for place in self.structure)
 
     def assert_repeats(self) -> None:
         """Raise NotCovered if the function gives something else at a point where it was evaluated before."""
         for _ in range(RETRACED):
-            tape = self._tape(self.base)
-            structure, values = gates(tape, self.wire_map)
-            measured = measurements(tape, self.wire_map, self.bound.wires)
+            structure, measured, values = self._read(*self._tape(self.base))
             same = structure == self.structure and np.array_equal(values, self.values, equal_nan=True)
             if not same or measured != self.measurements:
                 raise NotCovered("the quantum function draws random numbers: two traces at one point differ")
 
-    def __call__(self, point: np.ndarray, whole: bool = False) -> np.ndarray:
-        """All gate angles (P,) at a point; `whole` compares the measurements too."""
-        tape = self._tape(point)
-        structure, values = gates(tape, self.wire_map)
+    def __call__(self, point: np.ndarray) -> np.ndarray:
+        """All gate angles and coefficients of observables (P,) at a point."""
+        structure, measured, values = self._read(*self._tape(point))
         if structure != self.structure:
             raise NotCovered("gate list depends on the values of the weights or inputs")
-        if whole and measurements(tape, self.wire_map, self.bound.wires) != self.measurements:
+        if measured != self.measurements:
             raise NotCovered("measurements depend on the values of the weights or inputs")
         return values
 
-    def _tape(self, point: np.ndarray) -> qml.tape.QuantumScript:
+    def _read(self, tape: qml.tape.QuantumScript, raw: Raw) -> tuple[Structure, list[Measured], np.ndarray]:
+        structure, angles = gates(tape, self.wire_map, raw, self.sees_phases)
+        measured, coefficients = measurements(tape, self.wire_map, self.bound.wires)
+        return structure, measured, np.concatenate([angles, coefficients])
+
+    def _tape(self, point: np.ndarray) -> tuple[qml.tape.QuantumScript, Raw]:
+        """The tape at a point, its mid-circuit measurements put off, and the amplitudes that it normalised."""
         parts = np.split(point, np.cumsum(self.sizes))
         shapes = self.bound.weight_shapes
         weights = {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts[:-1], strict=True)}
         try:
-            return self.bound.tape(weights, parts[-1])
+            with unnormalised() as raw:
+                tape = self.bound.tape(weights, parts[-1])
         except Exception as error:
             raise NotCovered(f"the quantum function fails on NumPy arrays ({one_line(error)})") from error
+        if not any(isinstance(each, qml.ops.MidMeasure) for each in tape.operations):
+            return tape, raw
+        try:
+            (deferred,), _ = qml.defer_measurements(tape)
+        except Exception as error:
+            raise NotCovered(f"oracle does not cover these mid-circuit measurements ({one_line(error)})") from error
+        return deferred, raw
 
 
 def _fit(probe: _Probe) -> list[_Form]:
     """Angles as forms: of first order, and of second only where that fails."""
     centre = _centre(probe)
-    values = probe(centre, whole=True)
+    values = probe(centre)
     slopes = _slopes(probe)
     forms = [_Form(_constant(v, s, {}, centre), s, {}) for v, s in zip(values, slopes, strict=True)]
     memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): values}
@@ -165,7 +180,7 @@ def _centre(probe: _Probe) -> np.ndarray:
     the other terms are subtracted, exact if they are.
     """
     try:
-        probe(probe.base * TINY, whole=True)
+        probe(probe.base * TINY)
     except NotCovered:
         return probe.base
     return probe.base * TINY
@@ -270,15 +285,15 @@ def _verify(probe: _Probe, forms: list[_Form]) -> None:
     directions = np.random.default_rng(1).uniform(-1, 1, (6, probe.size))
     scales = [1.0, 10.0, 1000.0] * 2
     for point in np.concatenate([directions, -directions]) * np.array(scales * 2)[:, None]:
-        values = probe(point, whole=True)
+        values = probe(point)
         for angle, form in enumerate(forms):
             if not form.agrees(point, values[angle]):
                 raise NotCovered(f"{_where(probe, angle)} is not a quadratic form of weights and inputs")
 
 
-def _gates(probe: _Probe, forms: list[_Form]) -> list[dict[str, Any]]:
-    """Gates and forms as the gate program writes them."""
-    angles = iter(forms)
+def _written(probe: _Probe, forms: list[_Form]) -> dict[str, Any]:
+    """Gates, measurements and forms as the gate program writes them."""
+    numbers = iter(forms)
 
     def named(variable: int) -> tuple[str, int]:
         return ("w", variable) if variable < probe.n_weights else ("i", variable - probe.n_weights)
@@ -292,17 +307,37 @@ def _gates(probe: _Probe, forms: list[_Form]) -> list[dict[str, Any]]:
             "products": [[*named(i), *named(k), slope] for (i, k), slope in form.products.items()],
         }
 
-    return [
-        {"name": name, "wires": list(wires), "params": [written(next(angles)) for _ in range(count)]}
-        for name, wires, count in probe.structure
-    ]
+    def gate(place: Place) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "name": place.name, "wires": list(place.wires),
+            "params": [written(next(numbers)) for _ in range(place.count)],
+        }  # fmt: skip
+        found |= {"controls": place.controls} if place.controls else {}
+        return found | ({"numbers": list(place.numbers)} if place.numbers else {})
+
+    def measurement(one: Measured) -> dict[str, Any]:
+        if not one.words:
+            return {"kind": one.kind} | ({"wires": list(one.wires)} if one.wires else {})
+        found = [next(numbers) for _ in one.words]
+        words = [[list(pair) for pair in word] for word in one.words]
+        terms = [[form.constant + 0.0, word] for form, word in zip(found, words, strict=True)]
+        if all(not form.linear and not form.products for form in found):
+            return {"kind": one.kind, "terms": terms}
+        if one.kind != "expval":
+            raise NotCovered("oracle does not cover the variance of what depends on weights or inputs")
+        return {"kind": one.kind, "terms": terms, "coefficients": [written(form) for form in found]}
+
+    written_gates = [gate(place) for place in probe.structure]
+    return {"gates": written_gates, "measurements": [measurement(one) for one in probe.measurements]}
 
 
 def _where(probe: _Probe, angle: int) -> str:
     """Names an angle by its gate: `a parameter of gate 3, RX,`."""
-    ends = np.cumsum([count for _, _, count in probe.structure])
+    if angle >= probe.angles:
+        return "a coefficient of an observable"
+    ends = np.cumsum([place.count for place in probe.structure])
     gate = int(np.searchsorted(ends, angle, side="right"))
-    return f"a parameter of gate {gate}, {probe.structure[gate][0]},"
+    return f"a parameter of gate {gate}, {probe.structure[gate].name},"
 
 
 def _replaced(point: np.ndarray, values: Mapping[int, float]) -> np.ndarray:

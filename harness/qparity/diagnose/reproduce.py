@@ -33,6 +33,7 @@ from qparity.diagnose.walk import LayerFinding, walk
 from qparity.oracle import GateProgram, NotCovered
 from qparity.oracle.losses import WITH_LAW
 from qparity.oracle.optimizers import LAWS
+from qparity.oracle.program import State
 from qparity.parity import Stage
 from qparity.parity.comparison import REFERENCE, Comparison
 from qparity.runner.cell import CellEnded
@@ -221,6 +222,8 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
         program = subject.program(number).simulated
     except NotCovered as error:
         raise DiagnosisError(f"{subject.name}: nothing to reproduce it with: {error}") from None
+    if any(isinstance(m, State) for m in program.measurements):
+        raise DiagnosisError(f"{subject.name}: there is no script for a circuit that measures its state")
     inputs, cotangents = subject.layer_arrays(number)
     trained_inputs = comparison.tensor.endswith("/input_gradients")
     if comparison.stage == Stage.FORWARD:

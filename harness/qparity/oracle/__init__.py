@@ -8,7 +8,7 @@ from qparity.oracle.constraints import constrained
 from qparity.oracle.losses import evaluate as evaluate_loss
 from qparity.oracle.optimizers import declared_hyperparameters, law_of, quantise
 from qparity.oracle.program import GateProgram, NotCovered, flatten_weights
-from qparity.oracle.rounding import chain_factors, operation_counts
+from qparity.oracle.rounding import chain_factors, norms, operation_counts, smoothing
 
 __all__ = [
     "GateProgram",
@@ -19,9 +19,11 @@ __all__ = [
     "evaluate_loss",
     "flatten_weights",
     "law_of",
+    "norms",
     "operation_counts",
     "predict",
     "quantise",
     "reference_dtype",
+    "smoothing",
     "vjp",
 ]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qparity.oracle.gates import Operation, apply_word, controlled
 from qparity.oracle.program import (
     GateProgram,
     flatten_weights,
@@ -21,8 +22,6 @@ from qparity.oracle.program import (
 )
 from qparity.oracle.statevector import (
     apply,
-    apply_word,
-    controlled,
     inner,
     measure,
     simulate,
@@ -30,6 +29,8 @@ from qparity.oracle.statevector import (
 )
 
 CHUNK_AMPLITUDES = 2**15
+KEPT_STATES = 64
+"""So many states of a chunk are kept at the most: 64 MiB in long double."""
 
 
 def reference_dtype(declared: str) -> tuple[type, type]:
@@ -61,7 +62,7 @@ def predict(
         (rows, outputs) in the real dtype that belongs to `dtype`.
     """
     flat, x, offsets = _prepare(program, weights, inputs, offsets, dtype)
-    return np.concatenate([measure(program, state) for state in _states(program, flat, x, offsets, dtype)])
+    return np.concatenate([measure(program, *each) for each in _states(program, flat, x, offsets, dtype)])
 
 
 def infidelity(
@@ -69,21 +70,29 @@ def infidelity(
 ) -> float:
     """The largest `1 - |<a|b>|^2` over all rows of the circuit's states at two sets of weights, at least 0.
 
+    Of density matrices, of their overlap by the sizes of both.
+
     Each set is one plain array for each weight, `inputs` is (rows, features); in complex128.
     """
     prepared = [_prepare(program, each, inputs, None, np.complex128) for each in weights]
     both = zip(*(_states(program, *each, np.complex128) for each in prepared), strict=True)
-    return float(max((1 - np.abs(inner(a, b)) ** 2).max() for a, b in both).clip(0))
+    return float(max((1 - _overlap(a, b, program.mixed)).max() for (a, _), (b, _) in both).clip(0))
+
+
+def _overlap(a: np.ndarray, b: np.ndarray, mixed: bool) -> np.ndarray:
+    """`|<a|b>|^2` of each row, by the sizes of both where they are density matrices."""
+    found = np.abs(inner(a, b)) ** 2
+    return np.asarray(found / (inner(a, a) * inner(b, b)).real if mixed else found)
 
 
 def _states(
     program: GateProgram, flat: np.ndarray, x: np.ndarray, offsets: np.ndarray, dtype: type
-) -> Iterator[np.ndarray]:
-    """The final states of all rows, a chunk at a time."""
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The final states of all rows and their angles, a chunk at a time."""
     for slab in slabs(program, offsets):
         theta = parameter_values(program, flat[slab.steps], x[slab.rows], slab.offsets)
         for c in _chunks(program, theta.shape[1]):
-            yield simulate(program, theta[:, c], dtype)
+            yield simulate(program, theta[:, c], dtype), theta[:, c]
 
 
 def vjp(
@@ -112,23 +121,40 @@ def vjp(
         theta = parameter_values(program, flat[steps], x[rows], stops)
         slopes = np.zeros_like(theta)
         for c in _chunks(program, theta.shape[1]):
-            ket = simulate(program, theta[:, c], dtype)
-            predictions[rows][c] = measure(program, ket)
-            bra = weighted_observable(program, ket, bars[rows][c])
-            _sweep_back(program, theta[:, c], ket, bra, slopes[:, c])
+            saved: list[np.ndarray] = []
+            ket = simulate(program, theta[:, c], dtype, saved)
+            predictions[rows][c] = measure(program, ket, theta[:, c])
+            bra = weighted_observable(program, ket, bars[rows][c], theta[:, c], slopes[:, c])
+            _sweep_back(program, theta[:, c], saved, ket, bra, slopes[:, c])
         of_steps, by_row[rows] = pull_back(program, flat[steps], x[rows], stops, slopes)
         by_step[steps] += of_steps
     gradients = split_weights(program, by_step)
     return predictions, [g[0] for g in gradients] if single else gradients, by_row
 
 
-def _sweep_back(program: GateProgram, theta: np.ndarray, ket: np.ndarray, bra: np.ndarray, slopes: np.ndarray) -> None:
-    """Un-apply the gates one by one: d/dtheta <ket|O|ket> = 2 Re<bra|-i s P|ket> = 2 s Im<bra|P|ket>."""
+def _sweep_back(
+    program: GateProgram,
+    theta: np.ndarray,
+    saved: list[np.ndarray],
+    ket: np.ndarray,
+    bra: np.ndarray,
+    slopes: np.ndarray,
+) -> None:
+    """Un-apply the gates one by one: d/dtheta <ket|O|ket> = 2 Re<bra|-i s P|ket> = 2 s Im<bra|P|ket>.
+
+    A density matrix stands in its expectation values once, where a state stands twice. `saved` are the states before
+    what cannot be un-applied.
+    """
+    factor = 1 if program.mixed else 2
     for operation in reversed(program.operations):
+        if not isinstance(operation, Operation):
+            ket = saved.pop()
+            operation.pull(bra, ket, theta, slopes, factor)
+            continue
         if operation.parameter is not None:
             on = controlled(ket, operation.controls)
             overlap = inner(controlled(bra, operation.controls), apply_word(on, operation.word))
-            slopes[operation.parameter] += 2 * operation.scale * overlap.imag
+            slopes[operation.parameter] += factor * operation.scale * overlap.imag
         apply(ket, operation, theta, inverse=True)
         apply(bra, operation, theta, inverse=True)
 
@@ -150,5 +176,6 @@ def _prepare(
 
 
 def _chunks(program: GateProgram, rows: int) -> list[slice]:
-    size = max(1, CHUNK_AMPLITUDES >> program.wires)
+    kept = sum(not isinstance(operation, Operation) for operation in program.operations)
+    size = max(1, (CHUNK_AMPLITUDES >> program.axes) // (1 + kept // KEPT_STATES))
     return [slice(start, start + size) for start in range(0, rows, size)]

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+Word = Sequence[tuple[str, int]]
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -27,22 +29,41 @@ class Operation:
     matrix: str = ""
     wire: int = -1
 
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The wires that it acts on."""
+        return tuple(w for _, w in self.word) + self.controls + ((self.wire,) if self.matrix else ())
 
-def operations(name: str, wires: Sequence[int], first_parameter: int) -> list[Operation]:
+    def conjugate(self, by: int) -> Operation:
+        """Its complex conjugate, on wires so many further on; conj(Y) = -Y."""
+        word = tuple((letter, wire + by) for letter, wire in self.word)
+        controls = tuple(wire + by for wire in self.controls)
+        if self.parameter is not None:
+            ys = sum(letter == "Y" for letter, _ in self.word)
+            return replace(self, word=word, controls=controls, scale=self.scale if ys % 2 else -self.scale)
+        return replace(self, controls=controls, wire=self.wire + by, matrix=CONJUGATES.get(self.matrix, self.matrix))
+
+
+def operations(name: str, wires: Sequence[int], first_parameter: int, controls: int = 0) -> list[Operation]:
     """A gate as elementary operations in the order of application.
 
     Args:
         name: PennyLane's name, such as `RX`, `Hadamard`, `Adjoint(S)`.
         wires: the wires it acts on, controls first.
         first_parameter: number of the gate's first parameter in the program.
+        controls: the number of controls beside those that the name has, first among the wires.
 
     Raises:
         KeyError: if the table has no such gate. ValueError: if the number of wires is wrong.
     """
+    if controls:
+        further = tuple(wires[:controls])
+        inner = operations(name, wires[controls:], first_parameter)
+        return [replace(o, controls=(*further, *o.controls)) for o in inner]
     if name.startswith("Adjoint(") and name.endswith(")"):
         return [_inverse(o) for o in reversed(operations(name[8:-1], wires, first_parameter))]
     local = _any_width(name, len(wires))
-    needed = 1 + max((w for o in local for w in _wires(o)), default=-1)
+    needed = 1 + max((w for o in local for w in o.axes), default=-1)
     if name not in ANY_WIDTH and needed != len(wires):
         raise ValueError(f"gate program: {name} on {len(wires)} wires, expected {needed}")
     return [_place(o, wires, first_parameter) for o in local]
@@ -131,7 +152,33 @@ MATRICES: dict[str, np.ndarray] = {
         "RY(pi/2)": [[_HALF, -_HALF], [_HALF, _HALF]],
     }.items()
 }
-MATRICES |= {f"{name}+": m.conj().T.copy() for name, m in MATRICES.items()}
+MATRICES |= {f"{name}+": m.conj().T.copy() for name, m in MATRICES.items()} | {"Y*": -MATRICES["Y"]}
+CONJUGATES = {"Y": "Y*", "Y+": "Y*", "S": "S+", "S+": "S", "T": "T+", "T+": "T", "SX": "SX+", "SX+": "SX"}
+"""What is not real: the other three are symmetric, so their inverse is their conjugate."""
+
+
+def apply_word(state: np.ndarray, word: Word) -> np.ndarray:
+    """A Pauli word applied to a state, as a new array."""
+    flips, phase = pauli(word, state.ndim, state.dtype.type)
+    return (state if flips is None else state[flips]) * phase
+
+
+def controlled(state: np.ndarray, controls: Sequence[int]) -> np.ndarray:
+    """The view of a state where all control wires are 1 (their axes stay, with length 1)."""
+    return state[tuple(slice(1, 2) if axis in controls else slice(None) for axis in range(state.ndim))]
+
+
+def pauli(word: Word, axes: int, dtype: type) -> tuple[tuple[slice, ...] | None, np.ndarray]:
+    """A Pauli word as the flip of some axes (None: diagonal) followed by a broadcastable factor."""
+    letters = {wire: letter for letter, wire in word}
+    phase: np.ndarray = np.ones((1,) * axes, dtype)
+    for wire, letter in letters.items():
+        factor = {"X": None, "Y": (-1j, 1j), "Z": (1, -1)}[letter]
+        if factor is not None:
+            phase = phase * np.array(factor, dtype).reshape([2 if a == wire else 1 for a in range(axes)])
+    if not any(letter in "XY" for letter in letters.values()):
+        return None, phase
+    return tuple(slice(None, None, -1) if letters.get(a, "Z") in "XY" else slice(None) for a in range(axes)), phase
 
 
 def _any_width(name: str, width: int) -> tuple[Operation, ...]:
@@ -142,10 +189,6 @@ def _any_width(name: str, width: int) -> tuple[Operation, ...]:
     if name in ANY_WIDTH:
         return ()
     return GATES[ALIASES.get(name, name)]
-
-
-def _wires(o: Operation) -> list[int]:
-    return [w for _, w in o.word] + list(o.controls) + ([o.wire] if o.matrix else [])
 
 
 def _place(o: Operation, wires: Sequence[int], first_parameter: int) -> Operation:

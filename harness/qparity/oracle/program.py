@@ -15,12 +15,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from qparity.oracle.gates import Operation, operations
+from qparity.oracle.gates import Operation
+from qparity.oracle.maps import PREPARATIONS, Map, doubled, elementary, is_channel
 
 SLAB_NUMBERS = 2**25
 """Of 16 bytes each: half a GiB."""
 MAX_WIRES = 16
 """Above this the oracle refuses: a long double state of 16 wires takes 2 MiB, and every row needs two."""
+MAX_MIXED_WIRES = 6
+"""Of a density matrix, which is a state of twice as many wires, and kept before every channel."""
 
 
 class NotCovered(ValueError):
@@ -43,16 +46,29 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate by PennyLane's name."""
+    """One gate by PennyLane's name, its controls first among the wires; `numbers` are those of `elementary`."""
 
     name: str
     wires: tuple[int, ...]
     params: tuple[Parameter, ...] = ()
+    controls: int = 0
+    numbers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Expval:
-    """Expectation of a sum of Pauli words: terms are (coefficient, ((letter, wire), ...)); one output."""
+    """Expectation of a sum of Pauli words: terms are (coefficient, ((letter, wire), ...)); one output.
+
+    Where there are `coefficients`, one a term, they stand in place of the terms' numbers.
+    """
+
+    terms: tuple[tuple[float, tuple[tuple[str, int], ...]], ...]
+    coefficients: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """Variance of a sum of Pauli words; one output."""
 
     terms: tuple[tuple[float, tuple[tuple[str, int], ...]], ...]
 
@@ -64,6 +80,21 @@ class Probs:
     wires: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Purity:
+    """The purity of some wires; one output."""
+
+    wires: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All amplitudes of a pure state: their real parts, then the imaginary ones."""
+
+
+Measured = Expval | Variance | Probs | Purity | State
+
+
 @dataclass(frozen=True)
 class GateProgram:
     """A whole circuit: gates, measurements, and the weights its parameters read."""
@@ -73,7 +104,7 @@ class GateProgram:
     weight_names: tuple[str, ...]
     weight_shapes: tuple[tuple[int, ...], ...]
     gates: tuple[Gate, ...]
-    measurements: tuple[Expval | Probs, ...]
+    measurements: tuple[Measured, ...]
 
     def checked(self) -> GateProgram:
         """The program, if it is one.
@@ -86,17 +117,30 @@ class GateProgram:
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """All gate parameters, in gate order."""
-        return tuple(p for gate in self.gates for p in gate.params)
+        """All gate parameters, in gate order, then the coefficients of observables."""
+        found = tuple(p for gate in self.gates for p in gate.params)
+        return found + tuple(p for m in self.measurements if isinstance(m, Expval) for p in m.coefficients)
 
     @cached_property
-    def operations(self) -> tuple[Operation, ...]:
-        """The gates as elementary operations; each rotation refers to an entry of `parameters`."""
-        result: list[Operation] = []
+    def mixed(self) -> bool:
+        """Whether its state is a density matrix."""
+        return any(is_channel(gate.name) for gate in self.gates)
+
+    @property
+    def axes(self) -> int:
+        """Of the state that is simulated: its wires, or twice as many of a density matrix."""
+        return 2 * self.wires if self.mixed else self.wires
+
+    @cached_property
+    def operations(self) -> tuple[Operation | Map, ...]:
+        """What is applied, one after the other; each refers to entries of `parameters`."""
+        result: list[Operation | Map] = []
         first = 0
         for gate in self.gates:
-            result += operations(gate.name, gate.wires, first)
-            first += len(gate.params)
+            given = len(gate.params)
+            found, _ = elementary(gate.name, gate.wires, first, gate.numbers, gate.controls, given)
+            result += [each for o in found for each in doubled(o, self.wires)] if self.mixed else found
+            first += given
         return tuple(result)
 
     @property
@@ -106,39 +150,60 @@ class GateProgram:
 
     @cached_property
     def norms(self) -> np.ndarray:
-        """Bound on each observable's spectral radius, (outputs,): the sum of its |coefficients|."""
+        """How large each output's observable is, (outputs,): the sum of its |coefficients| bounds its spectral radius.
+
+        A variance is the difference of an observable's square and the square of its mean, of which the slope is twice
+        as steep; a purity is a square too. Coefficients that are parameters count in `rounding.norms`.
+        """
         result: list[float] = []
         for m in self.measurements:
-            result += [sum(abs(c) for c, _ in m.terms)] if isinstance(m, Expval) else [1.0] * 2 ** len(m.wires)
+            size = sum(abs(c) for c, _ in m.terms) if isinstance(m, Expval | Variance) else 1.0
+            of_one = 3 * size**2 if isinstance(m, Variance) else 2.0 if isinstance(m, Purity) else size
+            result += [of_one] * outputs_of(m, self.wires)
         return np.array(result)
 
     @property
     def outputs(self) -> int:
         """Number of predictions for each sample."""
-        return sum(1 if isinstance(m, Expval) else 2 ** len(m.wires) for m in self.measurements)
+        return sum(outputs_of(m, self.wires) for m in self.measurements)
 
     def _check(self) -> None:
         if self.wires < 1 or self.features < 0:
             raise ValueError(f"gate program: wires={self.wires}, features={self.features}: expected >= 1 and >= 0")
         if self.wires > MAX_WIRES:
             raise NotCovered(f"{self.wires} wires; the oracle simulates at most {MAX_WIRES}")
+        if self.mixed and self.wires > MAX_MIXED_WIRES:
+            raise NotCovered(f"{self.wires} wires with noise; the oracle simulates at most {MAX_MIXED_WIRES}")
         if not self.measurements:
             raise ValueError("gate program: no measurement")
+        touched: set[int] = set()
         for gate in self.gates:
             _check_wires(gate.wires, self.wires, gate.name)
+            if not 0 <= gate.controls <= len(gate.wires):
+                raise ValueError(f"gate program: {gate.name} with {gate.controls} controls on {len(gate.wires)} wires")
             try:
-                rotations = operations(gate.name, gate.wires, 0)
+                _, expected = elementary(
+                    gate.name, gate.wires, 0, gate.numbers, gate.controls, len(gate.params)
+                )  # fmt: skip
             except KeyError:
                 raise NotCovered(f"the oracle does not cover {gate.name}") from None
-            expected = {o.parameter for o in rotations if o.parameter is not None}
-            if len(expected) != len(gate.params):
-                raise ValueError(
-                    f"gate program: {gate.name} has {len(gate.params)} parameters, expected {len(expected)}"
-                )
+            if expected != len(gate.params):
+                raise ValueError(f"gate program: {gate.name} has {len(gate.params)} parameters, expected {expected}")
+            if gate.name in PREPARATIONS and touched & set(gate.wires):
+                raise NotCovered(f"the oracle covers {gate.name} at the start of a circuit alone")
+            touched |= set(gate.wires)
             for parameter in gate.params:
                 self._check_parameter(parameter, gate.name)
         for m in self.measurements:
-            for wires in [m.wires] if isinstance(m, Probs) else [tuple(w for _, w in word) for _, word in m.terms]:
+            if isinstance(m, State) and self.mixed:
+                raise NotCovered("the oracle does not cover the state of a circuit with noise")
+            if isinstance(m, Expval):
+                if m.coefficients and len(m.coefficients) != len(m.terms):
+                    raise ValueError(f"gate program: {len(m.coefficients)} coefficients of {len(m.terms)} terms")
+                for parameter in m.coefficients:
+                    self._check_parameter(parameter, "an observable")
+            words = [tuple(w for _, w in word) for _, word in m.terms] if isinstance(m, Expval | Variance) else []
+            for wires in [m.wires] if isinstance(m, Probs | Purity) else words:
                 _check_wires(wires, self.wires, "a measurement")
 
     def _check_parameter(self, p: Parameter, name: str) -> None:
@@ -252,23 +317,34 @@ def split_weights(program: GateProgram, flat: np.ndarray) -> list[np.ndarray]:
     return [p.reshape(len(flat), *shape) for p, shape in zip(parts, program.weight_shapes, strict=True)]
 
 
-def measurement(kind: str, terms: Iterable[Any] | None, wires: Iterable[Any] | None) -> Expval | Probs:
-    """A measurement: of `terms`, (coefficient, word) each, or of the outcomes of `wires`.
+def outputs_of(m: Measured, wires: int) -> int:
+    """How many predictions a measurement of a program of so many wires is."""
+    if isinstance(m, State):
+        return int(2 ** (wires + 1))
+    return int(2 ** len(m.wires)) if isinstance(m, Probs) else 1
+
+
+def measurement(
+    kind: str, terms: Iterable[Any] | None, wires: Iterable[Any] | None, coefficients: Iterable[Parameter] | None = None
+) -> Measured:
+    """A measurement: of `terms`, (coefficient, word) each, or of `wires`.
 
     Raises `NotCovered` for another kind, `ValueError` for a letter that is no Pauli's and where nothing is measured.
     """
-    if kind not in ("probs", "expval"):
+    if kind == "state":
+        return State()
+    if kind not in ("probs", "purity", "expval", "var"):
         raise NotCovered(f"the oracle does not cover the measurement {kind}")
-    if (wires if kind == "probs" else terms) is None:
+    if (wires if kind in ("probs", "purity") else terms) is None:
         raise ValueError(f"gate program: a measurement {kind} of nothing")
-    if kind == "probs":
-        return Probs(tuple(int(w) for w in wires or ()))
+    if kind in ("probs", "purity"):
+        return (Probs if kind == "probs" else Purity)(tuple(int(w) for w in wires or ()))
     read = tuple((float(c), tuple((str(p), int(w)) for p, w in word)) for c, word in terms or ())
     for _, word in read:
         for letter, _ in word:
             if letter not in ("X", "Y", "Z"):
                 raise ValueError(f"gate program: Pauli letter {letter!r}, expected X, Y or Z")
-    return Expval(read)
+    return Variance(read) if kind == "var" else Expval(read, tuple(coefficients or ()))
 
 
 def _check_wires(wires: Sequence[int], count: int, name: str) -> None:

@@ -12,7 +12,9 @@ from math import frexp
 
 import numpy as np
 
-from qparity.oracle.program import GateProgram, Parameter, parameter_values, slabs
+from qparity.oracle.gates import Operation
+from qparity.oracle.maps import PREPARATIONS, PROBABILITIES, Map
+from qparity.oracle.program import Expval, Gate, GateProgram, Parameter, outputs_of, parameter_values, slabs
 
 
 def operation_counts(
@@ -25,9 +27,9 @@ def operation_counts(
     its terms' sizes, since they may cancel. `weights` is (steps, weight_count), the other arguments are those of
     `parameter_values`.
     """
-    multiples = np.array(
-        [_roundings(p, len(gate.params)) + shifted for gate in program.gates for p in gate.params], np.float64
-    )
+    multiples = np.zeros(len(program.parameters))  # coefficients of observables are no angles
+    found = [_of_angle(p, gate, shifted) for gate in program.gates for p in gate.params]
+    multiples[: len(found)] = found
     gates = tuple(replace(g, params=tuple(map(_absolute, g.params))) for g in program.gates)
     sized, of_angles = replace(program, gates=gates), np.empty(len(inputs))
     for rows, steps, stops in slabs(program, offsets):
@@ -36,25 +38,79 @@ def operation_counts(
     return max(len(program.operations), 1) + of_angles
 
 
-def chain_factors(program: GateProgram, weights: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def chain_factors(
+    program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How strongly each weight, and each input, moves the gate parameters.
 
-    The sum of |d parameter / d scalar| over all parameters, with products bounded by the largest absolute value seen;
-    at least 1. A weight that feeds one rotation with coefficient 1 has factor 1.
-    `weights` is (steps, weight_count), `inputs` (rows, features).
+    The sum of |d parameter / d scalar| over all parameters, with products bounded by the largest absolute value seen,
+    and each as much as it moves the state more than an angle does (`Map.gains`); at least 1. A weight that feeds one
+    rotation with coefficient 1 has factor 1. Arguments as for `operation_counts`.
     """
     largest = {"w": np.abs(weights).max(axis=0, initial=0), "i": np.abs(inputs).max(axis=0, initial=0)}
     of_weights, of_inputs = np.zeros(program.weight_count), np.zeros(program.features)
     totals = {"w": of_weights, "i": of_inputs}
-    for p in program.parameters:
+    for p, gain in zip(program.parameters, _gains(program, weights, inputs, offsets), strict=True):
         for i, c in p.weights:
-            of_weights[i] += abs(c)
+            of_weights[i] += gain * abs(c)
         for i, c in p.inputs:
-            of_inputs[i] += abs(c)
+            of_inputs[i] += gain * abs(c)
         for a, i, b, j, c in p.products:
-            totals[a][i] += abs(c) * float(largest[b][j])
-            totals[b][j] += abs(c) * float(largest[a][i])
+            totals[a][i] += gain * abs(c) * float(largest[b][j])
+            totals[b][j] += gain * abs(c) * float(largest[a][i])
     return np.maximum(of_weights, 1.0), np.maximum(of_inputs, 1.0)
+
+
+def norms(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """`program.norms` of each row, (rows, outputs), with coefficients that are parameters.
+
+    These count as 1 at the least: the derivative in one of them is a Pauli word's mean. Arguments as for
+    `operation_counts`.
+    """
+    found = np.repeat(program.norms[None], len(inputs), axis=0)
+    observed = [(k, m) for k, m in enumerate(program.measurements) if isinstance(m, Expval) and m.coefficients]
+    if not observed:
+        return found
+    first = np.cumsum([0, *(outputs_of(m, program.wires) for m in program.measurements)])
+    for rows, steps, stops in slabs(program, offsets):
+        values = np.abs(parameter_values(program, weights[steps], inputs[rows], stops))
+        at = len(values) - sum(len(m.coefficients) for _, m in observed)
+        for k, m in observed:
+            here = values[at : at + len(m.coefficients)].sum(axis=0)
+            found[rows, first[k]] = np.maximum(here, 1.0)
+            at += len(m.coefficients)
+    return found
+
+
+def smoothing(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> float:
+    """How far the state moves at the most, in units of what is added to every probability of every channel.
+
+    That is once a probability, and a coherence `sqrt(1 - p)` and its derivative as much more as that is steep.
+    Arguments as for `operation_counts`.
+    """
+    gains, total, first = _gains(program, weights, inputs, offsets), 0.0, 0
+    for gate in program.gates:
+        steep = gains[first : first + len(gate.params)].max(initial=1.0)
+        total += PROBABILITIES.get(gate.name.partition("(")[0], 0) * 2 * steep**2
+        first += len(gate.params)
+    return total
+
+
+def _gains(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """How much more than an angle each parameter moves the state at the most in any row, (parameters,), at least 1."""
+    gains = np.ones(len(program.parameters))
+    maps: list[Map] = [o for o in program.operations if not isinstance(o, Operation)]
+    for rows, steps, stops in slabs(program, offsets) if maps else ():
+        theta = parameter_values(program, weights[steps], inputs[rows], stops)
+        for one in maps:
+            for parameter, gain in one.gains(theta).items():
+                gains[parameter] = max(gains[parameter], float(np.max(gain)))
+    return gains
+
+
+def _of_angle(p: Parameter, gate: Gate, shifted: bool) -> float:
+    """What an angle's size adds; amplitudes are no angles, their rounding is that of the operation."""
+    return 0.0 if gate.name in PREPARATIONS else _roundings(p, len(gate.params)) + shifted
 
 
 def _roundings(p: Parameter, angles: int) -> float:

@@ -86,7 +86,7 @@ def audit(o: Observation) -> Audit:
         if isinstance(boundary, oracle.NotCovered):
             reasons.append(str(boundary))
             continue
-        chosen = audited_steps(o, boundary.program.wires, offsets)
+        chosen = audited_steps(o, boundary.program.axes, offsets)
         if len(chosen) < steps:
             numbers = ", ".join(str(s) for s in chosen)
             notes.append(

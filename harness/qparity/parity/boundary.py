@@ -122,12 +122,15 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     inputs, cotangents, got = b.inputs[kept], b.cotangents[kept].astype(real), b.outputs[kept]
     if b.outputs.shape[1] != b.program.outputs:
         raise oracle.NotCovered(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
+    if o.scenario.shots and (refusal := statistical.refusal(b.program)):
+        raise oracle.NotCovered(refusal)
     expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
-    norms, flat = b.program.norms, oracle.flatten_weights(b.program, weights, np.float64, len(stops) - 1)
+    flat = oracle.flatten_weights(b.program, weights, np.float64, len(stops) - 1)
+    norms = oracle.norms(b.program, flat, inputs, stops)
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
-    of_weights, of_inputs = oracle.chain_factors(b.program, flat, inputs)
+    of_weights, of_inputs = oracle.chain_factors(b.program, flat, inputs, stops)
     tests = expected.size + sum(g.size for g in by_weight)
-    allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops)
+    allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops, norms)
 
     forward = allowed.forward(expected, got)
     yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
@@ -172,14 +175,17 @@ def _plus(o: Observation, pair: Pair, more: np.ndarray) -> Pair:
 class _Rounding:
     """The tolerances of an exact simulation: rounding."""
 
-    def __init__(self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray) -> None:
-        self.o, self.norms, self.method = o, b.program.norms, o.method
+    def __init__(
+        self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray, norms: np.ndarray
+    ) -> None:
+        self.o, self.norms, self.method = o, norms, o.method
         self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
+        self.smoothed = tol.SMOOTHING * oracle.smoothing(b.program, flat, inputs, stops)
         self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, self.method in SHIFTING_METHODS)
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
         """Tolerances of the predictions, (rows, outputs)."""
-        return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.norms))
+        return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.norms) + self.smoothed * self.norms)
 
     def refusal(self) -> str | None:
         """Why the gradient cannot be judged; None if it can."""
@@ -195,7 +201,7 @@ class _Rounding:
         return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale))
 
     def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray) -> tol.Numbers:
-        return tol.gradient(u, gates, scale, self.method, self.o.scenario.diff_options)
+        return tol.gradient(u, gates, scale, self.method, self.o.scenario.diff_options) + self.smoothed * scale
 
     def _pair(self, bound: Callable[[float], tol.Numbers]) -> Pair:
         high, low = units(self.o)

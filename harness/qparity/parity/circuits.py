@@ -113,23 +113,25 @@ def _differences(a: Program, b: Program) -> Iterator[str]:
             yield b.not_covered or f"it can be read as gates, elsewhere not: {a.not_covered}"
         return
     for k, (mine, theirs) in enumerate(zip(a.gates, b.gates, strict=False)):
-        if (mine.name, mine.wires) != (theirs.name, theirs.wires):
+        if (mine.name, mine.wires, mine.controls) != (theirs.name, theirs.wires, theirs.controls):
             yield f"gate {k} is {_gate(theirs)}, not {_gate(mine)}"
             return
-        if not _close(_numbers(mine), _numbers(theirs)):
+        if not _close(_numbers(mine.params), _numbers(theirs.params)):
             yield f"gate {k}, {_gate(theirs)}, has the angle {_angles(theirs)}, not {_angles(mine)}"
+            return
+        if not _close(mine.numbers, theirs.numbers):
+            yield f"gate {k}, {_gate(theirs)}, has another matrix"
             return
     if len(a.gates) != len(b.gates):
         yield f"{len(b.gates)} gates, not {len(a.gates)}"
-    elif not _close([(m.kind, m.terms, m.wires) for m in a.measurements],
-                    [(m.kind, m.terms, m.wires) for m in b.measurements]):  # fmt: skip
+    elif not _close(*([(m.kind, m.terms, m.wires, _numbers(m.coefficients)) for m in p.measurements] for p in (a, b))):
         yield "it measures something else"
     elif [w.shape for w in a.weights] != [w.shape for w in b.weights]:
         yield "its weights have other shapes"
 
 
-def _numbers(gate: Gate) -> list[object]:
-    return [(p.constant, p.weights, p.inputs, p.products) for p in gate.params]
+def _numbers(parameters: Sequence[Parameter] | None) -> list[object]:
+    return [(p.constant, p.weights, p.inputs, p.products) for p in parameters or ()]
 
 
 def _close(one: object, other: object) -> bool:

@@ -161,10 +161,11 @@ def _train(training: Retraining, runs: int, rng: np.random.Generator) -> Trained
     for step, (a, b) in enumerate(pairwise(training.offsets)):
         rows, inputs = b - a, training.inputs[a:b]
         predictions, loss, gradients = training.gradients(weights, step)
-        size = (np.abs(loss.cotangents[:rows]).astype(np.float64) * program.norms).sum()
-        here = oracle.flatten_weights(program, [w[:1] for w in weights], np.float64)
-        scale = size * oracle.chain_factors(program, here, inputs)[0]
-        gates = oracle.operation_counts(program, here, inputs, np.array([0, rows])).max()
+        here, whole = oracle.flatten_weights(program, [w[:1] for w in weights], np.float64), np.array([0, rows])
+        norms = oracle.norms(program, here, inputs, whole)
+        size = (np.abs(loss.cotangents[:rows]).astype(np.float64) * norms).sum()
+        scale = size * oracle.chain_factors(program, here, inputs, whole)[0]
+        gates = oracle.operation_counts(program, here, inputs, whole).max()
         noise = u * np.sqrt(gates) * scale
         moved = [g + n * _signs(rng, g) for g, n in zip(gradients, _split(program, noise), strict=True)]
         weights, states = training.update(weights, states, moved)
@@ -178,7 +179,7 @@ def _train(training: Retraining, runs: int, rng: np.random.Generator) -> Trained
         bound = tol.gradient(u, gates, scale, method, o.scenario.diff_options)
         floor = (
             [4 * u * np.abs(now.weights[0]).max()],
-            [np.max(tol.forward(u, gates, program.norms))] * rows,
+            [np.max(tol.forward(u, gates, norms))] * rows,
             [float(tol.loss(u, rows * predictions.shape[1], loss.magnitudes[0]))],
             [np.max(bound)],
         )

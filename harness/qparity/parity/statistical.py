@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from qparity.oracle import GateProgram
-from qparity.oracle.program import Probs
+from qparity.oracle.program import Expval, Probs
 
 ALPHA = 1e-6
 TESTED_METHODS = ("parameter-shift",)
@@ -24,6 +24,14 @@ TESTED_METHODS = ("parameter-shift",)
 def level(tests: int, cells: int) -> float:
     """The level of one of `tests` tests of a cell, of which a run has `cells`."""
     return ALPHA / (max(tests, 1) * max(cells, 1))
+
+
+def refusal(program: GateProgram) -> str | None:
+    """Why sampled predictions cannot be tested; None if they can."""
+    for m in program.measurements:
+        if not isinstance(m, Expval | Probs) or (isinstance(m, Expval) and m.coefficients):
+            return f"there is no test of a sampled {type(m).__name__.lower()}"
+    return None
 
 
 def forward(program: GateProgram, expected: np.ndarray, got: np.ndarray, shots: int, alpha: float) -> np.ndarray:
@@ -36,6 +44,7 @@ def forward(program: GateProgram, expected: np.ndarray, got: np.ndarray, shots: 
             tolerance[:, here] = _binomial(exact[:, here], sampled[:, here] >= exact[:, here], shots, alpha)
             column = here.stop
             continue
+        assert isinstance(m, Expval)
         words = [c for c, word in m.terms if word]
         f = exact[:, column] - sum(c for c, word in m.terms if not word)
         if len(words) == 1:

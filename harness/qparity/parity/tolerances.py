@@ -50,6 +50,10 @@ def forward(u: float, gates: Numbers, norm: Numbers) -> Numbers:
     return CIRCUIT * u * np.sqrt(gates) * norm
 
 
+SMOOTHING = 1e-14
+"""What PennyLane adds to the probabilities of a channel (`qml.math.eps`), so that their roots have derivatives."""
+
+
 def loss(u: float, terms: Numbers, magnitude: Numbers) -> Numbers:
     """|loss - O.loss(f)| <= 4 u log2(B) mean|l_b|: a pairwise sum rounds log2(B) times.
 

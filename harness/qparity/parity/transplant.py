@@ -66,7 +66,7 @@ def transplant(o: Observation) -> Transplant:
         ValueError: (NotCovered) the oracle cannot train the scenario.
     """
     training = Retraining(o)
-    cost = training.steps * len(training.inputs) * 2**training.program.wires * len(training.program.operations)
+    cost = training.steps * len(training.inputs) * 2**training.program.axes * len(training.program.operations)
     segments = max(2, min(SEGMENTS, training.steps, AMPLITUDES * SEGMENTS // cost))
     starts = np.unique(np.linspace(0, training.steps, segments + 1).round().astype(int))
     found = _between(training, starts)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from qparity.oracle.program import Gate, GateProgram, NotCovered, measurement
+from qparity.oracle.maps import is_channel
+from qparity.oracle.program import Gate, GateProgram, NotCovered, Parameter, measurement
 from qparity.records.kinds import Count, Name, Number, Reader, Text, Unreadable, fields_of
 
 Word = tuple[tuple[Name, Count], ...]
@@ -26,11 +27,12 @@ class WeightShape:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement: the expectation of a sum of Pauli words, or the probabilities of some wires."""
+    """One measurement: expectation or variance of a sum of Pauli words, probabilities or purity of wires, the state."""
 
     kind: Name
     terms: tuple[tuple[Number, Word], ...] | None = None
     wires: tuple[Count, ...] | None = None
+    coefficients: tuple[Parameter, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,13 @@ class Program:
             tuple(w.name for w in self.weights),
             tuple(w.shape for w in self.weights),
             self.gates,
-            tuple(measurement(m.kind, m.terms, m.wires) for m in self.measurements),
+            tuple(measurement(m.kind, m.terms, m.wires, m.coefficients) for m in self.measurements),
         ).checked()
+
+    @property
+    def axes(self) -> int:
+        """`GateProgram.axes`, of a program that may not be one."""
+        return self.wires * (2 if any(is_channel(gate.name) for gate in self.gates) else 1)
 
     def prefix(self, gates: int | None, words: Sequence[Word] | None) -> Program:
         """The first `gates` gates (None: all), measured in the words in place of its own measurements."""

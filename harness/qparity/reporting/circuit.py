@@ -33,6 +33,7 @@ INK, PAPER = "#010203", "#fdfeff"
 UNIT = 0.42  # inches a wire and half a column
 CONTROLS = {"CNOT": 1, "CY": 1, "CZ": 1, "CH": 1, "CSWAP": 1, "Toffoli": 2, "CCZ": 2, "CRX": 1, "CRY": 1, "CRZ": 1,
             "CRot": 1, "ControlledPhaseShift": 1, "CPhase": 1}  # fmt: skip
+LABELS = {"probs": "p", "purity": "pur", "state": "ψ"}
 TARGETS = {"CNOT": "X", "Toffoli": "X", "CZ": "Z", "CCZ": "Z", "CSWAP": "SWAP", "PauliX": "X", "PauliY": "Y",
            "PauliZ": "Z", "Hadamard": "H", "PhaseShift": "P", "ControlledPhaseShift": "P", "CPhase": "P"}  # fmt: skip
 
@@ -161,7 +162,8 @@ class _Pen:
         """A box over its wires, below dots for its controls."""
         row, x = divmod(column, COLUMNS)
         name, wires = gate.name, gate.wires
-        controls, targets = wires[: CONTROLS.get(name, 0)], wires[CONTROLS.get(name, 0) :]
+        count = CONTROLS.get(name, 0) + gate.controls
+        controls, targets = wires[:count], wires[count:]
         ys = [self._y(row, wire) for wire in wires]
         if len(wires) > 1:
             self.axes.plot([x, x], [min(ys), max(ys)], **self._stroke(1, 2))
@@ -182,14 +184,20 @@ class _Pen:
         """What is measured, at the end of the wires it looks at."""
         labels: dict[int, str] = {}
         for each in found:
-            if each.kind == "probs":
-                labels |= dict.fromkeys(each.wires or (), "p")
+            if each.kind in LABELS:
+                labels |= dict.fromkeys(range(self.wires) if each.wires is None else each.wires, LABELS[each.kind])
                 continue
             for _, word in each.terms or ():
                 labels |= {wire: labels.get(wire, letter) for letter, wire in word}
         for wire, label in labels.items():
             if wire < self.wires:
-                self._box(column + 0.35, self._y(row, wire), "p" if label == "p" else f"⟨{label}⟩", "", dashed=True)
+                self._box(
+                    column + 0.35,
+                    self._y(row, wire),
+                    label if label in LABELS.values() else f"⟨{label}⟩",
+                    "",
+                    dashed=True,
+                )
         if more:
             self._text(column + 0.35, self._y(row, self.wires - 1) - 0.75, more, 7)
 

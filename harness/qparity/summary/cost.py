@@ -25,7 +25,7 @@ def seconds(o: Observation) -> float:
 
 
 def _seconds(program: Program, rows: int, steps: int) -> float:
-    wires = program.wires
+    wires = program.axes
     if wires > MAX_WIRES:  # refused, and at once
         return 0.0
     rows = rows * most_steps(wires, steps) // steps

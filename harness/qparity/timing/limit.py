@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qparity.oracle.gates import Operation, operations
+from qparity.oracle.maps import PREPARATIONS, is_channel
 from qparity.oracle.program import Parameter
 from qparity.records import Program
 from qparity.records.timing import Rates
@@ -97,7 +98,7 @@ def step_work(program: Program, method: str) -> Work:
     Reverse mode (backprop, adjoint) takes the cotangent back through every gate and forms an inner product with the
     state, which is read once more, for each trained angle; the shift methods run the circuit again for each angle.
     """
-    gates = [gate_work(gate.name, gate.wires) for gate in program.gates]
+    gates = [gate_work(gate.name, gate.wires, gate.controls) for gate in program.gates]
     forward = sum(gates, Work())
     trained = sum(_trained(angle) for gate in program.gates for angle in gate.params)
     if method in REVERSE:
@@ -106,16 +107,21 @@ def step_work(program: Program, method: str) -> Work:
     return forward * (1 + again.get(method, 0))
 
 
-def gate_work(name: str, wires: Sequence[int]) -> Work:
+def gate_work(name: str, wires: Sequence[int], controls: int = 0) -> Work:
     """One gate applied in one pass: as its elementary operations or as one dense matrix, whichever is less.
 
-    A pass reads and writes (2) the amplitudes that the gate touches: those whose control wires are 1.
+    A pass reads and writes (2) the amplitudes that the gate touches: those whose control wires are 1. A state that is
+    prepared is written once; a channel counts as one matrix.
     """
-    parts = operations(name, wires, 0)
+    if name in PREPARATIONS:
+        return Work(0, 1)
+    dense = 8.0 * 2 ** (len(wires) - controls) - 2
+    if name == "QubitUnitary" or is_channel(name):
+        return Work(dense * 2.0**-controls, 2 * 2.0**-controls)
+    parts = operations(name, wires, 0, controls)
     touched = max((2.0 ** -len(part.controls) for part in parts), default=0.0)
     elementary = sum(_flops(part) * 2.0 ** -len(part.controls) for part in parts)
-    dense = 8.0 * 2 ** len(wires) - 2
-    return Work(min(elementary, dense), 2 * touched)
+    return Work(min(elementary, 8.0 * 2 ** len(wires) - 2), 2 * touched)
 
 
 def _flops(part: Operation) -> int:
