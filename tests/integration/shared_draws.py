@@ -65,7 +65,8 @@ class Masks(keras.layers.Layer):
 
 
 if name != "numpy":
-    modes = {"tensorflow": [{}, {"jit_compile": True}], "jax": [{"jit_compile": True}], "torch": [{}]}
+    eager = {"run_eagerly": True}
+    modes = {"tensorflow": [{}, {"jit_compile": True}, eager], "jax": [{"jit_compile": True}, eager], "torch": [{}]}
     for number, options in enumerate(modes[name]):
         model = keras.Sequential([keras.Input((30,)), Masks(), keras.layers.Dense(1)])
         model.compile("sgd", "mse", **options)

@@ -1,5 +1,6 @@
 """Ordinary models are judged as wholes: no sound backend is accused, and no pass is a matter of company."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -7,14 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from qparity.diagnose import find
+from qparity.diagnose.walk import walk
+from qparity.runner.pool import Pool
 from qparity.store import Run, resolve
 from tests.conftest import variants
 
-SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout"]
+SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout", "bare"]
 IN_GRAPHS = ["skip", "dropout"]
-KINDS = [*SOUND, "ownstep", "compiled", "pool"]
+KINDS = [*SOUND, "ownstep", "compiled", "pool", "unnamed"]
 FILE = """
 model = "models:build"
 wires = 2
@@ -40,6 +45,14 @@ circuit_options = { kind = "mean" }
 data = { name = "random", features = 3, samples = 4 }
 training = { batch_size = 2, epochs = 1 }
 """
+CLASSICAL = """
+model = "models:build"
+dtype = "float64"
+data = {{ name = "random", features = 3, samples = 4 }}
+training = {{ batch_size = 2, epochs = 1 }}
+[matrix]
+circuit_options = [{}]
+"""
 HOW = [("angle", "torch"), ("noise", "torch"), ("cast", "torch"), ("wires", "jax"), ("sign", "tensorflow")]
 TRACED = f"""
 circuit = "models:read"
@@ -56,9 +69,12 @@ EAGER = ("torch",) if "torch" in variants() else ("tf",)
 GRAPHS = ("tf-graph", "jax-jit")
 ON = {
     "kinds": EAGER, "graphs": GRAPHS, "draws": ("tf-graph", "torch"), "leaks": ("tf", "torch", "jax-jit"),
-    "traced": ("tf", "torch", "jax-jit"),
+    "traced": ("tf", "torch", "jax-jit"), "two": ("torch", "jax-jit"), "three": ("tf", "torch", "jax-jit"),
 }  # fmt: skip
 CHOSEN = {name: [variant for variant in wanted if variant in variants()] for name, wanted in ON.items()}
+
+
+CLASSICAL_KINDS = '{ kind = "classical" }, { kind = "matmul" }'
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +85,7 @@ def checked(tmp_path_factory, qparity):
     texts = {name: FILE.format(", ".join(f'{{ kind = "{kind}" }}' for kind in kinds))
              for name, kinds in (("kinds", KINDS), ("graphs", IN_GRAPHS))}  # fmt: skip
     texts |= {"draws": DRAWS, "leaks": LEAKS, "traced": TRACED}
+    texts |= {"two": CLASSICAL.format(CLASSICAL_KINDS), "three": CLASSICAL.format('{ kind = "classical" }')}
     files = [folder / f"{name}.toml" for name, chosen in CHOSEN.items() if chosen]
     for file in files:
         seed = list(CHOSEN).index(file.stem)  # a model in two files is an experiment in each
@@ -105,6 +122,36 @@ def test_a_leak_is_on_the_less_precise_side_whoever_is_the_majority(checked):
         assert cell["verdict"] == ("ROUNDING" if variant == "tf" else "PRECISION-LEAK"), cell["reason"]
 
 
+@pytest.mark.backend("tensorflow", "torch", "jax")
+@pytest.mark.parametrize(
+    ("cell", "layer"),
+    [("two-classical", "dense (Dense)"), ("two-matmul", "product (Product)"), ("three-classical", "dense (Dense)")],
+)
+def test_keras_leak_on_torch_is_named_at_its_layer_with_two_backends_and_with_three(checked, cell, layer):
+    """keras#23704: matrix products of float64 in float32, in models without a circuit."""
+    for variant, found in cells(checked, cell).items():
+        assert found["verdict"] == ("PRECISION-LEAK" if variant == "torch" else "ROUNDING"), (variant, found["reason"])
+    run = Run.load(resolve(checked[1] / "results", "latest"))
+
+    async def walked():
+        async with Pool(run.logs(), 1, {}) as pool:
+            return await walk(pool, run, find(run, f"{cell}/torch", trust=True))
+
+    assert f"{layer}, forward: by itself" in asyncio.run(walked()).reason
+
+
+def test_masks_of_a_training_are_the_same_and_predictions_agree_to_rounding(checked):
+    """Compiled: the generator's state is the same bits after each step, and no prediction is further away than that."""
+    cells(checked, "graphs-dropout")
+    run = Run.load(resolve(checked[1] / "results", "latest"))
+    traces = [run.trace(p.cell_id) for p in run.planned() if p.scenario.name == "graphs-dropout"]
+    for trace in traces:
+        assert trace["state/0"].dtype.kind in "iu"
+        assert len(np.unique(trace["state/0"], axis=0)) == len(trace["offsets"])
+        np.testing.assert_array_equal(trace["state/0"], traces[0]["state/0"])
+        np.testing.assert_allclose(trace["predictions"][:2], traces[0]["predictions"][:2], rtol=1e-5, atol=1e-6)
+
+
 def test_a_train_step_of_ones_own_is_noticed(checked):
     for cell in cells(checked, "kinds-ownstep").values():
         assert cell["verdict"] == "SETUP-FAULT"
@@ -122,6 +169,19 @@ def test_a_backends_own_draws_are_not_compared_by_design(checked):
         assert (cell["verdict"], cell["by_design"]) == ("NOT-COMPARED", True)
         assert "draws random numbers" in cell["reason"]
         assert cell["judged"] > 0
+
+
+def test_a_layer_that_names_no_numpy_backend_is_judged_as_it_is_on_another(checked):
+    for cell in cells(checked, "kinds-bare").values():
+        assert any("its code was told that it is on tensorflow" in note for note in cell["annotations"])
+
+
+def test_a_model_that_cannot_be_built_on_numpy_is_told_what_it_lacks(checked):
+    for cell in cells(checked, "kinds-unnamed").values():
+        assert cell["verdict"] == "NOT-COMPARED"
+        notes = " ".join(cell["annotations"])
+        assert "the model names no NumPy backend (KeyError: 'numpy'), so the reference cannot build it" in notes
+        assert """an entry for "numpy", with PennyLane's interface "auto", lets the whole model be judged""" in notes
 
 
 def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qparity):

@@ -18,7 +18,7 @@ from qparity.diagnose.escalate import escalate
 from qparity.diagnose.finding import Diagnosis
 from qparity.diagnose.replay import Replay, changed, judged, replay, session, swaps
 from qparity.diagnose.subject import Subject
-from qparity.diagnose.walk import LayerFinding, walk
+from qparity.diagnose.walk import LayerFinding, at_boundary, walk
 from qparity.oracle import NotCovered
 from qparity.parity import PASSES, Stage
 from qparity.parity.envelope import Envelope, envelope
@@ -128,22 +128,25 @@ async def _run_again(run: Run, subject: Subject, interpreters: dict[str, str]) -
         references = References(pool, run.logs())
         variants = [o.variant, *(c.variant for c in subject.block.cells if c.variant != o.variant)]
         replays = judged(list(await asyncio.gather(*(one(v, {}) for v in variants))))
-        if stage not in CIRCUIT_STAGES or not replays[0].wrong:
+        if not replays[0].wrong or not (stage in CIRCUIT_STAGES or subject.of_state):
             return _Again(replays)
+        layer = await _layer(pool, run, subject) if subject.observation.whole_model else None
         if subject.around_the_circuits:
-            return _Again(replays, layer=await _layer(pool, run, subject))
+            return _Again(replays, layer=layer)
         if device := o.outcome.resolved.device:
             asked = swaps(device, str(o.outcome.resolved.diff_method))
             for swapped in await asyncio.gather(*(one(o.variant, changes) for changes in asked)):
                 replays += judged([swapped])
-        return _Again(replays, await _gates(pool, subject))
+        return _Again(replays, await _gates(pool, subject), layer)
 
 
-async def _layer(pool: Pool, run: Run, subject: Subject) -> LayerFinding | None:
+async def _layer(pool: Pool, run: Run, subject: Subject) -> LayerFinding:
+    """The first layer that is wrong by itself; else the quantum layer that was wrong where it was recorded."""
     try:
-        return await walk(pool, run, subject)
+        found = await walk(pool, run, subject)
     except (CellEnded, ChildDied, Unavailable, Refused, TimeoutError) as error:
-        return LayerFinding(f"the model could not be walked: {error}")
+        found = LayerFinding(f"the model could not be walked: {error}")
+    return found if found.layer else at_boundary(subject) or found
 
 
 async def _gates(pool: Pool, subject: Subject) -> GateFinding | None:

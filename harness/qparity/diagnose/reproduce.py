@@ -84,6 +84,10 @@ def _script(run: Run, subject: Subject, layer: LayerFinding | None) -> str:
         raise DiagnosisError(
             f"{subject.name}: there is no script for {variant.backend}, only for {', '.join(SNIPPETS)}"
         )
+    if subject.of_state:
+        raise DiagnosisError(
+            f"{subject.name}: {subject.judgement.tensor} is no weight: no script shows it, diagnose names its layer"
+        )
     if stage == Stage.SETUP:
         body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
     else:

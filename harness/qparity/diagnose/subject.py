@@ -66,6 +66,11 @@ class Subject:
         comparison = self.comparison()
         return self.observation.whole_model and (comparison is None or comparison.by == REFERENCE)
 
+    @property
+    def of_state(self) -> bool:
+        """Whether what is wrong is a variable that is not trained, such as a running mean."""
+        return str(self.judgement.tensor).startswith("state/")
+
     def search_path(self) -> list[str]:
         """Where modules that the scenario names are looked for, as the run has it; nowhere for a shipped circuit.
 

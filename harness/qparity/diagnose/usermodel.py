@@ -1,7 +1,7 @@
 """A reproducer for a user's own model that the oracle does not cover: the source of the model stands in the script.
 
-The expected values are those that a variant which agrees with the others recorded for the same weights and batch; all
-variants have these in common at step 0 only.
+The expected values are those that a variant which agrees with the others recorded for the same weights and batch, which
+all variants have in common at step 0: later their weights are no longer the same.
 """
 
 from __future__ import annotations

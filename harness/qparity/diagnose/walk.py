@@ -13,7 +13,9 @@ import numpy as np
 
 from qparity.diagnose.replay import changed, session
 from qparity.diagnose.subject import Subject
+from qparity.parity import Stage
 from qparity.parity import tolerances as tol
+from qparity.parity.comparison import ORACLE
 from qparity.parity.reference import model_units
 from qparity.records import read
 from qparity.records.answers import Call, ReferenceCall, ReferenceWalked, Walked
@@ -34,7 +36,7 @@ class LayerFinding:
     """A layer that is wrong by itself: `call` counts the calls of a step from 0, `tensor` is what is wrong.
 
     `inputs`, `weights` and `expected` are what it takes to show that; `config` is how Keras writes the layer, None for
-    one that is not Keras' own. `layer` is None where no layer is at fault.
+    one that is not Keras' own, and where it takes more to show that. `layer` is None where no layer is at fault.
     """
 
     reason: str
@@ -53,6 +55,8 @@ class LayerFinding:
     output_shapes: tuple[tuple[int, ...], ...] = ()
     listed: bool = False
     """Whether the layer takes its inputs as one list."""
+    nth: int = 1
+    """Which call of this layer in a step, from 1 on."""
 
     def to_dict(self) -> Table:
         """Plain values for JSON."""
@@ -107,6 +111,7 @@ def judge(
             weights=weights,
             output_shapes=tuple(out.shape for out in outputs),
             listed=mine.listed,
+            nth=sum(each.layer == mine.layer for each in calls[: n + 1]),
         )
         for i, got in enumerate(outputs):
             expected = right[f"call/{n}/output/{i}"]
@@ -114,6 +119,14 @@ def judge(
             r = float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0) / max(float(allowed), 1e-300))
             if not r <= 1:
                 return _found(about, FORWARD, f"output {i}", r, expected, float(allowed), i)
+        for name in sorted(each for each in arrays if each.startswith(f"call/{n}/state/")):
+            i, expected = int(name.rpartition("/")[2]), right[name]
+            scale = float(right[f"call/{n}/state_condition/{i}"]) + float(np.abs(expected).max(initial=0.0))
+            limit = float(tol.model(u, scale))
+            r = float(np.max(np.abs(arrays[name].astype(np.float64) - expected), initial=0.0) / max(limit, 1e-300))
+            if not r <= 1:
+                tensor = f"{mine.state[i]} afterwards"
+                return _found(replace(about, config=None), FORWARD, tensor, r, expected, limit, i)
         if mine.slopes is None:
             continue
         slopes, errors, conditions = theirs.slopes, theirs.errors, theirs.conditions
@@ -129,6 +142,17 @@ def judge(
     return LayerFinding("each layer by itself, uncompiled, is right: the fault lies in how they are put together")
 
 
+def at_boundary(subject: Subject) -> LayerFinding | None:
+    """The quantum layer that the oracle found wrong at its recorded boundary; None where the fault is no such thing."""
+    comparison, judgement = subject.comparison(), subject.judgement
+    if comparison is None or comparison.by != ORACLE or judgement.stage not in (Stage.FORWARD, Stage.GRADIENT):
+        return None
+    layer = subject.layers[subject.layer(comparison)]
+    way = FORWARD if judgement.stage == Stage.FORWARD else BACKWARD
+    reason = f"{layer.name}, {way}: at its recorded boundary, {judgement.tensor} is wrong (r = {judgement.r:.2g})"
+    return LayerFinding(reason, layer.name, None, None, way, judgement.tensor, judgement.r)
+
+
 def state_at(trace: Mapping[str, np.ndarray], name: str, step: int) -> np.ndarray:
     """A variable that is not trained, before a step."""
     return np.asarray(trace[name][step if len(trace[name]) > 1 else 0])
@@ -137,7 +161,8 @@ def state_at(trace: Mapping[str, np.ndarray], name: str, step: int) -> np.ndarra
 def _found(
     about: LayerFinding, way: str, tensor: str, r: float, expected: np.ndarray, tolerance: float, number: int
 ) -> LayerFinding:
-    where = f"{about.layer} ({about.type}), {way}"
+    again = f", in its call {about.nth} of a step" if about.nth > 1 else ""
+    where = f"{about.layer} ({about.type}), {way}{again}"
     reason = f"{where}: by itself, on what entered it, its {tensor} is wrong (r = {r:.2g})"
     return replace(
         about,

@@ -113,6 +113,8 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
     said = o.outcome.reference
     if said.steps is not None:
         yield f"whole model judged by the reference (Keras on NumPy) at {said.steps} of {said.of} steps"
+        if said.told:
+            yield f"the model names no NumPy backend: for the reference its code was told that it is on {said.told}"
     elif said.reason:
         yield f"no reference: {said.reason}"
     if script := o.scenario.script:

@@ -4,7 +4,7 @@ Variants of one backend share its code and are one witness: a majority is one of
 the same weights, so they must agree to rounding. Later their weights may differ (with Adam by far more than rounding),
 so the tolerance of step t grows with the observed distance d_t = sum |w_a - w_b|: a circuit's outputs change by at most
 ||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||, and its gradients accordingly. Nothing of the kind is known of
-classical layers, so models of a user's own are compared at step 0 only.
+classical layers, so of models of a user's own only step 0 can be compared: what the reference could not judge of them.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def blame_by_peers(
             )
             result[o.cell] = Blame(Verdict.NOT_COMPARED, reason)
         else:
-            when = "at step 0 alone" if o.whole_model else "at every step"
+            when = "at step 0, after which their weights are no longer the same" if o.whole_model else "at every step"
             reason = f"{missing} agree with {', '.join(others)} {when}; nobody independent judged that ({why[o.cell]})"
             result[o.cell] = Blame(Verdict.PEERS_AGREE, reason)
     return result

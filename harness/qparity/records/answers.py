@@ -143,7 +143,7 @@ class Slopes:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a layer in a walk; `slopes` is None where it has none for `reason`."""
+    """A call of a layer in a walk; `slopes` is None where it has none for `reason`. `state` are names of variables."""
 
     layer: Text
     type: Text = ""
@@ -151,6 +151,7 @@ class Call:
     listed: bool = False
     slopes: Slopes | None = None
     reason: Text | None = None
+    state: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

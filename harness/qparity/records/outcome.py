@@ -124,7 +124,10 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the reference said: the circuits as it read them, at how many `steps` of `of` it was asked; or why not."""
+    """What the reference said: the circuits as it read them, at how many `steps` of `of` it was asked; or why not.
+
+    `told` is the backend that the model's own code was told it is on, where it has no entry for NumPy.
+    """
 
     programs: tuple[Program, ...] | None = None
     reason: Text | None = None
@@ -133,6 +136,7 @@ class Reference:
     of: Count | None = None
     evaluations: Count | None = None
     wall_s: Number | None = None
+    told: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A unit is a layer that is no model: nested models are entered, composite layers (recurrent, attention, a user's own) are
 taken as they are. Variant and reference walk the same units in the order of their calls; the reference is given what
-entered each on the variant, so that every layer is judged by itself.
+entered each on the variant, so that every layer is judged by itself. Its state (running means, counters, seeds) is put
+back before each further look at a call: it draws the same numbers again.
 """
 
 from __future__ import annotations
@@ -78,24 +79,27 @@ def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[Call], dict
 
     Returns:
         Every call, and the arrays
-        `call/<n>/input/<i>`, `call/<n>/output/<i>`, `call/<n>/weight/<i>`.
+        `call/<n>/input/<i>`, `call/<n>/output/<i>`, `call/<n>/weight/<i>`, and `call/<n>/state/<i>` after the call.
     """
     calls: list[Call] = []
-    seen: list[tuple[Any, Any, tuple[Any, ...], dict[str, Any], Any]] = []
+    seen: list[tuple[Any, Any, tuple[Any, ...], dict[str, Any], Any, list[np.ndarray], list[np.ndarray]]] = []
 
     def called(layer: Any, call: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        before = state_of(layer)
         outputs = call(*arguments, **options)
-        seen.append((layer, call, arguments, options, outputs))
+        seen.append((layer, call, arguments, options, outputs, before, state_of(layer)))
         return outputs
 
     with intercepted(model, called):
         model(x, training=True)
     arrays: dict[str, np.ndarray] = {}
-    for n, (layer, call, arguments, options, outputs) in enumerate(seen):
+    for n, (layer, call, arguments, options, outputs, before, after) in enumerate(seen):
         tensors = (numbers((arguments, options)), numbers(outputs), layer.trainable_variables)
         entered, left, weights = ([as_array(each) for each in kind] for kind in tensors)
         for kind, found in (("input", entered), ("output", left), ("weight", weights)):
             arrays |= {f"call/{n}/{kind}/{i}": a for i, a in enumerate(found)}
+        arrays |= {f"call/{n}/state/{i}": a for i, a in enumerate(after) if a.dtype.kind == "f"}
+        set_state(layer, before)
         slopes, reason = None, None
         try:
             each = backend.layer_slopes(layer, call, arguments, options, cotangents(left, n))
@@ -106,8 +110,20 @@ def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[Call], dict
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
         listed = bool(arguments) and isinstance(arguments[0], list | tuple)
-        calls.append(Call(layer.name, type(layer).__name__, config_of(layer), listed, slopes, reason))
+        state = tuple(variable.name for variable in layer.non_trainable_variables)
+        calls.append(Call(layer.name, type(layer).__name__, config_of(layer), listed, slopes, reason, state))
     return calls, arrays
+
+
+def state_of(layer: Any) -> list[np.ndarray]:
+    """What a layer has of variables that are not trained."""
+    return [as_array(variable) for variable in layer.non_trainable_variables]
+
+
+def set_state(layer: Any, values: list[np.ndarray]) -> None:
+    """Put them back."""
+    for variable, value in zip(layer.non_trainable_variables, values, strict=True):
+        variable.assign(value)
 
 
 def config_of(layer: Any) -> str | None:

@@ -50,6 +50,9 @@ def load() -> None:
         return tuple("float64" if "float" in each else each for each in parse(self, name))  # type: ignore[return-value]
 
     DTypePolicy._parse_name = in_float64
+    from qparity.worker.reference import told  # not before Keras has been imported so
+
+    told.install()
     keras.config.set_floatx("float64")
 
 

@@ -23,7 +23,7 @@ from qparity.records import Program, read
 from qparity.records.document import Table
 from qparity.scenario.schema import Scenario
 from qparity.worker.reference.differences import UNIT
-from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
+from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by, disturbing
 from qparity.worker.training import loss_of
 
 Arrays = list[np.ndarray]
@@ -139,6 +139,8 @@ class ReferenceModel:
 
         def watched(*arguments: Any, **options: Any) -> Any:
             outputs = call(*arguments, **options)
+            if not disturbing():
+                return outputs
             return keras.tree.map_structure(lambda leaf: disturb(leaf, floor), outputs)
 
         with contextlib.suppress(AttributeError):

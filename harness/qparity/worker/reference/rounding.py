@@ -95,6 +95,11 @@ def disturbed_by(disturbance: Disturbance | None) -> Iterator[None]:
         _active.pop()
 
 
+def disturbing() -> bool:
+    """Whether anything is disturbed."""
+    return bool(_active)
+
+
 def disturb(value: Any, floor: float = 0.0) -> Any:
     """The value as it is, or disturbed."""
     return _active[-1](value, floor) if _active else value

@@ -12,7 +12,17 @@ from qparity.records.answers import ReferenceCall, Slopes
 from qparity.worker.backends.base import split
 from qparity.worker.reference.differences import slope
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
-from qparity.worker.walk import INPUT, WEIGHT, as_array, cotangents, directions, intercepted, is_number
+from qparity.worker.walk import (
+    INPUT,
+    WEIGHT,
+    as_array,
+    cotangents,
+    directions,
+    intercepted,
+    is_number,
+    set_state,
+    state_of,
+)
 
 DISTURBANCE = 2.0**-22
 REPEATS = 3
@@ -26,7 +36,7 @@ def walk(
     Returns:
         Every call, and the arrays
         `call/<n>/output/<i>` and `call/<n>/condition/<i>`: how far a disturbance by 1 of all that enters, and that is
-        computed, moves them.
+        computed, moves them; likewise `call/<n>/state/<i>` and `call/<n>/state_condition/<i>`, after the call.
     """
     calls: list[ReferenceCall] = []
     arrays: dict[str, Any] = {}
@@ -36,18 +46,20 @@ def walk(
         own, call_with = split(arguments, options)
         given = [entered[f"call/{n}/input/{i}"].astype(np.float64) for i in range(len(own))]
         variables = list(layer.trainable_variables)
-        weights = [as_array(variable) for variable in variables]
+        weights, before = [as_array(variable) for variable in variables], state_of(layer)
 
         def outputs(inputs: list[np.ndarray], values: list[np.ndarray]) -> list[np.ndarray]:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+            set_state(layer, [disturb(value) for value in before])
             return [np.asarray(out, np.float64) for out in call_with(call, inputs)]
 
-        right = outputs(given, weights)
-        moved = []
+        right, after = outputs(given, weights), state_of(layer)
+        moved, moved_state = [], []
         for seed in range(REPEATS):
             with disturbed_by(Disturbance(DISTURBANCE, seed)):
                 moved.append(outputs([disturb(a) for a in given], [disturb(w) for w in weights]))
+            moved_state.append(state_of(layer))
         bars = cotangents(right, n)
 
         def total(inputs: list[np.ndarray], values: list[np.ndarray]) -> float:
@@ -57,6 +69,11 @@ def walk(
             arrays[f"call/{n}/output/{i}"] = out
             moves = max(np.abs(each[i] - out).max(initial=0.0) for each in moved)
             arrays[f"call/{n}/condition/{i}"] = np.array(moves / DISTURBANCE)
+        for i, value in enumerate(after):
+            if value.dtype.kind == "f":
+                arrays[f"call/{n}/state/{i}"] = value
+                moves = max(np.abs(each[i] - value).max(initial=0.0) for each in moved_state)
+                arrays[f"call/{n}/state_condition/{i}"] = np.array(moves / DISTURBANCE)
         size = [float(np.abs(out).max(initial=0.0)) for out in right]
         ways = (
             (lambda held: total(held, weights), given, INPUT),
@@ -67,6 +84,7 @@ def walk(
             for function, held, mark in ways
         ]
         outputs(given, weights)
+        set_state(layer, before)
         calls.append(
             ReferenceCall(
                 layer.name,
