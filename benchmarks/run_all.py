@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 BY_HAND = ("fuzz", "kills", "soak")
 QUICK = {
     "aa_calibration": "--variants torch --repetitions 2 --rounds 8",
+    "audit_cost": "--variants torch --rounds 1",
     "break_even": "-v jax-jit --repetitions 1",
     "capability_matrix": "-v torch --trainings 1",
     "clean_cells": "--cells 6",
@@ -26,11 +27,13 @@ QUICK = {
     "detection_limits": "--seeds 1",
     "docs_examples": "--variants torch",
     "fuzz": "--inputs 200",
+    "judged_models": "-k dressed --variants torch",
     "kills": "--kills 5",
     "large_run": "--cells 200",
     "layer_overhead": "-v torch -v jax-jit --seconds 3",
     "oracle_cost": "--wires 1 2 4",
     "overhead": "--only fresh -v torch --fresh 1",
+    "planted_faults": "--faults derivative --variants torch",
     "repeat_sweep": "-v torch -v jax-jit",
     "scale": "--cells 200 --engine local",
     "soak": "--minutes 1",
