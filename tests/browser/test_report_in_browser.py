@@ -1,6 +1,7 @@
 """The report as its readers meet it."""
 
 import json
+import re
 import time
 
 import pytest
@@ -78,10 +79,17 @@ def test_the_command_that_runs_a_cell_again_can_be_copied(opened, page):
     assert page.evaluate("getSelection().toString()") == "qparity run scenarios/fourier.toml -k fourier-l4 -v torch"
 
 
-def test_above_the_fold_stand_verdict_figures_advice_and_matrix(opened, page):
+def test_above_the_fold_stand_verdict_answers_and_matrix(opened, page):
     page.set_viewport_size({"width": 1400, "height": 900})
     opened()
-    for there in (".verdict", ".figures", ".advice", "#matrix tbody tr >> nth=0", "#chart-gradient svg.marks"):
+    for there in (
+        ".verdict",
+        "#q-wrong",
+        "#which",
+        "#q-trust",
+        "#matrix tbody tr >> nth=0",
+        "#chart-gradient svg.marks",
+    ):
         box = page.locator(there).bounding_box()
         assert box["y"] + box["height"] <= 900, there
 
@@ -301,3 +309,56 @@ def test_failures_are_told_by_cause_and_counted(opened, page):
     ]
     assert "2 are different here" in page.locator("#problems").inner_text()
     assert "2 different causes." in page.locator(".verdict").inner_text()
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    """Two reports of timed runs: all right, and jax-jit, by far the fastest, wrong in one scenario."""
+    folder, speeds = tmp_path_factory.mktemp("timed"), {"torch": 1.0, "tf": 3.0, "jax-jit": 0.1}
+    for name, faults in (("right", {}), ("wrong", {(1, "jax-jit"): "fault"})):
+        options = {"scenarios": ("a", "b"), "variants": tuple(speeds), "speeds": speeds, "faults": faults}
+        (folder / f"{name}.html").write_text(render(build_view(folder / name, **options)), encoding="utf-8")
+    return folder
+
+
+def test_the_first_screen_answers_for_the_readers_number_of_steps(opened, page, timed):
+    opened(timed / "right.html")
+    assert page.locator("#answer b").inner_text() == "jax-jit"  # of 1000 steps
+    page.locator("#steps").fill("100")
+    assert page.locator("#answer b").inner_text() == "torch"
+    last = json.loads(page.locator("#choice-data").text_content())[0]["answers"][-1]
+    assert last[1:] == ["jax-jit", "jax-jit"]
+    page.locator("#steps").fill(str(last[0]))
+    assert page.locator("#answer b").inner_text() == "jax-jit"
+    page.locator("#steps").fill(str(last[0] - 1))
+    assert page.locator("#answer b").inner_text() == "cannot tell between torch and jax-jit"
+    page.locator("#which-scenario").select_option("2")
+    page.locator("#steps").fill("100000")
+    assert re.match(r"jax-jit is the fastest of those that are right; about jax-jit \S+ (s|min), torch ", answer(page))
+    assert re.match(
+        r"b: for 1 step: cannot tell .*; from \d+ steps on: jax-jit\.$", page.locator("#ranges").inner_text()
+    )
+    page.locator("#steps").fill("")
+    assert answer(page) == "Give a number of steps, 1 or more."
+
+
+def answer(page):
+    return page.locator("#answer").inner_text()
+
+
+def test_a_variant_that_is_wrong_is_never_the_answer_and_is_named(opened, page, timed):
+    opened(timed / "wrong.html")
+    for steps in ("1", "1000", "1000000"):
+        page.locator("#steps").fill(steps)
+        assert "jax-jit" not in answer(page)
+    assert page.locator(".wrong-variant").all_inner_texts() == ["✗ Not jax-jit, however fast: it is wrong in 1 cell."]
+    assert "jax-jit, gradient, default.qubit: 1 cell" in page.locator("header").inner_text()
+    assert "jax-jit is wrong in 1 cell of this run" in page.locator("#speed").inner_text()
+
+
+def test_no_word_of_ours_stands_on_the_first_screen(opened, page, timed):
+    for name in ("right", "wrong"):
+        opened(timed / f"{name}.html")
+        said = page.locator("header").inner_text()
+        for word in (r"\br\b", "paired", "unstable", "not earned", r"\de[+-]?\d"):
+            assert not re.search(word, said), (word, said)

@@ -172,15 +172,12 @@ def test_the_first_divergence_is_the_earliest_not_the_first_listed(tmp_path):
     assert summarise(run, judgements).first.name == early.name
 
 
-def test_speed_is_compared_only_where_all_passed(tmp_path):
+def test_a_time_of_a_wrong_result_is_struck_and_its_variant_known(tmp_path):
     view = build_view(tmp_path / "a", faults={(0, "jax-jit"): "fault"})
-    assert view.fastest[0] == "jax-jit"
-    assert view.speeds["jax-jit"] == pytest.approx(0.012 / 6)
     assert view.cell("fourier-l1", "jax-jit").speed == "struck"
-    everywhere = build_view(tmp_path / "b", faults={(i, "jax-jit"): "fault" for i in range(3)})
-    assert "jax-jit" not in everywhere.speeds
-    nowhere = {(i, VARIANTS[i]): "fault" for i in range(3)}
-    assert build_view(tmp_path / "c", faults=nowhere, variants=VARIANTS[:3]).fastest is None
+    assert {variant: [cell.scenario for cell in cells] for variant, cells in view.wrong.items()} == {
+        "jax-jit": ["fourier-l1"]
+    }
 
 
 def test_a_damaged_trace_is_a_missing_cell_with_its_reason(tmp_path):

@@ -230,7 +230,7 @@ class Judgement:
     For a fault, stage, step, tensor and index locate its first sign; for a pass they say where the margin
     was thinnest. Step counts from 0. `smallest_tolerance` is the absolute tolerance that this stage would
     have needed. `right_bits` are the leading bits that are right of `digits` that could be (`parity.bits`), of each
-    stage all of which was judged.
+    stage all of which was judged. `judges` names who said what is expected (`parity.comparison`).
     """
 
     verdict: Verdict
@@ -255,6 +255,7 @@ class Judgement:
     by_design: bool = False
     right_bits: Mapping[Stage, int] = field(default_factory=dict)
     digits: int | None = None
+    judges: tuple[str, ...] = ()
 
     def to_dict(self) -> Table:
         """Plain values for JSON (series and pairs excluded: ask them for theirs)."""

@@ -180,7 +180,8 @@ def decide(
         judged = replace(passed, verdict=Verdict.PEERS_AGREE, reason=reason)
     else:
         judged = _passed(found, o)
-    return replace(judged, stages=stages, right_bits=right_bits(o, found, stages), digits=digits(o))
+    bits, judges = right_bits(o, found, stages), sorted({c.by for c in found.comparisons if c.got.size})
+    return replace(judged, stages=stages, right_bits=bits, digits=digits(o), judges=tuple(judges))
 
 
 def signs(found: Audit) -> list[_Sign]:

@@ -1,18 +1,20 @@
 """What the charts and tables show, taken from the view: short numbers, as few of them as the eye can use."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from qparity.summary import CellView, RunView, Series
+from qparity.summary.choice import Choice
 
 MOST_STEPS = 150  # a chart is some 500 pixels wide
 MOST_SAMPLES = 200
 MOST_CURVES = 2400  # cells with curves in one file: some 8 MB
 RARE = ("known", "link", "gpu_peak_bytes")  # left out of the page where they are null
+MOST_CHOICES = 300  # scenarios of which one may ask which variant to take
 MOST_ROWS = 1000  # of a table that lists every cell
 PHASES = {
     "import_s": "import of the frameworks, once a worker",
@@ -76,6 +78,18 @@ def phases(view: RunView) -> PhaseTable:
     medians = tuple((v, tuple(_median(plain[s, v].get(name) for s in shared) for name in names)) for v in variants)
     timed = tuple(cell for cell in view.cells if cell.phases)
     return PhaseTable(names, shared, medians if shared else (), timed[:MOST_ROWS], len(timed))
+
+
+def choices(found: Sequence[Choice]) -> list[dict[str, Any]]:
+    """Of each set of scenarios its names, and [start, what is said, the one variant or null] by rising steps."""
+    return [
+        {
+            "scenarios": list(choice.scenarios),
+            "answers": [[a.start, a.said, a.best[0] if len(a.best) == 1 else None] for a in choice.answers],
+            "ranges": list(choice.ranges),
+        }
+        for choice in found
+    ]
 
 
 def rounded(document: Any, digits: int = 6) -> Any:

@@ -27,15 +27,18 @@ from qparity.scenario.text import printable_lines
 from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
 from qparity.summary.causes import causes
+from qparity.summary.choice import choices
 from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
+from qparity.summary.trust import judged_by, quiet
 from qparity.summary.verdicts import ABOUT
 from qparity.summary.words import number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 
 MOST_PAIRS = 100
 MOST_CHANGES = 200
+MOST_NAME = 90
 
 
 def render(
@@ -47,11 +50,15 @@ def render(
     """
     scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
-    found = causes(view.cells, view.groups)
+    found, chosen = causes(view.cells, view.groups), choices(view)[: data.MOST_CHOICES]
     return environment().get_template("report.html.j2").render(
         view=view,
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
+        choices=chosen,
+        choice_data=_embedded(data.choices(chosen)),
+        trusted=judged_by(view),
+        quiet=quiet(view),
         causes=found,
         evidence=evidence,
         about=ABOUT,
@@ -119,6 +126,8 @@ def environment() -> Environment:
     found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
     found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
     found.filters |= {"marked": _marked, "exact": _exact, "index": lambda index: ",".join(map(str, index))}
+    found.filters["shortened"] = lambda text: text if len(text) <= MOST_NAME else text[: MOST_NAME - 1] + "…"
+    found.filters["sentence"] = lambda text: text[:1].upper() + text[1:] + "."
     found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
     found.filters |= {
         "ratio": _ratio,

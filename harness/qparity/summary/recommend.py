@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from qparity.scenario.variant import ALL, every_mode
+from qparity.summary.choice import MOST, ahead_of, spaced
 from qparity.summary.view import CellView, RunView
-from qparity.timing import ONE, Interval, break_even, quotient
+from qparity.timing import ONE, Interval
 
 EVERYWHERE = "wherever it was timed"
 SETTINGS = ("device", "diff_method", "wires")
@@ -50,8 +51,7 @@ class Advice:
         most = "" if low == high else f" ({high}x where most)"
         text = f"{self.where} ({timed}): a step at least {low}x faster than the next best that was run and agrees{most}"
         if self.steps > 1:
-            steps = f"{self.steps:,}".replace(",", "\N{NO-BREAK SPACE}")
-            text += f", and its slower start (imports not counted) has paid from {steps} steps on"
+            text += f", and its slower start (imports not counted) has paid from {spaced(self.steps)} steps on"
             text += f" (for few steps take {self.before})" if self.before else ""
         text += f"; {self.unstable} of these times are not to be relied on" if self.unstable else ""
         return text + (f"; not run: {', '.join(self.absent)} ({EVERY_MODE})" if self.absent else "")
@@ -71,7 +71,7 @@ def recommend(view: RunView) -> Recommendation:
     unmeasured = (view.untimed,) if view.untimed else ()
     if not scenarios:
         return Recommendation((), unmeasured or (NEVER if any(cell.timing for cell in view.cells) else ALONE,))
-    faulty = {cell.variant: cell.scenario for cell in view.cells if cell.mark == "fail"}
+    faulty = {variant: cells[-1].scenario for variant, cells in view.wrong.items()}
     found = list(_answers(scenarios, faulty, EVERYWHERE, SETTINGS))
     missing = absent(view)
     return Recommendation(
@@ -140,12 +140,12 @@ def _best(scenarios: Sequence[Block], faulty: Mapping[str, str]) -> CellView | s
 
 
 def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
-    factors, steps = [], 1.0
+    factors, steps = [], 1
     for cells in scenarios:
         winner = next(cell for cell in _candidates(cells) if cell.variant == variant)
         others = [cell for cell in _candidates(cells) if cell is not winner]
         factors.append(min(_ratio(cell).low for cell in others) / _ratio(winner).high)
-        steps = max(steps, *(_pays_from(winner, other) for other in others))
+        steps = max(steps, *(_ahead_from(winner, other) for other in others))
     marks = {cell.timing.unstable for cells in scenarios for cell in _candidates(cells) if cell.timing}
     unstable: Literal["all", "some"] | None = "all" if marks == {True} else "some" if True in marks else None
     faster = min(factors), max(factors)
@@ -153,22 +153,13 @@ def _advice(variant: str, scenarios: Sequence[Block], where: str) -> Advice:
         return Advice(variant, where, len(scenarios), faster, 1, None, unstable)
     early = {min(_candidates(cells), key=lambda cell: _total_s(cell, steps / 10)).variant for cells in scenarios}
     before = early.pop() if len(early) == 1 else None
-    return Advice(variant, where, len(scenarios), faster, _round_up(steps), before, unstable)
+    return Advice(variant, where, len(scenarios), faster, steps, before, unstable)
 
 
-def _pays_from(winner: CellView, other: CellView) -> float:
-    """Steps after which the winner's total time is the smaller: the upper end of their break-even."""
-    mine, theirs = winner.timing, other.timing
-    assert mine
-    assert theirs
-    step = Interval(theirs.step_ends_s[0], theirs.step_s, theirs.step_ends_s[1])
-    return break_even(mine.start_ends_s, theirs.start_ends_s, step, quotient(_ratio(winner), _ratio(other))).high
-
-
-def _round_up(steps: float) -> int:
-    """To two digits, upwards: 4312 becomes 4400."""
-    unit = 10 ** max(0, math.floor(math.log10(steps)) - 1)
-    return math.ceil(steps / unit) * unit
+def _ahead_from(winner: CellView, other: CellView) -> int:
+    """Steps from which on the winner's total time is surely the smaller."""
+    region = ahead_of(winner, other)
+    return region[0] if region else MOST
 
 
 def _candidates(cells: Block) -> list[CellView]:

@@ -25,7 +25,6 @@ from qparity.timing import (
     Point,
     PowerLaw,
     Speed,
-    decide,
     geometric_mean,
     growths,
     least_step_s,
@@ -93,25 +92,6 @@ class Overall:
         if timed == 1:
             return "over the one timed scenario"
         return f"over {count} of {timed} timed scenarios" if count < timed else f"over all {timed} timed scenarios"
-
-    @property
-    def fastest(self) -> tuple[str, ...]:
-        """The variant with the least ratio, and those that cannot be told from it."""
-        ranked = sorted(self.ratios, key=lambda name: self.ratios[name].estimate)
-        first = self.ratios[ranked[0]]
-        apart = {v: decide(quotient(self.ratios[v], first), self.noise) for v in ranked[1:]}
-        return ranked[0], *(v for v, speed in apart.items() if speed is Speed.NOT_RESOLVED)
-
-    @property
-    def slowest(self) -> str:
-        """The variant with the largest ratio."""
-        return max(self.ratios, key=lambda name: self.ratios[name].estimate)
-
-    @property
-    def spread(self) -> float:
-        """How many times the fastest's time the slowest takes."""
-        estimates = [ratio.estimate for ratio in self.ratios.values()]
-        return max(estimates) / min(estimates)
 
 
 def reference_of(cells: Sequence[CellView]) -> str | None:

@@ -165,6 +165,7 @@ def view_of(
         got=_get(judgement, "got"),
         should_be=_get(judgement, "expected"),
         injected=bool(outcome and outcome.fault),
+        judges=tuple(map(str, _get(judgement, "judges", ()))),
     )
     return replace(view, line=_line(view, objection))
 

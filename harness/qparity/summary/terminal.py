@@ -169,8 +169,13 @@ def speed_lines(view: RunView) -> Iterator[str]:
     if found := overall(view.cells):
         for variant, ratio in found.ratios.items():
             if variant != found.reference:
+                wrong = (
+                    f" (it is wrong in {count} {'cell' if count == 1 else 'cells'} of this run)"
+                    if (count := len(view.wrong.get(variant, ())))
+                    else ""
+                )
                 unstable = ", some of them not to be relied on" if found.unstable else ""
-                yield _safe(f"{variant}: {told(ratio, decide(ratio), found.reference)}, {found.over}{unstable}")
+                yield _safe(f"{variant}: {told(ratio, decide(ratio), found.reference)}, {found.over}{unstable}{wrong}")
     if view.untimed:
         yield untimed_line(view)
     if view.above_limits:

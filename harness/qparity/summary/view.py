@@ -96,7 +96,8 @@ class CellView:
     memory traffic, `settings` the scenario as it was run, `source` the file that describes it. `known` is why an entry
     of an expectations file speaks of it, `link` where that is told. `right_bits` are the leading bits that are right of
     `digits` that there could be, by stage (`parity.bits`); `got` is what stands at the place that the verdict names,
-    `should_be` what is expected there; `injected` says that its fault was put there on purpose.
+    `should_be` what is expected there; `injected` says that its fault was put there on purpose,
+    `judges` who said what is expected: `oracle`, `reference`.
     """
 
     id: str
@@ -142,6 +143,7 @@ class CellView:
     got: float | str | None = None
     should_be: float | str | None = None
     injected: bool = False
+    judges: tuple[str, ...] = ()
 
     @property
     def bits(self) -> Bits | None:
@@ -299,28 +301,27 @@ class RunView:
         failing = [cell for cell in self.cells if cell.mark == "fail"]
         return min(failing, key=_moment, default=None)
 
+    @cached_property
+    def wrong(self) -> dict[str, list[CellView]]:
+        """Variant -> its cells that disagree, of those that have such a cell: no time of theirs is advice."""
+        found: dict[str, list[CellView]] = {}
+        for cell in self.cells:
+            if cell.mark == "fail":
+                found.setdefault(cell.variant, []).append(cell)
+        return found
+
     @property
     def fewest_bits(self) -> tuple[CellView, Bits] | None:
         """The pass that lost most leading bits."""
         found = [(cell, cell.bits) for cell in self.cells if cell.mark == "pass"]
         return max(((c, b) for c, b in found if b), key=lambda item: item[1].lost, default=None)
 
-    @property
-    def fastest(self) -> tuple[str, float] | None:
-        """(variant, geometric mean of its step times in seconds), see `speeds`."""
-        return min(self.speeds.items(), key=lambda item: item[1], default=None)
-
     @cached_property
-    def speeds(self) -> dict[str, float]:
-        """Geometric mean step time in seconds of each variant, over the scenarios where all of them passed.
+    def above_limits(self) -> dict[str, float]:
+        """Geometric mean of `above_limit` of each variant, over the scenarios where all of them passed.
 
         A variant that was timed nowhere is left out; empty if no scenario has all the others.
         """
-        return self._shared_means({place: cell.step_s for place, cell in self._passed if cell.step_s})
-
-    @cached_property
-    def above_limits(self) -> dict[str, float]:
-        """Geometric mean of `above_limit` of each variant, over the same kind of scenarios as `speeds`."""
         return self._shared_means({place: cell.above_limit for place, cell in self._passed if cell.above_limit})
 
     @property

@@ -1,7 +1,7 @@
 """How fast: paired ratios with intervals, verdicts, break-even and scaling. Pure functions over recorded samples."""
 
 from qparity.timing.block import BlockTiming, LaneTiming, read_block, samples_s
-from qparity.timing.breakeven import BreakEven, break_even
+from qparity.timing.breakeven import BreakEven, break_even, surely_ahead
 from qparity.timing.intervals import ONE, Interval, geometric_mean, median_interval
 from qparity.timing.limit import Machine, least_step_s
 from qparity.timing.ratios import paired_ratio, quotient
@@ -34,4 +34,5 @@ __all__ = [
     "quotient",
     "read_block",
     "samples_s",
+    "surely_ahead",
 ]

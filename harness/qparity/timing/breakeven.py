@@ -51,6 +51,26 @@ def break_even(
     return BreakEven(min(low, step), step, high)
 
 
+def surely_ahead(
+    start_s: Sequence[float], other_start_s: Sequence[float], other_step_s: Interval, most: float
+) -> tuple[float, float]:
+    """Between which numbers of steps a training is shorter than another one even in the worst case; (inf, inf): none.
+
+    Args:
+        start_s: seconds before steady training, one a fresh child; imports are over by then.
+        other_start_s: the same of the other.
+        other_step_s: the other's seconds a step, with its interval.
+        most: the largest that this one's time a step over the other's may be.
+    """
+    late = max(start_s) - min(other_start_s)
+    longest = max(other_step_s.low, 0.0) * (most - 1) if most <= 1 else other_step_s.high * (most - 1)
+    if longest < 0:  # every step wins back at least so much
+        return max(0.0, late / -longest), math.inf
+    if late >= 0 or math.isnan(longest):
+        return math.inf, math.inf
+    return 0.0, -late / longest if longest else math.inf
+
+
 def _steps(cost_s: float, saving_s: float) -> float:
     """Steps until a saving has paid for a cost: none for no cost, never for no saving."""
     if not saving_s > 0:  # nor where there are too few rounds for an interval

@@ -4,7 +4,7 @@
   const root = document.documentElement;
   const $ = (id) => document.getElementById(id);
   const read = (id) => JSON.parse($(id).textContent);
-  const run = read("run-data"), series = read("series-data"), specs = read("spec-data"), palette = read("palette-data");
+  const run = read("run-data"), series = read("series-data"), specs = read("spec-data"), palette = read("palette-data"), choices = read("choice-data");
   const cells = new Map(run.cells.map((cell) => [cell.id, cell]));
   const links = [...document.querySelectorAll("#matrix a[data-cell]")];
   const views = {};
@@ -67,6 +67,24 @@
       Object.entries(signals(name, found)).forEach(([signal, value]) => view.signal(signal, value));
       return view.data("rows", found).runAsync();
     }));
+  }
+
+  // Which variant for so many steps: the ranges come with the page, the number from its reader
+
+  function total(cell, steps) {
+    const seconds = cell.timing.start_s + steps * cell.step_s;
+    return seconds < 100 ? seconds.toPrecision(2) + " s" : seconds < 6000 ? (seconds / 60).toFixed(0) + " min" : (seconds / 3600).toFixed(1) + " h";
+  }
+
+  function decide() {
+    const steps = Math.floor($("steps").valueAsNumber), set = choices[$("which-scenario") ? $("which-scenario").value : 0];
+    if (!(steps >= 1)) { $("answer").textContent = "Give a number of steps, 1 or more."; return; }
+    const [, said, one] = set.answers.filter(([start]) => start <= steps).pop(), about = document.createElement("b");
+    about.textContent = one || said;
+    const times = set.scenarios.length > 1 ? [] : run.cells.filter((cell) => cell.scenario === set.scenarios[0] && cell.timing && cell.mark === "pass");
+    const estimated = times.sort((a, b) => a.timing.start_s + steps * a.step_s - b.timing.start_s - steps * b.step_s).map((cell) => cell.variant + " " + total(cell, steps));
+    $("answer").replaceChildren(about, (one ? " is the fastest of those that are right" : "") + (estimated.length ? "; about " + estimated.join(", ") : "") + ".");
+    $("ranges").textContent = $("which-scenario") ? $("which-scenario").selectedOptions[0].textContent + ": " + set.ranges.join("; ") + "." : $("ranges").textContent;
   }
 
   // Choosing a cell
@@ -220,6 +238,11 @@
   $("tools").addEventListener("submit", (event) => event.preventDefault());
   for (const link of links) link.title = link.closest("tr").cells[0].textContent + " · " + cells.get(link.dataset.cell).variant + ": " + link.title;
   $("theme").addEventListener("click", toggleTheme);
+  if ($("choose")) {
+    $("choose").addEventListener("input", decide);
+    $("choose").addEventListener("submit", (event) => event.preventDefault());
+    decide();
+  }
   for (const button of document.querySelectorAll("button[data-copy]")) button.addEventListener("click", copy);
   $("json").addEventListener("click", download);
 
