@@ -11,7 +11,7 @@ SAMPLE = [
     *("ctrl(RX), controls 1 0", "QubitUnitary", "BlockEncode", "exp", "cond", "measure, reset", "Select"),
     *("StatePrep of weights", "AmplitudeEmbedding", "QubitDensityMatrix"),
     *("DepolarizingChannel", "GeneralizedAmplitudeDamping", "ThermalRelaxationError", "QubitChannel"),
-    *("expval of Hermitian", "expval of SparseHamiltonian", "expval with trainable coefficients", "var of Hamiltonian"),
+    *("expval of Hermitian", "expval with trainable coefficients", "var of Hamiltonian"),
     *("probs of Hermitian", "state", "density_matrix", "purity"),
 ]
 

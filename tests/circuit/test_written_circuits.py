@@ -8,6 +8,7 @@ from qparity.circuit.definition import bind
 from qparity.circuit.program import gate_program
 from qparity.diagnose import script
 from qparity.oracle import predict
+from qparity.worker.prefix import cut
 from tests.oracle.programs import read
 
 UNITARY = np.linalg.qr(np.array([[0.3, 0.2j, 0.5, 1], [1j, 2, 0.4, 0], [0.1, 0.7, 1j, 3], [0, 1, 0, 0.2j]]))[0]
@@ -42,3 +43,19 @@ def test_written_code_is_the_circuit(function):
     )
     assert np.allclose(written, own, rtol=0, atol=1e-13)
     assert np.allclose(predict(program, [WEIGHTS], INPUTS[None])[0], own, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("function", [prepared, noisy])
+def test_a_circuit_taken_apart_gate_by_gate_is_the_circuit(function):
+    bound = bind(function, 3, 1, {}, {"w": (3,)}, 2)
+    gates = len(read(gate_program(bound)).gates)
+    device = qml.device("default.mixed" if function is noisy else "default.qubit", wires=3)
+
+    def node(count, words):
+        return qml.QNode(lambda: cut(bound, count, words)(w=WEIGHTS, inputs=INPUTS), device)
+
+    own = qml.QNode(function, device)(WEIGHTS, INPUTS)
+    assert np.allclose(np.hstack(node(gates, None)()), np.hstack(own), rtol=0, atol=1e-13)
+    for count in range(gates + 1):
+        tape = qml.workflow.construct_tape(node(count, [[("Z", 0)]]), level=0)()
+        assert (len(tape.operations), len(tape.measurements)) == (count, 1)

@@ -30,12 +30,13 @@ BACKENDS = {facts.name: facts for facts in trainable()}
 def machine(monkeypatch, tmp_path):
     """A machine with these packages and this driver."""
 
-    def make(packages, driver):
+    def make(packages, driver, requirements=()):
         cuda = None if "+cpu" in packages["torch"] else "13.0"
         (tmp_path / "version.py").write_text(f"cuda: Optional[str] = {cuda!r}\n")
         spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
         monkeypatch.setattr(accelerator.importlib.util, "find_spec", lambda name: spec)
         monkeypatch.setattr(accelerator, "version_of", packages.get)
+        monkeypatch.setattr(accelerator, "requirements_of", lambda package: requirements)
         monkeypatch.setattr(accelerator.ctypes.util, "find_library", lambda name: None)
         monkeypatch.setattr(accelerator, "driver", lambda: driver)
 
@@ -68,6 +69,17 @@ def test_lightning_gpu_says_what_it_lacks_on_any_backend(machine):
     machine({k: v for k, v in FOR_CUDA.items() if k != "custatevec-cu12"}, Driver((12, 4)))
     (library,) = accelerator.missing(BACKENDS["tensorflow"], "cpu", "lightning.gpu")
     assert "cuStateVec" in library
+
+
+def test_the_cuda_of_lightning_gpu_is_the_one_that_its_requirements_name(machine):
+    for_13 = ["pennylane>=0.44", "custatevec-cu13"]
+    machine(FOR_CUDA | {"custatevec-cu12": None, "custatevec-cu13": "1.15.0"}, Driver((12, 9)), for_13)
+    assert accelerator.missing(BACKENDS["torch"], "cpu", "lightning.gpu") == [
+        "pennylane-lightning-gpu 0.45.0 is built for CUDA 13, the driver supports no more than CUDA 12.9"
+    ]
+    machine(FOR_CUDA, Driver((13, 0)), for_13)
+    (library,) = accelerator.missing(BACKENDS["torch"], "cpu", "lightning.gpu")
+    assert "custatevec-cu13" in library
 
 
 def test_a_driver_that_is_too_old_or_broken_is_named_for_whom_it_is(machine):

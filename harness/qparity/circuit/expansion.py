@@ -32,6 +32,20 @@ MAX_MATRIX_WIRES = 5
 
 
 @dataclass(frozen=True)
+class Applied:
+    """A gate of the oracle's as an operator of PennyLane's, where all `controls` are 1."""
+
+    operation: Any
+    controls: tuple[Any, ...] = ()
+
+    def queue(self) -> None:
+        """Apply it in the quantum function that is being recorded."""
+        with qml.QueuingManager.stop_recording():
+            whole = qml.ctrl(self.operation, self.controls) if self.controls else self.operation
+        qml.apply(whole)
+
+
+@dataclass(frozen=True)
 class Part:
     """A gate of the oracle's: controls come first among the wires, which are PennyLane's labels."""
 
@@ -72,7 +86,7 @@ def gates(
     angles: list[float] = []
     touched: set[int] = set()
     for operation in tape.operations:
-        for part in expand(operation, raw, phases):
+        for part in (_part(one, raw) for one in expand(operation, phases)):
             wires = tuple(wire_map[wire] for wire in part.wires)
             if part.name in (*PREPARATIONS, "QubitDensityMatrix") and touched & set(wires):
                 raise NotCovered(f"oracle covers {part.name} at the start of a circuit alone")
@@ -97,34 +111,32 @@ def is_noisy(tape: qml.tape.QuantumScript) -> bool:
     return any(is_channel(operation.name) or operation.name == "PauliError" for operation in tape.operations)
 
 
-def expand(operation: Any, raw: Raw | None = None, phases: bool = False, depth: int = 0) -> Iterator[Part]:
-    """The operation as gates that the oracle knows."""
-    name, wires = operation.name, tuple(operation.wires)
+def expand(operation: Any, phases: bool = False, depth: int = 0) -> Iterator[Applied]:
+    """The operation as gates that the oracle knows, in PennyLane's operators.
+
+    Raises:
+        NotCovered: it cannot be taken apart.
+    """
+    name = operation.name
     if name in INVISIBLE or (name in PHASES and not phases):
         return
-    if name in PHASES:
-        yield Part(name, (), tuple(operation.data))
-    elif _known(name, len(wires)):
-        yield Part(name, wires, tuple(operation.data))
+    if name in PHASES or _known(name, len(operation.wires)):
+        yield Applied(operation)
     elif isinstance(operation, qml.ops.Controlled):
-        yield from _controlled(operation, raw, depth)
-    elif name in PREPARATIONS:
-        yield _prepared(operation, raw or {})
-    elif name in MATRICES or (name.startswith("Adjoint(") and operation.base.name in MATRICES):
-        yield Part("QubitUnitary", wires, numbers=_numbers(operation, [operation.matrix()]))
-    elif is_channel(name) or name == "PauliError":
-        yield _channel(operation)
+        yield from _controlled(operation, depth)
+    elif name in PREPARATIONS or _is_matrix(operation) or is_channel(name) or name == "PauliError":
+        yield Applied(operation)
     else:
-        yield from _decomposed(operation, raw, phases, depth)
+        yield from _decomposed(operation, phases, depth)
 
 
-def _decomposed(operation: Any, raw: Raw | None, phases: bool, depth: int) -> Iterator[Part]:
+def _decomposed(operation: Any, phases: bool, depth: int) -> Iterator[Applied]:
     if depth > MAX_DEPTH:
         raise NotCovered(f"oracle does not cover {operation.name}")
     if not getattr(operation, "has_decomposition", False) or operation.name in NUMERICAL:
         parts = _rotations(operation)
         if parts is None and operation.has_matrix:
-            yield Part("QubitUnitary", tuple(operation.wires), numbers=_numbers(operation, [operation.matrix()]))
+            yield Applied(qml.QubitUnitary(operation.matrix(), wires=operation.wires, unitary_check=False))
             return
         if parts is None:
             raise NotCovered(f"oracle does not cover {operation.name}")
@@ -134,20 +146,44 @@ def _decomposed(operation: Any, raw: Raw | None, phases: bool, depth: int) -> It
         except Exception as error:
             raise NotCovered(f"oracle does not cover {operation.name} ({one_line(error)})") from error
     for part in parts:
-        yield from expand(part, raw, phases, depth + 1)
+        yield from expand(part, phases, depth + 1)
 
 
-def _controlled(operation: Any, raw: Raw | None, depth: int) -> Iterator[Part]:
+def _controlled(operation: Any, depth: int) -> Iterator[Applied]:
     """The base's gates with further controls; what is controlled by 0 is flipped before and after."""
     controls = tuple(operation.control_wires)
     flipped = [w for w, value in zip(controls, operation.control_values, strict=True) if not value]
-    inner = list(expand(operation.base, raw, True, depth + 1))
-    for part in inner:
-        if part.name in PREPARATIONS or is_channel(part.name):
+    inner = list(expand(operation.base, True, depth + 1))
+    for one in inner:
+        if one.operation.name in PREPARATIONS or is_channel(one.operation.name):
             raise NotCovered(f"oracle does not cover {operation.name}")
-    yield from (Part("PauliX", (w,)) for w in flipped)
-    yield from (replace(p, wires=(*controls, *p.wires), controls=p.controls + len(controls)) for p in inner)
-    yield from (Part("PauliX", (w,)) for w in flipped)
+    yield from (Applied(qml.X(w)) for w in flipped)
+    yield from (replace(one, controls=(*controls, *one.controls)) for one in inner)
+    yield from (Applied(qml.X(w)) for w in flipped)
+
+
+def _part(one: Applied, raw: Raw) -> Part:
+    """A gate in the oracle's words."""
+    operation, controls = one.operation, len(one.controls)
+    name, wires = operation.name, (*one.controls, *operation.wires)
+    if name in PHASES:
+        return Part(name, one.controls, tuple(operation.data), controls)
+    if name in PREPARATIONS:
+        return _prepared(operation, raw)
+    if _is_matrix(operation):
+        return Part("QubitUnitary", wires, (), controls, _numbers(operation, [operation.matrix()]))
+    if name == "QubitChannel":
+        return Part(name, wires, numbers=_numbers(operation, operation.kraus_matrices()))
+    if name == "QubitDensityMatrix":
+        return Part(name, wires, numbers=_numbers(operation, [operation.data[0]]))
+    if name == "PauliError":
+        name = f"PauliError({operation.hyperparameters['operators']})"
+    return Part(name, wires, tuple(operation.data), controls)
+
+
+def _is_matrix(operation: Any) -> bool:
+    name = operation.name
+    return name in MATRICES or (name.startswith("Adjoint(") and operation.base.name in MATRICES)
 
 
 def _prepared(operation: Any, raw: Raw) -> Part:
@@ -160,17 +196,6 @@ def _prepared(operation: Any, raw: Raw) -> Part:
     parts = [amplitudes.real, amplitudes.imag] if np.iscomplexobj(amplitudes) else [amplitudes]
     name = "AmplitudeEmbedding" if normalised else "StatePrep"
     return Part(name, tuple(operation.wires), tuple(float(a) for part in parts for a in part))
-
-
-def _channel(operation: Any) -> Part:
-    name, wires = operation.name, tuple(operation.wires)
-    if name == "QubitChannel":
-        return Part(name, wires, numbers=_numbers(operation, operation.kraus_matrices()))
-    if name == "QubitDensityMatrix":
-        return Part(name, wires, numbers=_numbers(operation, [operation.data[0]]))
-    if name == "PauliError":
-        return Part(f"PauliError({operation.hyperparameters['operators']})", wires, tuple(operation.data))
-    return Part(name, wires, tuple(operation.data))
 
 
 def _rotations(operation: Any) -> list[Any] | None:

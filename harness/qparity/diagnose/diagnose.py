@@ -153,9 +153,13 @@ async def _gates(pool: Pool, subject: Subject) -> GateFinding | None:
     comparison = subject.comparison()
     if comparison is None or not subject.layers:
         return None
-    with contextlib.suppress(NotCovered, CellEnded, ChildDied, Unavailable):
-        async with session(pool, subject, subject.observation.variant, changed(subject, {})) as (child, _):
-            return await bisect(child, subject, comparison)
+    with contextlib.suppress(NotCovered):
+        try:
+            async with session(pool, subject, subject.observation.variant, changed(subject, {})) as (child, _):
+                return await bisect(child, subject, comparison)
+        except (CellEnded, ChildDied, Unavailable) as error:
+            layer = subject.layers[subject.layer(comparison)].name
+            return GateFinding(layer, f"they could not be looked at one by one: {error}")
     return None
 
 

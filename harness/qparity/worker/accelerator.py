@@ -64,8 +64,8 @@ def missing(backend: BackendFacts, accelerator: str, simulator: str = "") -> lis
         if found is None:
             where = f"in {sys.executable} (pip install '.[lightning-gpu]' in a clone of qparity)"
             reasons.append(f"pennylane-lightning-gpu is not installed {where}")
-        elif not custatevec():
-            reasons.append(f"{found.name} finds no cuStateVec library (pip install custatevec-cu12)")
+        elif not custatevec(found.cuda):
+            reasons.append(f"{found.name} finds no cuStateVec library (pip install custatevec-cu{found.cuda})")
         builds.append(found)
     if accelerator == "gpu" or simulator:
         reasons += driver_reasons(driver(), [build for build in builds if build and build.cuda])
@@ -132,15 +132,26 @@ def cuda_written_in(package: str, file: str) -> int | None:
 
 
 def lightning_build() -> Build | None:
-    """PennyLane's simulator on cuStateVec, CUDA 12 so far."""
+    """PennyLane's simulator on cuStateVec, and the CUDA that its own requirements name."""
     version = version_of("pennylane-lightning-gpu")
-    return Build(f"pennylane-lightning-gpu {version}", 12) if version else None
+    if version is None:
+        return None
+    named = re.search(r"\bcustatevec-cu(\d+)", " ".join(requirements_of("pennylane-lightning-gpu")))
+    return Build(f"pennylane-lightning-gpu {version}", int(named[1]) if named else 12)
 
 
-def custatevec() -> bool:
+def custatevec(cuda: int | None) -> bool:
     """Whether the library lightning.gpu simulates with is here, as a package or on the system."""
-    packages = ("custatevec-cu12", "cuquantum-cu12", "cuquantum-python-cu12")
+    packages = (f"{name}-cu{cuda}" for name in ("custatevec", "cuquantum", "cuquantum-python"))
     return any(map(version_of, packages)) or ctypes.util.find_library("custatevec") is not None
+
+
+def requirements_of(package: str) -> list[str]:
+    """What an installed distribution requires; empty if it is not installed."""
+    try:
+        return importlib.metadata.requires(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
 
 
 def version_of(package: str) -> str | None:

@@ -63,9 +63,9 @@ def cut(bound: BoundCircuit, gates: int | None, words: Words | None) -> Callable
             bound.function(arrays, inputs)
         tape = qml.tape.QuantumScript.from_queue(queue)
         with qml.QueuingManager.stop_recording():
-            operations = [gate for operation in tape.operations for gate in expand(operation)]
-        for operation in operations[:gates]:
-            qml.apply(operation)
+            applied = [one for operation in tape.operations for one in expand(operation)]
+        for one in applied[:gates]:
+            one.queue()
         if words is None:
             return [qml.apply(measurement) for measurement in tape.measurements]
         labels = {number: label for label, number in wire_map(tape, bound.wires).items()}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLUGINS = tuple(name for facts in trainable() for _, name in sorted(facts.cuda_plugins.items()))
 RECORDED = (
-    "keras", "pennylane", "pennylane-lightning", "pennylane-lightning-gpu", "custatevec-cu12",
+    "keras", "pennylane", "pennylane-lightning", "pennylane-lightning-gpu", "custatevec-cu12", "custatevec-cu13",
     *every("distributions"), *PLUGINS, "numpy", "scipy", "autoray",
 )  # fmt: skip
 
