@@ -93,12 +93,16 @@ def test_a_second_recording_is_compared_bit_by_bit(backend):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX took it away")
-def test_pennylane_finds_is_concrete_in_a_jax_without_it(backend, monkeypatch):
+def test_pennylane_finds_what_a_newer_jax_has_removed(backend, monkeypatch):
     def gone(name):
         raise AttributeError(name)
 
     core = backend.jax.core
-    monkeypatch.delitem(vars(core), "is_concrete", raising=False)
+    for name in ("is_concrete", "concrete_or_error"):
+        monkeypatch.delitem(vars(core), name, raising=False)
     monkeypatch.setattr(core, "__getattr__", gone, raising=False)
     assert record(backend)[1]["gradients/0"].any()
     assert backend.jax.jit(lambda x: core.is_concrete(x) * x)(1.0) == 0.0
+    assert core.concrete_or_error(float, np.array(2.0)) == 2.0
+    with pytest.raises(backend.jax.errors.ConcretizationTypeError):
+        backend.jax.jit(lambda x: core.concrete_or_error(None, x))(1.0)

@@ -28,11 +28,19 @@ def fails_in_pennylane(error: Exception) -> bool:
     """
     if isinstance(error, MemoryError | RecursionError | AssertionError) or "memory" in str(error).lower():
         return False
+    pennylane = _folder("pennylane")
+    installed = "site-packages", "dist-packages"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = Path(frame.filename).parts
-        library = "site-packages" in parts or frame.filename.startswith((sys.base_prefix, "<"))
-        if not library or "qparity" in parts:
-            return False
-        if "pennylane" in parts:
+        file = Path(frame.filename)
+        if pennylane in file.parents:
             return True
+        library = any(name in file.parts for name in installed) or frame.filename.startswith((sys.base_prefix, "<"))
+        if not library or "qparity" in file.parts:
+            return False
     return False
+
+
+def _folder(package: str) -> Path | None:
+    """Where an imported package lies."""
+    file = getattr(sys.modules.get(package), "__file__", None)
+    return Path(file).parent if file else None

@@ -11,7 +11,7 @@ Every cure here answers a fault seen on the real libraries; each has a test of i
 * TensorFlow graphs: batches of unknown size, and what cannot be traced (`tf_graph`).
 * On torch PennyLane starts a simulation with a state in main memory, which meets weights on a GPU and fails: what
   it makes is made where the inputs lie.
-* PennyLane 0.45 asks `jax.core.is_concrete`, which JAX 0.11 has removed: it is put back.
+* PennyLane 0.45 asks `jax.core` for `is_concrete` and `concrete_or_error`, which JAX 0.11 has removed: put back.
 """
 
 from __future__ import annotations

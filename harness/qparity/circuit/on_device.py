@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,7 +100,7 @@ class OnDevice:
     def qnode(self) -> Any:
         """The QNode over `(weights, inputs)`, broadcasting over the batch."""
         if self.interface == "jax":
-            _restore_is_concrete()
+            _restore_removed()
         qnode = qml.QNode(
             self.run_function,
             self.device,
@@ -158,10 +159,21 @@ class OnDevice:
         return free[0] if free else next(k for k in range(self.function.wires, 1000) if k not in self.function.labels)
 
 
-def _restore_is_concrete() -> None:
-    """`jax.core.is_concrete` as it was: whether a value can be looked at while tracing."""
+def _restore_removed() -> None:
+    """What PennyLane takes from `jax.core` as it was: whether a value can be looked at while tracing, and the look."""
     import jax
 
-    if jax.__version_info__ >= (0, 10):  # deprecated there, gone in 0.11
-        tracer = jax.core.Tracer
-        jax.core.is_concrete = lambda x: not isinstance(x, tracer) or x.to_concrete_value() is not None
+    if jax.__version_info__ < (0, 10):  # deprecated there, gone in 0.11
+        return
+    core = jax.core
+
+    def is_concrete(value: Any) -> bool:
+        return not isinstance(value, core.Tracer) or value.to_concrete_value() is not None
+
+    def concrete_or_error(force: Callable[[Any], Any] | None, value: Any, context: str = "") -> Any:
+        if not is_concrete(value):
+            raise jax.errors.ConcretizationTypeError(value, context)
+        found = value.to_concrete_value() if isinstance(value, core.Tracer) else value
+        return found if force is None else force(found)
+
+    core.is_concrete, core.concrete_or_error = is_concrete, concrete_or_error
