@@ -109,3 +109,18 @@ def test_other_data_on_a_backend_are_a_setup_fault_there(qparity, folder):
     assert cells["own", "torch"]["verdict"] == "SETUP-FAULT"
     assert "another y here" in cells["own", "torch"]["reason"]
     assert cells["own", "jax"]["verdict"] != "SETUP-FAULT"
+
+
+@pytest.mark.backend("torch")
+@pytest.mark.backend("jax")
+def test_a_script_that_breaks_on_one_backend_is_trained_on_the_others(qparity, folder):
+    text = (folder / "own.py").read_text()
+    broken = 'if keras.backend.backend() == "jax": raise OSError("not here")\n'
+    (folder / "own.py").write_text(text.replace("model = Net()", broken + "model = Net()"))
+    ran = qparity("run", "own.py", "--no-timing", "-vjax", "-vtorch", "--steps", "1", cwd=folder)
+    assert ran.returncode == 3, ran.stderr
+    assert "own.py: it breaks on jax: line " in ran.stderr
+    cells = judged(qparity, folder)
+    assert cells["own", "torch"]["verdict"] in ("ROUNDING", "PEERS-AGREE", "NOT-COMPARED")
+    assert cells["own", "jax"]["status"] == "failed"
+    assert "OSError: not here" in cells["own", "jax"]["reason"]

@@ -32,6 +32,8 @@ from qparity.worker.protocol import Message, ProtocolError
 
 PATIENCE_S = 900.0
 """Seconds that a script may take up to its `fit`."""
+BROKE = "line "
+"""How the reason of a script begins that an error ended, and not what qparity cannot take of it."""
 
 OWN = {
     "loss": "its loss is its own, which has no law: the reference judges it where it can, else the backends each other",
@@ -180,15 +182,16 @@ async def _ask(
     interpreters: dict[str, str],
     tell: Callable[[str], None],
 ) -> tuple[Message, str]:
-    """The answer of the first variant that can run here, and its backend."""
-    reasons = []
+    """The answer of the first backend that can run the script, and its name; one that the script breaks on is told."""
+    unavailable, broken = [], []
+    of_backends = {variant.backend: variant for variant in reversed(variants)}
     with tempfile.TemporaryDirectory(prefix="qparity-capture-") as folder:
         async with Pool(Path(folder), 1, interpreters) as pool:
-            for variant in variants:
+            for variant in reversed(of_backends.values()):
                 try:
                     server = await pool.server(variant)
                 except (Unavailable, ServerDied) as error:
-                    reasons.append(f"{variant}: {error}")
+                    unavailable.append(f"{variant}: {error}")
                     continue
                 tell(f"{path}: running it on {variant.backend} up to its fit")
                 log = Path(folder) / "script.log"
@@ -205,8 +208,13 @@ async def _ask(
                     await asyncio.shield(child.kill())
                     raise
                 await child.close()
-                if answer.kind == "error":
-                    reason = read(answers.Refusal, answer.body).reason
-                    raise CaptureError(f"{path}: {reason.removeprefix('ScriptError: ')}")
-                return answer, variant.backend
-    raise CaptureError(f"{path}: no backend can run it here: {'; '.join(reasons)}")
+                if answer.kind != "error":
+                    return answer, variant.backend
+                reason = read(answers.Refusal, answer.body).reason.removeprefix("ScriptError: ")
+                if reason in broken or not reason.startswith(BROKE):  # on another it would say the same
+                    raise CaptureError(f"{path}: {reason}")
+                broken.append(reason)
+                tell(f"{path}: it breaks on {variant.backend}: {reason}")
+    if broken:
+        raise CaptureError(f"{path}: {broken[0]}")
+    raise CaptureError(f"{path}: no backend can run it here: {'; '.join(unavailable)}")
