@@ -44,17 +44,31 @@ class Advice:
     absent: tuple[str, ...] = ()
 
     @property
-    def conditions(self) -> str:
-        """Everything but the variant's name, such as `with lightning.qubit (3 timed scenarios): ...`."""
+    def steady(self) -> str:
+        """Where and by how much its step is faster, such as `with lightning.qubit (3 timed scenarios): ...`."""
         low, high = (f"{end:.0f}" if end >= 10 else f"{end:.3g}" for end in self.faster)
         timed = "1 timed scenario" if self.scenarios == 1 else f"{self.scenarios} timed scenarios"
         most = "" if low == high else f" ({high}x where most)"
-        text = f"{self.where} ({timed}): a step at least {low}x faster than the next best that was run and agrees{most}"
-        if self.steps > 1:
-            text += f", and its slower start (imports not counted) has paid from {spaced(self.steps)} steps on"
-            text += f" (for few steps take {self.before})" if self.before else ""
-        text += f"; {self.unstable} of these times are not to be relied on" if self.unstable else ""
+        return f"{self.where} ({timed}): a step at least {low}x faster than the next best that was run and agrees{most}"
+
+    @property
+    def start(self) -> str:
+        """From when on a slower start has paid; empty if it always has."""
+        if self.steps <= 1:
+            return ""
+        text = f", and its slower start (imports not counted) has paid from {spaced(self.steps)} steps on"
+        return text + (f" (for few steps take {self.before})" if self.before else "")
+
+    @property
+    def reserve(self) -> str:
+        """What is to be said against it."""
+        text = f"; {self.unstable} of these times are not to be relied on" if self.unstable else ""
         return text + (f"; not run: {', '.join(self.absent)} ({EVERY_MODE})" if self.absent else "")
+
+    @property
+    def conditions(self) -> str:
+        """Everything but the variant's name."""
+        return self.steady + self.start + self.reserve
 
 
 @dataclass(frozen=True, slots=True)
