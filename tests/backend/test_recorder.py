@@ -16,6 +16,7 @@ from qparity.store import Run
 
 X, Y = np.linspace(-1, 1, 30).reshape(10, 3), np.linspace(0, 1, 10)[:, None]
 TURN = 0.5
+ONCE = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the same to all, and takes seconds")
 
 
 def rotations(weights, inputs, wires):
@@ -77,7 +78,7 @@ def judged(recorder):
     return view.exit_code, view.cells[0]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the reference takes seconds, and is the same to all")
+@ONCE
 def test_a_training_is_judged_with_where_its_fit_ended(tmp_path):
     recorder = qparity.Recorder(tmp_path, name="mine")
     fitted(hybrid(), recorder)
@@ -124,6 +125,7 @@ def test_a_gradient_of_the_wrong_sign_is_found(tmp_path, unasked):
     assert "q/weights" in cell.tensor
 
 
+@ONCE
 def test_a_part_of_a_training_is_recorded(tmp_path, unasked):
     recorder = qparity.Recorder(tmp_path, steps=2)
     fitted(hybrid(), recorder)
@@ -142,6 +144,7 @@ def pairs():
         yield X[:4], Y[:4]
 
 
+@ONCE
 @pytest.mark.parametrize(
     ("kind", "arguments", "told"),
     [
