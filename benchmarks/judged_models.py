@@ -77,7 +77,7 @@ def page(run: Run) -> tuple[str, list[str]]:
             found.setdefault(row, []).append(o.variant)
         model = block.scenario.name.rpartition("-")[2]
         if any(seeds(o) for o in observations):
-            same = len({b"".join(array.tobytes() for array in seeds(o)) for o in observations}) == 1
+            same = len({tuple(array.astype(np.int64).tobytes() for array in seeds(o)) for o in observations}) == 1
             bad += [] if same else [f"{block.scenario.name}: random layers drew other numbers on one variant"]
             random.append(DRAWN.format(model=model, same="" if same else "NOT ", apart=apart(observations)))
         lines += [f"| {model} | {', '.join(variants)} | {' | '.join(row)} |" for row, variants in found.items()]
@@ -134,9 +134,9 @@ def judges(column: str, tensors: list[tuple[Stage, str]], seen: Audit) -> str:
     return ", ".join(told)
 
 
-DRAWN = """`{model}` draws random numbers. The states of its generators are {same}the same bits before and after each
-step on all variants, and masks are a function of them (tests/integration/test_shared_draws.py compares the masks
-themselves). Over the whole training predictions of any two variants are at most {apart:.1e} of the largest apart."""
+DRAWN = """`{model}` draws random numbers. The states of its generators are {same}the same before and after each step
+on all variants, and masks are a function of them (tests/integration/test_shared_draws.py compares their bits). Over the
+whole training predictions of any two variants are at most {apart:.1e} of the largest apart."""
 TEXT = f"""# Who judges what
 
 The models of `scenarios/hybrids.toml`, each layer of whoever wrote it; made from a real run by
@@ -151,7 +151,7 @@ tensors, where not of all.
 
 - `reference`: Keras and PennyLane on NumPy, in float64, in a process without a framework, at the weights, state and
   batch that the cell recorded (docs/architecture.md, "Who judges what"). It takes as long as the audit took, four
-  seconds at the least: on a busy machine it may have judged fewer steps than here.
+  seconds of a processor at the least: where that is not enough, as for a large model, the steps are fewer.
 - `oracle`: our own simulator, at what crossed the boundary of each circuit: its outputs, the gradients of its inputs
   (`circuits`), and those of its weights (among `gradients`).
 - `law`: the rule of the optimizer, and that of the loss where there is one ({", ".join(WITH_LAW)}).
