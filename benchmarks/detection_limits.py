@@ -1,11 +1,12 @@
-"""How small an error does the gate still catch? Faults of shrinking size in the real torch worker, until one is missed.
+"""How small an error does the gate still catch? Faults of shrinking size in a real worker, until one is missed.
 
-    python benchmarks/detection_limits.py [--write]
+    python benchmarks/detection_limits.py [--only circuits|models] [--write]
 
 For each fault with a size: the smallest relative size, on a grid of half decades, at which it is found at its own
 stage in all of 8 trainings with different seeds, and in float64 also the smallest at which all 8 are called a fault
-and not a precision leak (an error below float32's rounding cannot be told from one). `--write` makes
-docs/detection-limits.md; the search starts from the limits that stand there.
+and not a precision leak (an error below float32's rounding cannot be told from one). Those of circuits are judged by
+the oracle, those of benchmarks/limits_models.py by the reference. `--write` makes docs/detection-limits.md; the search
+starts from the limits that stand there, and those that were not searched for stay.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qparity.runner.cell import FAULT_VARIABLE
 from qparity.runner.local import Options
@@ -28,7 +30,8 @@ from qparity.scenario.variant import Variant
 from qparity.store import Run
 from qparity.summary import judgements
 
-PAGE = Path(__file__).parents[1] / "docs" / "detection-limits.md"
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "detection-limits.md"
 SEEDS = 8
 SIZES = [10.0 ** (-k / 2) for k in range(33)]  # 1 to 1e-16
 STEP = 2
@@ -36,15 +39,29 @@ STEP = 2
 
 @dataclass(frozen=True)
 class Knob:
-    """A fault of `qparity.worker.faults`, its stage, what its size means, and the size that the worker is given."""
+    """A fault, its stage, what its size means, and the size that the worker is given.
+
+    Of `qparity.worker.faults`, or where `model` is set of that kind of limits_models.py.
+    """
 
     fault: str
     stage: str
     words: str
     size: Callable[[float], float] = lambda relative: relative
+    model: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the page and scenarios have it."""
+        return f"{self.model}-{self.fault}" if self.model else self.fault
+
+    @property
+    def first(self) -> int:
+        """The step from which on the fault is there."""
+        return 0 if self.model else STEP
 
 
-KNOBS = (
+CIRCUITS = (
     Knob("forward-scaled", "forward", "predictions × (1 + s)"),
     Knob("loss-scaled", "loss", "loss × (1 + s)"),
     Knob("gradient-scaled", "gradient", "all gradients × (1 + s)"),
@@ -53,6 +70,21 @@ KNOBS = (
     Knob("adam-beta-2", "update", "Adam: 1 - beta_2 × (1 + s)", lambda s: 1 - 0.001 * (1 + s)),
     Knob("adam-epsilon", "update", "Adam: epsilon × (1 + s)", lambda s: 1e-7 * (1 + s)),
 )
+KINDS = {
+    "dense": "Dense (tanh), Dense (sigmoid), Dense",
+    "convolution": "Conv2D (relu), MaxPooling2D, Dense",
+    "normalised": "Dense, BatchNormalization, relu, Dense",
+    "hybrid": "Dense (tanh), a circuit of two wires, Dense",
+}
+MODELS = tuple(
+    Knob(fault, stage, words, model=kind)
+    for kind, layers in KINDS.items()
+    for fault, stage, words in (
+        ("gradient", "gradient", f"{layers}: the first kernel's gradient × (1 + s)"),
+        ("predictions", "forward", f"{layers}: predictions × (1 + s)"),
+    )
+)
+KNOBS = {"circuits": CIRCUITS, "models": MODELS}
 
 
 @dataclass
@@ -87,11 +119,17 @@ def word(index: int) -> str:
     return "none up to 1" if index < 0 else f"{SIZES[index]:.0e}".replace("e-0", "e-")
 
 
-def standing(fault: str, column: int) -> int:
+def row(knob: Knob) -> str | None:
+    """The line on the page as it stands."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    return next((line for line in lines if line.startswith(f"| `{knob.name}` |")), None)
+
+
+def standing(knob: Knob, column: int) -> int:
     """The limit on the page, as an index of SIZES; the middle where there is none."""
-    rows = [line.split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if f"| `{fault}` |" in line]
+    line = row(knob)
     words = [word(index) for index in range(len(SIZES))]
-    found = rows[0][4 + column].strip() if rows else ""
+    found = line.split("|")[4 + column].strip() if line else ""
     return words.index(found) if found in words else len(SIZES) // 2
 
 
@@ -99,12 +137,13 @@ def main() -> None:
     """Search, print, and write the page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
+    parser.add_argument("--only", choices=KNOBS, help="leave the other table as it stands")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="trainings that must all show the fault")
     options = parser.parse_args()
     columns = (("float32", False), ("float64", False), ("float64", True))
     searches = [
-        Search(k, d, s, number, standing(k.fault, column))
-        for number, k in enumerate(KNOBS)
+        Search(k, d, s, number, standing(k, column))
+        for number, k in enumerate(KNOBS[options.only] if options.only else CIRCUITS + MODELS)
         for column, (d, s) in enumerate(columns)
     ]
     for strict in (False, True):  # one after the other: the same seeds are the same cells, and a sweep has each once
@@ -123,11 +162,12 @@ def probe(searches: Sequence[Search], seeds: int) -> None:
         assert search.middle is not None
         for seed in range(seeds):
             name = cell_name(search, seed)
-            scenarios[name] = scenario(name, search.dtype, 100 * search.number + seed)
             size = search.knob.size(SIZES[search.middle])
-            faults.append({"name": search.knob.fault, "step": STEP, "size": size, "scenario": name})
+            scenarios[name] = scenario(name, search, 100 * search.number + seed, size)
+            if not search.knob.model:
+                faults.append({"name": search.knob.fault, "step": STEP, "size": size, "scenario": name})
     os.environ[FAULT_VARIABLE] = json.dumps(faults)
-    blocks = make_blocks([Block(s, (Variant.parse("torch"),), Path("limits.toml")) for s in scenarios.values()])
+    blocks = make_blocks([Block(s, (variant(s),), HERE / "limits.toml") for s in scenarios.values()])
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), to_plan(blocks).to_dict(), {}, [])
         sweep(run, blocks, Options())
@@ -139,7 +179,8 @@ def probe(searches: Sequence[Search], seeds: int) -> None:
         assert middle is not None
         mine = [judged[cell_name(search, seed)] for seed in range(seeds)]
         verdicts = ("LOCAL-FAULT",) if search.strict else ("LOCAL-FAULT", "PRECISION-LEAK")
-        if all(j.verdict in verdicts and j.stage == search.knob.stage and (j.step or 0) >= STEP for j in mine):
+        stage, first = search.knob.stage, search.knob.first
+        if all(j.verdict in verdicts and j.stage == stage and (j.step or 0) >= first for j in mine):
             search.good = middle
         else:
             search.bad = middle
@@ -147,44 +188,57 @@ def probe(searches: Sequence[Search], seeds: int) -> None:
 
 def cell_name(search: Search, seed: int) -> str:
     """A scenario's name: one fault, size and seed."""
-    return f"{search.knob.fault}-{search.dtype}-{'strict-' if search.strict else ''}{search.middle}-{seed}"
+    return f"{search.knob.name}-{search.dtype}-{'strict-' if search.strict else ''}{search.middle}-{seed}"
 
 
-def scenario(name: str, dtype: str, seed: int) -> Scenario:
-    """Sixteen Adam steps of a re-uploading circuit on two wires."""
-    training = {"batch_size": 8, "epochs": 8, "optimizer": {"name": "adam", "learning_rate": 0.03}}
-    return Scenario.model_validate(
-        {
-            "name": name,
-            "wires": 2,
-            "layers": 2,
-            "dtype": dtype,
-            "seed": seed,
-            "data": {"samples": 16},
-            "training": training,
+def variant(made: Scenario) -> Variant:
+    """Where it runs: Keras' Dense keeps float64 on TensorFlow, and on torch it does not."""
+    return Variant.parse("tf" if made.model else "torch")
+
+
+def scenario(name: str, search: Search, seed: int, size: float) -> Scenario:
+    """Sixteen Adam steps of a re-uploading circuit on two wires; of a model four steps of SGD."""
+    made: dict[str, Any] = {"name": name, "dtype": search.dtype, "seed": seed}
+    if search.knob.model:
+        made |= {
+            "model": "limits_models:build",
+            "circuit_options": {"kind": search.knob.model, "fault": search.knob.fault, "size": size},
+            "data": {"name": "random", "features": 16, "samples": 16},
         }
-    )
+        training: dict[str, Any] = {"epochs": 2, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
+    else:
+        made |= {"wires": 2, "layers": 2, "data": {"samples": 16}}
+        training = {"epochs": 8, "optimizer": {"name": "adam", "learning_rate": 0.03}}
+    return Scenario.model_validate(made | {"training": training | {"batch_size": 8}})
 
 
 def page(searches: Sequence[Search], seeds: int) -> str:
-    """The table as Markdown."""
-    rows = []
-    for knob in KNOBS:
-        limits = " | ".join(search.limit for search in searches if search.knob == knob)
-        rows.append(f"| `{knob.fault}` | {knob.stage} | {knob.words} | {limits} |")
-    return TEXT.format(rows="\n".join(rows), seeds=seeds)
+    """The page as Markdown; a fault that was not searched for keeps its line."""
+    tables = {}
+    for table, knobs in KNOBS.items():
+        lines = []
+        for knob in knobs:
+            limits = " | ".join(search.limit for search in searches if search.knob == knob)
+            made = f"| `{knob.name}` | {knob.stage} | {knob.words} | {limits} |" if limits else row(knob)
+            lines.append(made or f"| `{knob.name}` | {knob.stage} | {knob.words} | - | - | - |")
+        tables[table] = "\n".join(lines)
+    return TEXT.format(**tables, seeds=seeds)
 
 
 TEXT = """# Detection limits
 
-How small an error the gate still finds, measured on the real torch worker by `python benchmarks/detection_limits.py
---write` (do not edit by hand). Each fault is injected from step 2 on into {seeds} trainings with different seeds: a
-re-uploading circuit on two wires, two layers, batches of 8, 16 Adam steps. The number is the smallest relative size
-*s* (on a grid of half decades) that is found at its own stage in all {seeds}.
+How small an error the gate still finds, measured on real workers by `python benchmarks/detection_limits.py --write`
+(do not edit by hand). The number is the smallest relative size *s* (on a grid of half decades) that is found at its
+own stage in all of {seeds} trainings with different seeds.
+
+## Circuits, judged by the oracle
+
+Each fault is injected from step 2 on into trainings on torch: a re-uploading circuit on two wires, two layers, batches
+of 8, 16 Adam steps.
 
 | fault | stage | what it does | float32 | float64 | float64, told from a leak |
 |---|---|---|---|---|---|
-{rows}
+{circuits}
 
 The last column: an error below float32's rounding is found in a float64 program, but named PRECISION-LEAK, since its
 size cannot tell it from one; from this size on all {seeds} are LOCAL-FAULT.
@@ -193,6 +247,19 @@ An epsilon matters only where gradients are as small as it is, and a beta only a
 limits depend on the training more than the others do. Faults without a size (sign, order, wire, gate, sample, axis,
 step counter, ...) are found always; `tests/integration/test_faults.py` holds every one to its exact variant, step and
 stage.
+
+## Whole models, judged by the reference
+
+An error in a model's own code (`benchmarks/limits_models.py`), there from the first step on; batches of 8, four steps
+of SGD on TensorFlow (eager), all of them judged.
+
+| fault | stage | what it does | float32 | float64 | float64, told from a leak |
+|---|---|---|---|---|---|
+{models}
+
+The reference allows 24 roundings of everything that a number depends on, and compares a gradient along one random
+direction a step: its limits are above the oracle's, which knows a circuit's operations one by one. Errors without a
+size, in layers: [planted-faults.md](planted-faults.md).
 """
 
 if __name__ == "__main__":

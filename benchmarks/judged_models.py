@@ -2,8 +2,9 @@
 
     python benchmarks/judged_models.py [--run FOLDER] [-k dressed] [--variants torch jax-jit] [--write]
 
-Sweeps the file, or takes a run of it that is there. Exit code 1 where a cell did not pass, or where something of one
-was judged by nobody, or by other backends alone. `--write` makes docs/models.md.
+Sweeps the file, or takes a run of it that is there. Exit code 1 where a cell did not pass, where something of one
+was judged by nobody, or by other backends alone, or where random layers drew other numbers on one variant than on
+another. `--write` makes docs/models.md.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 import qparity
 from qparity.oracle.losses import WITH_LAW
@@ -56,15 +59,16 @@ def swept(folder: Path, chosen: str | None, variants: list[str] | None) -> Run:
 def page(run: Run) -> tuple[str, list[str]]:
     """The page as Markdown, and what is not as it should be, a line each."""
     lines: list[str] = []
+    random: list[str] = []
     bad: list[str] = []
     for block in run.plan.blocks:
         found: dict[Row, list[str]] = {}
         judgements = judge_block(run, block)
-        for o in observations_of(run, block):
-            name, judgement = f"{block.scenario.name}/{o.variant}", judgements.get(o.cell)
-            if judgement is None:
-                bad.append(f"{name}: {o.outcome.status}: {o.outcome.reason}")
-                continue
+        observations = [o for o in observations_of(run, block) if o.cell in judgements]
+        there = {o.variant for o in observations}
+        bad += [f"{block.scenario.name}/{cell.variant}: no result" for cell in block.cells if cell.variant not in there]
+        for o in observations:
+            name, judgement = f"{block.scenario.name}/{o.variant}", judgements[o.cell]
             seen = audit(o)
             if judgement.verdict != Verdict.ROUNDING:
                 bad.append(f"{name}: {judgement.reason}")
@@ -72,8 +76,24 @@ def page(run: Run) -> tuple[str, list[str]]:
             row = (str(judgement.verdict), f"{seen.steps}", *columns(o, seen))
             found.setdefault(row, []).append(o.variant)
         model = block.scenario.name.rpartition("-")[2]
+        if any(seeds(o) for o in observations):
+            same = len({tuple(array.astype(np.int64).tobytes() for array in seeds(o)) for o in observations}) == 1
+            bad += [] if same else [f"{block.scenario.name}: random layers drew other numbers on one variant"]
+            random.append(DRAWN.format(model=model, same="" if same else "NOT ", apart=apart(observations)))
         lines += [f"| {model} | {', '.join(variants)} | {' | '.join(row)} |" for row, variants in found.items()]
-    return TEXT.format(head=" | ".join(COLUMNS), lines="\n".join(lines)), bad
+    return TEXT.format(head=" | ".join(COLUMNS), lines="\n".join(lines), random="\n\n".join(random)), bad
+
+
+def seeds(o: Observation) -> list[np.ndarray]:
+    """The states of generators of random numbers, before the first step and after each."""
+    states = [array for name, array in o.recorded.items() if name.startswith("state/")]
+    return [array for array in states if array.dtype.kind in "iu" and len(array) > 1]
+
+
+def apart(observations: Sequence[Observation]) -> float:
+    """How far predictions of two variants are from each other at most, over the largest."""
+    predictions = np.stack([np.asarray(o.recorded.predictions, np.float64) for o in observations])
+    return float(np.ptp(predictions, axis=0).max() / np.abs(predictions).max())
 
 
 def columns(o: Observation, seen: Audit) -> Iterable[str]:
@@ -114,6 +134,9 @@ def judges(column: str, tensors: list[tuple[Stage, str]], seen: Audit) -> str:
     return ", ".join(told)
 
 
+DRAWN = """`{model}` draws random numbers. The states of its generators are {same}the same before and after each step
+on all variants, and masks are a function of them (tests/integration/test_shared_draws.py compares their bits). Over the
+whole training predictions of any two variants are at most {apart:.1e} of the largest apart."""
 TEXT = f"""# Who judges what
 
 The models of `scenarios/hybrids.toml`, each layer of whoever wrote it; made from a real run by
@@ -128,11 +151,13 @@ tensors, where not of all.
 
 - `reference`: Keras and PennyLane on NumPy, in float64, in a process without a framework, at the weights, state and
   batch that the cell recorded (docs/architecture.md, "Who judges what"). It takes as long as the audit took, four
-  seconds at the least: on a busy machine it may have judged fewer steps than here.
+  seconds of a processor at the least: where that is not enough, as for a large model, the steps are fewer.
 - `oracle`: our own simulator, at what crossed the boundary of each circuit: its outputs, the gradients of its inputs
   (`circuits`), and those of its weights (among `gradients`).
 - `law`: the rule of the optimizer, and that of the loss where there is one ({", ".join(WITH_LAW)}).
 - `state`: running means and variances, and whatever else moves and is no weight.
+
+{{random}}
 
 In `tutorial` the circuit stands in a layer of the user's own, a bare QNode: the reference judges it with the rest.
 """

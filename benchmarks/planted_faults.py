@@ -36,7 +36,7 @@ from qparity.summary import judgements
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "planted-faults.md"
-VARIANTS = ("tf-graph", "torch", "jax-jit")
+VARIANTS = ("tf", "tf-graph", "torch", "jax", "jax-jit")
 BATCH, BATCHES, EPOCHS = 4, 3, 3
 SOUND = "nowhere"
 
@@ -211,9 +211,12 @@ def page(seen: Sequence[Found]) -> str:
     """The table as Markdown."""
     guilty = [each for each in seen if not each.sound]
     sound = [each for each in seen if each.sound]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for each in guilty:
+        row = (each.fault.words, each.dtype, "MISSED: " * (not each.right) + each.words)
+        alike.setdefault(row, []).append(each.variant)
     rows = [
-        f"| {each.fault.words} | {each.dtype} | {each.variant} | {'MISSED: ' * (not each.right)}{each.words} |"
-        for each in guilty
+        f"| {words} | {dtype} | {', '.join(variants)} | {said} |" for (words, dtype, said), variants in alike.items()
     ]
     return TEXT.format(
         found=sum(each.right for each in guilty),
@@ -231,11 +234,11 @@ trained for nine steps, in batches of 4, 4 and 2; made by `python benchmarks/pla
 hand). {found} of {guilty} found with their layer, `planted`, and their direction; of the same {sound} trainings without
 a fault {accused} did not pass.
 
-| fault | precision | variant | found: verdict, step, stage, tensor; layer and direction, and what of it |
+| fault | precision | variants | found: verdict, step, stage, tensor; layer and direction, and what of it |
 |---|---|---|---|
 {rows}
 
-No other backend is there to compare with: each cell is judged alone. Verdict, step, stage and tensor are those of
+No other backend is there to compare with. Verdict, step, stage and tensor are those of
 `qparity check`; layer and direction those of `qparity diagnose`, which walks the model at the step that was found. A
 tensor need not be of the layer that is wrong: what an activation hands back wrongly is seen at the weights before it.
 An error of 1e-6 in a float64 program may be one that float32 makes, and is called a precision leak. The reference

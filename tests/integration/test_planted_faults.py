@@ -13,24 +13,23 @@ planted_faults = sys.modules["planted_faults"] = importlib.util.module_from_spec
 spec.loader.exec_module(planted_faults)
 
 EAGER = next(variant for variant in ("torch", "tf", "jax") if variant in variants())
-COMPILED = [variant for variant in ("jax-jit",) if variant in variants()]
-SAMPLE = {EAGER: ("running-mean", "second-call", "partial-batch"), **dict.fromkeys(COMPILED, ("derivative",))}
+NAMES = ("running-mean", "second-call", "partial-batch", "derivative")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What was found of the sample, by fault."""
+    """What was found of the sample, by fault: on one backend, since it is the judge's part that is looked at."""
     faults = {fault.name: fault for fault in planted_faults.FAULTS}
-    planted = [(faults[name], "float32", variant, False) for variant, names in SAMPLE.items() for name in names]
+    planted = [(faults[name], "float32", EAGER, False) for name in NAMES]
     return {each.fault.name: each for each in planted_faults.found(tmp_path_factory.mktemp("planted"), planted)}
 
 
-@pytest.mark.parametrize("name", [name for names in SAMPLE.values() for name in names])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_planted_fault_is_found_with_its_layer_and_its_direction(found, name):
     assert found[name].right, found[name].words
 
 
-@pytest.mark.parametrize("name", [name for names in SAMPLE.values() for name in names])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_layer_or_a_direction_that_is_another_one_is_not_right(found, name):
     one = found[name]
     other = planted_faults.BACKWARD if one.layer.direction == planted_faults.FORWARD else planted_faults.FORWARD
