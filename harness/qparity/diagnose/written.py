@@ -8,9 +8,11 @@ import numpy as np
 
 from qparity.scenario.written import WEIGHTS, Angle, Gate, Measurement, Written
 
-HELPER = '''def decomposed(operation):
+HELPER = '''def decomposed(make):
     """Apply PennyLane's own decomposition of an operation in its place."""
-    for part in operation.decomposition():
+    with qml.QueuingManager.stop_recording():
+        parts = make().decomposition()
+    for part in parts:
         qml.apply(part)
 
 
@@ -38,9 +40,7 @@ def _line(gate: Gate, weights: str) -> str:
         text = f"qml.adjoint({text})"
     if gate.control:
         text = f"qml.ctrl({text}, control={list(gate.control)}, control_values={list(gate.values)})"
-    if gate.spelled:
-        return f"with qml.QueuingManager.stop_recording():\n        gate = {text}\n    decomposed(gate)"
-    return text
+    return f"decomposed(lambda: {text})" if gate.spelled else text
 
 
 def _plain(gate: Gate, weights: str) -> str:

@@ -20,11 +20,12 @@ def begin(
     results: Path,
     seed: int,
     variants: Sequence[Variant],
+    limits: tuple[float | None, int | None],
     scripts: Path | None,
     command: list[str],
     interpreters: Interpreters,
 ) -> tuple[Run, State]:
-    """A new run, whose plan is still empty.
+    """A new run, whose plan is still empty; `limits` are seconds and cells.
 
     Raises:
         EnvironmentProblem: a backend does not go with what is on top of its interpreter.
@@ -32,7 +33,7 @@ def begin(
     interpreters.need({variant.backend for variant in variants})
     run = Run.create(results, Plan().to_dict(), _environment(interpreters), command)
     folder = None if scripts is None else str(scripts.resolve())
-    return run, State(seed, tuple(map(str, variants)), scripts=folder)
+    return run, State(seed, tuple(map(str, variants)), *limits, scripts=folder)
 
 
 def resume(results: Path, reference: str, interpreters: Interpreters) -> tuple[Run, State]:

@@ -30,6 +30,11 @@ OPTIMIZERS: tuple[dict[str, Any], ...] = (
     {"name": "sgd", "momentum": 0.9, "nesterov": True},
 )  # fmt: skip
 EXPVALS, MOST_MATRIX_WIRES = 0.55, 2
+UNFIT: dict[tuple[str, str], tuple[str, ...]] = {
+    ("lightning.qubit", "adjoint"): ("probs", "var", "purity"),
+    ("default.qubit", "hadamard"): ("var", "purity"),
+}
+"""What a device refuses to differentiate by a method."""
 SHIFTING = ("parameter-shift", "hadamard", "finite-diff")
 """Methods that run a circuit or two for each angle: these get smaller circuits."""
 
@@ -65,7 +70,7 @@ def draw(seed: int, number: int, variants: Sequence[Variant]) -> Drawn:
     noisy = device == "default.mixed"
     wires = int(rng.integers(1, 4 if noisy or method in SHIFTING else 5))
     weights, features = int(rng.integers(2, 6)), int(rng.integers(1, 4))
-    pen = _Pen(rng, wires, weights, features, noisy)
+    pen = _Pen(rng, wires, weights, features, noisy, UNFIT.get((device, method), ()))
     circuit = pen.circuit(int(rng.integers(2, 7 if method in SHIFTING else 10)))
     dtype = "float64" if method == "finite-diff" else str(rng.choice(["float32", "float64"]))
     samples = int(rng.integers(1, 5))
@@ -98,8 +103,9 @@ def _device(rng: Rng, variant: Variant) -> tuple[str, str]:
 class _Pen:
     """Writes one random circuit."""
 
-    def __init__(self, rng: Rng, wires: int, weights: int, features: int, noisy: bool) -> None:
+    def __init__(self, rng: Rng, wires: int, weights: int, features: int, noisy: bool, unfit: tuple[str, ...]) -> None:
         self.rng, self.wires, self.weights, self.features, self.noisy = rng, wires, weights, features, noisy
+        self.unfit = unfit
 
     def circuit(self, gates: int) -> Written:
         """A start, so many gates, and measurements."""
@@ -209,10 +215,11 @@ class _Pen:
         )  # fmt: skip
         shares = (0.35, 0.2, 0.15, 0.1, 0.08, 0.12)
         count = 2 if rng.random() < 0.25 else 1
-        return tuple(
+        drawn = [
             self.expval() if rng.random() < EXPVALS else forms[int(rng.choice(len(forms), p=shares))]()
             for _ in range(count)
-        )
+        ]
+        return tuple(self.expval() if m.kind in self.unfit else m for m in drawn)
 
     def terms(self, most: int) -> tuple[tuple[float, str, tuple[int, ...]], ...]:
         """Different Pauli words with coefficients; of a single one 1."""

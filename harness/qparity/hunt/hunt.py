@@ -52,14 +52,6 @@ Tell = Callable[[State, Find | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When a hunt ends: after so many seconds of its own, or with so many cells of drawn circuits; None: no limit."""
-
-    seconds: float | None = None
-    cells: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Prey:
     """A drawn circuit and its rewrite, each with its block of the plan."""
 
@@ -85,13 +77,12 @@ class Judged:
     difference: tuple[Fault, str] | None
 
 
-def hunt(run: Run, state: State, limits: Limits, options: Options, tell: Tell) -> tuple[State, bool]:
+def hunt(run: Run, state: State, options: Options, tell: Tell) -> tuple[State, bool]:
     """Hunt until a limit is reached. What becomes of each circuit is kept as soon as it is known.
 
     Args:
         run: where everything is stored; its plan grows.
-        state: what is known so far, of a new hunt seed and variants alone.
-        limits: when to end.
+        state: what was asked for, and what is known so far.
         options: of the local engine.
         tell: hears the state after each circuit, and what has just been found.
 
@@ -101,7 +92,7 @@ def hunt(run: Run, state: State, limits: Limits, options: Options, tell: Tell) -
     Raises:
         Halted, StoreError: as `sweep`.
     """
-    hunter = Hunter(run, state, limits, replace(options, no_fit=True), tell)
+    hunter = Hunter(run, state, replace(options, no_fit=True), tell)
     kept.write(run.path, state)
     whole = sweep(run, [], options, engine=hunter.engine)
     return hunter.state, whole
@@ -110,20 +101,21 @@ def hunt(run: Run, state: State, limits: Limits, options: Options, tell: Tell) -
 class Hunter:
     """One hunt."""
 
-    def __init__(self, run: Run, state: State, limits: Limits, options: Options, tell: Tell) -> None:
-        self.run, self.state, self.limits, self.options, self.tell = run, state, limits, options, tell
+    def __init__(self, run: Run, state: State, options: Options, tell: Tell) -> None:
+        self.run, self.state, self.options, self.tell = run, state, options, tell
         self.variants = [Variant.parse(name) for name in state.variants]
         self.begun, self.spent_s = time.monotonic(), state.spent_s
-        self._numbers = (n for n in count() if n not in set(state.done))
+        done = set(state.done)
+        self._numbers = (n for n in count() if n not in done)
         self._ahead: list[Prey] = []
-        self._cells = 0
+        self._cells = state.drawn
         self._lock = asyncio.Lock()
 
     @property
     def over(self) -> bool:
         """Whether no other circuit is to be begun."""
-        seconds, cells = self.limits.seconds, self.limits.cells
-        late = seconds is not None and time.monotonic() - self.begun >= seconds
+        seconds, cells = self.state.seconds, self.state.cells
+        late = seconds is not None and self.spent_s + time.monotonic() - self.begun >= seconds
         return late or (cells is not None and self._cells >= cells)
 
     async def engine(self, ledger: Ledger) -> None:
@@ -216,6 +208,8 @@ class Hunter:
             outcome, judgement = self.run.outcome(cell.id), judge_block(self.run, planned).get(cell.id)
             fault = fault_of(outcome, judgement)
             reason = str((judgement and judgement.reason) or (outcome and outcome.reason) or "")
+            if outcome and outcome.fault:
+                reason = f"[injected fault: {outcome.fault.name}] {reason}"
             found.append(JudgedCell(_sort(outcome.status if outcome else "missing", judgement, fault), fault, reason))
             if outcome and outcome.status == "ok" and fault is None:
                 sound += observations_of(self.run, planned)

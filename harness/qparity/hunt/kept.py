@@ -12,6 +12,8 @@ from qparity.store import StoreError, atomic, trust
 
 FILE = "hunt.json"
 SCHEMA = 1
+SORTS = ("passed", "refused", "not compared", "unfinished", "faulty")
+"""What may become of a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,25 @@ class Find:
 class State:
     """What was asked for, and how far it is: `done` are the numbers of circuits, `counts` cells by what became of them.
 
-    `counts` has `passed`, `refused`, `not compared`, `unfinished`, `faulty`; and `circuits`, `passed over`.
+    No circuit is begun after `seconds`, or once so many `cells` were drawn; None: no limit. `counts` has `passed`,
+    `refused`, `not compared`, `unfinished`, `faulty`; and `circuits`, `passed over`.
     """
 
     seed: Count
     variants: tuple[Text, ...]
+    seconds: Number | None = None
+    cells: Count | None = None
     spent_s: Number = 0.0
     done: tuple[Count, ...] = ()
     counts: Mapping[Text, Count] = field(default_factory=dict)
     finds: tuple[Find, ...] = ()
     scripts: Text | None = None
     """The folder of the scripts; None: `finds` in the run folder."""
+
+    @property
+    def drawn(self) -> int:
+        """The cells of the circuits that are done."""
+        return sum(self.counts.get(name, 0) for name in SORTS)
 
 
 def write(folder: Path, state: State) -> None:

@@ -29,10 +29,10 @@ class Candidate:
     rewritten: Rewritten
 
     @property
-    def size(self) -> tuple[int, ...]:
-        """What gets less."""
+    def trainable(self) -> bool:
+        """Whether there is a weight left: without one a training is refused."""
         circuit = self.rewritten.after
-        return len(circuit.gates), len(circuit.measured), len(circuit.axes)
+        return any(name[0] == "w" for angle in circuit.parameters for _, names in angle for name in names)
 
     def trained(self, **changes: Any) -> Candidate:
         """With another training; `data` and `training` are merged."""
@@ -68,9 +68,9 @@ class Tries:
         return self.tried >= MOST_TRIED or self.until()
 
     async def __call__(self, candidate: Candidate) -> bool:
-        """Whether it shows; False of what was tried before, and once enough were."""
+        """Whether it shows; False of what was tried before, of what has no weight, and once enough were tried."""
         key = repr(candidate)
-        if key in self._known or self.over:
+        if key in self._known or self.over or not candidate.trainable:
             return False
         self._known.add(key)
         self.tried += 1
@@ -209,9 +209,9 @@ def _plainer(candidate: Candidate) -> Iterator[Candidate]:
     def change(gate: Gate) -> Iterator[Gate]:
         if gate.kind.group in ("preparation", "channel") or gate.label in PLAIN:
             return
-        angle = next((each for each in gate.angles if any(names for _, names in each)), None)
-        if angle is not None:
-            yield Gate("RX", gate.wires[:1], (angle,))
+        trained = [angle for angle in gate.angles if any(names for _, names in angle)]
+        if gate.angles:
+            yield Gate("RX", gate.wires[:1], (*trained, *gate.angles)[:1])
         elif len(gate.axes) == 1:
             yield Gate("Hadamard", gate.axes)
         if len(gate.axes) > 1:

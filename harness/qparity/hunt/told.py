@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from qparity.hunt.bench import alike
-from qparity.hunt.kept import Find, State
+from qparity.hunt.kept import SORTS, Find, State
 from qparity.records import Place
 from qparity.records.document import Table
 from qparity.store import Run
@@ -17,7 +17,6 @@ from qparity.summary.summarise import groups_of, view_of
 from qparity.summary.view import CellView
 
 SAID = {"unsupported": "refused", "timeout": "unfinished"}
-COUNTED = ("passed", "refused", "not compared", "unfinished", "faulty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ def ended(run: Run) -> list[tuple[tuple[str, str], int]]:
 def lines(told: Sequence[Told], state: State, ended: Sequence[tuple[tuple[str, str], int]] = ()) -> list[str]:
     """The summary; `ended` are groups of cells that have no verdict."""
     counts = state.counts
-    cells = sum(counts.get(name, 0) for name in COUNTED)
-    said = ", ".join(f"{counts[name]} {name}" for name in COUNTED if counts.get(name))
+    cells = state.drawn
+    said = ", ".join(f"{counts[name]} {name}" for name in SORTS if counts.get(name))
     found = [
         f"seed {state.seed}, {', '.join(state.variants)}: {counted(counts.get('circuits', 0), 'circuit')} and their "
         f"rewrites, {counted(cells, 'cell')}{f' ({said})' if said else ''}, {state.spent_s / 60:.1f} min"
