@@ -2,7 +2,6 @@
 
 import sys
 
-import numpy as np
 import pennylane as qml
 from pennylane import numpy as pnp
 

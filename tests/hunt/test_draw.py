@@ -5,7 +5,7 @@ from qparity.scenario.variant import Variant
 from qparity.scenario.written import KINDS
 
 VARIANTS = [Variant.parse(name) for name in ("torch", "tf-xla")]
-MANY = 1500
+MANY = 1000
 
 
 def test_a_number_is_always_the_same_circuit():

@@ -13,7 +13,7 @@ from qparity.hunt.rewrites import ADDITIVE, DECOMPOSED, DIAGONAL, IDENTITIES, RU
 from qparity.scenario.variant import Variant
 from qparity.scenario.written import KINDS, Gate
 
-CIRCUITS = 250
+CIRCUITS = 120
 ANGLES = tuple(((number, ()),) for number in (0.7, -1.3, 2.9))
 
 

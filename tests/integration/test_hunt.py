@@ -22,29 +22,17 @@ from tests.conftest import SOURCES, backends
 
 pytestmark = pytest.mark.skipif("torch" not in backends(), reason="needs torch")
 
-SEED, CELLS = 4, 28
+SEED, CELLS = 42, 20
 # circuit of the seed -> fault, the step it begins at, verdict, stage, and a gate that must be left
 PLANTED = {
-    1: ("rx-gradient-sign", 0, "LOCAL-FAULT", "gradient", "RX"),
-    2: ("wrong-wire", 0, "LOCAL-FAULT", "forward", None),
-    3: ("stale-weights", 1, "LOCAL-FAULT", "forward", None),
-    4: ("gradient-float32", 0, "PRECISION-LEAK", "gradient", None),
-    5: ("angle-modulus", 0, "LOCAL-FAULT", "forward", "RX"),
-    6: ("update-lost", 0, "LOCAL-FAULT", "update", None),
+    0: ("wrong-wire", 0, "LOCAL-FAULT", "forward", None),
+    2: ("angle-modulus", 0, "LOCAL-FAULT", "forward", "RX"),
+    3: ("update-lost", 0, "LOCAL-FAULT", "update", None),
+    6: ("stale-weights", 1, "LOCAL-FAULT", "forward", None),
+    8: ("rx-gradient-sign", 0, "LOCAL-FAULT", "gradient", "RX"),
+    9: ("gradient-float32", 0, "PRECISION-LEAK", "gradient", None),
 }
 COMMAND = ("hunt", "--cells", CELLS, "--seed", SEED, "-v", "torch", "--json")
-
-
-def test_a_clean_seed_finds_nothing(qparity, tmp_path):
-    done = qparity(*COMMAND, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout
-    told = json.loads(done.stdout)
-    assert told["causes"] == told["not_counted"] == []
-    assert told["counts"]["circuits"] == CELLS / 2
-    assert told["counts"]["passed"] > CELLS / 2
-    assert sum(told["counts"].get(name, 0) for name in ("passed", "refused", "not compared")) == CELLS
-    judged = qparity("check", "latest", cwd=tmp_path)
-    assert judged.returncode == 0, judged.stdout
 
 
 def test_six_planted_kinds_are_found_cut_down_and_nothing_else(qparity, tmp_path, monkeypatch):
@@ -69,6 +57,7 @@ def test_six_planted_kinds_are_found_cut_down_and_nothing_else(qparity, tmp_path
     shown = json.loads(qparity("show", "--json", cwd=tmp_path).stdout)
     small = {cell["scenario"] for cell in shown["cells"] if cell["scenario"].endswith("-small")}
     assert small == {find["small"] for find in finds}
+    assert (seen[6]["steps"] > 1, seen[2]["steps"]) == (True, 1), "weights are stale from the second step on"
     one = seen[2]
     diagnosed = qparity("diagnose", told["run"], f"{one['small']}/torch", cwd=tmp_path)
     assert diagnosed.returncode == 0, diagnosed.stderr
@@ -78,7 +67,7 @@ def test_six_planted_kinds_are_found_cut_down_and_nothing_else(qparity, tmp_path
     assert script.returncode == 0, f"the libraries have no such fault: {script.stdout}{script.stderr}"
 
 
-def test_killed_it_goes_on_with_what_is_not_done(qparity, tmp_path):
+def test_nothing_is_found_in_a_clean_seed_and_killed_it_goes_on_with_what_is_not_done(qparity, tmp_path):
     command = [sys.executable, "-m", "qparity.cli", *map(str, COMMAND)]
     begun = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": SOURCES})
     patience = time.monotonic() + 300
@@ -99,11 +88,17 @@ def test_killed_it_goes_on_with_what_is_not_done(qparity, tmp_path):
     assert refused.returncode == 2
     finished = qparity("hunt", "--resume", run.name, "--json", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
+    told = json.loads(finished.stdout)
+    assert told["causes"] == told["not_counted"] == []
+    assert told["counts"]["passed"] > CELLS / 2
+    assert sum(told["counts"].get(name, 0) for name in ("passed", "refused", "not compared")) == CELLS
     assert sorted(done()) == list(range(CELLS // 2))
     assert done()[: len(before)] == before
     now = {path.name: path.stat().st_mtime_ns for path in (run / "cells").glob("*.json")}
     assert len(now) == CELLS
     assert now | kept == now, "what was judged is not run again"
+    checked = qparity("check", run.name, cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_a_rewrite_that_is_another_function_is_found_by_the_second_witness(tmp_path, monkeypatch):
@@ -115,7 +110,7 @@ def test_a_rewrite_that_is_another_function_is_found_by_the_second_witness(tmp_p
     monkeypatch.setattr(rewrites, "RULES", {"wrong": wrong})
     monkeypatch.chdir(tmp_path)
     variants = [Variant.parse("torch")]
-    run, state = begin(tmp_path, 6, variants, (None, 16), None, ["test"], NOTHING)
+    run, state = begin(tmp_path, SEED, variants, (None, 8), None, ["test"], NOTHING)
     state, whole = hunting.hunt(run, state, Options(), lambda *_: None)
     assert whole
     (told,) = by_cause(run, state)
@@ -138,6 +133,8 @@ def test_a_channel_that_parameter_shift_differences_is_no_leak(qparity, tmp_path
     )
     done = qparity("run", "noise.toml", "-v", "torch", "--no-timing", "--check", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
+    other = qparity("hunt", "--resume", "latest", cwd=tmp_path)
+    assert (other.returncode, "hunt.json" in other.stderr) == (2, True), "it is no hunt that could go on"
 
 
 def test_bad_input_is_one_line(qparity, tmp_path):
@@ -145,6 +142,3 @@ def test_bad_input_is_one_line(qparity, tmp_path):
         done = qparity("hunt", *words, cwd=tmp_path)
         assert done.returncode == 2, words
         assert len(done.stderr.strip().splitlines()) == 1
-    (tmp_path / "results" / "20260101-000000-aaaa").mkdir(parents=True)
-    done = qparity("hunt", "--resume", "20260101-000000-aaaa", cwd=tmp_path)
-    assert (done.returncode, "run.json" in done.stderr) == (2, True)

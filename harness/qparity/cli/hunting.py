@@ -84,9 +84,9 @@ def hunt(
     say(run.id, err=True)
     last = time.monotonic()
 
-    def tell(state: State, find: Find | None) -> None:
+    def tell(state: State, finds: tuple[Find, ...]) -> None:
         nonlocal last
-        if find is not None:
+        for find in finds:
             said = find.words if find.recurred else "did not recur"
             say(f"found: {find.cells[0]}: {find.fault.words} ({said}, {find.device} {find.diff_method})", err=True)
         if time.monotonic() - last >= SAID_EVERY_S:

@@ -247,7 +247,15 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
         inputs = inputs[rows.start - first : rows.stop - first]
     resolved, scenario = subject.observation.outcome.resolved, subject.observation.scenario
     meets = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
-    how = How(variant, str(resolved.device), str(resolved.diff_method), scenario.diff_options, program.wires, meets)
+    how = How(
+        variant,
+        str(resolved.device),
+        str(resolved.diff_method),
+        scenario.diff_options,
+        program.wires,
+        meets,
+        subject.layers[number].expanded is not None,
+    )
     traceable = how.traceable
     text = written.circuit(read_written(scenario.circuit_options)) if scenario.circuit == WRITTEN else None
     body = circuit_body(
@@ -283,7 +291,7 @@ def _forward(variant: Variant, traceable: bool) -> str:
 class How:
     """How a circuit is run: variant, device and method as they were resolved, wires.
 
-    `meets`: a gate depends on weights and inputs both.
+    `meets`: a gate depends on weights and inputs both; `expanded`: the cell ran its samples one by one.
     """
 
     variant: Variant
@@ -292,6 +300,7 @@ class How:
     options: Mapping[str, object]
     wires: int
     meets: bool
+    expanded: bool = False
 
     @property
     def traceable(self) -> bool:
@@ -302,7 +311,7 @@ class How:
     def expands(self, trained_inputs: bool = False) -> bool:
         """Whether samples run one by one, as `QKerasLayer` decides."""
         facts = BACKENDS[self.variant.backend]
-        if not self.device.startswith("default.") or self.method in ("adjoint", "hadamard"):
+        if self.expanded or not self.device.startswith("default.") or self.method in ("adjoint", "hadamard"):
             return True
         if self.method in TRANSFORMS and (self.meets or trained_inputs):
             return True

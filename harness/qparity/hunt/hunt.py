@@ -20,10 +20,9 @@ import numpy as np
 from qparity.hunt import kept
 from qparity.hunt.bench import REWRITTEN, Bench, block_of, differs, fault_of
 from qparity.hunt.draw import Drawn, draw
-from qparity.hunt.kept import Fault, Find, State
+from qparity.hunt.kept import PLAIN, Fault, Find, State
 from qparity.hunt.rewrites import Rewritten, rewrite
 from qparity.hunt.scripts import write_script
-from qparity.hunt.shrink import PLAIN as ANY_GATE
 from qparity.hunt.shrink import Candidate, Tries, plain, shrink
 from qparity.parity import Judgement, Verdict
 from qparity.records.document import Table
@@ -45,10 +44,10 @@ ENOUGH = 5
 """Cells that show a find, after which circuits that hold it are passed over."""
 REWRITES = 3
 SHRINK_S = 90.0
-TIMEOUT_S = 120.0
+"""For one find, at the most."""
 REWRITE_SUFFIX, SMALL, SMALL_REWRITE = "-rewritten", "-small", "-small-rewritten"
 
-Tell = Callable[[State, Find | None], None]
+Tell = Callable[[State, tuple[Find, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +182,19 @@ class Hunter:
         judged = await bench.apart(partial(self._judged, prey))
         counts = Counter(circuits=1)
         counts.update(each.sort for each in judged.cells)
-        find = None
         wrong = [(n, each.fault, each.reason) for n, each in enumerate(judged.cells) if each.fault]
-        if wrong:
-            find = await self._found(ledger, bench, prey, *wrong[0])
-        elif judged.difference is not None:
+        if judged.difference is not None:
             counts["passed"], counts["faulty"] = counts["passed"] - 1, counts["faulty"] + 1
-            find = await self._found(ledger, bench, prey, 1, *judged.difference)
-        self._done(prey.drawn.number, counts, find)
+            wrong.append((1, *judged.difference))
+        finds = [await self._found(ledger, bench, prey, *each) for each in wrong[:1]]
+        for each in wrong[1:]:  # the same fault in the rewrite is the same find
+            if each[1] != wrong[0][1]:
+                finds.append(await self._found(ledger, bench, prey, *each))
+        self._done(prey.drawn.number, counts, finds)
 
     async def _run(self, ledger: Ledger, bench: Bench, block: Block) -> None:
         """The cells of a block that have no outcome yet."""
-        missing = set(self.run.missing())
-        left = replace(block, cells=tuple(cell for cell in block.cells if cell.id in missing))
+        left = replace(block, cells=tuple(cell for cell in block.cells if self.run.outcome(cell.id) is None))
         if left.cells:
             given = (bench.cores, bench.logs, self.options, ledger.store, ledger.listen, _nothing, bench.references)
             await run_block(bench.pool, left, *given)
@@ -249,6 +248,7 @@ class Hunter:
             gates=tuple(gate.label for gate in circuit.gates),
             measured=tuple(m.label for m in circuit.measured),
             rules=least.rewritten.rules if both else (),
+            steps=least.drawn.scenario(circuit).steps,
             tried=tries.tried,
         )
         if any(known.key == left.key for known in self.state.finds):
@@ -258,11 +258,11 @@ class Hunter:
     async def _kept(self, ledger: Ledger, bench: Bench, find: Find, least: Candidate, both: bool) -> Find:
         """Run the smallest circuit on every variant, and write its script."""
         scenarios = list(_scenarios(least, SMALL, SMALL_REWRITE)) if both else [_scenario(least, SMALL)]
-        there = {place.cell_id for place in self.run.planned()}
         blocks = []
         for scenario in scenarios:
             block = block_of(scenario, self.variants, str(self.scripts / f"{scenario.name}.toml"))
-            blocks.append(replace(block, cells=tuple(cell for cell in block.cells if cell.id not in there)))
+            others = {place.cell_id for place in self.run.planned() if place.scenario.name != scenario.name}
+            blocks.append(replace(block, cells=tuple(cell for cell in block.cells if cell.id not in others)))
         self._plan(blocks)
         for block in blocks:
             await self._run(ledger, bench, block)
@@ -290,14 +290,13 @@ class Hunter:
 
     # What is kept
 
-    def _done(self, number: int, counts: Mapping[str, int], find: Find | None = None) -> None:
-        finds = list(self.state.finds)
-        new = None
-        if find is not None:
+    def _done(self, number: int, counts: Mapping[str, int], found: Iterable[Find] = ()) -> None:
+        finds, new = list(self.state.finds), []
+        for find in found:
             same = next((k for k, known in enumerate(finds) if known.recurred and known.key == find.key), None)
             if same is None or not find.recurred:
                 finds.append(find)
-                new = find
+                new.append(find)
             else:
                 finds[same] = replace(finds[same], cells=(*finds[same].cells, *find.cells))
         total = Counter(self.state.counts) + Counter(counts)
@@ -309,7 +308,7 @@ class Hunter:
             finds=tuple(finds),
         )
         kept.write(self.run.path, self.state)
-        self.tell(self.state, new)
+        self.tell(self.state, tuple(new))
 
 
 def _sort(status: str, judgement: Judgement | None, fault: Fault | None) -> str:
@@ -342,7 +341,7 @@ def _holds(drawn: Drawn, find: Find) -> bool:
     if (drawn.training["device"], drawn.training["diff_method"]) != (find.device, find.diff_method):
         return False
     gates, measured = _labels(drawn.circuit)
-    return set(find.measured) <= measured and set(find.gates) - set(ANY_GATE) <= gates
+    return set(find.measured) <= measured and set(find.gates) - set(PLAIN) <= gates
 
 
 def _labels(circuit: Written) -> tuple[set[str], set[str]]:

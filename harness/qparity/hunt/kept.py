@@ -12,6 +12,8 @@ from qparity.store import StoreError, atomic, trust
 
 FILE = "hunt.json"
 SCHEMA = 1
+PLAIN = ("RX", "Hadamard", "CNOT")
+"""What stands for any gate in what is left of a circuit."""
 SORTS = ("passed", "refused", "not compared", "unfinished", "faulty")
 """What may become of a cell."""
 
@@ -53,6 +55,8 @@ class Find:
     gates: tuple[Text, ...] = ()
     measured: tuple[Text, ...] = ()
     rules: tuple[Text, ...] = ()
+    steps: Count = 1
+    """Of what is left: more than one where the fault does not show in the first."""
     small: Text = ""
     where: tuple[Text, ...] = ()
     script: Text | None = None
@@ -62,8 +66,9 @@ class Find:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Finds that have this in common are one."""
-        return self.fault, self.device, self.diff_method, tuple(sorted(set(self.gates))), self.measured, self.rules
+        """Finds that have this in common are one: where there are other gates, plain ones do not count."""
+        gates = tuple(sorted(set(self.gates) - set(PLAIN) or set(self.gates)))
+        return self.fault, self.device, self.diff_method, gates, self.measured, self.rules, self.steps > 1
 
     @property
     def words(self) -> str:

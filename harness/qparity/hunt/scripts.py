@@ -150,7 +150,10 @@ def _ended(run: Run, found: Find, scenario: Scenario, variant: Variant) -> str:
     circuit = read(scenario.circuit_options)
     weights, x = started(scenario)
     meets = any({name[0] for _, names in angle for name in names} == {"w", "x"} for angle in circuit.parameters)
-    how = How(variant, scenario.device, scenario.diff_method, scenario.diff_options, scenario.wires, meets)
+    outcome = run.outcome(block_of(scenario, [variant]).cells[0].id)
+    layers = outcome.resolved.quantum_layers if outcome else ()
+    expanded = any(layer.expanded for layer in layers)
+    how = How(variant, scenario.device, scenario.diff_method, scenario.diff_options, scenario.wires, meets, expanded)
     told = head(
         f"{found.cells[0]}: {found.reason}",
         f"Written by qparity from run {run.id}.",

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qparity.hunt.draw import Drawn
+from qparity.hunt.kept import PLAIN
 from qparity.hunt.rewrites import Rewritten, Segment, undo
 from qparity.scenario.written import ANY, Angle, Gate, Measurement
 
 Holds = Callable[["Candidate"], Awaitable[bool]]
 MOST_TRIED = 90
-PLAIN = ("RX", "Hadamard", "CNOT")
-"""What stands for any gate in what is left."""
 ONE: Angle = ((1.0, ("w0",)),)
 
 
