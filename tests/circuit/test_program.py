@@ -382,3 +382,17 @@ def test_a_deep_circuit_has_every_weight_once_and_in_order():
     program = gate_program(bound)
     indices = [i for gate in program["gates"] for p in gate["params"] for i, _ in p["weights"]]
     assert indices == list(range(768))
+
+
+@pytest.mark.parametrize(("channel", "found"), [(qml.AmplitudeDamping, ["w"]), (qml.BitFlip, None)])
+def test_strengths_without_a_shift_rule_are_named_though_the_oracle_covers_them(channel, found):
+    """PennyLane's parameter-shift differentiates them by differences, for which the judge has to allow."""
+
+    def noisy(w, inputs):
+        qml.RX(inputs[..., 0], wires=0)
+        channel(0.1 + 0.1 * w[0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    program = program_of(noisy, wires=1)
+    assert program["not_covered"] is None
+    assert program.get("by_differences") == found

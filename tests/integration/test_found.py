@@ -68,4 +68,10 @@ def test_keras_does_what_the_page_says(backend, tmp_path):
 
 def test_pennylane_does_what_the_page_says(tmp_path):
     _, pennylane = found()
-    assert_codes(dict.fromkeys(pennylane, 1), tmp_path)
+    assert_codes(dict.fromkeys((name for name, where in pennylane.items() if where != "torch"), 1), tmp_path)
+
+
+@pytest.mark.backend("torch")
+def test_pennylane_on_torch_does_what_the_page_says(tmp_path):
+    _, pennylane = found()
+    assert_codes(dict.fromkeys((name for name, where in pennylane.items() if where == "torch"), 1), tmp_path)

@@ -60,7 +60,7 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
                 forms = _fit(probe)
             finally:
                 probe.assert_repeats()
-        return {**program, "wires": probe.wires, **_written(probe, forms)}
+        return {**program, "wires": probe.wires, **_written(probe, forms)} | _by_differences(bound)
     except NotCovered as reason:
         return program | {"not_covered": str(reason)} | _by_differences(bound)
 
@@ -81,7 +81,7 @@ def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
             strengths = _strengths(bound.tape(moved, inputs * 1.01 if name == "inputs" else inputs))
             if strengths != start:
                 found.append(name)
-    except Exception:  # why there is no program is said already
+    except Exception:  # what the function fails at, if there is no program, is said already
         return {}
     return {"by_differences": found} if found else {}
 

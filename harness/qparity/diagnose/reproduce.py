@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from qparity.diagnose import script
+from qparity.diagnose import script, written
 from qparity.diagnose.layerscript import layer_body
 from qparity.diagnose.snippets import SNIPPETS
 from qparity.diagnose.subject import DiagnosisError, Subject, stage_of
@@ -30,7 +32,7 @@ from qparity.diagnose.templates import (
 )
 from qparity.diagnose.usermodel import expected_by_others, model_lines
 from qparity.diagnose.walk import LayerFinding, walk
-from qparity.oracle import GateProgram, NotCovered
+from qparity.oracle import NotCovered
 from qparity.oracle.losses import WITH_LAW
 from qparity.oracle.optimizers import LAWS
 from qparity.oracle.program import State
@@ -43,7 +45,10 @@ from qparity.runner.reference import Refused
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.losses import LOSSES
 from qparity.scenario.registry import GPU_DEVICES
+from qparity.scenario.schema import Scenario
 from qparity.scenario.variant import Variant
+from qparity.scenario.written import WRITTEN
+from qparity.scenario.written import read as read_written
 from qparity.store import Run
 
 TRANSFORMS = ("parameter-shift", "finite-diff", "hadamard", "spsa")
@@ -103,26 +108,33 @@ def _script(run: Run, subject: Subject, layer: LayerFinding | None) -> str:
             body += _expected(comparison.expected[rows].astype(np.float64), comparison.tolerance[rows])
     worker = run.record.workers.get(subject.observation.outcome.worker or "")
     shown = ", ".join(f"{name} {version}" for name, version in worker.versions.items()) if worker else ""
-    head = HEAD.format(
-        what=script.comment(f"{subject.name}: {subject.judgement.reason}"),
-        source=script.comment(f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."),
-        size=_size(subject),
-        backend=variant.backend,
-        hide=""
-        if variant.accelerator == "gpu" or subject.observation.scenario.device in GPU_DEVICES
-        else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
-        imports=SNIPPETS[variant.backend].imports.format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
-        dtype=subject.observation.dtype,
-        settings=_settings(subject, variant),
+    source = f"Written by qparity from run {run.id}, recorded with {shown or 'unknown versions'}."
+    told = head(
+        f"{subject.name}: {subject.judgement.reason}", source, _size(subject), variant, subject.observation.scenario
     )
-    return f"{head}\n{body}\n{JUDGE.format(what=what)}"
+    return f"{told}\n{body}\n{JUDGE.format(what=what)}"
 
 
-def _settings(subject: Subject, variant: Variant) -> str:
+def head(what: str, source: str, size: str, variant: Variant, scenario: Scenario) -> str:
+    """The beginning of a script: what it shows, imports, precision."""
+    on_gpu = variant.accelerator == "gpu" or scenario.device in GPU_DEVICES
+    return HEAD.format(
+        what=script.comment(what),
+        source=script.comment(source),
+        size=size,
+        backend=variant.backend,
+        hide="" if on_gpu else 'os.environ["CUDA_VISIBLE_DEVICES"] = "-1"\n',
+        imports=SNIPPETS[variant.backend].imports.format(device="cuda" if variant.accelerator == "gpu" else "cpu"),
+        dtype=scenario.dtype,
+        settings=_settings(scenario, variant),
+    )
+
+
+def _settings(scenario: Scenario, variant: Variant) -> str:
     """What the cell's framework was told: precision, and where PennyLane's own tensors go."""
     snippets = SNIPPETS[variant.backend]
-    precision = snippets.precision.format(doubles=subject.observation.dtype == "float64")
-    exact = subject.observation.scenario.training.numerics == "exact"
+    precision = snippets.precision.format(doubles=scenario.dtype == "float64")
+    exact = scenario.training.numerics == "exact"
     if variant.accelerator == "cpu":
         return precision
     return precision + snippets.on_gpu + (snippets.full_float32 if exact else "")
@@ -233,19 +245,26 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     if comparison.stage == Stage.FORWARD:
         first = int(comparison.offsets[np.flatnonzero(comparison.steps == subject.step)[0]])
         inputs = inputs[rows.start - first : rows.stop - first]
-    traceable, expand = _manner(subject, program, variant, trained_inputs)
-    qnode, device = _qnode(subject, program, variant)
-    body = f"x = {script.literal(inputs)}\n"
-    body += f"weights = [{', '.join(map(script.literal, subject.layer_weights(number)))}]\n"
-    lightning = str(subject.observation.outcome.resolved.device).startswith("lightning")
-    body += CIRCUIT.format(
-        circuit=script.circuit(program),
-        device=device,
-        cure=FLOAT64_RESULTS if lightning else "",
-        qnode=qnode,
-        sizes=script.sizes(program),
-        call=(CALL_SAMPLES if expand else CALL_BATCH).format(x="self.x.value" if trained_inputs else "inputs"),
-        extra=TRAINED_INPUTS if trained_inputs else "",
+    resolved, scenario = subject.observation.outcome.resolved, subject.observation.scenario
+    meets = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
+    how = How(
+        variant,
+        str(resolved.device),
+        str(resolved.diff_method),
+        scenario.diff_options,
+        program.wires,
+        meets,
+        subject.layers[number].expanded is not None,
+    )
+    traceable = how.traceable
+    text = written.circuit(read_written(scenario.circuit_options)) if scenario.circuit == WRITTEN else None
+    body = circuit_body(
+        text or script.circuit(program),
+        script.sizes(program),
+        how,
+        inputs,
+        subject.layer_weights(number),
+        trained_inputs,
     )
     if comparison.stage == Stage.FORWARD:
         return body + _forward(variant, traceable)
@@ -268,31 +287,82 @@ def _forward(variant: Variant, traceable: bool) -> str:
     return f"compute = {_wrapped(forward, variant, traceable)}\ngot = to_numpy(compute(tensor(x)))\n"
 
 
-def _manner(subject: Subject, program: GateProgram, variant: Variant, trained_inputs: bool) -> tuple[bool, bool]:
-    """Whether the circuit is compiled into its mode, and whether samples run one by one, as `QKerasLayer` decides."""
-    resolved = subject.observation.outcome.resolved
-    device, method = str(resolved.device), str(resolved.diff_method)
-    facts = BACKENDS[variant.backend]
-    traceable = facts.traces_callbacks or (device == "default.qubit" and method == "backprop")
-    meet = any(script.reads_inputs(p) and script.reads_weights(p) for p in program.parameters)
-    expand = not device.startswith("default.") or method in ("adjoint", "hadamard")
-    expand |= method in TRANSFORMS and (meet or trained_inputs)
-    expand |= facts.batched_wires is not None and program.wires >= facts.batched_wires and method == "backprop"
-    return traceable, expand
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a circuit is run: variant, device and method as they were resolved, wires.
+
+    `meets`: a gate depends on weights and inputs both; `expanded`: the cell ran its samples one by one.
+    """
+
+    variant: Variant
+    device: str
+    method: str
+    options: Mapping[str, object]
+    wires: int
+    meets: bool
+    expanded: bool = False
+
+    @property
+    def traceable(self) -> bool:
+        """Whether the circuit is compiled into its variant's mode, as `QKerasLayer` decides."""
+        by_framework = self.device == "default.qubit" and self.method == "backprop"
+        return BACKENDS[self.variant.backend].traces_callbacks or by_framework
+
+    def expands(self, trained_inputs: bool = False) -> bool:
+        """Whether samples run one by one, as `QKerasLayer` decides."""
+        facts = BACKENDS[self.variant.backend]
+        if self.expanded or not self.device.startswith("default.") or self.method in ("adjoint", "hadamard"):
+            return True
+        if self.method in TRANSFORMS and (self.meets or trained_inputs):
+            return True
+        return facts.batched_wires is not None and self.wires >= facts.batched_wires and self.method == "backprop"
+
+    @property
+    def qnode(self) -> str:
+        """The QNode of `circuit` on `device`, as source."""
+        options = dict(self.options)
+        if self.method == "hadamard":
+            options.setdefault("aux_wire", self.wires)
+        settings = {"interface": repr(BACKENDS[self.variant.backend].interface), "diff_method": repr(self.method)}
+        if options:
+            settings["gradient_kwargs"] = repr(options)
+        return script.call("qml.QNode", settings, "circuit", "device")
+
+    @property
+    def made(self) -> str:
+        """The device, as source."""
+        return f"qml.device({self.device!r}, wires={self.wires + (self.method == 'hadamard')})"
 
 
-def _qnode(subject: Subject, program: GateProgram, variant: Variant) -> tuple[str, str]:
-    resolved, scenario = subject.observation.outcome.resolved, subject.observation.scenario
-    method, options = str(resolved.diff_method), dict(scenario.diff_options)
-    if method == "hadamard":
-        options.setdefault("aux_wire", program.wires)
-    settings = {"interface": repr(BACKENDS[variant.backend].interface), "diff_method": repr(method)}
-    if options:
-        settings["gradient_kwargs"] = repr(options)
-    wires = program.wires + (method == "hadamard")
-    return script.call(
-        "qml.QNode", settings, "circuit", "device"
-    ), f"qml.device({str(resolved.device)!r}, wires={wires})"
+def circuit_body(
+    circuit: str,
+    sizes: Sequence[int],
+    how: How,
+    inputs: np.ndarray,
+    weights: Sequence[np.ndarray],
+    trained_inputs: bool = False,
+) -> str:
+    """The part of a script that makes `model`, the circuit as a plain Keras layer, with `x` and `weights`.
+
+    Args:
+        circuit: the source of `circuit(weights, x)`.
+        sizes: number of outputs of each measurement.
+        how: how it is run.
+        inputs: (rows, features).
+        weights: the arrays that it reads.
+        trained_inputs: whether the inputs are a weight.
+    """
+    body = f"x = {script.literal(inputs)}\nweights = [{', '.join(map(script.literal, weights))}]\n"
+    call = CALL_SAMPLES if how.expands(trained_inputs) else CALL_BATCH
+    return body + CIRCUIT.format(
+        circuit=circuit,
+        device=how.made,
+        cure=FLOAT64_RESULTS if how.device.startswith("lightning") else "",
+        qnode=how.qnode,
+        sizes=list(sizes),
+        call=call.format(x="self.x.value" if trained_inputs else "inputs"),
+        extra=TRAINED_INPUTS if trained_inputs else "",
+    )
 
 
 def _loss_function(subject: Subject) -> str:

@@ -42,6 +42,8 @@ class Boundary:
     input_gradients: np.ndarray | None
     condition: np.ndarray | None = None
     """How far a disturbance of all weights and inputs by 1 moves the cotangents, where a step may have others."""
+    differenced: bool = False
+    """Whether the inputs set the strength of a channel that parameter-shift differentiates by finite differences."""
 
 
 def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.NotCovered]:
@@ -71,7 +73,10 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
         offsets = np.asarray(t.get(f"layer_offsets/{j}", t.offsets))
         back = None if back is None else rows(back)
         condition = _condition(t, j, np.diff(offsets))
-        yield Boundary(f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back, condition)
+        differenced = o.method == "parameter-shift" and "inputs" in layer.program.by_differences
+        yield Boundary(
+            f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back, condition, differenced
+        )
 
 
 def _condition(t: Trace, j: int, calls: np.ndarray) -> np.ndarray | None:
@@ -136,11 +141,11 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
     yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
     if refusal := allowed.refusal():
         raise oracle.NotCovered(refusal)
-    scales, bounds = np.add.reduceat(by_row, stops[:-1]), allowed.by_step(by_row, stops)
+    scales = np.add.reduceat(by_row, stops[:-1])
     more_by_row = np.zeros(len(by_row))
     if b.condition is not None:  # the step may have used other cotangents than the pass, by their rounding
         more_by_row = tol.MODEL * (b.condition[kept] * norms).sum(axis=1)
-    bounds = _plus(o, bounds, np.add.reduceat(more_by_row, stops[:-1]))
+    more, differenced = np.add.reduceat(more_by_row, stops[:-1]), o.by_differences
     start = 0
     for array, want in zip(b.arrays, by_weight, strict=True):
         size = int(np.prod(want.shape[1:]))
@@ -149,6 +154,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
         group, _, number = array.partition("/")
         if group != "weights":
             continue  # a frozen weight has no gradient
+        bounds = _plus(o, allowed.by_step(by_row, stops, int(number) in differenced), more)
         scale, *pair = (None if a is None else a.reshape(-1, *[1] * factor.ndim) * factor for a in (scales, *bounds))
         assert scale is not None
         assert pair[0] is not None
@@ -161,7 +167,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
         yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
     if b.input_gradients is not None:
         scale = by_row[:, None] * of_inputs
-        back = _plus(o, allowed.by_row(scale), more_by_row[:, None] * of_inputs)
+        back = _plus(o, allowed.by_row(scale, b.differenced), more_by_row[:, None] * of_inputs)
         name = f"{b.label}input_gradients"
         yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
 
@@ -191,17 +197,18 @@ class _Rounding:
         """Why the gradient cannot be judged; None if it can."""
         return f"{self.method}: sampled gradients have no exact reference" if self.method in SAMPLED_METHODS else None
 
-    def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
-        """Tolerances of the gradient of a weight that feeds one rotation, (steps,)."""
+    def by_step(self, by_row: np.ndarray, stops: np.ndarray, differenced: bool) -> Pair:
+        """Tolerances of the gradient of a weight that feeds one rotation, (steps,); `differenced`: by differences."""
         scales, most = np.add.reduceat(by_row, stops[:-1]), np.maximum.reduceat(self.shifted, stops[:-1])
-        return self._pair(lambda u: self._gradient(u, most, scales))
+        return self._pair(lambda u: self._gradient(u, most, scales, differenced))
 
-    def by_row(self, scale: np.ndarray) -> Pair:
+    def by_row(self, scale: np.ndarray, differenced: bool) -> Pair:
         """Tolerances of the gradient of inputs, (rows, features)."""
-        return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale))
+        return self._pair(lambda u: self._gradient(u, self.shifted[:, None], scale, differenced))
 
-    def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray) -> tol.Numbers:
-        return tol.gradient(u, gates, scale, self.method, self.o.scenario.diff_options) + self.smoothed * scale
+    def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray, differenced: bool) -> tol.Numbers:
+        method = "finite-diff" if differenced else self.method
+        return tol.gradient(u, gates, scale, method, self.o.scenario.diff_options) + self.smoothed * scale
 
     def _pair(self, bound: Callable[[float], tol.Numbers]) -> Pair:
         high, low = units(self.o)
@@ -224,11 +231,11 @@ class _Sampling:
         tested = self.method in statistical.TESTED_METHODS
         return None if tested else f"{self.method} with shots: there is no test of its sampled gradients"
 
-    def by_step(self, by_row: np.ndarray, stops: np.ndarray) -> Pair:
+    def by_step(self, by_row: np.ndarray, stops: np.ndarray, differenced: bool) -> Pair:
         """Tolerances of the gradient of a weight that feeds one rotation, (steps,)."""
         return statistical.gradient(by_row, stops[:-1], self.shots, self.alpha), None
 
-    def by_row(self, scale: np.ndarray) -> Pair:
+    def by_row(self, scale: np.ndarray, differenced: bool) -> Pair:
         """Tolerances of the gradient of inputs, (rows, features)."""
         return scale * statistical.hoeffding(self.shots, self.alpha), None
 

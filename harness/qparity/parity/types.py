@@ -112,16 +112,15 @@ class Observation:
     def by_differences(self) -> frozenset[int]:
         """The weights that PennyLane's parameter-shift differentiates by finite differences; none of another method's.
 
-        They set the strength of a channel without a shift rule, as the reference reads the circuit.
+        They set the strength of a channel without a shift rule, as the reference reads the circuit, or else the cell.
         """
         if self.method != "parameter-shift":
             return frozenset()
         found: set[int] = set()
         places = range(len(self.outcome.resolved.weights))
         layers = self.outcome.resolved.quantum_layers
-        for program, layer in zip(self.outcome.reference.programs or (), layers, strict=False):
-            if not program.not_covered:
-                continue
+        programs = self.outcome.reference.programs or self.outcome.resolved.programs
+        for program, layer in zip(programs, layers, strict=False):
             names = [f"weights/{k}" for k in places if k in layer.weights]
             read = dict(zip((w.name for w in program.weights), layer.arrays or names, strict=False))
             mine = {read.get(name, "") for name in program.by_differences}

@@ -130,6 +130,7 @@ async def run_cell(
     memory_bytes: int | None = None,
     references: References | None = None,
     full_fit: bool = False,
+    no_fit: bool = False,
 ) -> CellResult:
     """The outcome of a cell. Never raises for anything the cell does; being cancelled ends the child too.
 
@@ -152,7 +153,7 @@ async def run_cell(
                     patience.heard(step)
                     tell(phase, step)
 
-                await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft, full_fit)
+                await _drive(server, block, cell, inputs, log, cpus, memory_bytes, heard, draft, full_fit, no_fit)
             if references and draft.status == "ok":
                 tell("reference", 0)
                 begun = time.perf_counter()
@@ -200,6 +201,7 @@ async def _drive(
     tell: Progress,
     draft: Draft,
     full_fit: bool,
+    no_fit: bool,
 ) -> None:
     draft.phases |= {"import_s": server.import_s}
     log.unlink(missing_ok=True)
@@ -209,7 +211,7 @@ async def _drive(
     try:
         await prepare(child, block, cell, inputs, tell, draft)
         await audit(child, cell, inputs, tell, draft)
-        if draft.status == "ok" and draft.fault is None:
+        if draft.status == "ok" and draft.fault is None and not no_fit:
             await fit(child, None if full_fit else epochs_to_repeat(inputs.order, cell.scenario), tell, draft)
         closing = time.perf_counter()
         await child.close()

@@ -27,7 +27,8 @@ class Options:
     `jobs` cells at a time (None: as many as have cores of their own), `threads` a cell, `timeout` seconds for a whole
     cell, `interpreters` by backend or backend@accelerator, `memory_bytes` for all cells together (None: what is free
     when the sweep starts); `isolation` is `fork`, `spawn`, or None for what platform and accelerator need. `full_fit`:
-    `model.fit` repeats every recorded step, not only as many as it takes to show that it trains the same.
+    `model.fit` repeats every recorded step, not only as many as it takes to show that it trains the same. `no_fit`:
+    it repeats none.
     """
 
     jobs: int | None = None
@@ -37,6 +38,7 @@ class Options:
     memory_bytes: int | None = None
     isolation: str | None = None
     full_fit: bool = False
+    no_fit: bool = False
 
 
 Store = Callable[[Cell, CellResult], None]
@@ -105,6 +107,7 @@ async def run_block(
                 cores.memory_bytes,
                 references,
                 options.full_fit,
+                options.no_fit,
             )
             store(cell, result)
 

@@ -8,14 +8,15 @@ is truncated, foreign, too large or from a newer qparity is named in `Run.damage
 
 import hashlib
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from qparity.records import Diagnosed, Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
+from qparity.records import Block, Diagnosed, Document, Outcome, Place, Plan, RunRecord, Timing, Unreadable
 from qparity.records.document import Table
 from qparity.records.outcome import STATUSES
 from qparity.records.plan import read_plan
@@ -143,6 +144,19 @@ class Run:
     def planned(self) -> list[Place]:
         """Every planned cell, in the order of the plan."""
         return list(self._places.values())
+
+    def plan_more(self, blocks: Sequence[Block]) -> None:
+        """Add blocks to the plan, of scenarios and cells that are not in it yet."""
+        self._replan((*self.plan.blocks, *blocks))
+
+    def unplan(self, scenarios: Collection[str]) -> None:
+        """Take scenarios out of the plan, by name: what was planned ahead and is not to be run."""
+        self._replan(tuple(block for block in self.plan.blocks if block.scenario.name not in scenarios))
+
+    def _replan(self, blocks: tuple[Block, ...]) -> None:
+        self.plan = replace(self.plan, blocks=blocks)
+        self._places = {place.cell_id: place for place in self.plan.places()}
+        self.update()
 
     def missing(self, retry: bool = False) -> list[str]:
         """Ids of planned cells without a usable outcome: what a resume has still to do.

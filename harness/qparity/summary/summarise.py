@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
         counts=counts,
-        groups=_groups(cells),
+        groups=groups_of(cells),
         pairs=tuple(sorted(pairs, key=_order)),
         environment=record.table("environment"),
         workers=record.table("workers"),
@@ -211,7 +211,7 @@ def _mark(status: str, verdict: str | None, expected: str, require_judge: bool) 
     return "fail"
 
 
-def _groups(cells: list[CellView]) -> tuple[Group, ...]:
+def groups_of(cells: Sequence[CellView]) -> tuple[Group, ...]:
     """Cells without a verdict by identical reason; the largest group of the worst kind first."""
     found: dict[tuple[str, str], list[CellView]] = {}
     for cell in cells:

@@ -62,10 +62,12 @@ def inject(fault: Fault | None, backend: Backend, order: np.ndarray, batch_size:
 
 
 def _change_first(which: Callable[[Any], bool], change: Callable[[Any, int], list[Any]]) -> Gates:
-    """Replace the first operation that fits; `change` gets it and the number of wires."""
+    """Replace the first operation that fits, if one does; `change` gets it and the number of wires."""
 
     def rewrite(operations: list[Any], measurements: list[Any]) -> tuple[list[Any], list[Any]]:
-        k = next(k for k, operation in enumerate(operations) if which(operation))
+        k = next((k for k, operation in enumerate(operations) if which(operation)), None)
+        if k is None:
+            return operations, measurements
         wires = 1 + max(wire for operation in operations for wire in operation.wires)
         return [*operations[:k], *change(operations[k], wires), *operations[k + 1 :]], measurements
 
@@ -88,6 +90,23 @@ def _rotates(operation: Any) -> bool:
 
 def _entangles(operation: Any) -> bool:
     return operation.name == "CNOT"
+
+
+def _each(name: str, change: Callable[[Any], Any]) -> Gates:
+    """Another angle for each gate of that name."""
+
+    def rewrite(operations: list[Any], measurements: list[Any]) -> tuple[list[Any], list[Any]]:
+        def changed(o: Any) -> Any:
+            return type(o)(*map(change, o.data), wires=o.wires) if o.name == name else o
+
+        return [changed(operation) for operation in operations], measurements
+
+    return rewrite
+
+
+def _turned_back(angle: Any) -> Any:
+    """The same number, of which the derivative has the other sign."""
+    return angle if isinstance(angle, float | int) else 2 * ops.stop_gradient(angle) - angle
 
 
 # Tensors
@@ -231,6 +250,9 @@ FAULTS: dict[str, Injection] = {
     "wrong-axis": Injection(gates=_change_first(lambda o: o.name == "RX", lambda o, _: [qml.RY(*o.data, o.wires)])),
     "cnot-reversed": Injection(gates=_change_first(_entangles, lambda o, _: [qml.CNOT(o.wires[::-1])])),
     "cnot-missing": Injection(gates=_change_first(_entangles, lambda o, _: [])),
+    "angle-modulus": Injection(gates=_each("RX", qml.math.abs)),
+    "angle-float32": Injection(gates=_each("RY", lambda a: a if isinstance(a, float) else _float32(a))),
+    "rx-gradient-sign": Injection(gates=_each("RX", _turned_back)),
     "measured-wire": Injection(gates=_measured_on_next_wire),
     "off-by-one": Injection(weights=_rolled),
     "float32-weights": Injection(weights=_float32),
