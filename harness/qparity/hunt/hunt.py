@@ -134,6 +134,9 @@ class Hunter:
                 async with asyncio.TaskGroup() as tasks:
                     for _ in range(jobs):
                         tasks.create_task(self._stream(ledger, bench))
+            except asyncio.CancelledError:  # what is planned and missing would be said to be lost
+                self._forget_what_was_not_run()
+                raise
             finally:
                 bench.thread.shutdown(cancel_futures=True)
         self._forget_what_was_not_run()
