@@ -96,6 +96,18 @@ def test_the_record_survives_updates(run: Run):
     assert run.id == run.path.name
 
 
+def test_a_plan_grows_and_what_was_not_run_is_taken_out(run: Run):
+    other = Run.create(run.path.parent, plan("s", "t", "u", "v"), {}, "")
+    *_, u, v = other.plan.blocks
+    run.plan_more([u, v])
+    assert [place.scenario.name for place in run.planned()] == ["s", "s", "t", "t", "u", "u", "v", "v"]
+    run.unplan(["u"])
+    assert set(run.missing()) == {f"{i:016x}" for i in (0, 1, 2, 3, 6, 7)}
+    again = Run.load(run.path)
+    assert not again.damaged
+    assert [place.cell_id for place in again.planned()] == [place.cell_id for place in run.planned()]
+
+
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
 def test_a_truncated_outcome_is_named_and_missing(run: Run, keep: int):
     run.write_outcome(outcome(cell(0)), trace())

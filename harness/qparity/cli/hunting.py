@@ -72,7 +72,7 @@ def hunt(
     given = on_top(requirements, python)
     seconds = minutes * 60 if minutes is not None else MINUTES * 60 if cells is None else None
     if resume is not None:
-        for name, value in (("--seed", seed), ("--variant", variant), ("--output", output)):
+        for name, value in (("--seed", seed), ("--variant", variant)):
             if value is not None:
                 raise UsageProblem(f"{name}: expected without --resume, which has its own")
         run, state = reopened(results, resume, given)
@@ -80,7 +80,7 @@ def hunt(
             state = replace(state, seconds=seconds, cells=cells)
     else:
         chosen = variants_asked_for(variant) or DEFAULT_VARIANTS
-        run, state = begin(results, seed or 0, chosen, (seconds, cells), output, sys.argv, given)
+        run, state = begin(results, seed or 0, chosen, (seconds, cells), sys.argv, given)
     say(run.id, err=True)
     last = time.monotonic()
 
@@ -98,7 +98,7 @@ def hunt(
     options = Options(timeout=120.0, interpreters=given.paths, jobs=jobs)
     halted = None
     try:
-        state, whole = hunted(run, state, options, tell)
+        state, whole = hunted(run, state, options, tell, output)
     except Halted as error:
         halted, whole = error, False
     if halted:

@@ -34,6 +34,8 @@ class Snippets:
     """Says whether there is float64, with `{doubles}` True or False."""
     on_gpu: str = ""
     """Puts PennyLane's own tensors on the GPU."""
+    weights: str = ""
+    """What `gradients_of` is given before x and y, with a comma."""
 
 
 SNIPPETS = {
@@ -102,6 +104,7 @@ total = sum((torch.as_tensor(c, dtype=o.dtype, device=o.device) * o).sum() for c
         precision='jax.config.update("jax_enable_x64", {doubles})\n',
         forward="lambda x: model.stateless_call([w.value for w in model.trainable_weights], [], x)[0]",
         step="optimizer.stateless_apply",
+        weights="[w.value for w in model.trainable_weights], ",
         gradient="""
 
 def gradients_of(trainable, x, y):

@@ -21,7 +21,6 @@ def begin(
     seed: int,
     variants: Sequence[Variant],
     limits: tuple[float | None, int | None],
-    scripts: Path | None,
     command: list[str],
     interpreters: Interpreters,
 ) -> tuple[Run, State]:
@@ -32,8 +31,7 @@ def begin(
     """
     interpreters.need({variant.backend for variant in variants})
     run = Run.create(results, Plan().to_dict(), _environment(interpreters), command)
-    folder = None if scripts is None else str(scripts.resolve())
-    return run, State(seed, tuple(map(str, variants)), *limits, scripts=folder)
+    return run, State(seed, tuple(map(str, variants)), *limits)
 
 
 def resume(results: Path, reference: str, interpreters: Interpreters) -> tuple[Run, State]:

@@ -35,7 +35,7 @@ from qparity.runner.sweep import Ledger, sweep
 from qparity.scenario.schema import Scenario
 from qparity.scenario.variant import Variant
 from qparity.scenario.written import Written
-from qparity.store import Run
+from qparity.store import Run, files
 from qparity.summary.judging import judge_block, observations_of
 
 AHEAD = 16
@@ -76,7 +76,7 @@ class Judged:
     difference: tuple[Fault, str] | None
 
 
-def hunt(run: Run, state: State, options: Options, tell: Tell) -> tuple[State, bool]:
+def hunt(run: Run, state: State, options: Options, tell: Tell, scripts: Path | None = None) -> tuple[State, bool]:
     """Hunt until a limit is reached. What becomes of each circuit is kept as soon as it is known.
 
     Args:
@@ -84,6 +84,7 @@ def hunt(run: Run, state: State, options: Options, tell: Tell) -> tuple[State, b
         state: what was asked for, and what is known so far.
         options: of the local engine.
         tell: hears the state after each circuit, and what has just been found.
+        scripts: the folder for scripts; None: `finds` in the run folder.
 
     Returns:
         The state, and whether it came to its end: False after Ctrl-C or SIGTERM.
@@ -91,7 +92,8 @@ def hunt(run: Run, state: State, options: Options, tell: Tell) -> tuple[State, b
     Raises:
         Halted, StoreError: as `sweep`.
     """
-    hunter = Hunter(run, state, replace(options, no_fit=True), tell)
+    folder = files.folder(run.path, "finds") if scripts is None else scripts
+    hunter = Hunter(run, state, replace(options, no_fit=True), tell, folder)
     kept.write(run.path, state)
     whole = sweep(run, [], options, engine=hunter.engine)
     return hunter.state, whole
@@ -100,8 +102,8 @@ def hunt(run: Run, state: State, options: Options, tell: Tell) -> tuple[State, b
 class Hunter:
     """One hunt."""
 
-    def __init__(self, run: Run, state: State, options: Options, tell: Tell) -> None:
-        self.run, self.state, self.options, self.tell = run, state, options, tell
+    def __init__(self, run: Run, state: State, options: Options, tell: Tell, scripts: Path) -> None:
+        self.run, self.state, self.options, self.tell, self.scripts = run, state, options, tell, scripts
         self.variants = [Variant.parse(name) for name in state.variants]
         self.begun, self.spent_s = time.monotonic(), state.spent_s
         done = set(state.done)
@@ -132,6 +134,9 @@ class Hunter:
                 async with asyncio.TaskGroup() as tasks:
                     for _ in range(jobs):
                         tasks.create_task(self._stream(ledger, bench))
+            except asyncio.CancelledError:  # what is planned and missing would be said to be lost
+                self._forget_what_was_not_run()
+                raise
             finally:
                 bench.thread.shutdown(cancel_futures=True)
         self._forget_what_was_not_run()
@@ -282,11 +287,6 @@ class Hunter:
             ):  # fmt: skip
                 found.append(str(cell.variant))
         return [name for name in self.state.variants if name in found]
-
-    @property
-    def scripts(self) -> Path:
-        """The folder of the scripts."""
-        return Path(self.state.scripts) if self.state.scripts else self.run.path / "finds"
 
     # What is kept
 

@@ -92,8 +92,6 @@ class State:
     done: tuple[Count, ...] = ()
     counts: Mapping[Text, Count] = field(default_factory=dict)
     finds: tuple[Find, ...] = ()
-    scripts: Text | None = None
-    """The folder of the scripts; None: `finds` in the run folder."""
 
     @property
     def drawn(self) -> int:

@@ -165,8 +165,7 @@ def _ended(run: Run, found: Find, scenario: Scenario, variant: Variant) -> str:
     snippet = SNIPPETS[variant.backend]
     gradient = snippet.gradient.split("\n\n\ncompute = ")[0].replace("loss_of(y, ", "loss_of(").strip("\n")
     compiled = snippet.compiled.get(variant.mode, "{}") if how.traceable else "{}"
-    arguments = "[w.value for w in model.trainable_weights], " if variant.backend == "jax" else ""
-    call = f"{compiled.format('gradients_of')}({arguments}tensor(x), None)"
+    call = f"{compiled.format('gradients_of')}({snippet.weights}tensor(x), None)"
     return told + "\n" + body + ENDED.format(gradient=f"{gradient}\n\n\ndef run():\n    return {call}\n")
 
 

@@ -16,6 +16,7 @@ from qparity.summary.judging import judge_block
 from qparity.summary.summarise import groups_of, view_of
 from qparity.summary.view import CellView
 
+MOST_REASONS = 8
 SAID = {"unsupported": "refused", "timeout": "unfinished"}
 
 
@@ -39,7 +40,8 @@ def by_cause(run: Run, state: State) -> tuple[Told, ...]:
         mine = [find for find in left if names & _names(find)]
         left = [find for find in left if find not in mine]
         if mine:
-            found.append(Told(cause.name, tuple(mine)))
+            verdict = "" if mine[0].fault.status != "ok" else f", {cause.verdict}"
+            found.append(Told(f"{cause.name}{verdict}", tuple(mine)))
     found += [Told(find.fault.words, (find,)) for find in left]
     return (*found, *([Told("a rewritten circuit is another function", tuple(apart))] if apart else []))
 
@@ -85,8 +87,10 @@ def lines(told: Sequence[Told], state: State, ended: Sequence[tuple[tuple[str, s
         found.append(f"{each.cause}:")
         for find in each.finds:
             found += _about(find)
-    for (status, reason), number in ended:
+    for (status, reason), number in ended[:MOST_REASONS]:
         found.append(f"{status}, {counted(number, 'cell')}: {reason}")
+    if len(ended) > MOST_REASONS:
+        found.append(f"and {counted(len(ended) - MOST_REASONS, 'other reason')}")
     for find in state.finds:
         if not find.recurred:
             found.append(f"not counted: {find.cells[0]} was wrong once ({find.fault.words}) and right when run again")

@@ -92,21 +92,21 @@ def _entangles(operation: Any) -> bool:
     return operation.name == "CNOT"
 
 
-def _each(name: str, change: Callable[[Any], Any]) -> Gates:
-    """Another angle for each gate of that name."""
+def _other_angles(which: Callable[[Any], bool], change: Callable[[Any], Any]) -> Gates:
+    """Other angles for every operation that fits; plain numbers stay."""
 
-    def rewrite(operations: list[Any], measurements: list[Any]) -> tuple[list[Any], list[Any]]:
-        def changed(o: Any) -> Any:
-            return type(o)(*map(change, o.data), wires=o.wires) if o.name == name else o
+    def changed(o: Any) -> Any:
+        if not which(o):
+            return o
+        angles = [angle if isinstance(angle, float | int) else change(angle) for angle in o.data]
+        return type(o)(*angles, wires=o.wires)
 
-        return [changed(operation) for operation in operations], measurements
-
-    return rewrite
+    return lambda operations, measurements: ([changed(o) for o in operations], measurements)
 
 
 def _turned_back(angle: Any) -> Any:
     """The same number, of which the derivative has the other sign."""
-    return angle if isinstance(angle, float | int) else 2 * ops.stop_gradient(angle) - angle
+    return 2 * ops.stop_gradient(angle) - angle
 
 
 # Tensors
@@ -250,9 +250,9 @@ FAULTS: dict[str, Injection] = {
     "wrong-axis": Injection(gates=_change_first(lambda o: o.name == "RX", lambda o, _: [qml.RY(*o.data, o.wires)])),
     "cnot-reversed": Injection(gates=_change_first(_entangles, lambda o, _: [qml.CNOT(o.wires[::-1])])),
     "cnot-missing": Injection(gates=_change_first(_entangles, lambda o, _: [])),
-    "angle-modulus": Injection(gates=_each("RX", qml.math.abs)),
-    "angle-float32": Injection(gates=_each("RY", lambda a: a if isinstance(a, float) else _float32(a))),
-    "rx-gradient-sign": Injection(gates=_each("RX", _turned_back)),
+    "angle-modulus": Injection(gates=_other_angles(lambda o: o.name == "RX", qml.math.abs)),
+    "angle-float32": Injection(gates=_other_angles(_rotates, lambda angle: _float32(angle))),
+    "angle-gradient-sign": Injection(gates=_other_angles(_rotates, _turned_back)),
     "measured-wire": Injection(gates=_measured_on_next_wire),
     "off-by-one": Injection(weights=_rolled),
     "float32-weights": Injection(weights=_float32),
