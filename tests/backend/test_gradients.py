@@ -147,6 +147,7 @@ def test_the_weight_of_a_sample_is_in_loss_and_gradient(mode, backend, rng):
         np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's alone")
 def test_eight_wires_under_backprop(backend, rng):
     """PennyLane 0.45 on TensorFlow fails from 8 wires on with batched rotations; the layer expands the batch."""
     layer = QKerasLayer("data_reuploading", wires=8, layers=1, diff_method="backprop", max_batch_size=2)
