@@ -1,4 +1,4 @@
-"""What judging costs: the audit of a cell against the wires, and its share of a sweep.
+"""What judging costs: the audit of a cell against the wires and for each kind of circuit, and its share of a sweep.
 
     python benchmarks/oracle_cost.py [--write] [--run RUN_FOLDER]
 
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,35 @@ AUDIT_S, ENVELOPE_S, SHARE = 0.5, 2.0, 0.3
 WIRES = (1, 2, 4, 6, 8, 9, 10, 12)
 ENVELOPE_WIRES = 6
 OPTIMIZER = {"name": "adam", "learning_rate": 0.03}
+KIND_WIRES = 4
+HADAMARD = [0.5**0.5, 0.0, 0.5**0.5, 0.0, 0.5**0.5, 0.0, -(0.5**0.5), 0.0]
+CONSTANT, WEIGHT, FEATURE = {"constant": 0.1}, {"weights": [[0, 1.0]]}, {"inputs": [[0, 1.0]]}
+AMPLITUDES = [{"constant": 0.2, "inputs": [[0, 0.1 * k]]} for k in range(2**KIND_WIRES)]
+EVERY = list(range(KIND_WIRES))
+NINE = [[1.0, [[a, 0], [b, 1]]] for a in "XYZ" for b in "XYZ"]
+Raw = dict[str, Any]
+KINDS: dict[str, tuple[Raw | None, Raw | None, Raw | None]] = {
+    "rotations and CNOTs, a Pauli word": (None, None, None),
+    "a state prepared from features, normalised": (
+        {"name": "AmplitudeEmbedding", "wires": EVERY, "params": AMPLITUDES}, None, None,
+    ),
+    "a constant matrix a wire and layer": (None, {"name": "QubitUnitary", "numbers": HADAMARD}, None),
+    "a rotation with two controls a wire and layer": (
+        None, {"name": "RX", "controls": 2, "params": [WEIGHT]}, None,
+    ),
+    "amplitude damping a wire and layer, trained": (
+        None, {"name": "AmplitudeDamping", "params": [CONSTANT | {"weights": [[0, 0.01]]}]}, None,
+    ),
+    "depolarizing a wire and layer": (None, {"name": "DepolarizingChannel", "params": [CONSTANT]}, None),
+    "probabilities of all wires": (None, None, {"kind": "probs", "wires": EVERY}),
+    "variance of a sum of all Z": (None, None, {"kind": "var", "terms": [[1.0, [["Z", w]]] for w in EVERY]}),
+    "nine words on two wires, with trained coefficients": (
+        None, None, {"kind": "expval", "terms": NINE, "coefficients": [WEIGHT] * len(NINE)},
+    ),
+    "purity of two wires": (None, None, {"kind": "purity", "wires": [0, 1]}),
+    "the state": (None, None, {"kind": "state"}),
+}  # fmt: skip
+"""What a circuit of `KIND_WIRES` wires has besides: at its start, on each wire in each layer, and measured."""
 
 
 def main() -> None:
@@ -52,10 +82,16 @@ def main() -> None:
         print(rows[-1], flush=True)
         if wires == 4 and whole_s is not None:
             missed |= audit_s > AUDIT_S or whole_s > ENVELOPE_S
+    kinds = []
+    for kind, more in KINDS.items():
+        kinds.append(f"| {kind} | {best(partial(audit, training(KIND_WIRES, *more))):.2f} s |")
+        print(kinds[-1], flush=True)
     said = share(options.run) if options.run else (0.0, "")
     print(said[1])
     if options.write:
-        PAGE.write_text(TEXT.format(rows="\n".join(rows), share=said[1]), encoding="utf-8")
+        PAGE.write_text(
+            TEXT.format(rows="\n".join(rows), kinds="\n".join(kinds), wires=KIND_WIRES, share=said[1]), encoding="utf-8"
+        )
     raise SystemExit(1 if missed or said[0] > SHARE else 0)
 
 
@@ -69,9 +105,9 @@ def best(work: Callable[[], object], times: int = 3) -> float:
     return min(seconds)
 
 
-def training(wires: int) -> Observation:
-    """A recorded training: the oracle's own, rounded to float64."""
-    gates = []
+def training(wires: int, start: Raw | None = None, each: Raw | None = None, measured: Raw | None = None) -> Observation:
+    """A recorded training of any numbers, float64, for a circuit with more in it (see `KINDS`)."""
+    gates = [start] if start else []
     for layer in range(LAYERS):
         for wire in range(wires):
             gates.append({"name": "RX", "wires": [wire], "params": [{"inputs": [[0, 1.0]]}]})
@@ -80,16 +116,21 @@ def training(wires: int) -> Observation:
                 {"name": "Rot", "wires": [wire], "params": [{"weights": [[first + i, 1.0]]} for i in range(3)]}
             )
         gates += [{"name": "CNOT", "wires": [w, (w + 1) % wires], "params": []} for w in range(wires) if wires > 1]
+        for wire in range(wires) if each else ():
+            on = [(wire + k) % wires for k in range(1 + each.get("controls", 0))]
+            gates.append({"params": []} | each | {"wires": on})
     raw = {
         "wires": wires, "features": 1, "weights": [{"name": "w", "shape": [LAYERS, wires, 3]}], "gates": gates,
-        "measurements": [{"kind": "expval", "terms": [[1.0, [["Z", 0]]]]}], "not_covered": None,
+        "measurements": [measured or {"kind": "expval", "terms": [[1.0, [["Z", 0]]]]}], "not_covered": None,
     }  # fmt: skip
+    program = read(Program, raw)
+    outputs = program.simulated.outputs
     rng = np.random.default_rng(0)
-    x, y = rng.uniform(-3, 3, (BATCH, 1)), rng.uniform(-1, 1, (BATCH, 1))
+    x, y = rng.uniform(-3, 3, (BATCH, 1)), rng.uniform(-1, 1, (BATCH, outputs))
     weights = rng.uniform(0, 6, (STEPS + 1, LAYERS, wires, 3))  # any will do: each step is judged by itself
     trace = {
         "offsets": np.arange(STEPS + 1) * BATCH, "batch_index": np.tile(np.arange(BATCH), STEPS), "x": x, "y": y,
-        "predictions": rng.uniform(-1, 1, (STEPS * BATCH, 1)), "loss": np.ones(STEPS), "weights/0": weights[:-1],
+        "predictions": rng.uniform(-1, 1, (STEPS * BATCH, outputs)), "loss": np.ones(STEPS), "weights/0": weights[:-1],
         "new_weights/0": weights[1:], "gradients/0": weights[1:],
     }  # fmt: skip
     scenario = {
@@ -97,7 +138,7 @@ def training(wires: int) -> Observation:
         "training": {"batch_size": BATCH, "epochs": STEPS, "loss": "mse", "optimizer": OPTIMIZER},
     }  # fmt: skip
     outcome = {"id": "cost", "variant": "torch", "status": "ok", "scenario": scenario, "resolved": {}, "audit": {}}
-    return Observation(Outcome(outcome), trace, program=read(Program, raw))
+    return Observation(Outcome(outcome), trace, program=program)
 
 
 def share(folder: Path) -> tuple[float, str]:
@@ -126,6 +167,14 @@ A state of n wires has 2^n amplitudes and a layer n gates, so a step costs n 2^n
 more. Above 8 wires only 8 log-spaced steps are simulated; the cell is annotated with their numbers, in the report,
 `--json` and `check`. Loss, update and setup are judged at every step always. Float32 cells are judged in double
 precision, which is several times quicker.
+
+## Kinds of circuits
+
+The same cell on {wires} wires, with one thing more. With noise the state is a density matrix, of twice as many axes.
+
+| with | audit |
+|---|---|
+{kinds}
 
 {share}
 """
