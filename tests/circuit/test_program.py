@@ -396,3 +396,27 @@ def test_strengths_without_a_shift_rule_are_named_though_the_oracle_covers_them(
     program = program_of(noisy, wires=1)
     assert program["not_covered"] is None
     assert program.get("by_differences") == found
+
+
+def measured_midway(w, inputs, postselect=None):
+    qml.RX(inputs[..., 0], wires=0)
+    qml.RY(w[0], wires=0)
+    seen = qml.measure(0, postselect=postselect)
+    qml.cond(seen, qml.RY)(w[1], wires=1)
+    return qml.expval(qml.Z(1))
+
+
+def test_what_feed_forward_differences_is_a_leak_and_no_strength_of_a_channel():
+    """A parameter-shift that differences a gate under `cond` is off by 1e-8, and nobody is told (docs/found.md)."""
+    program = program_of(measured_midway, wires=3)
+    assert program["not_covered"] is None
+    assert "by_differences" not in program
+
+
+def test_a_postselection_goes_to_the_reference():
+    """Deferred, it is a projection, after which the state has another norm."""
+
+    def selected(w, inputs):
+        return measured_midway(w, inputs, postselect=1)
+
+    assert "postselection" in program_of(selected, wires=3)["not_covered"]

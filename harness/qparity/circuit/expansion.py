@@ -120,6 +120,8 @@ def expand(operation: Any, phases: bool = False, depth: int = 0) -> Iterator[App
     name = operation.name
     if name in INVISIBLE or (name in PHASES and not phases):
         return
+    if name == "Projector":  # what a postselection becomes; the state is divided by its norm after it
+        raise NotCovered("oracle does not cover postselection")
     if name in PHASES or _known(name, len(operation.wires)):
         yield Applied(operation)
     elif isinstance(operation, qml.ops.Controlled):

@@ -87,8 +87,9 @@ def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
 
 
 def _strengths(tape: qml.tape.QuantumScript) -> list[float]:
-    """The parameters of the operations that have no shift rule."""
-    without = (each for each in tape.operations if getattr(each, "grad_method", None) == "F")
+    """The parameters of the channels that have no shift rule."""
+    channels = (each for each in tape.operations if isinstance(each, qml.operation.Channel))
+    without = (each for each in channels if each.grad_method == "F")
     return [float(number) for each in without for data in each.data for number in np.ravel(np.asarray(data))]
 
 
