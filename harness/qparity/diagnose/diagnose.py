@@ -110,9 +110,10 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
     if any(r.wrong for r in swapped):
         return f"{who}, whatever the simulator: the interface, or the program on this backend"
     right = ", ".join(r.variant for r in others if r.right)
-    elsewhere = ", ".join(r.variant for r in others if r.wrong and r not in same)
+    wrong = [r.variant for r in others if r.wrong and r not in same]
+    elsewhere = f"{', '.join(wrong)} {'shows' if len(wrong) == 1 else 'show'} another fault"
     told = [f"but not {right}"] if right else []
-    told += [f"while {elsewhere} shows another fault"] if elsewhere else []
+    told += [f"while {elsewhere}"] if wrong else []
     return ", ".join([who, *told])
 
 
