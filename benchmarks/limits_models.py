@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import pennylane as qml
 from keras import layers, ops
+from planted_models import circuit
 
 from qparity import QKerasLayer
 
@@ -48,15 +48,6 @@ class Off(layers.Layer):
     def call(self, x: Any) -> Any:
         """Anything."""
         return x * (1 + self.size) if self.size else x
-
-
-def circuit(weights: Any, inputs: Any, wires: int) -> list[Any]:
-    """An encoding, a rotation a wire, a CNOT."""
-    for wire in range(wires):
-        qml.RX(inputs[..., wire], wires=wire)
-        qml.RY(weights[wire], wires=wire)
-    qml.CNOT(wires=[0, 1])
-    return [qml.expval(qml.Z(wire)) for wire in range(wires)]
 
 
 def build(

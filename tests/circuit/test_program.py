@@ -420,3 +420,14 @@ def test_a_postselection_goes_to_the_reference():
         return measured_midway(w, inputs, postselect=1)
 
     assert "postselection" in program_of(selected, wires=3)["not_covered"]
+
+
+def test_without_pennylanes_own_normalisation_to_look_at_other_circuits_are_covered(monkeypatch):
+    """It is private, and may be gone in another release."""
+    monkeypatch.delattr(qml.StatePrep, "_preprocess")
+
+    def plain(w, inputs):
+        qml.RX(w[0] * inputs[..., 0], wires=0)
+        return qml.expval(qml.Z(0))
+
+    assert program_of(plain, wires=1)["not_covered"] is None

@@ -19,7 +19,10 @@ def unnormalised() -> Iterator[dict[int, Any]]:
     """
     found: dict[int, Any] = {}
     kept = []  # an id is that of a living object
-    original = qml.StatePrep._preprocess
+    original = getattr(qml.StatePrep, "_preprocess", None)
+    if original is None:  # of another release: what is normalised goes to the reference, and no more than that
+        yield found
+        return
 
     def preprocess(state: Any, wires: Any, pad_with: Any, normalize: bool, validate_norm: bool) -> Any:
         if not normalize and pad_with is None:
