@@ -157,3 +157,15 @@ def test_a_run_too_small_for_forks_is_judged_as_one_with_them(tmp_path, monkeypa
     monkeypatch.setattr(judging, "MANY", 0)
     forked = judging.judgements(run, within_s=np.inf)
     assert {cell: j.verdict for cell, j in forked.items()} == {cell: j.verdict for cell, j in alone.items()}
+
+
+def test_what_a_fork_finds_damaged_is_missing_in_the_view_without_curves(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+    monkeypatch.setattr(judging, "MANY", 0)
+    monkeypatch.setattr(judging.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    trace = run.path / "traces" / f"{JAX}.npz"
+    trace.write_bytes(trace.read_bytes()[:-1])  # after the run was loaded, and found whole
+    view = summarise(run, curves=False)
+    assert [(cell.id, cell.status) for cell in view.cells] == [(TORCH, "ok"), (JAX, "missing")]
+    assert [file for file, _ in view.damaged] == [f"traces/{JAX}.npz"]
+    assert "truncated" in view.cells[1].line

@@ -229,7 +229,7 @@ def run(
             complete = sweep(opened, blocks, options, listen, measured, driver, retry)
         except Halted as error:
             complete, halted = False, error
-    view = summarise(opened)
+    view = summarise(opened, curves=bool(report))
     show_end(view)
     if not complete:
         again = command(resumed(sys.argv, opened.id))
@@ -323,7 +323,7 @@ def report(
     if index:
         say(str(write_index(results, output.parent if output else REPORTS)))
         return
-    view = judged(results, run, gate(expectations))
+    view = judged(results, run, gate(expectations), curves=True)
     if figures:
         for path in write_figures(view, figures):
             say(str(path))
@@ -431,7 +431,7 @@ def export(
     if format not in ("csv", "json", "pytest-benchmark"):
         raise UsageProblem(f"--format = {format!r}: expected csv, json or pytest-benchmark")
     source = loaded(results, run)
-    view = summarise(source)
+    view = summarise(source, curves=False)
     if format == "csv":
         text = csv_view.render(view)
     else:
@@ -456,7 +456,7 @@ def compare(
     """Say what changed between two runs. Exit code 1 if a verdict got worse."""
     from qparity.summary import compare as comparing
 
-    view = judged(results, head)
+    view = judged(results, head, curves=bool(html))
     compared = comparing.compare(judged(results, base), view)
     if html:
         write_report(view, html, compared)

@@ -43,11 +43,11 @@ def loaded(results: Path, reference: str) -> Run:
     return found
 
 
-def judged(results: Path, reference: str, gate: Gate | None = None) -> RunView:
-    """The run meant by a reference, judged."""
+def judged(results: Path, reference: str, gate: Gate | None = None, curves: bool = False) -> RunView:
+    """The run meant by a reference, judged; `curves` for its pictures."""
     from qparity.summary import summarise
 
-    return summarise(loaded(results, reference), gate=gate)
+    return summarise(loaded(results, reference), gate=gate, curves=curves)
 
 
 def show_end(view: RunView) -> None:

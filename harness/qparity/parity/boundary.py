@@ -187,7 +187,9 @@ class _Rounding:
         self.o, self.norms, self.method = o, norms, o.method
         self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
         self.smoothed = tol.SMOOTHING * oracle.smoothing(b.program, flat, inputs, stops)
-        self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, self.method in SHIFTING_METHODS)
+        self.shifted = self.counts
+        if self.method in SHIFTING_METHODS:
+            self.shifted = oracle.operation_counts(b.program, flat, inputs, stops, shifted=True)
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
         """Tolerances of the predictions, (rows, outputs)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -42,33 +43,43 @@ class Comparison:
     shape: tuple[int, ...]
     by: str = ORACLE
 
-    @property
+    @cached_property
     def residual(self) -> np.ndarray:
         """|got - expected|, infinite where one of them is not a number."""
         residual = np.abs(self.got - self.expected).astype(np.float64)
-        return np.where(np.isnan(residual), np.inf, residual)
+        residual[np.isnan(residual)] = np.inf
+        return residual
 
-    @property
+    @cached_property
     def r(self) -> np.ndarray:
         """residual / tolerance; a residual of zero is always 0."""
         return ratio(self.residual, self.tolerance)
 
-    def worst(self, lenient: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """For each audited step the flat position (in rows x elements) of the largest r, and that r.
+    @cached_property
+    def worst(self) -> tuple[np.ndarray, np.ndarray]:
+        """For each audited step the flat position (in rows x elements) of the largest r, and that r."""
+        return self._largest(self.r)
 
-        `lenient` allows what one precision class below may be off.
-        """
-        r = ratio(self.residual, np.maximum(self.tolerance, self.lower)) if lenient else self.r
-        width = max(r.shape[1], 1)
-        pairs = list(zip(self.offsets[:-1], self.offsets[1:], strict=True))
-        where = np.array([a * width + int(np.argmax(r[a:b])) for a, b in pairs], np.int64)
-        return where, r.reshape(-1)[where]
+    @cached_property
+    def worst_of_class_below(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same where what one precision class below may be off is allowed."""
+        return self._largest(ratio(self.residual, np.maximum(self.tolerance, self.lower)))
+
+    def _largest(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        width, starts = max(values.shape[1], 1), self.offsets[:-1]
+        if values.size and bool((np.diff(self.offsets) == 1).all()):  # a row a step
+            where = starts * width + values.argmax(axis=1)
+        else:
+            pairs = zip(starts, self.offsets[1:], strict=True)
+            where = np.array([a * width + int(values[a:b].argmax()) for a, b in pairs], np.int64)
+        return where, values.reshape(-1)[where]
 
     def fewest_bits(self) -> np.ndarray:
         """For each audited step the effective bits of the entry that has fewest."""
         bits = effective_bits(self.residual, self.scale)
-        pairs = zip(self.offsets[:-1], self.offsets[1:], strict=True)
-        return np.array([bits[a:b].min(initial=BITS_SEEN) for a, b in pairs])
+        if not bits.size:
+            return np.full(len(self.steps), BITS_SEEN)
+        return np.asarray(np.minimum.reduceat(bits.min(axis=1), self.offsets[:-1]))
 
     def index(self, position: int) -> tuple[int, ...]:
         """A flat position as an index into the step's tensor: a sample's row first where rows are samples."""
@@ -95,7 +106,8 @@ def compare(
     width = prod(shape)
 
     def flat(array: np.ndarray | float) -> np.ndarray:
-        return np.broadcast_to(np.asarray(array, np.float64), got.shape).reshape(rows, width)
+        whole = np.asarray(array, np.float64)
+        return (whole if whole.shape == got.shape else np.broadcast_to(whole, got.shape)).reshape(rows, width)
 
     tolerance, lower = tolerances
     return Comparison(
@@ -116,15 +128,19 @@ def compare(
 def ratio(residual: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
     """residual / tolerance; 0 where the residual is 0, infinite where only the tolerance is 0 or is not a number."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        r = np.where(residual == 0, 0.0, residual / tolerance)
-    return np.where(np.isnan(r), np.inf, r)
+        r = np.asarray(residual / tolerance)
+    r[np.isnan(r)] = np.inf
+    r[residual == 0] = 0.0
+    return r
 
 
 def effective_bits(residual: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """-log2(residual / scale), cut to 0..64."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        bits = -np.log2(residual / scale)
-    return np.clip(np.where(residual == 0, BITS_SEEN, np.nan_to_num(bits, nan=0.0)), 0.0, BITS_SEEN)
+        bits = np.asarray(-np.log2(residual / scale))
+    bits[np.isnan(bits)] = 0.0
+    bits[residual == 0] = BITS_SEEN
+    return np.clip(bits, 0.0, BITS_SEEN)
 
 
 def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
@@ -132,7 +148,7 @@ def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
     residual, tolerance, fewest = (np.full(steps, np.nan) for _ in range(3))
     r = np.full(steps, np.nan)
     for c in comparisons:
-        where, largest = c.worst()
+        where, largest = c.worst
         better = ~(largest <= r[c.steps])
         at, position = c.steps[better], where[better]
         r[at] = largest[better]

@@ -21,7 +21,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
-from qparity.parity.types import Judgement, Observation, PairDifference, Stage, Verdict
+from qparity.parity.types import STAGES, Judgement, Observation, PairDifference, Stage, Verdict
 
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
@@ -160,7 +160,7 @@ def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     drift[0] = 0.0  # all start from the same weights: setup says so where they do not
     flags = next((o.outcome.resolved.flags for o in (a, b) if o.outcome.resolved.flags.get("tf32")), {})
     low = tol.lower_unit(a.dtype, flags) or tol.unit(a.dtype)
-    bounds = [_bounds(a, predictions[0], offsets, drift, u) for u in (tol.unit(a.dtype), low)]
+    bounds = _bounds(a, predictions[0], offsets, drift, (tol.unit(a.dtype), low))
     series = [
         _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
         _series(Stage.LOSS, "loss", _rowmax(a.recorded.loss, b.recorded.loss), bounds),
@@ -175,32 +175,32 @@ KINDS = ("weights", "gradients", "new_weights")
 
 
 def _bounds(
-    o: Observation, predictions: np.ndarray, offsets: np.ndarray, drift: np.ndarray, u: float
-) -> dict[Stage, np.ndarray]:
-    """Tolerances of a pair for each stage, (T,); every one counts both sides."""
-    optimizer = o.scenario.training.optimizer
+    o: Observation, predictions: np.ndarray, offsets: np.ndarray, drift: np.ndarray, units: Sequence[float]
+) -> list[dict[Stage, np.ndarray]]:
+    """Tolerances of a pair for each stage, (T,), in each unit roundoff; every one counts both sides."""
+    training, method = o.scenario.training, "finite-diff" if o.by_differences else o.method
     norm = max(1.0, float(np.abs(predictions).max(initial=0)))
     magnitudes, slopes = _loss_scales(o, predictions, offsets)
     slopes = slopes * norm
     reach = drift * max(1.0, float(np.abs(o.recorded.x).max(initial=0)))
-    rate = optimizer.learning_rate
-    if o.scenario.training.schedule:
+    rate = training.optimizer.learning_rate
+    if training.schedule:
         rate = max(rate, float(np.abs(o.recorded.learning_rate).max()))
-    method = "finite-diff" if o.by_differences else o.method
-    forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
-    gradient = (
-        2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options) + (slopes + 2 * norm**2) * reach
-    )
     terms = np.diff(offsets) * predictions.shape[1]
-    stored = 4 * u * max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    stride = oracle.law_of(optimizer.model_dump(), o.dtype, float, u).reach
-    return {
-        Stage.FORWARD: np.asarray(forward),
-        Stage.LOSS: 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2,
-        Stage.GRADIENT: np.asarray(gradient),
+    largest = max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
+    optimizer = training.optimizer.model_dump()
+    found = []
+    for u in units:
+        forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
+        gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options)
+        gradient = gradient + (slopes + 2 * norm**2) * reach
+        stride = oracle.law_of(optimizer, o.dtype, float, u).reach
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
-        Stage.UPDATE: drift + stored + rate * (gradient if stride is None else 2 * stride),
-    }
+        update = drift + 4 * u * largest + rate * (gradient if stride is None else 2 * stride)
+        loss = 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2
+        tolerances = (forward, loss, gradient, update)
+        found.append({stage: np.asarray(each) for stage, each in zip(STAGES[1:], tolerances, strict=True)})
+    return found
 
 
 def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

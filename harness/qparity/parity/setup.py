@@ -212,8 +212,7 @@ def _counters(o: Observation) -> Iterator[ExactFault]:
 
 def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
     """`weights`, `gradients` or `new_weights` of a trace in Keras' order, (T, *shape) each."""
-    names = sorted((n for n in o.recorded if n.startswith(f"{kind}/")), key=lambda n: int(n.split("/")[1]))
-    return [o.recorded[n] for n in names]
+    return o.recorded.numbered(kind)
 
 
 def _declared(o: Observation) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def contradicted(block: Sequence[Observation], audits: Mapping[str, Audit]) -> b
 def _forward_fault(c: Comparison) -> bool:
     """Whether the reference found more than lower precision explains, at the first step it looked at."""
     forward = c.by == REFERENCE and c.stage in (Stage.FORWARD, Stage.LOSS) and len(c.steps)
-    return bool(forward and c.worst(lenient=True)[1][0] > 1)
+    return bool(forward and c.worst_of_class_below[1][0] > 1)
 
 
 def _why_unjudged(o: Observation, found: Audit) -> str:
@@ -215,12 +215,12 @@ class _Sign:
 
         It is then the first about as bad as that one, since a leak may have gone before.
         """
-        where, r = c.worst()
-        certain = np.flatnonzero(c.worst(lenient=True)[1] > 1)
+        where, r = c.worst
+        if not (r > 1).any():
+            return None
+        certain = np.flatnonzero(c.worst_of_class_below[1] > 1)
         least = r[certain[0]] / ALIKE if len(certain) else 1.0
         over = np.flatnonzero((r > 1) & (r >= least))
-        if not len(over):
-            return None
         return cls(c.stage, int(c.steps[over[0]]), bool(len(certain)), c, int(where[over[0]]))
 
 
@@ -262,7 +262,7 @@ def _located(sign: _Sign, verdict: Verdict, o: Observation) -> Judgement:
 def _passed(found: Audit, o: Observation) -> Judgement:
     worst: tuple[float, Comparison, int, int] | None = None
     for c in found.comparisons:
-        where, ratios = c.worst()
+        where, ratios = c.worst
         if len(ratios) and (worst is None or ratios.max() > worst[0]):
             at = int(ratios.argmax())
             worst = float(ratios[at]), c, int(where[at]), int(c.steps[at])

@@ -51,3 +51,10 @@ class Trace(dict[str, np.ndarray]):
     def find(self, column: Column) -> np.ndarray | None:
         """A column that may be missing."""
         return self.get(column.name)
+
+    def numbered(self, kind: str) -> list[np.ndarray]:
+        """The arrays `<kind>/0`, `<kind>/1` and so on, as far as they go without a gap (the store refuses one)."""
+        found: list[np.ndarray] = []
+        while (array := self.get(f"{kind}/{len(found)}")) is not None:
+            found.append(array)
+        return found

@@ -8,7 +8,7 @@ is truncated, foreign, too large or from a newer qparity is named in `Run.damage
 
 import hashlib
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -123,6 +123,10 @@ class Run:
     def damaged(self) -> list[tuple[str, str]]:
         """(file relative to the run folder, what is wrong with it), sorted by file."""
         return sorted(self._damaged.items())
+
+    def leave_out(self, damaged: Mapping[str, str]) -> None:
+        """Treat as missing what another reader of this folder has found damaged: file -> what is wrong with it."""
+        self._damaged |= damaged
 
     def update(self, **fields: Any) -> None:
         """Replace top-level fields of `run.json` (state, finished, workers, ...), the plan excepted."""

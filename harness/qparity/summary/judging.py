@@ -39,7 +39,9 @@ def _each(run: Run, within_s: float) -> "Iterator[dict[str, Judgement]]":
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, within_s)) as pool:
-        yield from pool.map(_judge_shared, range(len(blocks)), chunksize=32)
+        for judged, damaged in pool.map(_judge_shared, range(len(blocks)), chunksize=32):
+            run.leave_out(damaged)
+            yield judged
 
 
 _shared: list[tuple[Run, float]] = []
@@ -49,9 +51,11 @@ def _share(run: Run, within_s: float) -> None:
     _shared[:] = [(run, within_s)]
 
 
-def _judge_shared(number: int) -> "dict[str, Judgement]":
+def _judge_shared(number: int) -> "tuple[dict[str, Judgement], dict[str, str]]":
+    """The judgements of a block, and the files that proved damaged on the way."""
     ((run, within_s),) = _shared
-    return judge_block(run, run.plan.blocks[number], within_s)
+    judged = judge_block(run, run.plan.blocks[number], within_s)
+    return judged, dict(run.damaged)
 
 
 def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str, Judgement]":

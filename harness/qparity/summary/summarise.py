@@ -32,11 +32,13 @@ NOT_COMPARED = "NOT-COMPARED"
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
 
-def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gate: Gate | None = None) -> RunView:
+def summarise(
+    run: Run, judgements: "Mapping[str, Judgement] | None" = None, gate: Gate | None = None, curves: bool = True
+) -> RunView:
     """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given.
 
     `gate` holds the entries of an expectations file, which stand above the scenarios' own `expect`, and a floor of
-    coverage.
+    coverage. Without `curves`, which only pictures show, no trace is read again after it was judged.
     """
     gate = gate or Gate()
     if judgements is None:
@@ -51,7 +53,7 @@ def summarise(run: Run, judgements: "Mapping[str, Judgement] | None" = None, gat
         judgement = judgements.get(place.cell_id)
         known = gate.of(name, place.variant, versions_of(run, place.cell_id)) if gate.expectations else None
         mine = (place.block.source,) if place.block.source else sources
-        cells.append(view_of(run, place, judgement, mine, known, gate.require_judge))
+        cells.append(view_of(run, place, judgement, mine, known, gate.require_judge, curves))
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(name, drawing)
         if found := cells[-1].resolved.programs:
@@ -106,9 +108,10 @@ def view_of(
     sources: tuple[str, ...] = (),
     expectation: "Expectation | None" = None,
     require_judge: bool = False,
+    curves: bool = True,
 ) -> CellView:
-    """One cell of a run, judged or not (yet)."""
-    trace = run.trace(place.cell_id, SHOWN)  # first: an odd trace makes its cell missing
+    """One cell of a run, judged or not (yet); `curves`: with its loss and what it fits."""
+    trace = run.trace(place.cell_id, SHOWN) if curves else None  # first: an odd trace makes its cell missing
     outcome = run.outcome(place.cell_id)
     status, said = (outcome.status, outcome.reason) if outcome else ("missing", _why_missing(run, place.cell_id))
     judgement = judgement if status == "ok" else None

@@ -5,6 +5,10 @@ Epsilon stands outside the bias correction (the epsilon-hat of the paper). AdamW
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
+
 from qparity.oracle.bounded import Bounded, maximum, mixed, power, root
 from qparity.oracle.optimizers.law import SHARED, Argument, Law, Slots, decay, small
 
@@ -40,8 +44,15 @@ class Adam(Law):
 
 def corrected_rate(law: Law, t: int, first: str, second: str) -> Bounded:
     """rate sqrt(1 - b2^t) / (1 - b1^t), the bias-corrected learning rate of step t."""
-    b1, b2 = (power(law.constant(law.number(name)), t) for name in (first, second))
-    return root(1 - b2) * law.number("learning_rate") / (1 - b1)
+    b1, b2, rate = (law.number(name) for name in (first, second, "learning_rate"))
+    return _corrected(b1, b2, rate, t, law.unit, law.real)
+
+
+@lru_cache(maxsize=1 << 12)
+def _corrected(b1: np.floating, b2: np.floating, rate: np.floating, t: int, unit: float, real: type) -> Bounded:
+    """The same in every training with these numbers, `real` being their type."""
+    one, two = (power(Bounded.exact(np.asarray(b, real), unit), t) for b in (b1, b2))
+    return root(1 - two) * rate / (1 - one)
 
 
 class AdamW(Adam):
