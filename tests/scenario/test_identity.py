@@ -9,7 +9,7 @@ import pytest
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.identity import canonical, cell_id, search_path, source_hash_of
 from qparity.scenario.registry import CIRCUITS
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import ABOUT, Scenario
 from qparity.scenario.validate import validate
 from qparity.scenario.variant import Variant
 
@@ -88,7 +88,7 @@ def test_every_other_field_counts() -> None:
     changed += [{"circuit": "a:b"}, {"circuit": "a:b", "weight_shapes": {"w": [1]}}]
     ids = {cell_id(validate({"name": "x", **each}), TORCH, "0" * 64) for each in changed}
     assert len(ids | {BASE}) == len(changed) + 1
-    tried = set(OTHER) | {"name", "expect", "weight_shapes", "data", "training", "script"}
+    tried = set(OTHER) | ABOUT | {"weight_shapes", "data", "training", "script"}
     assert tried == set(Scenario.model_fields), "a new field needs a line here"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from qparity.parity import judge
 from qparity.summary import summarise
-from qparity.summary.trust import judged_by, quiet
+from qparity.summary.trust import judged_by, power, quiet
 from tests.diagnose.test_hostile_run import make
 from tests.parity.fake import Setting, observe
 from tests.reporting.run_builder import build_view
@@ -55,7 +55,11 @@ def test_disturbed_rounds_and_the_widest_interval_are_said(tmp_path, monkeypatch
     calm = build_view(tmp_path / "a", **quietly)
     assert quiet(calm)[0] == "30 measurements of 2 step times"
     ratio = calm.cell("a", "tf").timing.ratio
-    assert quiet(calm)[-1] == f"the least certain ratio is known to ±{ratio.half_width / ratio.estimate:.1%} (a · tf)"
+    assert quiet(calm)[1] == f"the least certain ratio is known to ±{ratio.half_width / ratio.estimate:.1%} (a · tf)"
+    seen = power(calm)
+    assert quiet(calm)[2] == f"a step {seen.typical - 1:.1%} slower would have been seen to be 9 times in 10"
+    assert [share for _, share in seen.curve] == sorted(share for _, share in seen.curve)
+    assert seen.curve[0][1] < 0.1 < 0.9 < seen.curve[3][1]
     monkeypatch.setattr(run_builder, "_rounds", starved)
     said = quiet(build_view(tmp_path / "b", **quietly))
     assert said[0] == "24 measurements of 2 step times, 6 more disturbed and not counted"

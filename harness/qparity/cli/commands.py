@@ -20,6 +20,7 @@ from qparity.cli.runs import (
     loaded,
     probing,
     say,
+    say_why,
     show_end,
     show_view,
     view_json,
@@ -187,6 +188,9 @@ def run(
     fit: FitOption = None,
     steps: StepsOption = None,
     batch_size: BatchOption = None,
+    no_diagnose: Annotated[
+        bool, typer.Option("--no-diagnose", help="Do not run red cells' faulty steps again, to say why they are red.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Judge afterwards; the exit code is the gate's.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the HTML report afterwards.")] = False,
 ) -> None:
@@ -231,6 +235,8 @@ def run(
             complete, halted = False, error
     view = summarise(opened, curves=bool(report))
     show_end(view)
+    if complete and not no_diagnose and engine == "local":  # a cluster's nodes have what this machine may lack
+        say_why(opened, view, given.paths)
     if not complete:
         again = command(resumed(sys.argv, opened.id))
         hint = f"; go on with: {again}" if opened.path.exists() else ""

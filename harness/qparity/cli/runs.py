@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qparity.runner.probe import Probed
     from qparity.store import Run
     from qparity.summary import RunView
+    from qparity.summary.causes import Cause
     from qparity.summary.compare import RunChanges
     from qparity.summary.gate import Gate
 
@@ -58,6 +59,23 @@ def show_end(view: RunView) -> None:
         from qparity.summary.terminal import untimed_line
 
         say("\n".join(filter(None, (untimed_line(view), view.sentence))))
+
+
+def say_why(run: Run, view: RunView, interpreters: dict[str, str]) -> None:
+    """Diagnose what a sweep found wrong, and say it, a line a cause; the report shows the whole story."""
+    if not any(cell.mark == "fail" for cell in view.cells):
+        return
+    from qparity.diagnose import explain
+    from qparity.summary.causes import causes
+
+    def before(cause: Cause) -> None:
+        say(f"diagnosing {cause.name} ({cause.count})", err=True)
+
+    try:
+        for told in explain(run, causes(view.cells, view.groups), interpreters=interpreters, before=before):
+            say(f"{told.cause.name} ({told.cause.count}): {told.line}")
+    except KeyboardInterrupt:
+        say("qparity: diagnosing was interrupted; `qparity diagnose` does it for a cell", err=True)
 
 
 def show_view(view: RunView) -> None:

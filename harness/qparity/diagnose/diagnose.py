@@ -37,12 +37,22 @@ CIRCUIT_STAGES = (Stage.FORWARD, Stage.GRADIENT)
 
 def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = None) -> Diagnosis:
     """Find out why; write it to `diagnosis/<cell>.json` too."""
+
+    async def alone() -> Diagnosis:
+        async with Pool(run.logs(), 1, interpreters or {}) as pool:
+            return await diagnosed(pool, run, subject)
+
+    return asyncio.run(alone())
+
+
+async def diagnosed(pool: Pool, run: Run, subject: Subject) -> Diagnosis:
+    """The same with the servers of a pool."""
     o, judgement = subject.observation, subject.judgement
     setup = list(setup_faults(o))
     story = [f"{subject.name}: {judgement.reason}", *_setup_story(setup)]
     escalation = None
     if o.scenario.shots:
-        escalation = asyncio.run(escalate(run, subject, interpreters or {}))
+        escalation = await escalate(pool, subject)
         story.append(escalation.reason)
     around = None
     again = _Again()
@@ -53,7 +63,7 @@ def diagnose(run: Run, subject: Subject, interpreters: dict[str, str] | None = N
     else:
         changes = differences(run.record.environment, read(Environment, fingerprint()))
         story += [f"this is another environment than the run's: {'; '.join(changes[:3])}"] if changes else []
-        again = asyncio.run(_run_again(run, subject, interpreters or {}))
+        again = await _run_again(pool, run, subject)
         story += [*_replay_story(subject, again.replays), f"so: {blame(subject, again.replays)}"]
         story += [f"layers: {again.layer.reason}"] if again.layer else []
         story += [f"gates of {again.gates.layer}: {again.gates.reason}"] if again.gates else []
@@ -117,7 +127,7 @@ def blame(subject: Subject, replays: list[Replay]) -> str:
     return ", ".join([who, *told])
 
 
-async def _run_again(run: Run, subject: Subject, interpreters: dict[str, str]) -> _Again:
+async def _run_again(pool: Pool, run: Run, subject: Subject) -> _Again:
     o, stage = subject.observation, subject.judgement.stage
     cores = asyncio.Semaphore(len(available_cores()))
 
@@ -125,20 +135,19 @@ async def _run_again(run: Run, subject: Subject, interpreters: dict[str, str]) -
         async with cores:
             return await replay(pool, subject, variant, changes, references)
 
-    async with Pool(run.logs(), 1, interpreters) as pool:
-        references = References(pool, run.logs())
-        variants = [o.variant, *(c.variant for c in subject.block.cells if c.variant != o.variant)]
-        replays = judged(list(await asyncio.gather(*(one(v, {}) for v in variants))))
-        if not replays[0].wrong or not (stage in CIRCUIT_STAGES or subject.of_state):
-            return _Again(replays)
-        layer = await _layer(pool, run, subject) if subject.observation.whole_model else None
-        if subject.around_the_circuits:
-            return _Again(replays, layer=layer)
-        if device := o.outcome.resolved.device:
-            asked = swaps(device, str(o.outcome.resolved.diff_method))
-            for swapped in await asyncio.gather(*(one(o.variant, changes) for changes in asked)):
-                replays += judged([swapped])
-        return _Again(replays, await _gates(pool, subject), layer)
+    references = References(pool, run.logs())
+    variants = [o.variant, *(c.variant for c in subject.block.cells if c.variant != o.variant)]
+    replays = judged(list(await asyncio.gather(*(one(v, {}) for v in variants))))
+    if not replays[0].wrong or not (stage in CIRCUIT_STAGES or subject.of_state):
+        return _Again(replays)
+    layer = await _layer(pool, run, subject) if subject.observation.whole_model else None
+    if subject.around_the_circuits:
+        return _Again(replays, layer=layer)
+    if device := o.outcome.resolved.device:
+        asked = swaps(device, str(o.outcome.resolved.diff_method))
+        for swapped in await asyncio.gather(*(one(o.variant, changes) for changes in asked)):
+            replays += judged([swapped])
+    return _Again(replays, await _gates(pool, subject), layer)
 
 
 async def _layer(pool: Pool, run: Run, subject: Subject) -> LayerFinding:

@@ -16,7 +16,6 @@ from qparity.parity import Observation, Stage
 from qparity.parity.audit import audit
 from qparity.records.document import Table
 from qparity.runner.pool import Pool
-from qparity.store import Run
 
 TIMES = 4
 SEED_STEP = 0x9E3779B9
@@ -41,13 +40,12 @@ class Escalation:
         return {name: getattr(self, name) for name in ("shots", "r", "pooled_r", "found", "reason")}
 
 
-async def escalate(run: Run, subject: Subject, interpreters: dict[str, str]) -> Escalation:
+async def escalate(pool: Pool, subject: Subject) -> Escalation:
     """The step's predictions again."""
     scenario = subject.observation.scenario
     shots, seed = scenario.shots or 0, (scenario.seed + SEED_STEP) % 2**32
     changes = {"shots": TIMES * shots, "seed": seed}
-    async with Pool(run.logs(), 1, interpreters) as pool:
-        again = await replay(pool, subject, subject.observation.variant, changes)
+    again = await replay(pool, subject, subject.observation.variant, changes)
     if again.observation is None:
         return Escalation(TIMES * shots, f"the step could not be sampled again: {again.status}: {again.reason}")
     new = replace(again.observation, family=2 * subject.observation.family)

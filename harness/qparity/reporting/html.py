@@ -31,7 +31,7 @@ from qparity.summary.choice import choices
 from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
-from qparity.summary.trust import judged_by, quiet
+from qparity.summary.trust import judged_by, power, quiet
 from qparity.summary.verdicts import ABOUT
 from qparity.summary.words import number, seconds, size
 from qparity.timing import NOISE, Interval, decide
@@ -59,6 +59,7 @@ def render(
         choice_data=_embedded(data.choices(chosen)),
         trusted=judged_by(view),
         quiet=quiet(view),
+        power=power(view),
         causes=found,
         evidence=evidence,
         about=ABOUT,

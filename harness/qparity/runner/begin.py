@@ -11,6 +11,7 @@ from qparity.records import Environment, read
 from qparity.runner.plan import Block, blocks_of_shard, make_blocks, to_plan
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.load import Block as LoadedBlock
+from qparity.scenario.schema import ABOUT
 from qparity.store import Run, StoreError, differences, fingerprint, resolve
 from qparity.store.fingerprint import PACKAGES
 
@@ -52,7 +53,7 @@ def begin(
     if missing := wanted.keys() - planned.keys():
         raise StoreError(f"{run.id}: cannot resume: {len(missing)} of these cells are not in its plan")
     for cell_id, scenario in wanted.items():
-        for key in ("name", "expect"):  # the rest is in the id
+        for key in sorted(ABOUT):  # the rest is in the id
             there, here = getattr(planned[cell_id], key), getattr(scenario, key)
             if there != here:
                 told = f"{key} is {there!r} in its plan, {here!r} here"

@@ -23,7 +23,7 @@ from qparity.runner.inputs import Shape
 from qparity.runner.plan import Block, Cell
 from qparity.runner.pool import Pool, Unavailable
 from qparity.runner.process import ChildDied
-from qparity.scenario.schema import DATA, Scenario
+from qparity.scenario.schema import ABOUT, DATA, Scenario
 from qparity.worker.protocol import Message, ProtocolError
 
 MOST_STEPS = 8
@@ -119,7 +119,7 @@ def checked(answer: Message) -> Message:
 
 def circuit_key(cell: Cell, shape: Shape) -> str:
     """What a scenario's circuits depend on: all of it for a user's model, much less for a bare circuit."""
-    scenario = cell.scenario.model_dump(mode="json", exclude={"name", "expect"})
+    scenario = cell.scenario.model_dump(mode="json", exclude=set(ABOUT))
     if not cell.scenario.model:
         scenario = {name: scenario[name] for name in ("circuit", "circuit_options", "weight_shapes", "wires", "layers")}
     return json.dumps([scenario, shape], sort_keys=True)

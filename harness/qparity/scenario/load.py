@@ -23,7 +23,7 @@ from qparity.scenario.matrix import (
 )
 from qparity.scenario.own_data import Given, with_file_read
 from qparity.scenario.registry import CIRCUITS, DEVICES
-from qparity.scenario.schema import NAME, Scenario
+from qparity.scenario.schema import ABOUT, NAME, Scenario
 from qparity.scenario.select import selector
 from qparity.scenario.shipped import resolve
 from qparity.scenario.suggest import did_you_mean, one_of
@@ -220,7 +220,7 @@ def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
         raise ScenarioError(f"no duplicate name{other}", file=path, key="name", value=scenario.name)
     shipped = scenario.source in CIRCUITS.values() and not scenario.own_loss and scenario.data.shipped
     folder = "" if shipped else str(path.parent.resolve())
-    content = folder, canonical(scenario.model_dump(mode="json", exclude={"name", "expect"}))
+    content = folder, canonical(scenario.model_dump(mode="json", exclude=set(ABOUT)))
     if content in seen:
         raise ScenarioError(
             f"an experiment of its own: {seen[content]} has the same under another name",

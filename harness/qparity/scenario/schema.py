@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from json import dumps, loads
 from math import isfinite, prod
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic.functional_serializers import SerializerFunctionWrapHandler
@@ -23,6 +23,7 @@ from qparity.scenario.schedule import checked_schedule
 from qparity.scenario.suggest import one_of
 from qparity.scenario.variant import Variant
 
+T = TypeVar("T")
 Verdict = Literal["ROUNDING", "LOCAL-FAULT", "PRECISION-LEAK", "SETUP-FAULT", "NOT-COMPARED"]
 DiffMethod = Literal["backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best"]
 
@@ -80,15 +81,18 @@ def _loss(loss: str) -> str:
     return loss
 
 
-def _expected(expect: Verdict | dict[str, Verdict]) -> Verdict | dict[str, Verdict]:
-    if isinstance(expect, str):
-        return expect
+def _by_variant(asked: T) -> T:
+    """A value for all variants as it is, a table of variants with their canonical names."""
+    if not isinstance(asked, dict):
+        return asked
     try:
-        return {str(Variant.parse(name)): verdict for name, verdict in expect.items()}
+        return cast(T, {str(Variant.parse(name)): value for name, value in asked.items()})
     except ScenarioError as error:
-        raise ScenarioError(error.expected, key=str(error.value), value=expect[str(error.value)]) from None
+        raise ScenarioError(error.expected, key=str(error.value), value=asked[str(error.value)]) from None
 
 
+RightBits = Annotated[int, Field(ge=1, le=53)]
+Slowdown = Annotated[float, Field(ge=1.0, le=1e6, allow_inf_nan=False)]
 Options = Annotated[dict[str, Any], AfterValidator(plain), AfterValidator(_keywords)]
 Size = Annotated[int, Field(ge=1, le=_MAX_WEIGHTS)]
 Shapes = Annotated[dict[str, list[Size]], Field(min_length=1), AfterValidator(_keywords), AfterValidator(_shapes)]
@@ -241,6 +245,10 @@ class ScriptSpec(_Strict):
     )
 
 
+ABOUT = frozenset({"name", "expect", "min_bits", "max_slowdown"})
+"""Keys of a scenario that change nothing of what is trained: what it is called, and what is asked of the outcome."""
+
+
 class Scenario(_Strict):
     """One experiment. A cell is a scenario on one variant."""
 
@@ -273,9 +281,17 @@ class Scenario(_Strict):
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of data, weights, data order and device.")
     data: DataSpec = Field(default_factory=DataSpec, description="Data table.")
     training: Training = Field(default_factory=Training, description="Training table.")
-    expect: Annotated[Verdict | dict[str, Verdict], AfterValidator(_expected)] = Field(
+    expect: Annotated[Verdict | dict[str, Verdict], AfterValidator(_by_variant)] = Field(
         default="ROUNDING",
         description="The expected verdict, or a table variant -> verdict (others: ROUNDING).",
+    )
+    min_bits: Annotated[RightBits | dict[str, RightBits] | None, AfterValidator(_by_variant)] = Field(
+        default=None,
+        description="Leading bits of predictions, loss and gradients that must be right, or a table variant -> it.",
+    )
+    max_slowdown: Annotated[Slowdown | dict[str, Slowdown] | None, AfterValidator(_by_variant)] = Field(
+        default=None,
+        description="The largest step time that passes `check`, in times of the reference's, or a table variant -> it.",
     )
 
     @property
@@ -298,12 +314,20 @@ class Scenario(_Strict):
         """Whether the boundary of each quantum layer is recorded: where the derivative of the loss is not known."""
         return bool(self.model) or self.training.loss not in WITH_LAW
 
+    def asked_of(self, asked: dict[str, T] | T | None, variant: str) -> T | None:
+        """What `min_bits` or `max_slowdown` asks of a variant; None for nothing."""
+        return asked.get(variant) if isinstance(asked, dict) else asked
+
     def expected_verdict(self, variant: Variant) -> str:
         """The verdict expected of a variant."""
         return self.expect if isinstance(self.expect, str) else self.expect.get(str(variant), "ROUNDING")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        asked, most = self.min_bits, 53 if self.dtype == "float64" else 24
+        largest = max(asked.values(), default=0) if isinstance(asked, dict) else asked or 0
+        if largest > most:
+            raise ScenarioError(f"at most {most}, which is what {self.dtype} has", key="min_bits", value=asked)
         if bool(self.script) != (self.data.name == CAPTURED) or (self.script and self.model != SCRIPTED):
             raise ScenarioError(
                 "a script and the data captured from it together: run the script itself, qparity run FILE.py",

@@ -12,7 +12,7 @@ import numpy as np
 from qparity.records import Timing
 from qparity.records.document import Table
 from qparity.scenario.registry import GPU_DEVICES
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import ABOUT, Scenario
 from qparity.store import Run, changes, machine
 from qparity.summary.view import CellView
 from qparity.timing import (
@@ -192,7 +192,7 @@ def _same_question(a: CellView, b: CellView) -> bool:
 
 def _what_ran(settings: Scenario | None) -> Table:
     """A scenario without its name and what is expected of it."""
-    return settings.model_dump(exclude={"name", "expect"}) if settings else {}
+    return settings.model_dump(exclude=set(ABOUT)) if settings else {}
 
 
 def _point(cell: CellView, scenario: Scenario) -> Point:

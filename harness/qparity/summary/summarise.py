@@ -16,6 +16,7 @@ from qparity.scenario import shipped
 from qparity.scenario.schema import Scenario
 from qparity.store import Run
 from qparity.summary import judging, words
+from qparity.summary.budgets import budgets
 from qparity.summary.gate import Gate, versions_of
 from qparity.summary.speeds import growth, with_timing
 from qparity.summary.untimed import untimed as untimed_line
@@ -70,6 +71,7 @@ def summarise(
     broken = tuple(f"Plan: {fault}." for fault in run.plan_faults)
     unmet, short = gate.unmet(run), (*broken, *gate.shortfall(cells), *gate.unjudged(cells))
     slow, untimed = gate.slowdown(cells)
+    over, unknown = budgets(cells)
     record = run.record
     return RunView(
         id=run.id,
@@ -79,7 +81,7 @@ def summarise(
         command=words.command(record.command),
         agreement=words.agreement(compared, among_variants),
         rest=" ".join(part for part in (words.rest(counts), f"{ended} ended as expected." if ended else "") if part),
-        exit_code=exit_code(compared, surprises, bool(unmet or slow), bool(short or untimed)),
+        exit_code=exit_code(compared, surprises, bool(unmet or slow or over), bool(short or untimed or unknown)),
         scenarios=tuple(dict.fromkeys(cell.scenario for cell in cells)),
         variants=tuple(dict.fromkeys(cell.variant for cell in cells)),
         cells=tuple(cells),
@@ -92,7 +94,7 @@ def summarise(
         drawings=drawings,
         programs=programs,
         damaged=tuple(run.damaged),
-        problems=(*unmet, *slow, *short, *untimed),
+        problems=(*unmet, *over, *slow, *short, *untimed, *unknown),
         notes=record.merged.notes if record.merged else (),
         growths=growth(cells),
         peers=words.peers(among_variants, len(cells)),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import dataclass
 
 from qparity.summary.view import PEERS_AGREE, RunView
+from qparity.timing import ONE
+from qparity.timing.power import found, smallest
 
 WHO = {
     "oracle": "a simulator of higher precision that shares nothing with them (the oracle)",
@@ -50,7 +54,49 @@ def quiet(view: RunView) -> tuple[str, ...]:
     if widths:
         width, cell = max(widths, key=lambda each: each[0])
         said.append(f"the least certain ratio is known to ±{_width(width)} ({cell.name})")
+    if seen := power(view):
+        said.append(_slowdowns(seen))
     return tuple(said)
+
+
+SLOWDOWNS = (1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What slowdowns the timed rounds can show: `curve` is (factor, mean share of pairs in which it would be found)."""
+
+    curve: tuple[tuple[float, float], ...]
+    typical: float
+    """The smallest slowdown that is found 9 times in 10, of the median pair; infinite where it has no interval."""
+    worst: float
+    worst_name: str
+
+
+def power(view: RunView) -> Power | None:
+    """Over all variants that were timed against a reference; None where none was."""
+    timed = [(cell.name, t.ratio, t.noise) for cell in view.cells if (t := cell.timing) and t.ratio not in (None, ONE)]
+    pairs = [(name, ratio, noise) for name, ratio, noise in timed if ratio]
+    if not pairs:
+        return None
+    sizes = sorted((smallest(ratio, noise), name) for name, ratio, noise in pairs)
+    curve = [(factor, sum(found(factor, r, noise) for _, r, noise in pairs) / len(pairs)) for factor in SLOWDOWNS]
+    return Power(tuple(curve), sizes[len(sizes) // 2][0], *sizes[-1])
+
+
+def _slowdowns(seen: Power) -> str:
+    """Of the typical and of the least certain measurement."""
+    if seen.typical == math.inf:
+        return "there are too few of them to see any slowdown 9 times in 10"
+    said = f"a step {_slower(seen.typical)} would have been seen to be 9 times in 10"
+    if seen.worst == seen.typical:
+        return said
+    worst = "none would" if seen.worst == math.inf else _slower(seen.worst)
+    return f"{said} in the median measurement ({worst} in the least certain one, {seen.worst_name})"
+
+
+def _slower(factor: float) -> str:
+    return f"{_width(factor - 1)} slower" if factor < 2 else f"{factor:.2g}x slower"
 
 
 def _width(width: float) -> str:

@@ -12,7 +12,7 @@ from itertools import combinations, count, pairwise
 import numpy as np
 from scipy import special
 
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import ABOUT, Scenario
 from qparity.timing.intervals import CONFIDENCE, Interval
 from qparity.timing.ratios import quotient
 from qparity.timing.speed import NOISE, Speed, decide
@@ -168,7 +168,7 @@ def _compared(a: Growth, b: Growth, noise: float) -> list[tuple[int, Speed]]:
 
 def _others(scenario: Scenario, axis: str) -> str:
     """Everything that a family shares."""
-    names = {"name", "expect"} if axis == "batch size" else {"name", "expect", axis}
+    names = ABOUT if axis == "batch size" else ABOUT | {axis}
     along = {"epochs", "batch_size"} if axis == "batch size" else {"epochs"}
     left_out = dict.fromkeys(names, True) | {"training": along, "data": {"samples"}}
     kept = scenario.model_dump(mode="json", exclude=left_out)
