@@ -1,11 +1,12 @@
 """How small an error does the gate still catch? Faults of shrinking size in a real worker, until one is missed.
 
-    python benchmarks/detection_limits.py [--only circuits|models] [--write]
+    python benchmarks/detection_limits.py [--only circuits|models|trainings] [--write]
 
 For each fault with a size: the smallest relative size, on a grid of half decades, at which it is found at its own
 stage in all of 8 trainings with different seeds, and in float64 also the smallest at which all 8 are called a fault
 and not a precision leak (an error below float32's rounding cannot be told from one). Those of circuits are judged by
-the oracle, those of benchmarks/limits_models.py by the reference. `--write` makes docs/detection-limits.md; the search
+the oracle, those of benchmarks/limits_models.py by the reference, those of every loss and optimizer by the law of an
+optimizer and the reference's of a loss. `--write` makes docs/detection-limits.md; the search
 starts from the limits that stand there, and those that were not searched for stay.
 """
 
@@ -16,9 +17,11 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from training_matrix import HERE, LEAKS, losses, optimizers
 
 from qparity.runner.cell import FAULT_VARIABLE
 from qparity.runner.local import Options
@@ -30,9 +33,10 @@ from qparity.scenario.variant import Variant
 from qparity.store import Run
 from qparity.summary import judgements
 
-HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "detection-limits.md"
 SEEDS = 8
+COLUMNS = (("float32", False), ("float64", False), ("float64", True))
+"""Precision, and whether nothing but a LOCAL-FAULT counts."""
 SIZES = [10.0 ** (-k / 2) for k in range(33)]  # 1 to 1e-16
 STEP = 2
 
@@ -41,7 +45,8 @@ STEP = 2
 class Knob:
     """A fault, its stage, what its size means, and the size that the worker is given.
 
-    Of `qparity.worker.faults`, or where `model` is set of that kind of limits_models.py.
+    Of `qparity.worker.faults`, or where `model` is set of that kind of limits_models.py. `keys` are the
+    scenario's, of the training that is named `of`.
     """
 
     fault: str
@@ -49,11 +54,13 @@ class Knob:
     words: str
     size: Callable[[float], float] = lambda relative: relative
     model: str = ""
+    of: str = ""
+    keys: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         """As the page and scenarios have it."""
-        return f"{self.model}-{self.fault}" if self.model else self.fault
+        return "-".join(filter(None, (self.of, self.model, self.fault)))
 
     @property
     def first(self) -> int:
@@ -84,7 +91,16 @@ MODELS = tuple(
         ("predictions", "forward", f"{layers}: predictions × (1 + s)"),
     )
 )
-KNOBS = {"circuits": CIRCUITS, "models": MODELS}
+LOSSES = tuple(
+    Knob("loss-scaled", "loss", f"{case.name}: loss × (1 + s)", of=case.what, keys=case.keys)
+    for case in {case.what: case for case in losses()}.values()
+)
+OPTIMIZERS = tuple(
+    Knob("learning-rate", "update", "learning rate × (1 + s)", of=case.what, keys=case.keys)
+    for case in optimizers()
+    if case.name == f"{case.what} plain"
+)
+KNOBS = {"circuits": CIRCUITS, "models": MODELS, "trainings": LOSSES + OPTIMIZERS}
 
 
 @dataclass
@@ -140,11 +156,11 @@ def main() -> None:
     parser.add_argument("--only", choices=KNOBS, help="leave the other table as it stands")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="trainings that must all show the fault")
     options = parser.parse_args()
-    columns = (("float32", False), ("float64", False), ("float64", True))
     searches = [
         Search(k, d, s, number, standing(k, column))
-        for number, k in enumerate(KNOBS[options.only] if options.only else CIRCUITS + MODELS)
-        for column, (d, s) in enumerate(columns)
+        for number, k in enumerate(KNOBS[options.only] if options.only else sum(KNOBS.values(), ()))
+        for column, (d, s) in enumerate(COLUMNS)
+        if (d, s) != COLUMNS[1] or k.of not in LEAKS["torch"]  # there the sound training is a leak
     ]
     for strict in (False, True):  # one after the other: the same seeds are the same cells, and a sweep has each once
         while pending := [s for s in searches if s.strict == strict and s.middle is not None]:
@@ -206,6 +222,10 @@ def scenario(name: str, search: Search, seed: int, size: float) -> Scenario:
             "data": {"name": "random", "features": 16, "samples": 16},
         }
         training: dict[str, Any] = {"epochs": 2, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
+    elif search.knob.keys:
+        given = search.knob.keys
+        made |= given | {"data": given["data"] | {"samples": 16}}
+        training = {"epochs": 4, **given["training"]}
     else:
         made |= {"wires": 2, "layers": 2, "data": {"samples": 16}}
         training = {"epochs": 8, "optimizer": {"name": "adam", "learning_rate": 0.03}}
@@ -218,8 +238,9 @@ def page(searches: Sequence[Search], seeds: int) -> str:
     for table, knobs in KNOBS.items():
         lines = []
         for knob in knobs:
-            limits = " | ".join(search.limit for search in searches if search.knob == knob)
-            made = f"| `{knob.name}` | {knob.stage} | {knob.words} | {limits} |" if limits else row(knob)
+            mine = {(search.dtype, search.strict): search.limit for search in searches if search.knob == knob}
+            limits = " | ".join(mine.get(column, "-") for column in COLUMNS)
+            made = f"| `{knob.name}` | {knob.stage} | {knob.words} | {limits} |" if mine else row(knob)
             lines.append(made or f"| `{knob.name}` | {knob.stage} | {knob.words} | - | - | - |")
         tables[table] = "\n".join(lines)
     return TEXT.format(**tables, seeds=seeds)
@@ -247,6 +268,20 @@ An epsilon matters only where gradients are as small as it is, and a beta only a
 limits depend on the training more than the others do. Faults without a size (sign, order, wire, gate, sample, axis,
 step counter, ...) are found always; `tests/integration/test_faults.py` holds every one to its exact variant, step and
 stage.
+
+## Losses and optimizers
+
+The same faults, from step 2 on, in a circuit of two wires on torch, batches of 8, eight steps: the loss of every loss
+(of the last kind of targets and predictions that it takes), judged by the reference but for `mse` and `energy`, and the
+learning rate of every optimizer, judged by its law.
+
+| training, fault | stage | what it does | float32 | float64 | float64, told from a leak |
+|---|---|---|---|---|---|
+{trainings}
+
+An optimizer whose step does not depend on the gradient's size (sign, Muon's orthogonal factor) or on differences of
+averages has a bound that is wider by what can be lost there. `-` stands where Keras itself computes a float64 update in
+float32 on torch, so that the sound training is a leak already.
 
 ## Whole models, judged by the reference
 

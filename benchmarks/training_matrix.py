@@ -52,6 +52,17 @@ LEAKS = {
 """Where Keras computes part of a float64 update in float32; each stands in docs/found.md."""
 
 
+ABOUT = """
+Trainings of two epochs, batches of 3, 3 and 1, of a circuit of two wires (`benchmarks/matrix_circuit.py`). Every loss
+with targets as numbers, signs, one-hot or classes, on probabilities and on logits; every optimizer plain, with each
+schedule, decay, clipping, gradient accumulation, loss scaling, and averages of weights: what Keras accepts of that. A
+fault is a loss or a learning rate that is 1.05 times what it should be from step 1 on, in the first variant. Each
+PRECISION-LEAK in float64 is where Keras itself computes in float32 ([found.md](found.md)); `diverged` in float32 is
+Adafactor, which divides by a moment that has vanished. How small an error is found:
+[detection-limits.md](detection-limits.md).
+"""
+
+
 class Case(NamedTuple):
     """One training: `what` it is of, how it is told, and the keys of its scenario."""
 
@@ -218,7 +229,8 @@ def main() -> None:
     text, wrong = report(Run.load(run.path), planned)
     print(text)
     if options.write:
-        PAGE.write_text(text + "\n", encoding="utf-8")
+        made = f"`{' '.join(['python', *sys.argv])}` made this page (do not edit by hand)."
+        PAGE.write_text(f"# Every loss and optimizer\n\n{made}\n\n{text}\n{ABOUT}", encoding="utf-8")
     shutil.rmtree(folder)
     sys.exit(bool(wrong))
 
