@@ -23,6 +23,9 @@ from qparity.scenario.backends import BACKENDS, trainable
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; what is started here would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # JAX compiles the same small programs in many tests: what one has compiled the others find, here and in sweeps.
 MINE = KEPT not in os.environ
 if MINE:

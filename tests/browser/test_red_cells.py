@@ -68,7 +68,7 @@ def test_what_to_do_next_is_a_link_away(opened, planted):
     assert "Usually:" in about
     assert "Next:" in about
     page.locator("#matrix a.pass").click()
-    assert page.locator("#why a").is_hidden()
+    page.locator("#why a").wait_for(state="hidden")
 
 
 def test_the_script_can_be_copied_and_is_the_reproducer(opened, planted):
