@@ -5,8 +5,8 @@
 Each fault is planted on each variant's backend in turn, in a model that is trained there for nine steps; a training of
 the same model without the fault must pass. What is found of each cell: verdict, step, stage and tensor, as `check` has
 them, then layer and direction, as `diagnose` has them. A fault counts as found where it is no pass, first seen no
-earlier than it is there, and layer and direction are right. Exit code 1 on any that is not, and on any sound cell that
-is accused. `--write` makes docs/planted-faults.md.
+earlier than it is there, and layer and direction are right, and the entry of the tensor where it is one. Exit code 1
+on any that is not, and on any sound cell that is accused. `--write` makes docs/planted-faults.md.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Fault:
     words: str
     steps: Sequence[int] = range(BATCHES * EPOCHS)
     dtypes: tuple[str, ...] = ("float32",)
+    entry: str = ""
+    """Of the tensor that is wrong, where it is one."""
 
 
 FAULTS = (
@@ -59,6 +61,7 @@ FAULTS = (
         "a kernel's gradient × (1 + 1e-3), in float64 × (1 + 1e-6)",
         dtypes=("float32", "float64"),
     ),
+    Fault("one-entry", BACKWARD, "the gradient of one entry of a kernel × 1.01", entry="kernel[1,2]"),
     Fault("running-mean", FORWARD, "a running mean moves by momentum, not by 1 - momentum"),
     Fault("transposed", FORWARD, "a weight is transposed"),
     Fault("derivative", BACKWARD, "an activation's derivative is wrong for negative input"),
@@ -100,7 +103,8 @@ class Found:
         by_name = self.layer is not None and self.layer.layer == "planted"
         by_way = self.layer is not None and self.layer.direction == self.fault.direction
         convicted = j.verdict in (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK)
-        return convicted and j.step in self.fault.steps and by_name and by_way
+        by_entry = self.layer is not None and str(self.layer.tensor).endswith(self.fault.entry)
+        return convicted and j.step in self.fault.steps and by_name and by_way and by_entry
 
     @property
     def words(self) -> str:

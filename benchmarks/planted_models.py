@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pennylane as qml
 from keras import layers, ops
 
@@ -44,6 +45,21 @@ class Linear(Planted):
     def compute_output_shape(self, shape: Any) -> Any:
         """The same."""
         return shape
+
+
+class OneEntry(Linear):
+    """x W; the gradient of one entry of W is scaled."""
+
+    entry = (1, 2)
+
+    def call(self, x: Any) -> Any:
+        """(batch, features) -> (batch, features)."""
+        kernel = self.kernel.value
+        if self.wrong:
+            here = np.zeros(kernel.shape)
+            here[self.entry] = 0.01
+            kernel = kernel + ops.convert_to_tensor(here, self.compute_dtype) * (kernel - ops.stop_gradient(kernel))
+        return x @ kernel
 
 
 class Transposed(Linear):
@@ -198,6 +214,7 @@ class Mixed(layers.Layer):
 
 LAYERS: dict[str, type[Any]] = {
     "gradient-scaled": Linear,
+    "one-entry": OneEntry,
     "running-mean": RunningMean,
     "transposed": Transposed,
     "derivative": Leaky,

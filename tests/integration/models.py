@@ -1,6 +1,7 @@
 """Models of the kinds that people build around a circuit, each correct: what differs is what must be judged of it."""
 
 import keras
+import numpy as np
 import pennylane as qml
 from keras import ops
 
@@ -80,6 +81,23 @@ class Product(keras.layers.Layer):
         return ops.matmul(x, self.kernel)
 
 
+class OneEntry(keras.layers.Layer):
+    """x W; on torch the gradient of one entry of W is 1.01 of what it should be."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(name="kernel", shape=(shape[-1], 3))
+
+    def call(self, x):
+        kernel, scaled = self.kernel.value, np.zeros(self.kernel.shape)
+        if keras.backend.backend() == "torch":
+            scaled[2, 1] = 0.01
+            kernel = kernel + ops.convert_to_tensor(scaled, self.compute_dtype) * (kernel - ops.stop_gradient(kernel))
+        return x @ kernel
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 3)
+
+
 class Subclassed(keras.Model):
     def __init__(self, parts):
         super().__init__()
@@ -130,6 +148,8 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
     elif kind == "pool":
         pooled = layers.AveragePooling1D(3, 2, "same", **made)(layers.Reshape((4, 1), **made)(dense(4)(h)))
         h = quantum("q")(dense(2)(layers.Flatten(**made)(pooled)))
+    elif kind == "entry":
+        h = quantum("q")(dense(2)(OneEntry(name="entry", **made)(dense(4)(h))))
     elif kind == "spare":
         h = quantum("q")(Spare(**made)(h))
     elif kind == "bare":

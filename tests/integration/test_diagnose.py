@@ -5,9 +5,12 @@ import re
 
 import pytest
 
+from qparity.diagnose import explain
 from qparity.diagnose.bisect import pauli_words
 from qparity.diagnose.replay import swaps
-from qparity.store import Run
+from qparity.store import Run, resolve
+from qparity.summary import summarise
+from qparity.summary.causes import causes
 
 ODD = """
 import keras
@@ -57,7 +60,7 @@ def folder(tmp_path_factory, qparity):
     folder = tmp_path_factory.mktemp("odd")
     (folder / "odd.py").write_text(ODD)
     (folder / "odd.toml").write_text(CELLS)
-    done = qparity("run", "odd.toml", "--no-timing", cwd=folder)
+    done = qparity("run", "odd.toml", "--no-timing", "--no-diagnose", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -141,3 +144,25 @@ def test_swaps_change_one_thing_at_a_time_as_far_as_they_can():
 def test_words_see_every_wire_and_pair():
     assert len(pauli_words(3)) == 9 + 9
     assert len(pauli_words(7)) == 21
+
+
+def test_a_sweep_says_itself_why_its_cells_are_red(folder, qparity):
+    done = qparity("run", "odd.toml", "--no-timing", "-k", "angle or clean", "--report", cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "diagnosing torch, forward, default.qubit (1 cell)" in done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("torch, forward, default.qubit (1 cell): ")]
+    assert "whatever the simulator" in line
+    assert f"{GATE}" in line
+    run = Run.load(folder / "results" / done.stdout.splitlines()[-1])
+    (kept,) = (run.path / "diagnosis").glob("*.json")
+    assert run.outcome(kept.stem).scenario.name == "odd-angle"
+    (page,) = (folder / "reports").glob("*.html")
+    assert "What <code>qparity diagnose</code> found" in page.read_text()
+
+
+def test_what_there_is_no_time_for_is_said(folder):
+    run = Run.load(resolve(folder / "results", "latest"))
+    view = summarise(run)
+    told = explain(run, causes(view.cells, view.groups), within_s=0.0)
+    assert told
+    assert {each.line for each in told} == {"not diagnosed: not within 0 s"}

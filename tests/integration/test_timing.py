@@ -87,13 +87,24 @@ def test_a_sweep_with_timing_resolves_jit_against_eager(timed):
 
 
 @pytest.mark.backend("torch", "jax")
+def test_a_profile_says_whose_code_ran(timed):
+    eager, jit = (timed.cells[name]["timing"]["shares"] for name in ("torch", "jax-jit"))
+    assert sum(eager.values()) == pytest.approx(1)
+    assert eager["PennyLane"] + eager["framework"] > 0.4, "a QNode step by step"
+    assert jit["PennyLane"] < 0.1, "compiled away"
+    stacks = [stack for stack, _ in timed.document.lanes["torch"].children[0].profile.stacks]
+    assert any("qparity.circuit.layer:call" in stack and "pennylane" in stack for stack in stacks)
+
+
+@pytest.mark.backend("torch", "jax")
 def test_every_fresh_process_trained_alike_and_compiled_nothing_while_it_was_timed(timed):
     for lane in timed.document.raw["lanes"].values():
         assert len(lane["children"]) == 3
         assert len({child["weights_sha256"] for child in lane["children"]}) == 1
         assert all(child["finite"] and child["memory"]["peak_bytes"] > 0 for child in lane["children"])
         assert all(child["recompilations"] == 0 for child in lane["children"])
-        assert [child["inference_s"] is not None for child in lane["children"]] == [True, False, False]
+        for once in ("inference_s", "profile"):
+            assert [child[once] is not None for child in lane["children"]] == [True, False, False]
         assert lane["steps"] % lane["steps_per_execution"] == 0
 
 

@@ -19,7 +19,7 @@ from tests.conftest import variants
 
 SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout", "bare"]
 IN_GRAPHS = ["skip", "dropout"]
-KINDS = [*SOUND, "ownstep", "compiled", "pool", "unnamed"]
+KINDS = [*SOUND, "ownstep", "compiled", "pool", "entry", "unnamed"]
 FILE = """
 model = "models:build"
 wires = 2
@@ -90,7 +90,7 @@ def checked(tmp_path_factory, qparity):
     for file in files:
         seed = list(CHOSEN).index(file.stem)  # a model in two files is an experiment in each
         file.write_text(f"variants = {json.dumps(CHOSEN[file.stem])}\nseed = {seed}\n{texts[file.stem]}")
-    ran = qparity("run", *files, "--no-timing", cwd=folder, timeout=1200)
+    ran = qparity("run", *files, "--no-timing", "--no-diagnose", cwd=folder, timeout=1200)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = json.loads(qparity("check", "--json", cwd=folder).stdout)["cells"]
     return {(cell["scenario"], cell["variant"]): cell for cell in found}, folder
@@ -182,6 +182,21 @@ def test_a_model_that_cannot_be_built_on_numpy_is_told_what_it_lacks(checked):
         notes = " ".join(cell["annotations"])
         assert "the model names no NumPy backend (KeyError: 'numpy'), so the reference cannot build it" in notes
         assert """an entry for "numpy", with PennyLane's interface "auto", lets the whole model be judged""" in notes
+
+
+def test_the_entry_of_a_kernel_whose_gradient_is_wrong_is_named(checked, qparity):
+    found = cells(checked, "kinds-entry")
+    for variant, cell in found.items():
+        assert cell["verdict"] == ("LOCAL-FAULT" if variant == "torch" else "ROUNDING"), cell["reason"]
+    if "torch" not in found:
+        pytest.skip("needs torch")
+    told = qparity("diagnose", "latest", "kinds-entry/torch", "--trust", cwd=checked[1]).stdout
+    (line,) = [line for line in told.splitlines() if line.startswith("layers: ")]
+    got, expected = map(
+        float, re.findall(r"its gradient of kernel\[2,1\] is wrong \(got (.+), expected (.+); r", line)[0]
+    )
+    assert line.startswith("layers: entry (OneEntry), backward: by itself, on what entered it")
+    assert got / expected == pytest.approx(1.01, rel=1e-4)
 
 
 def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qparity):

@@ -33,7 +33,7 @@ def layer_body(subject: Subject, found: LayerFinding, variant: Variant) -> str:
         body += LAYER_FORWARD.format(number=found.number)
     else:
         assert found.call is not None
-        by_weight = str(found.tensor).startswith("gradient of weight")
+        by_weight = found.of_weight
         arrays = found.weights if by_weight else found.inputs
         source = f"layer.trainable_variables[{found.number}].value" if by_weight else f"tensors[{found.number}]"
         bars = [direction(shape, 0, found.call, k) for k, shape in enumerate(found.output_shapes)]

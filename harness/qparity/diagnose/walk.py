@@ -18,7 +18,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.comparison import ORACLE
 from qparity.parity.reference import model_units
 from qparity.records import read
-from qparity.records.answers import Call, ReferenceCall, ReferenceWalked, Walked
+from qparity.records.answers import Call, Located, ReferenceWalked, Walked
 from qparity.records.document import Table
 from qparity.runner.cell import checked
 from qparity.runner.inputs import shape_of
@@ -57,6 +57,8 @@ class LayerFinding:
     """Whether the layer takes its inputs as one list."""
     nth: int = 1
     """Which call of this layer in a step, from 1 on."""
+    of_weight: bool = False
+    """Whether a wrong gradient is that of a weight, not of an input."""
 
     def to_dict(self) -> Table:
         """Plain values for JSON."""
@@ -79,22 +81,22 @@ async def walk(pool: Pool, run: Run, subject: Subject) -> LayerFinding:
         mine = checked(await child.request("walk", {}, held), "walk")
     block = Block(scenario, (), tuple(subject.search_path()), "")
     cell = Cell(o.cell, scenario, Variant.parse(o.variant))
-    entered = {name: array for name, array in mine.arrays.items() if "/input/" in name}
+    entered = {name: array for name, array in mine.arrays.items() if "/input/" in name or "/gradient/" in name}
     shape = shape_of(trace.x, trace.y)
-    theirs = await References(pool, run.logs()).walk(block, cell, shape, held | entered)
-    calls, reference = read(Walked, mine.body).calls, read(ReferenceWalked, theirs.body).calls
-    return judge(subject, calls, mine.arrays, reference, theirs.arrays)
+    rounding = tol.MODEL * model_units(o)[0]
+    theirs = await References(pool, run.logs()).walk(block, cell, shape, held | entered, rounding)
+    return judge(subject, read(Walked, mine.body).calls, mine.arrays, read(ReferenceWalked, theirs.body), theirs.arrays)
 
 
 def judge(
     subject: Subject,
     calls: Sequence[Call],
     arrays: dict[str, np.ndarray],
-    reference: Sequence[ReferenceCall],
+    walked: ReferenceWalked,
     right: dict[str, np.ndarray],
 ) -> LayerFinding:
     """The first call whose outputs or slopes differ from those of the reference by more than rounding."""
-    u = model_units(subject.observation)[0]
+    u, reference = model_units(subject.observation)[0], walked.calls
     if [c.layer.rstrip("0123456789_") for c in calls] != [c.layer.rstrip("0123456789_") for c in reference]:
         raise Refused("the reference calls other layers than the variant does")
     for n, (mine, theirs) in enumerate(zip(calls, reference, strict=True)):
@@ -116,16 +118,18 @@ def judge(
         for i, got in enumerate(outputs):
             expected = right[f"call/{n}/output/{i}"]
             allowed = tol.model(u, float(right[f"call/{n}/condition/{i}"]) + float(np.abs(expected).max(initial=0.0)))
-            r = float(np.max(np.abs(got.astype(np.float64) - expected), initial=0.0) / max(float(allowed), 1e-300))
+            off = np.abs(got.astype(np.float64) - expected)
+            r = float(np.max(off, initial=0.0) / max(float(allowed), 1e-300))
             if not r <= 1:
-                return _found(about, FORWARD, f"output {i}", r, expected, float(allowed), i)
+                return _found(about, FORWARD, f"output {i}{_index(off)}", r, expected, float(allowed), i)
         for name in sorted(each for each in arrays if each.startswith(f"call/{n}/state/")):
             i, expected = int(name.rpartition("/")[2]), right[name]
             scale = float(right[f"call/{n}/state_condition/{i}"]) + float(np.abs(expected).max(initial=0.0))
             limit = float(tol.model(u, scale))
-            r = float(np.max(np.abs(arrays[name].astype(np.float64) - expected), initial=0.0) / max(limit, 1e-300))
+            off = np.abs(arrays[name].astype(np.float64) - expected)
+            r = float(np.max(off, initial=0.0) / max(limit, 1e-300))
             if not r <= 1:
-                tensor = f"{mine.state[i]} afterwards"
+                tensor = f"{mine.state[i]}{_index(off)} afterwards"
                 return _found(replace(about, config=None), FORWARD, tensor, r, expected, limit, i)
         if mine.slopes is None:
             continue
@@ -138,7 +142,14 @@ def judge(
                 allowed = tol.model(u, condition, error)
                 r = abs(each - slope) / max(float(allowed), 1e-300)
                 if not r <= 1:
-                    return _found(about, BACKWARD, f"gradient of {kind} {k}", r, np.array(slope), float(allowed), k)
+                    by_weight = kind == "weight"
+                    name = mine.weights[k] if by_weight and k < len(mine.weights) else f"{kind} {k}"
+                    gradient = arrays.get(f"call/{n}/gradient/{kind}/{k}")
+                    mine_too = (n, by_weight, k)
+                    where, told = _entry(walked.located, mine_too, gradient, tol.MODEL * u * condition)
+                    about = replace(about, of_weight=by_weight)
+                    tensor = f"gradient of {name}{where}"
+                    return _found(about, BACKWARD, tensor, r, np.array(slope), float(allowed), k, told)
     return LayerFinding("each layer by itself, uncompiled, is right: the fault lies in how they are put together")
 
 
@@ -159,11 +170,19 @@ def state_at(trace: Mapping[str, np.ndarray], name: str, step: int) -> np.ndarra
 
 
 def _found(
-    about: LayerFinding, way: str, tensor: str, r: float, expected: np.ndarray, tolerance: float, number: int
+    about: LayerFinding,
+    way: str,
+    tensor: str,
+    r: float,
+    expected: np.ndarray,
+    tolerance: float,
+    number: int,
+    told: str = "",
 ) -> LayerFinding:
     again = f", in its call {about.nth} of a step" if about.nth > 1 else ""
     where = f"{about.layer} ({about.type}), {way}{again}"
-    reason = f"{where}: by itself, on what entered it, its {tensor} is wrong (r = {r:.2g})"
+    figures = f"{told}; r = {r:.2g}" if told else f"r = {r:.2g}"
+    reason = f"{where}: by itself, on what entered it, its {tensor} is wrong ({figures})"
     return replace(
         about,
         reason=reason,
@@ -174,6 +193,29 @@ def _found(
         tolerance=tolerance,
         number=number,
     )
+
+
+def _index(off: np.ndarray) -> str:
+    """Where a tensor is furthest off, such as `[0,2]`; nothing of a single number."""
+    return _bracketed(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape) if off.size > 1 else ""
+
+
+def _entry(
+    located: Located | None, place: tuple[int, bool, int], gradient: np.ndarray | None, rounding: float
+) -> tuple[str, str]:
+    """The entry that the reference has found of this gradient, if it is wrong by itself; and got and expected."""
+    if located is None or gradient is None or (located.call, located.of_weight, located.number) != place:
+        return "", ""
+    got = float(gradient.reshape(-1)[located.entry])
+    if abs(got - located.expected) <= rounding + located.error:
+        return "", ""
+    told = f"got {got:.9g}, expected {located.expected:.9g}"
+    where = _bracketed(located.entry, gradient.shape) if gradient.size > 1 else ""
+    return where, told
+
+
+def _bracketed(flat: int, shape: tuple[int, ...]) -> str:
+    return f"[{','.join(str(int(i)) for i in np.unravel_index(flat, shape))}]"
 
 
 def _numbered(arrays: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:

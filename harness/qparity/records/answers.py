@@ -131,6 +131,7 @@ class Stopped:
     waited_s: Number
     memory: Table
     inference_s: Number | None = None
+    profile: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,10 @@ class Slopes:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a layer in a walk; `slopes` is None where it has none for `reason`. `state` are names of variables."""
+    """A call of a layer in a walk; `slopes` is None where it has none for `reason`.
+
+    `state` and `weights` are names of its variables, those that are not trained and those that are.
+    """
 
     layer: Text
     type: Text = ""
@@ -152,6 +156,7 @@ class Call:
     slopes: Slopes | None = None
     reason: Text | None = None
     state: tuple[Text, ...] = ()
+    weights: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,23 @@ class Walked:
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """An entry of the first gradient that is wrong: that of the input or weight `number` of a call.
+
+    `entry` counts in C order; `expected` is the loss's derivative by it, off by `error` at the most.
+    """
+
+    call: Count
+    of_weight: bool
+    number: Count
+    entry: Count
+    expected: Float
+    error: Float
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceWalked:
     """The same by the reference."""
 
     calls: tuple[ReferenceCall, ...]
+    located: Located | None = None

@@ -54,6 +54,13 @@ class Prepare(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class WalkReference(Request):
+    """Of the reference: apply every layer to what entered it. `rounding` is allowed of a slope, times its condition."""
+
+    rounding: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Capture(Request):
     """Run a training script of a folder up to its `fit`."""
 
@@ -85,9 +92,10 @@ class Time(Request):
 
 @dataclass(frozen=True, slots=True)
 class Stop(Request):
-    """End what is timed; measure a batch of `predict` where `inference`."""
+    """End what is timed; then measure a batch of `predict` where `inference`, and sample the stack where `profile`."""
 
     inference: bool = False
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,26 @@ OUT_OF_TIME = "the budget for timing ended before it was ready"
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the time of `steps` steady steps went: so many samples of the stack in `seconds`, outside the rounds.
+
+    `stacks` are functions as `module:function`, joined by `;`, the outermost first, each with how often it was seen;
+    `rest` were seen of stacks that are not kept.
+    """
+
+    steps: Count
+    seconds: Number
+    samples: Count
+    rest: Count
+    stacks: tuple[tuple[Text, Count], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TimedChild:
     """One process that was timed: seconds to build and to the end of the first execution, and what it was afterwards.
 
-    `weights_sha256` is of the weights after the warm-up, `inference_s` of a batch of `predict`, unpaired.
+    `weights_sha256` is of the weights after the warm-up, `inference_s` of a batch of `predict`, unpaired. `profile` is
+    of the first generation's children.
     """
 
     build_s: Number
@@ -29,6 +45,7 @@ class TimedChild:
     phases: Seconds = field(default_factory=dict)
     wall_s: Number | None = None
     memory: Memory = field(default_factory=Memory)
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from markupsafe import Markup
 from qparity.diagnose import Evidence
 from qparity.records import Environment as RanOn
 from qparity.reporting import charts, circuit, data, matrix, palette
+from qparity.reporting.why import why
 from qparity.scenario.text import printable_lines
 from qparity.summary import CellView, RunView, csv
 from qparity.summary import json as summary_json
@@ -35,6 +36,7 @@ from qparity.summary.trust import judged_by, power, quiet
 from qparity.summary.verdicts import ABOUT
 from qparity.summary.words import number, seconds, size
 from qparity.timing import NOISE, Interval, decide
+from qparity.timing.profile import ORDER
 
 MOST_PAIRS = 100
 MOST_CHANGES = 200
@@ -77,6 +79,8 @@ def render(
         palette_data=_embedded(palette.for_charts(view.variants)),
         csv="data:text/csv;charset=utf-8;base64," + base64.b64encode(csv.render(view, csv.SHORT).encode()).decode(),
         phases=data.phases(view),
+        why=why(view),
+        why_order=ORDER,
         circuits=_circuits(view),
         timed=tuple(dict.fromkeys(cell.scenario for cell in view.cells if cell.timing)),
         overall=overall(view.cells),

@@ -17,7 +17,7 @@ from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.records import Resolved, read
 from qparity.records.answers import Refusal
 from qparity.records.document import Table
-from qparity.records.requests import Judge, Prepare
+from qparity.records.requests import Judge, Prepare, WalkReference
 from qparity.records.trace import Trace
 from qparity.runner.inputs import Shape
 from qparity.runner.plan import Block, Cell
@@ -63,10 +63,12 @@ class References:
         about = {"seed": seed, "steps": len(Trace(answer.arrays).reference_steps), "of": len(sizes), **answer.body}
         return about, answer.arrays
 
-    async def walk(self, block: Block, cell: Cell, shape: Shape, arrays: dict[str, np.ndarray]) -> Message:
+    async def walk(
+        self, block: Block, cell: Cell, shape: Shape, arrays: dict[str, np.ndarray], rounding: float
+    ) -> Message:
         """Every layer applied to what entered it (worker/reference/walk.py). Raises Refused, and what a child does."""
         async with asyncio.timeout(PATIENCE_S):
-            return (await self._ask(block, cell, shape, "walk", {}, arrays))[1]
+            return (await self._ask(block, cell, shape, "walk", WalkReference(rounding).body(), arrays))[1]
 
     async def _about(self, block: Block, cell: Cell, shape: Shape) -> Table:
         try:

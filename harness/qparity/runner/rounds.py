@@ -304,9 +304,10 @@ async def measure(
 
 async def stopped(bench: Bench, lane: Lane, fresh: Started, inference: bool = False) -> None:
     """End a child's `fit`; keep what it cost, phase by phase, and whether it trained as its siblings did."""
+    profile = all(child.get("profile") is None for child in bench.record.lanes[lane.name].children)
     try:
         async with asyncio.timeout(bench.options.timeout):
-            answer = checked(await fresh.child.request("stop", Stop(inference).body()), "time")
+            answer = checked(await fresh.child.request("stop", Stop(inference, profile).body()), "time")
             told = read(Stopped, answer.body)
     except (TimeoutError, ChildDied, CellEnded, ProtocolError, Unreadable) as error:
         leave_out(bench, lane, error)
@@ -320,6 +321,7 @@ async def stopped(bench: Bench, lane: Lane, fresh: Started, inference: bool = Fa
         "weights_sha256": told.weights_sha256,
         "recompilations": told.recompilations,
         "inference_s": told.inference_s,
+        "profile": told.profile,
         "memory": told.memory,
         "wall_s": time.perf_counter() - fresh.began,
     }

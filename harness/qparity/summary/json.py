@@ -6,6 +6,7 @@ from dataclasses import asdict
 from qparity.records.document import Table
 from qparity.summary.view import CellView, RunView
 from qparity.timing import Interval, LaneTiming
+from qparity.timing.profile import shares
 
 SCHEMA = 1
 
@@ -124,6 +125,7 @@ def _timing(timing: LaneTiming | None) -> Table | None:
         "start_s": _finite(timing.start_s),
         "inference_s": _finite(timing.inference_s),
         "recompilations": timing.recompilations,
+        "shares": shares(timing.profile) if timing.profile else None,
         "break_even": [_finite(n) for n in (pays.low, pays.step, pays.high)] if pays else None,
         "rounds": timing.rounds,
         "dropped": timing.dropped,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qparity.records import Timing
-from qparity.records.timing import Round, Sample, TimedLane
+from qparity.records.timing import Profile, Round, Sample, TimedLane
 from qparity.timing.breakeven import BreakEven, break_even
 from qparity.timing.contention import CPU_SHARE, outliers
 from qparity.timing.intervals import Interval, median_interval
@@ -28,7 +28,7 @@ class LaneTiming:
     what a fresh child needs before its steady training, imports not counted: the median, and both ends. `unstable` says
     that the numbers should not be relied on, `notes` why (and what else there is to know); differences below `noise`
     are none. `inference_s` is that of a batch of `predict`, unpaired; `recompilations` counts all timed rounds of all
-    processes.
+    processes. `profile` is of one process, after its rounds.
     """
 
     reference: str
@@ -47,6 +47,7 @@ class LaneTiming:
     break_even: BreakEven | None = None
     inference_s: float | None = None
     recompilations: int = 0
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ def _lane(found: Timing, name: str, base: str) -> LaneTiming:
         break_even=pays,
         inference_s=float(np.median(inference)) if inference else None,
         recompilations=_recompilations(lane),
+        profile=next((child.profile for child in lane.children if child.profile), None),
     )
 
 

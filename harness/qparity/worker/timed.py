@@ -22,16 +22,19 @@ from qparity.records import read
 from qparity.records.answers import Ready
 from qparity.records.document import Table
 from qparity.records.requests import Stop, Time
-from qparity.records.timing import Sample
+from qparity.records.timing import Profile, Sample
 from qparity.worker import audit
 from qparity.worker.backends.base import Backend
 from qparity.worker.protocol import Channel, Message, digest
+from qparity.worker.sampled import Sampler
 
 MOST_STEPS = 20_000
 MOST_EPOCHS = 1_000_000
 PILOT_EXECUTIONS = {"eager": 2}  # the first one is the start-up; two more where compiled code may settle late
 COMPILED_EXECUTIONS = 3
 PREDICTIONS = 3
+PROFILE_S = 0.4
+PROFILE_EPOCHS = 50
 
 
 class Pilot(keras.callbacks.Callback):
@@ -133,8 +136,8 @@ def train(
 
     Returns:
         `finite` and `weights_sha256` (after the same number of steps in every child), `recompilations` in the timed
-        rounds, `inference_s` a batch if the parent asked for it, and the seconds of the `phases`: `pilot_s` (model and
-        first executions), `rounds_s` (without waiting), `inference_s`.
+        rounds, `inference_s` a batch and the `profile` of steps if the parent asked for them, and the seconds of the
+        `phases`: `pilot_s` (model and first executions), `rounds_s` (without waiting), `inference_s`, `profile_s`.
     """
     executions = PILOT_EXECUTIONS.get(mode, COMPILED_EXECUTIONS) + 1
     pilot = Pilot(backend, steps_per_execution)
@@ -155,15 +158,19 @@ def train(
     trained = time.perf_counter()
     last = read(Stop, rounds.last.body) if rounds.last is not None else Stop()
     inference = inference_s(model, Stretch(backend, steps), data["x"], batch_size) if last.inference else None
+    inferred = time.perf_counter()
+    profile = sampled(model, Sampled(backend, steps), data, options) if last.profile else None
     return {
         "finite": rounds.finite,
         "weights_sha256": rounds.weights_sha256,
         "recompilations": recompilations,
         "inference_s": inference,
+        "profile": profile and asdict(profile),
         "phases": {
             "pilot_s": piloted - began,
             "rounds_s": trained - piloted - (channel.waited_s - waited),
-            "inference_s": time.perf_counter() - trained,
+            "inference_s": inferred - trained,
+            "profile_s": time.perf_counter() - inferred,
         },
     }
 
@@ -175,6 +182,36 @@ def inference_s(model: keras.Model, stretch: Stretch, x: np.ndarray, batch_size:
         model.predict(x, batch_size=batch_size, verbose=0, callbacks=[stretch])
         found.append(stretch.sample().step_s)
     return float(np.median(found[1:]))
+
+
+class Sampled(keras.callbacks.Callback):
+    """Samples the stack from batch 0 to the beginning of batch `steps`, epoch after epoch until that is enough."""
+
+    def __init__(self, backend: Backend, steps: int) -> None:
+        super().__init__()
+        self.backend, self.steps, self.seen = backend, steps, 0
+        self.sampler, self.held = Sampler(), contextlib.ExitStack()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Start and stop."""
+        if batch == 0:
+            self.backend.sync()
+            self.held.enter_context(self.sampler.sampling())
+        elif batch == self.steps:
+            self.backend.sync()
+            self.held.close()
+            self.seen += self.steps
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Whether that was enough."""
+        self.model.stop_training = self.sampler.seconds >= PROFILE_S
+
+
+def sampled(model: keras.Model, watch: Sampled, data: dict[str, np.ndarray], options: dict[str, Any]) -> Profile:
+    """A profile of steady steps, of at least PROFILE_S."""
+    with watch.held:
+        model.fit(**data, epochs=PROFILE_EPOCHS, callbacks=[watch], **options)
+    return watch.sampler.profile(watch.seen)
 
 
 def delayed_s() -> float:

@@ -79,7 +79,8 @@ def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[Call], dict
 
     Returns:
         Every call, and the arrays
-        `call/<n>/input/<i>`, `call/<n>/output/<i>`, `call/<n>/weight/<i>`, and `call/<n>/state/<i>` after the call.
+        `call/<n>/input/<i>`, `call/<n>/output/<i>`, `call/<n>/weight/<i>`, and `call/<n>/state/<i>` after the call;
+        `call/<n>/gradient/input/<i>` and `call/<n>/gradient/weight/<i>` for its cotangents, where there are any.
     """
     calls: list[Call] = []
     seen: list[tuple[Any, Any, tuple[Any, ...], dict[str, Any], Any, list[np.ndarray], list[np.ndarray]]] = []
@@ -104,14 +105,19 @@ def walk(model: keras.Model, backend: Backend, x: Any) -> tuple[list[Call], dict
         try:
             each = backend.layer_slopes(layer, call, arguments, options, cotangents(left, n))
             moved = (directions(entered, n, INPUT), directions(weights, n, WEIGHT))
+            for kind, gradients in zip(("input", "weight"), each, strict=True):
+                arrays |= {f"call/{n}/gradient/{kind}/{i}": g for i, g in enumerate(gradients) if g is not None}
             slopes = Slopes(
                 *(tuple(_dot(g, d) for g, d in zip(gs, ds, strict=True)) for gs, ds in zip(each, moved, strict=True))
             )
         except Exception as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
         listed = bool(arguments) and isinstance(arguments[0], list | tuple)
-        state = tuple(variable.name for variable in layer.non_trainable_variables)
-        calls.append(Call(layer.name, type(layer).__name__, config_of(layer), listed, slopes, reason, state))
+        state, names = (
+            tuple(variable.name for variable in variables)
+            for variables in (layer.non_trainable_variables, layer.trainable_variables)
+        )
+        calls.append(Call(layer.name, type(layer).__name__, config_of(layer), listed, slopes, reason, state, names))
     return calls, arrays
 
 

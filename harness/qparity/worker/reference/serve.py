@@ -19,7 +19,6 @@ from qparity.circuit.fit import ScriptError
 from qparity.circuit.script import Captured, hold, run_script
 from qparity.oracle.probes import direction
 from qparity.records import read, requests
-from qparity.records.answers import ReferenceWalked
 from qparity.records.document import Table
 from qparity.records.trace import Trace
 from qparity.scenario.backends import REFERENCE
@@ -143,8 +142,9 @@ class Reference:
         for kind, variables in kinds:
             for number, variable in enumerate(variables):
                 variable.assign(given[f"{kind}/{number}"])
-        calls, arrays = walk(self.model.model, given.x.astype(np.float64), given)
-        return asdict(ReferenceWalked(tuple(calls))), arrays
+        rounding = read(requests.WalkReference, request.body).rounding
+        walked, arrays = walk(self.model.model, given.x.astype(np.float64), given, rounding)
+        return asdict(walked), arrays
 
     evaluations = 0
 

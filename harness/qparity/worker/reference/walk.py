@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from qparity.records.answers import ReferenceCall, Slopes
+from qparity.records.answers import Located, ReferenceCall, ReferenceWalked, Slopes
 from qparity.worker.backends.base import split
-from qparity.worker.reference.differences import slope
+from qparity.worker.reference.differences import Slope, slope
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.walk import (
     INPUT,
@@ -29,16 +29,20 @@ REPEATS = 3
 
 
 def walk(
-    model: keras.Model, x: np.ndarray, entered: dict[str, np.ndarray]
-) -> tuple[list[ReferenceCall], dict[str, Any]]:
+    model: keras.Model, x: np.ndarray, entered: dict[str, np.ndarray], rounding: float
+) -> tuple[ReferenceWalked, dict[str, Any]]:
     """Run `model`; at each unit's call put what entered on the variant (`call/<n>/input/<i>`) in place of its inputs.
 
+    Of the first of the variant's gradients (`call/<n>/gradient/...`) that is off by more than `rounding` times its
+    condition, and the slope's own error, the entry is looked for.
+
     Returns:
-        Every call, and the arrays
+        Every call with that entry, and the arrays
         `call/<n>/output/<i>` and `call/<n>/condition/<i>`: how far a disturbance by 1 of all that enters, and that is
         computed, moves them; likewise `call/<n>/state/<i>` and `call/<n>/state_condition/<i>`, after the call.
     """
     calls: list[ReferenceCall] = []
+    found: list[Located] = []
     arrays: dict[str, Any] = {}
 
     def called(layer: Any, call: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -83,6 +87,16 @@ def walk(
             [slope(_line(function, held, k, d)) for k, d in enumerate(directions(held, n, mark))]
             for function, held, mark in ways
         ]
+        for (function, held, mark), slopes in zip(ways, along, strict=True):
+            for k, (each, towards) in enumerate(zip(slopes, directions(held, n, mark), strict=True)):
+                name = f"call/{n}/gradient/{'weight' if mark == WEIGHT else 'input'}/{k}"
+                if found or name not in entered or not np.isfinite(entered[name]).all():
+                    continue
+                gradient = entered[name].astype(np.float64)
+                allowed = rounding * max(abs(each.value), *size) + each.error
+                if abs(float((gradient * towards).sum()) - each.value) > allowed:
+                    entry, exact = _worst_entry(function, held, k, gradient, towards)
+                    found.append(Located(n, mark == WEIGHT, k, entry, exact.value, exact.error))
         outputs(given, weights)
         set_state(layer, before)
         calls.append(
@@ -99,7 +113,33 @@ def walk(
 
     with intercepted(model, called):
         model(x, training=True)
-    return calls, arrays
+    return ReferenceWalked(tuple(calls), found[0] if found else None), arrays
+
+
+def _worst_entry(
+    function: Callable[[list[np.ndarray]], float],
+    held: list[np.ndarray],
+    k: int,
+    gradient: np.ndarray,
+    towards: np.ndarray,
+) -> tuple[int, Slope]:
+    """The entry (C order) that is wrong by most, as far as halving finds it, with the derivative by it.
+
+    Of the entries that are left, that half is kept along which the slope and the gradient's are further apart.
+    """
+    left = np.arange(gradient.size)
+    while len(left) > 1:
+        halves = np.array_split(left, 2)
+        apart = []
+        for half in halves:
+            flat = np.zeros(gradient.size)
+            flat[half] = towards.reshape(-1)[half]
+            masked = flat.reshape(gradient.shape)
+            apart.append(abs(slope(_line(function, held, k, masked)).value - float((gradient * masked).sum())))
+        left = halves[int(np.argmax(apart))]
+    alone = np.zeros(gradient.size)
+    alone[left[0]] = 1.0
+    return int(left[0]), slope(_line(function, held, k, alone.reshape(gradient.shape)))
 
 
 def _line(
