@@ -127,3 +127,32 @@ def test_a_release_that_cannot_be_imported_is_passed_over_and_said(place, qparit
     assert "a_module_that_is_nowhere" in broken["reason"]
     assert "planted 1.8: " in done.stderr
     assert "cannot say" in done.stderr
+
+
+def test_a_table_over_releases_says_which_pass_and_goes_on_from_what_is_kept(place, qparity):
+    """1.6 and 1.7 were evaluated by the tests before; the table of the file has the ends besides."""
+    text = SCENARIO + '[versions]\nplanted = ["oldest", "1.6", "1.7", "1.8"]\n'
+    (place / "table.toml").write_text(text)
+    done = qparity("versions", "table.toml", "-v", "jax", "-o", "versions.md", cwd=place)
+    assert done.returncode == 1, done.stdout + done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| 1.")]
+    assert rows == [
+        "| 1.1 | ✓ ROUNDING |",
+        "| 1.6 | ✓ ROUNDING |",
+        "| 1.7 | ✗ LOCAL-FAULT forward |",
+        "| 1.8 | ? unsupported |",
+    ]
+    assert "| planted | turned on jax |" in done.stdout
+    assert "a_module_that_is_nowhere" in done.stdout
+    assert (place / "versions.md").read_text() == done.stdout
+    found = json.loads(qparity("versions", "table.toml", "-v", "jax", "--json", cwd=place).stdout)
+    assert [row["release"] for row in found["rows"]] == ["1.1", "1.6", "1.7", "1.8"]
+    assert found["exit_code"] == 1
+
+
+@pytest.mark.parametrize("asked", ["planted", "planted=", "=1.1", "planted==1.1"])
+def test_odd_releases_are_one_line(place, qparity, asked):
+    done = qparity("versions", "turned.toml", "-v", "jax", "--package", asked, cwd=place)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "expected NAME=RELEASE,RELEASE" in done.stderr

@@ -55,6 +55,12 @@ def file_schema() -> dict[str, Any]:
                 "default": list(map(str, DEFAULT_VARIANTS)),
                 "description": "The ways to execute each scenario.",
             },
+            "versions": {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                "description": "Package = [release, ...], oldest or newest: what `qparity versions` runs it with.",
+            },
             "matrix": {
                 "type": "object",
                 "minProperties": 1,

@@ -1,7 +1,8 @@
 """Scenario files: TOML in, scenarios out, or one line that says what is wrong and where."""
 
+import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -33,8 +34,9 @@ from qparity.scenario.variant import DEFAULT_VARIANTS, Variant, asked_for
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
+_RELEASE = r"oldest|newest|[0-9][A-Za-z0-9.!+_-]{0,60}"
 SLIP = 0.92  # one letter of a device's name
-_FILE_KEYS = ("description", "variants", "matrix", "exclude", "scenarios")
+_FILE_KEYS = ("description", "variants", "versions", "matrix", "exclude", "scenarios")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class ScenarioFile:
     description: str
     variants: tuple[Variant, ...]
     scenarios: tuple[Scenario, ...]
+    versions: Mapping[str, tuple[str, ...]]
+    """Package -> releases that `qparity versions` runs the scenarios with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def _plain(value: Any, path: tuple[str, ...]) -> None:
 
 def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
     stem, description = slug(path.stem) or "scenario", ""
-    variants = DEFAULT_VARIANTS
+    variants, versions = DEFAULT_VARIANTS, dict[str, tuple[str, ...]]()
     axes: list[Axis] = []
     excludes: list[tuple[Setting, ...]] = []
     entries: list[tuple[Setting, ...]] = []
@@ -155,6 +159,8 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
                 description = value
             case "variants":
                 variants = parse_variants(value)
+            case "versions":
+                versions = _versions(value)
             case "matrix":
                 axes = read_matrix(value)
             case "exclude":
@@ -184,7 +190,20 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
                 checked.add(source)
         _unique(scenario, path, seen)
         scenarios.append(scenario)
-    return ScenarioFile(path, description, variants, tuple(scenarios))
+    return ScenarioFile(path, description, variants, tuple(scenarios), versions)
+
+
+def _versions(value: Any) -> dict[str, tuple[str, ...]]:
+    """The table `[versions]`."""
+    if not isinstance(value, dict) or not value:
+        expected = 'a table of lists of releases, such as keras = ["3.12.0", "newest"]'
+        raise ScenarioError(expected, key="versions", value=value)
+    for package, releases in value.items():
+        plain = isinstance(releases, list) and releases and all(isinstance(each, str) for each in releases)
+        if not plain or not all(re.fullmatch(_RELEASE, each) for each in releases):
+            expected = 'a list of releases, "oldest" or "newest"'
+            raise ScenarioError(expected, key=f"versions.{package}", value=releases)
+    return {package: tuple(releases) for package, releases in value.items()}
 
 
 def _validate(combination: Combination) -> Scenario:
