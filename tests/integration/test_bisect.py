@@ -156,3 +156,23 @@ def test_odd_releases_are_one_line(place, qparity, asked):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "expected NAME=RELEASE,RELEASE" in done.stderr
+
+
+def test_a_watch_says_which_release_changes_a_verdict(place, qparity):
+    """All of it is kept from the tests before."""
+    done = qparity("watch", "turned.toml", "-v", "jax", "--package", "planted=1.5", "-o", "issue.md", cwd=place)
+    assert done.returncode == 1, done.stdout + done.stderr
+    text = (place / "issue.md").read_text()
+    assert "## A newer release changes a verdict" in text
+    assert "turned on jax: planted 1.5 → 1.10: ROUNDING → LOCAL-FAULT forward." in text
+    assert "planted 1.6 is ROUNDING, 1.7 is LOCAL-FAULT forward" in text
+    same = qparity("watch", "turned.toml", "-v", "jax", "--package", "planted=1.7", cwd=place)
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert "as before" in same.stdout
+    newest = qparity("watch", "turned.toml", "-v", "jax", "--package", "planted=1.10", cwd=place)
+    assert newest.returncode == 0
+    assert "There is nothing newer than planted 1.10." in newest.stdout
+    missing = qparity("watch", "turned.toml", "-v", "jax", "--package", "planted", cwd=place)
+    assert missing.returncode == 2
+    assert missing.stderr.count("\n") == 1
+    assert "planted is not installed" in missing.stderr

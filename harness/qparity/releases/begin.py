@@ -69,6 +69,12 @@ def releases(bench: Bench, good: str | None, bad: str | None, pre: bool) -> list
     return candidates(bench.package, kept, good, bad)
 
 
+def installed_release(bench: Bench) -> str | None:
+    """The release of the bench's package that is installed below; None where there is none."""
+    found = installed(_below(bench.block, bench.paths)).distributions.get(bench.package)
+    return found.version if found else None
+
+
 def _below(block: Block, paths: Mapping[str, str]) -> str:
     variant = block.variants[0]
     named = f"{variant.backend}@{variant.accelerator}"
