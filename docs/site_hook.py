@@ -38,3 +38,8 @@ def on_files(files: Any, config: Any) -> Any:
         if f"!reports/{report.name}" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines():
             files.append(File.generated(config, f"reports/{report.name}", abs_src_path=str(report)))
     return files
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Give the switch between light and dark the style sheets of highlight.js, empty: without them it breaks."""
+    return output.replace("</head>", '<style id="hljs-light"></style><style id="hljs-dark"></style></head>', 1)
