@@ -53,7 +53,9 @@ class QKerasLayer(keras.layers.Layer):
         seed: of the device's sampler and of the default weight initializer.
         circuit_options: further keyword arguments of the quantum function.
         qnode_options: further arguments of the QNode, such as `mcm_method`.
-        initializer, regularizer, constraint: Keras identifiers for all weights, or a dict by weight name.
+        initializer: Keras identifier for all weights, or a dict by weight name.
+        regularizer: likewise.
+        constraint: likewise.
         weight_specs: weight name -> further arguments of `add_weight`, as the old layer took them.
         input_name: the function's name for its features.
         complex_outputs: None refuses complex measurements, such as `qml.state()`; `parts` returns the real parts of
