@@ -70,7 +70,7 @@ def test_lint_and_the_suite_run_on_every_push_and_pull_request():
     assert {"push", "pull_request"} <= set(workflow[True])  # YAML reads `on` as true
     scripts = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     called = {name for script in scripts for name in re.findall(r"tox run -e (\S+)", script)}
-    assert called == {"lint", "tests"}
+    assert called == {"lint", "docs", "tests"}
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini", encoding="utf-8")
     assert all(tox.has_section(f"testenv:{name}") for name in called)

@@ -86,7 +86,7 @@ class Subject:
             raise DiagnosisError(f"{self.name}: it was recorded where it was trained, so nothing here can run it again")
         folders = list(self.block.search_path)
         if not self.trusted:
-            module, places = own[0].partition(":")[0], " or ".join(folders) or "wherever Python finds it"
+            module, places = own[0].partition(":")[0], " or ".join(dict.fromkeys(folders)) or "wherever Python finds it"
             does = "run" if scenario.script else "import"
             raise DiagnosisError(f"{self.name}: this would {does} {module} from {places}: if you trust that, --trust")
         return folders
