@@ -20,7 +20,7 @@ def test_a_function_that_takes_most_of_the_time_is_in_most_samples():
     assert found.steps == 7
     assert found.samples >= 20, "of at most 300: the machine may be busy"
     assert 0.25 < found.seconds < 5
-    inside = sum(count for stack, count in found.stacks if f"{__name__}:dawdle" in stack)
+    inside = sum(count for stack, count in found.named if f"{__name__}:dawdle" in stack)
     assert inside > 0.8 * found.samples
 
 

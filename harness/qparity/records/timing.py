@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from qparity.records.document import Document, Part
-from qparity.records.kinds import Count, Name, Number, Seconds, Text, Whole
+from qparity.records.kinds import Count, Name, Number, Seconds, Text, Unreadable, Whole
 from qparity.records.outcome import Memory
 
 OUT_OF_TIME = "the budget for timing ended before it was ready"
@@ -17,15 +17,29 @@ OUT_OF_TIME = "the budget for timing ended before it was ready"
 class Profile:
     """Where the time of `steps` steady steps went: so many samples of the stack in `seconds`, outside the rounds.
 
-    `stacks` are functions as `module:function`, joined by `;`, the outermost first, each with how often it was seen;
+    `stacks` are numbers of `functions` (`module:function`), the outermost first, each with how often it was seen;
     `rest` were seen of stacks that are not kept.
+
+    Raises:
+        Unreadable: a stack is empty, or has a function that is not there.
     """
 
     steps: Count
     seconds: Number
     samples: Count
     rest: Count
-    stacks: tuple[tuple[Text, Count], ...]
+    functions: tuple[Text, ...]
+    stacks: tuple[tuple[tuple[Count, ...], Count], ...]
+
+    def __post_init__(self) -> None:
+        for place, (stack, _) in enumerate(self.stacks):
+            if not stack or max(stack) >= len(self.functions):
+                raise Unreadable("numbers of functions", f"stacks[{place}]")
+
+    @property
+    def named(self) -> list[tuple[tuple[str, ...], int]]:
+        """The stacks as functions."""
+        return [(tuple(self.functions[k] for k in stack), count) for stack, count in self.stacks]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ def group_of(function: str) -> str:
 def shares(profile: Profile) -> dict[str, float]:
     """Whose code was running, as shares of the kept samples in the order of `ORDER`; empty where there are none."""
     counts = dict.fromkeys(ORDER, 0)
-    for stack, count in profile.stacks:
-        counts[group_of(stack.rpartition(";")[2])] += count
+    for stack, count in profile.named:
+        counts[group_of(stack[-1])] += count
     total = sum(counts.values())
     return {name: count / total for name, count in counts.items()} if total else {}
 
@@ -66,12 +66,11 @@ WRAPPERS = ("error_handler", "wrapper_entry", "_wrapped_call_impl", "_call_impl"
 def tree(profile: Profile) -> Call:
     """All stacks as one tree without the WRAPPERS; its root stands for the whole."""
     root = Call("all")
-    for stack, count in profile.stacks:
+    for stack, count in profile.named:
         root.count += count
         here = root
-        functions = stack.split(";")
-        for place, function in enumerate(functions):
-            if function.rpartition(":")[2] in WRAPPERS and place < len(functions) - 1:
+        for place, function in enumerate(stack):
+            if function.rpartition(":")[2] in WRAPPERS and place < len(stack) - 1:
                 continue
             here = here.calls.setdefault(function, Call(function))
             here.count += count

@@ -52,8 +52,9 @@ class Sampler:
         """What was seen, over so many steps."""
         kept = self.counts.most_common(MOST_STACKS)
         rest = self.counts.total() - sum(count for _, count in kept)
-        stacks = tuple((";".join(stack), count) for stack, count in kept)
-        return Profile(steps, self.seconds, self.counts.total(), rest, stacks)
+        numbers = {name: k for k, name in enumerate(dict.fromkeys(name for stack, _ in kept for name in stack))}
+        stacks = tuple((tuple(numbers[name] for name in stack), count) for stack, count in kept)
+        return Profile(steps, self.seconds, self.counts.total(), rest, tuple(numbers), stacks)
 
     def _take(self, watched: int, done: threading.Event) -> None:
         mine = threading.get_ident()
@@ -73,6 +74,6 @@ def stack_of(frame: FrameType | None) -> tuple[str, ...]:
         module, function = frame.f_globals.get("__name__", "?"), frame.f_code.co_name
         if function == "fit" and str(module).startswith("keras."):
             break
-        names.append(f"{module}:{function}".replace(";", ",")[:120])
+        names.append(f"{module}:{function}"[:120])
         frame = frame.f_back
     return tuple(reversed(names))
