@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def versions(
-    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Files, or names of shipped ones.")],
+    scenarios: Annotated[
+        list[Path], typer.Argument(metavar="SCENARIO...", help="Files, names of shipped ones, or scripts.")
+    ],
     package: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,20 +52,18 @@ def versions(
     from qparity.releases.begin import bench as begun
     from qparity.releases.begin import releases
     from qparity.releases.matrix import document, markdown, over_releases
+    from qparity.runner.capture import load_all
     from qparity.runner.local import Options
     from qparity.runner.sweep import Halted
-    from qparity.scenario.load import Block, load_file, load_files
+    from qparity.scenario.load import load_file
     from qparity.store.claim import claimed
 
     paths, pins = interpreters(python), list(requirements or [])
-    blocks = [
-        Block(block.scenario, (each,), block.file)
-        for block in load_files(scenarios, k, variant)
-        for each in block.variants
-    ]
+    loaded = load_all(scenarios, k, variant, interpreters=paths, tell=lambda line: say(line, err=True))
+    blocks = [replace(block, variants=(each,)) for block in loaded for each in block.variants]
     asked = _asked(package) if package else {}
     if not package:
-        for file in scenarios:
+        for file in (each for each in scenarios if each.suffix != ".py"):
             for name, wanted in load_file(file).versions.items():
                 asked[name] = tuple(dict.fromkeys((*asked.get(name, ()), *wanted)))
     if not asked:

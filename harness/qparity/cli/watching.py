@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,9 @@ from qparity.cli.values import interpreters
 
 @app.command()
 def watch(
-    scenarios: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Files, or names of shipped ones.")],
+    scenarios: Annotated[
+        list[Path], typer.Argument(metavar="SCENARIO...", help="Files, names of shipped ones, or scripts.")
+    ],
     package: Annotated[
         list[str],
         typer.Option(metavar="NAME[=RELEASE]", help="A package; the release to compare with, else what is installed."),
@@ -43,13 +46,14 @@ def watch(
     from qparity.releases.matrix import concerns
     from qparity.releases.watch import Watched, exit_code, issue
     from qparity.releases.watch import watch as watched
+    from qparity.runner.capture import load_all
     from qparity.runner.local import Options
     from qparity.runner.sweep import Halted
-    from qparity.scenario.load import Block, load_files
     from qparity.store.claim import claimed
 
     paths = interpreters(python)
-    blocks = [Block(b.scenario, (each,), b.file) for b in load_files(scenarios, k, variant) for each in b.variants]
+    loaded = load_all(scenarios, k, variant, interpreters=paths, tell=lambda line: say(line, err=True))
+    blocks = [replace(block, variants=(each,)) for block in loaded for each in block.variants]
     seen, unchanged = list[Watched](), dict[str, None]()
     try:
         for text in package:
