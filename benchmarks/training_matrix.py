@@ -58,9 +58,12 @@ with targets as numbers, signs, one-hot or classes, on probabilities and on logi
 schedule, decay, clipping, gradient accumulation, loss scaling, and averages of weights: what Keras accepts of that. A
 fault is a loss or a learning rate that is 1.05 times what it should be from step 1 on, in the first variant. Each
 PRECISION-LEAK in float64 is where Keras itself computes in float32 ([found.md](found.md)); `diverged` in float32 is
-Adafactor, which divides by a moment that has vanished. How small an error is found:
-[detection-limits.md](detection-limits.md).
+Adafactor, which divides by a moment that has vanished, or Ftrl, which divides by a rate that a cosine has taken to zero.
+How small an error is found: [detection-limits.md](detection-limits.md).
 """
+
+
+DRAWN = "## Drawn at random\n"
 
 
 class Case(NamedTuple):
@@ -229,10 +232,21 @@ def main() -> None:
     text, wrong = report(Run.load(run.path), planned)
     print(text)
     if options.write:
-        made = f"`{' '.join(['python', *sys.argv])}` made this page (do not edit by hand)."
-        PAGE.write_text(f"# Every loss and optimizer\n\n{made}\n\n{text}\n{ABOUT}", encoding="utf-8")
+        write(text, bool(options.random))
     shutil.rmtree(folder)
     sys.exit(bool(wrong))
+
+
+def write(text: str, drawn: bool) -> None:
+    """Write a part of the page: the whole space, or the trainings drawn from it; the other part stays as it is."""
+    made = f"`{' '.join(['python', *sys.argv])}` made this part (do not edit by hand)."
+    there = PAGE.read_text(encoding="utf-8") if PAGE.exists() else f"# Every loss and optimizer\n{ABOUT}"
+    whole, _, random = there.partition(DRAWN)
+    if drawn:
+        random = f"\n{made}\n\n{text}\n"
+    else:
+        whole = f"# Every loss and optimizer\n\n{made}\n\n{text}\n{ABOUT}"
+    PAGE.write_text(whole.rstrip() + "\n" + (f"\n{DRAWN}{random.rstrip()}\n" if random else ""), encoding="utf-8")
 
 
 def report(run: Run, planned: Planned) -> tuple[str, list[str]]:
@@ -272,7 +286,12 @@ def report(run: Run, planned: Planned) -> tuple[str, list[str]]:
 
 
 def of_keras(case: Case, place: Place, verdict: str) -> bool:
-    """Whether what was found is right: Keras computes in float32, or its Adafactor divides by what has vanished."""
+    """Whether what was found is right: Keras computes in float32, or an optimizer divides by what has vanished.
+
+    That is Adafactor's moment in float32, and Ftrl's learning rate where a schedule takes it to zero.
+    """
+    if verdict == "diverged" and "ftrl" in case.name and "cosine_decay" in case.name:
+        return True
     if place.scenario.dtype == "float32":
         return verdict == "diverged" and "adafactor" in case.name
     return verdict == "PRECISION-LEAK" and any(key in case.name for key in LEAKS.get(place.variant, ()))
