@@ -58,8 +58,8 @@ with targets as numbers, signs, one-hot or classes, on probabilities and on logi
 schedule, decay, clipping, gradient accumulation, loss scaling, and averages of weights: what Keras accepts of that. A
 fault is a loss or a learning rate that is 1.05 times what it should be from step 1 on, in the first variant. Each
 PRECISION-LEAK in float64 is where Keras itself computes in float32 ([found.md](found.md)); `diverged` in float32 is
-Adafactor, which divides by a moment that has vanished, or Ftrl, which divides by a rate that a cosine has taken to zero.
-How small an error is found: [detection-limits.md](detection-limits.md).
+Adafactor, which divides by a moment that has vanished, or Ftrl, which divides by a rate that a cosine took to zero. How
+small an error is found: [detection-limits.md](detection-limits.md).
 """
 
 
