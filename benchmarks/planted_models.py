@@ -57,7 +57,7 @@ class OneEntry(Linear):
         kernel = self.kernel.value
         if self.wrong:
             here = np.zeros(kernel.shape)
-            here[self.entry] = 0.01
+            here[self.entry] = 0.1
             kernel = kernel + ops.convert_to_tensor(here, self.compute_dtype) * (kernel - ops.stop_gradient(kernel))
         return x @ kernel
 

@@ -196,7 +196,7 @@ def test_the_entry_of_a_kernel_whose_gradient_is_wrong_is_named(checked, qparity
         float, re.findall(r"its gradient of kernel\[2,1\] is wrong \(got (.+), expected (.+); r", line)[0]
     )
     assert line.startswith("layers: entry (OneEntry), backward: by itself, on what entered it")
-    assert got / expected == pytest.approx(1.01, rel=1e-4)
+    assert got / expected == pytest.approx(1.5, rel=1e-4)
 
 
 def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qparity):
@@ -216,7 +216,7 @@ def test_a_layer_that_one_backend_has_wrong_is_found_and_shown_alone(checked, qp
         [sys.executable, folder / "repro.py"], capture_output=True, text=True, cwd=folder, timeout=300
     )
     assert shown.returncode == 1, shown.stdout + shown.stderr
-    assert "output 0 of average_pooling1d" in shown.stdout
+    assert re.search(r"output 0\[\d,\d,0\] of average_pooling1d", shown.stdout)
     source = (folder / "repro.py").read_text()
     assert not re.search(r"(from|import) qparity", source)
     assert "pennylane as qml" not in source.partition("import json")[2]
