@@ -57,7 +57,10 @@ def test_disturbed_rounds_and_the_widest_interval_are_said(tmp_path, monkeypatch
     ratio = calm.cell("a", "tf").timing.ratio
     assert quiet(calm)[1] == f"the least certain ratio is known to ±{ratio.half_width / ratio.estimate:.1%} (a · tf)"
     seen = power(calm)
-    assert quiet(calm)[2] == f"a step {seen.typical - 1:.1%} slower would have been seen to be 9 times in 10"
+    assert (
+        quiet(calm)[2]
+        == f"a step that became {seen.typical - 1:.1%} slower would have been called slower at least 9 times in 10"
+    )
     assert [share for _, share in seen.curve] == sorted(share for _, share in seen.curve)
     assert seen.curve[0][1] < 0.1 < 0.9 < seen.curve[3][1]
     monkeypatch.setattr(run_builder, "_rounds", starved)

@@ -87,8 +87,8 @@ def power(view: RunView) -> Power | None:
 def _slowdowns(seen: Power) -> str:
     """Of the typical and of the least certain measurement."""
     if seen.typical == math.inf:
-        return "there are too few of them to see any slowdown 9 times in 10"
-    said = f"a step {_slower(seen.typical)} would have been seen to be 9 times in 10"
+        return "there are too few of them to be sure of seeing any slowdown"
+    said = f"a step that became {_slower(seen.typical)} would have been called slower at least 9 times in 10"
     if seen.worst == seen.typical:
         return said
     worst = "none would" if seen.worst == math.inf else _slower(seen.worst)
