@@ -59,7 +59,7 @@ def test_disturbed_rounds_and_the_widest_interval_are_said(tmp_path, monkeypatch
     seen = power(calm)
     assert (
         quiet(calm)[2]
-        == f"a step that became {seen.typical - 1:.1%} slower would have been called slower at least 9 times in 10"
+        == f"a step that became {seen.typical - 1:.1%} slower would be called slower at least 9 times in 10"
     )
     assert [share for _, share in seen.curve] == sorted(share for _, share in seen.curve)
     assert seen.curve[0][1] < 0.1 < 0.9 < seen.curve[3][1]

@@ -85,14 +85,11 @@ def power(view: RunView) -> Power | None:
 
 
 def _slowdowns(seen: Power) -> str:
-    """Of the typical and of the least certain measurement."""
+    """Of the typical measurement."""
     if seen.typical == math.inf:
         return "there are too few of them to be sure of seeing any slowdown"
-    said = f"a step that became {_slower(seen.typical)} would have been called slower at least 9 times in 10"
-    if seen.worst == seen.typical:
-        return said
-    worst = "none would" if seen.worst == math.inf else _slower(seen.worst)
-    return f"{said} in the median measurement ({worst} in the least certain one, {seen.worst_name})"
+    where = "" if seen.worst == seen.typical else " (in the median measurement)"
+    return f"a step that became {_slower(seen.typical)} would be called slower at least 9 times in 10{where}"
 
 
 def _slower(factor: float) -> str:
