@@ -163,6 +163,14 @@ def test_a_sweep_says_itself_why_its_cells_are_red(folder, qparity):
 def test_what_there_is_no_time_for_is_said(folder):
     run = Run.load(resolve(folder / "results", "latest"))
     view = summarise(run)
-    told = explain(run, causes(view.cells, view.groups), within_s=0.0)
+    told = explain(run, causes(view.cells, view.groups), trust=True, within_s=0.0)
     assert told
     assert {each.line for each in told} == {"not diagnosed: not within 0 s"}
+
+
+def test_after_a_resume_nothing_is_imported_that_the_folder_names(folder):
+    run = Run.load(resolve(folder / "results", "latest"))
+    view = summarise(run)
+    told = explain(run, causes(view.cells, view.groups), trust=False)
+    assert told
+    assert all("this would import odd from" in each.line and "--trust" in each.line for each in told)

@@ -12,7 +12,7 @@ import typer
 from qparity.api import RESULTS
 from qparity.cli.commands import Json, Keep, Pythons, Releases, Results, app
 from qparity.cli.problems import UsageProblem
-from qparity.cli.runs import as_json, say, write
+from qparity.cli.runs import as_json, resumable, say, write
 from qparity.cli.values import each_end, interpreters
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def bisect(
     from qparity.releases.blame import blame
     from qparity.runner.capture import load_all
     from qparity.runner.local import Options
-    from qparity.runner.sweep import Halted
     from qparity.store.claim import claimed
 
     if (package is None) == (packages is None):
@@ -90,16 +89,9 @@ def bisect(
         say(f"{bench.package} {one.release}: {said} ({meaning})", err=True)
 
     bench.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with claimed(bench.folder):
-            found = search(bench, chosen_one, tell)
-            files = _written(bench, found) if found.exit_code == 0 else {}
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on", err=True)
-        raise
-    except Halted as error:
-        say(f"qparity: {error}; the same command goes on", err=True)
-        raise typer.Exit(3) from None
+    with resumable(), claimed(bench.folder):
+        found = search(bench, chosen_one, tell)
+        files = _written(bench, found) if found.exit_code == 0 else {}
     if json:
         say(as_json(told.document(found, ran=bench.ran, **files)))
     else:

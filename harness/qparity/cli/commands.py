@@ -236,7 +236,7 @@ def run(
     view = summarise(opened, curves=bool(report))
     show_end(view)
     if complete and not no_diagnose and engine == "local":  # a cluster's nodes have what this machine may lack
-        say_why(opened, view, given.paths)
+        say_why(opened, view, trust=resume is None, interpreters=given.paths)
     if not complete:
         again = command(resumed(sys.argv, opened.id))
         hint = f"; go on with: {again}" if opened.path.exists() else ""

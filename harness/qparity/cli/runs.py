@@ -61,7 +61,7 @@ def show_end(view: RunView) -> None:
         say("\n".join(filter(None, (untimed_line(view), view.sentence))))
 
 
-def say_why(run: Run, view: RunView, interpreters: dict[str, str]) -> None:
+def say_why(run: Run, view: RunView, trust: bool, interpreters: dict[str, str]) -> None:
     """Diagnose what a sweep found wrong, and say it, a line a cause; the report shows the whole story."""
     if not any(cell.mark == "fail" for cell in view.cells):
         return
@@ -71,11 +71,27 @@ def say_why(run: Run, view: RunView, interpreters: dict[str, str]) -> None:
     def before(cause: Cause) -> None:
         say(f"diagnosing {cause.name} ({cause.count})", err=True)
 
+    found = causes(view.cells, view.groups)
     try:
-        for told in explain(run, causes(view.cells, view.groups), interpreters=interpreters, before=before):
+        for told in explain(run, found, trust, interpreters=interpreters, before=before):
             say(f"{told.cause.name} ({told.cause.count}): {told.line}")
     except KeyboardInterrupt:
         say("qparity: diagnosing was interrupted; `qparity diagnose` does it for a cell", err=True)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Of a command that keeps what it has done: say that the same command goes on, where it is ended early."""
+    from qparity.runner.sweep import Halted
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on", err=True)
+        raise
+    except Halted as error:
+        say(f"qparity: {error}; the same command goes on", err=True)
+        raise typer.Exit(3) from None
 
 
 def show_view(view: RunView) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ import typer
 from qparity.api import RESULTS
 from qparity.cli.commands import Json, Keep, Pythons, Releases, Results, Variants, app
 from qparity.cli.problems import UsageProblem
-from qparity.cli.runs import as_json, say, write
+from qparity.cli.runs import as_json, resumable, say, write
 from qparity.cli.values import interpreters
 
 if TYPE_CHECKING:
@@ -48,19 +47,16 @@ def versions(
     Each release gets an environment of its own; killed and started again, it goes on. Exit code 0: every cell passes
     with every release, 1: some is faulty, 3: some has no verdict.
     """
-    from qparity.environments.errors import EnvironmentProblem
     from qparity.releases.begin import bench as begun
-    from qparity.releases.begin import releases
+    from qparity.releases.begin import by_variant, releases
     from qparity.releases.matrix import document, markdown, over_releases
     from qparity.runner.capture import load_all
     from qparity.runner.local import Options
-    from qparity.runner.sweep import Halted
     from qparity.scenario.load import load_file
     from qparity.store.claim import claimed
 
     paths, pins = interpreters(python), list(requirements or [])
-    loaded = load_all(scenarios, k, variant, interpreters=paths, tell=lambda line: say(line, err=True))
-    blocks = [replace(block, variants=(each,)) for block in loaded for each in block.variants]
+    blocks = by_variant(load_all(scenarios, k, variant, interpreters=paths, tell=lambda line: say(line, err=True)))
     asked = _asked(package) if package else {}
     if not package:
         for file in (each for each in scenarios if each.suffix != ".py"):
@@ -76,24 +72,15 @@ def versions(
             there = releases(begun(blocks[0], name, pins, paths, results, Options()), None, None, pre)
             ends = {"oldest": there[:1], "newest": there[-1:]}
         chosen[name] = list(dict.fromkeys(each for text in wanted for each in ends.get(text, [text])))
-    try:
-        with contextlib.ExitStack() as held:
+    with resumable(), contextlib.ExitStack() as held:
 
-            def begin(block: Block, name: str) -> Bench:
-                made = begun(block, name, pins, paths, results, Options(timeout=timeout))
-                made.folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(claimed(made.folder))
-                return made
+        def begin(block: Block, name: str) -> Bench:
+            made = begun(block, name, pins, paths, results, Options(timeout=timeout))
+            made.folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(claimed(made.folder))
+            return made
 
-            found = over_releases(blocks, chosen, begin, lambda line: say(line, err=True))
-    except EnvironmentProblem as error:
-        raise UsageProblem(str(error)) from None
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on", err=True)
-        raise
-    except Halted as error:
-        say(f"qparity: {error}; the same command goes on", err=True)
-        raise typer.Exit(3) from None
+        found = over_releases(blocks, chosen, begin, lambda line: say(line, err=True))
     text = markdown(found)
     if output:
         write(output, text + "\n")

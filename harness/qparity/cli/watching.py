@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from qparity.api import RESULTS
 from qparity.cli.commands import Keep, Pythons, Results, Variants, app
 from qparity.cli.problems import UsageProblem
-from qparity.cli.runs import say, write
+from qparity.cli.runs import resumable, say, write
 from qparity.cli.values import interpreters
 
 
@@ -42,20 +41,18 @@ def watch(
     from packaging.version import InvalidVersion, Version
 
     from qparity.releases.begin import bench as begun
-    from qparity.releases.begin import installed_release, releases
+    from qparity.releases.begin import by_variant, installed_release, releases
     from qparity.releases.matrix import concerns
     from qparity.releases.watch import Watched, exit_code, issue
     from qparity.releases.watch import watch as watched
     from qparity.runner.capture import load_all
     from qparity.runner.local import Options
-    from qparity.runner.sweep import Halted
     from qparity.store.claim import claimed
 
     paths = interpreters(python)
-    loaded = load_all(scenarios, k, variant, interpreters=paths, tell=lambda line: say(line, err=True))
-    blocks = [replace(block, variants=(each,)) for block in loaded for each in block.variants]
+    blocks = by_variant(load_all(scenarios, k, variant, interpreters=paths, tell=lambda line: say(line, err=True)))
     seen, unchanged = list[Watched](), dict[str, None]()
-    try:
+    with resumable():
         for text in package:
             name, _, given = text.partition("=")
             for block in blocks:
@@ -75,12 +72,6 @@ def watch(
                 bench.folder.mkdir(parents=True, exist_ok=True)
                 with claimed(bench.folder):
                     seen.append(watched(bench, [now, *newer], lambda line: say(line, err=True)))
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on", err=True)
-        raise
-    except Halted as error:
-        say(f"qparity: {error}; the same command goes on", err=True)
-        raise typer.Exit(3) from None
     told = issue(seen, tuple(unchanged))
     if output:
         write(output, told)

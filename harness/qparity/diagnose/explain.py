@@ -1,7 +1,8 @@
 """After a sweep: why do its red cells disagree? One cell of each cause is diagnosed, all together within a time.
 
-Servers are shared between them, since starting those is most of what a small cell's diagnosis takes. The modules that
-these cells name are imported: the sweep has just done so itself.
+Servers are shared between them, since starting those is most of what a small cell's diagnosis takes. Modules that the
+run names are imported only where it is trusted: a sweep that made the folder has done so itself, a resumed folder may
+come from anywhere.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Explained:
 def explain(
     run: Run,
     causes: Iterable[Cause],
+    trust: bool,
     within_s: float = WITHIN_S,
     interpreters: dict[str, str] | None = None,
     before: Callable[[Cause], None] = lambda _: None,
@@ -50,6 +52,7 @@ def explain(
     Args:
         run: the sweep, closed.
         causes: the largest first.
+        trust: whether modules that the run names may be imported.
         within_s: seconds for all of them; what is under way then is given up.
         interpreters: backend -> Python.
         before: is told each cause whose turn it is.
@@ -57,12 +60,14 @@ def explain(
     Returns:
         One a cause of disagreement. What was found is kept in the run folder, as `diagnose` does.
     """
-    return asyncio.run(_explain(run, [c for c in causes if c.first.mark == "fail"], within_s, interpreters, before))
+    wrong = [cause for cause in causes if cause.first.mark == "fail"]
+    return asyncio.run(_explain(run, wrong, trust, within_s, interpreters, before))
 
 
 async def _explain(
     run: Run,
     causes: list[Cause],
+    trust: bool,
     within_s: float,
     interpreters: dict[str, str] | None,
     before: Callable[[Cause], None],
@@ -79,7 +84,7 @@ async def _explain(
                 continue
             before(cause)
             try:
-                subject = find(run, cause.first.id, trust=True, within_s=left)
+                subject = find(run, cause.first.id, trust, within_s=left)
                 async with asyncio.timeout(until - time.monotonic()):
                     found.append(Explained(cause, await diagnosed(pool, run, subject)))
             except TimeoutError:

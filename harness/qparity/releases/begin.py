@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -35,6 +36,11 @@ def one_cell(blocks: Sequence[Block]) -> Block:
         some = ", ".join(block.scenario.name for block in blocks[:6])
         raise ScenarioError(f"one scenario, which -k chooses by its name (there are {some})", key="SCENARIO")
     return blocks[0]
+
+
+def by_variant(blocks: Sequence[Block]) -> list[Block]:
+    """The same blocks with one variant each."""
+    return [replace(block, variants=(each,)) for block in blocks for each in block.variants]
 
 
 def bench(

@@ -12,9 +12,6 @@ from qparity.releases.evaluation import Bench, Evaluation
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.load import Block
 
-Asked = Mapping[str, Sequence[str]]
-"""Package -> releases, `oldest` or `newest`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -124,6 +124,11 @@ class Run:
         """(file relative to the run folder, what is wrong with it), sorted by file."""
         return sorted(self._damaged.items())
 
+    @property
+    def damage(self) -> Mapping[str, str]:
+        """The same as it was found, file by file."""
+        return self._damaged
+
     def leave_out(self, damaged: Mapping[str, str]) -> None:
         """Treat as missing what another reader of this folder has found damaged: file -> what is wrong with it."""
         self._damaged |= damaged

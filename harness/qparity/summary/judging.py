@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from qparity.records import Block
@@ -52,10 +53,11 @@ def _share(run: Run, within_s: float) -> None:
 
 
 def _judge_shared(number: int) -> "tuple[dict[str, Judgement], dict[str, str]]":
-    """The judgements of a block, and the files that proved damaged on the way."""
+    """The judgements of a block, and the files that only now proved damaged."""
     ((run, within_s),) = _shared
+    known = len(run.damage)
     judged = judge_block(run, run.plan.blocks[number], within_s)
-    return judged, dict(run.damaged)
+    return judged, dict(islice(run.damage.items(), known, None))
 
 
 def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
