@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import pennylane as qml
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pennylane import numpy as qnp
 
 from qparity.circuit.definition import bind, resolve
 from qparity.circuit.program import gate_program
@@ -333,21 +335,17 @@ def random_gate(w, inputs, generator=np.random.default_rng(0)):  # noqa: B008
     (qml.RX, qml.RY)[generator.integers(2)](w[0], wires=0)
 
 
-NOT_QUADRATIC = "a parameter of gate 2, RY, is not a quadratic form of weights and inputs"
+NO_EXPRESSION = "a parameter of gate 2, RY, is no expression of weights and inputs that can be read"
 
 
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (rotated(lambda w, x: np.sin(w[1])), NOT_QUADRATIC),
-        (rotated(lambda w, x: np.exp(w[1])), NOT_QUADRATIC),
-        (rotated(lambda w, x: np.arccos(w[1])), NOT_QUADRATIC),
-        (rotated(lambda w, x: np.mod(w[1], 4 * np.pi)), NOT_QUADRATIC),
-        (rotated(lambda w, x: np.clip(w[1], -100, 100)), NOT_QUADRATIC),
-        (rotated(lambda w, x: abs(w[1])), NOT_QUADRATIC),
-        (rotated(lambda w, x: w[0] * w[1] * x[..., 0]), NOT_QUADRATIC),
-        (rotated(lambda w, x: w[1] ** 3), NOT_QUADRATIC),
-        (rotated(lambda w, x: abs(w[0] * x[..., 1])), NOT_QUADRATIC),
+        (rotated(lambda w, x: np.clip(w[1], -100, 100)), NO_EXPRESSION),
+        (rotated(lambda w, x: np.maximum(w[1], x[..., 0])), NO_EXPRESSION),
+        (rotated(lambda w, x: np.where(w[1] > 0, w[1], 0.0)), NO_EXPRESSION),
+        (rotated(lambda w, x: math.sin(w[1])), NO_EXPRESSION),
+        (rotated(lambda w, x: np.asarray(w, float)[1] ** 3), NO_EXPRESSION),
         (with_gate(random_angle), "the quantum function draws random numbers: two traces at one point differ"),
         (with_gate(random_gate), "the quantum function draws random numbers: two traces at one point differ"),
         (with_gate(branching), "gate list depends on the values of the weights or inputs"),
@@ -368,6 +366,77 @@ def test_what_the_oracle_cannot_simulate_is_named_in_one_line(function, reason):
     assert re.search(reason, program["not_covered"])
     assert "\n" not in program["not_covered"]
     assert program["gates"] == program["measurements"] == []
+
+
+COMPUTED = [
+    lambda w, x: np.sin(w[1]),
+    lambda w, x: qml.math.exp(w[1] - x[..., 0]),
+    lambda w, x: qnp.arctan(x)[..., 1],
+    lambda w, x: np.arccos(w[1]) * np.arcsin(x[..., 0]),
+    lambda w, x: np.mod(w[1], 4 * np.pi),
+    lambda w, x: abs(w[0] * x[..., 1]),
+    lambda w, x: w[0] * w[1] * x[..., 0],
+    lambda w, x: w[1] ** 3,
+    lambda w, x: 2 ** w[0] + np.sqrt(x[..., 1]) / np.log(w[2]),
+    lambda w, x: (np.pi - x[..., 0]) * (np.pi - x[..., 1]) * w[1],
+    lambda w, x: np.pi * x[..., 0] / np.linalg.norm(x),
+    lambda w, x: 1 / (1 + np.exp(-w[2] * x[..., 0])),
+    lambda w, x: np.dot(w[:2], np.tanh(x)),
+]
+
+
+@pytest.mark.parametrize("computed", COMPUTED)
+def test_an_angle_that_is_no_quadratic_form_is_read_as_it_is_computed(computed):
+    bound = bind(rotated(computed), 3, 1, {}, SHAPES, 2)
+    program = gate_program(bound)
+    assert program["not_covered"] is None
+    assert_computes(bound, program)
+    assert "expression" in program["gates"][2]["params"][0]
+    assert "expression" not in program["gates"][1]["params"][0]
+
+
+def assert_computes(bound, program, device="default.qubit"):
+    assert program == json.loads(json.dumps(program))
+    rng = np.random.default_rng(5)
+    weights, inputs = rng.uniform(0.1, 0.9, SHAPES["w"]), rng.uniform(0.1, 0.9, (4, bound.features))
+    node = qml.QNode(bound.function, qml.device(device, wires=3))
+    expected = np.array([np.ravel(node({"w": weights}, row)) for row in inputs])
+    np.testing.assert_allclose(oracle_predict(simulated(program), [weights], inputs), expected, rtol=0, atol=1e-13)
+
+
+def prepared(w, inputs):
+    qml.AmplitudeEmbedding(np.arctan(inputs), wires=[0, 1], normalize=True, pad_with=0.3)
+    return qml.expval(qml.Z(0))
+
+
+def damped(w, inputs):
+    qml.RX(inputs[..., 0], wires=0)
+    qml.AmplitudeDamping(1 / (1 + np.exp(-w[1])), wires=0)
+    return qml.expval(qml.Z(0))
+
+
+def weighted(w, inputs):
+    qml.RX(inputs[..., 0], wires=0)
+    return qml.expval(np.sin(w[0]) * qml.Z(0)), qml.expval(qml.dot([w[0] ** 3, np.exp(w[1])], [qml.Z(0), qml.X(0)]))
+
+
+def embedded(w, inputs):
+    qml.AngleEmbedding(np.arctan(inputs), wires=[0, 1])
+    qml.QAOAEmbedding(inputs, np.sin(w).reshape(1, 3), wires=[0, 1])
+    qml.ctrl(qml.U3, 0)(np.sin(w[0]), w[1] ** 3, w[2], wires=1)
+    qml.adjoint(qml.Rot)(w[0] ** 3, w[1], w[2], wires=0)
+    return qml.probs(wires=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("function", "device"),
+    [(prepared, "default.qubit"), (damped, "default.mixed"), (weighted, "default.qubit"), (embedded, "default.qubit")],
+)
+def test_amplitudes_strengths_and_coefficients_may_be_computed_too(function, device):
+    bound = bind(function, 3, 1, {}, SHAPES, 2)
+    program = gate_program(bound)
+    assert program["not_covered"] is None
+    assert_computes(bound, program, device)
 
 
 def test_a_circuit_of_any_number_of_features_needs_to_be_told_how_many():

@@ -17,6 +17,7 @@ import pennylane as qml
 
 from qparity.circuit.errors import one_line
 from qparity.circuit.parameters import dense
+from qparity.circuit.tracing import Traced
 from qparity.oracle.maps import LAWS, MIXTURES, is_channel
 from qparity.oracle.program import NotCovered
 
@@ -74,8 +75,8 @@ Raw = Mapping[int, Any]
 
 def gates(
     tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int], raw: Raw, phases: bool
-) -> tuple[Structure, np.ndarray]:
-    """The tape's gates, and all angles in order, float64 (P,), radians.
+) -> tuple[Structure, list[float | Traced]]:
+    """The tape's gates, and all angles in order, radians.
 
     `phases` keeps global phases, which are seen where the state itself is measured.
 
@@ -83,7 +84,7 @@ def gates(
         NotCovered: a gate that cannot be decomposed into the oracle's gates, or an angle that is not a real number.
     """
     structure: Structure = []
-    angles: list[float] = []
+    angles: list[float | Traced] = []
     touched: set[int] = set()
     for operation in tape.operations:
         for part in (_part(one, raw) for one in expand(operation, phases)):
@@ -93,7 +94,7 @@ def gates(
             touched |= set(wires)
             structure.append(Place(part.name, wires, len(part.data), part.controls, part.numbers))
             angles.extend(_angle(part, angle) for angle in part.data)
-    return structure, np.array(angles, dtype=np.float64)
+    return structure, angles
 
 
 def wire_map(tape: qml.tape.QuantumScript, wires: int) -> dict[Any, int]:
@@ -197,7 +198,7 @@ def _prepared(operation: Any, raw: Raw) -> Part:
         raise NotCovered(f"oracle does not cover {operation.name} of a batch")
     parts = [amplitudes.real, amplitudes.imag] if np.iscomplexobj(amplitudes) else [amplitudes]
     name = "AmplitudeEmbedding" if normalised else "StatePrep"
-    return Part(name, tuple(operation.wires), tuple(float(a) for part in parts for a in part))
+    return Part(name, tuple(operation.wires), tuple(a for part in parts for a in part))
 
 
 def _rotations(operation: Any) -> list[Any] | None:
@@ -244,10 +245,12 @@ def _known(name: str, wires: int) -> bool:
     return True
 
 
-def _angle(part: Part, value: Any) -> float:
+def _angle(part: Part, value: Any) -> float | Traced:
     if isinstance(value, float):
         return float(value)
     array = np.asarray(value)
+    if array.shape == () and isinstance(number := array.item(), Traced):
+        return number
     if array.shape != () or array.dtype.kind not in "iuf":
         raise NotCovered(f"oracle does not cover {part.name} of a parameter {array.dtype}{list(array.shape)}")
     return float(array)

@@ -15,6 +15,7 @@ import pennylane as qml
 
 from qparity.circuit.expansion import MAX_MATRIX_WIRES, is_noisy
 from qparity.circuit.parameters import dense
+from qparity.circuit.tracing import Traced
 from qparity.oracle.program import NotCovered
 
 Word = tuple[tuple[str, int], ...]
@@ -37,8 +38,8 @@ class Measured:
 
 def measurements(
     tape: qml.tape.QuantumScript, wire_map: Mapping[Any, int], wires: int
-) -> tuple[list[Measured], np.ndarray]:
-    """The tape's measurements, and the coefficients of all their words in order, float64.
+) -> tuple[list[Measured], list[float | Traced]]:
+    """The tape's measurements, and the coefficients of all their words in order.
 
     `wires` are the declared ones, which a measurement that names none is made on.
 
@@ -46,7 +47,7 @@ def measurements(
         NotCovered: one that the oracle does not know.
     """
     found: list[Measured] = []
-    coefficients: list[float] = []
+    coefficients: list[float | Traced] = []
     noisy = is_noisy(tape)
     for measurement in tape.measurements:
         for one in _measurement(measurement, wire_map, wires, noisy):
@@ -56,7 +57,7 @@ def measurements(
             kind, terms = one
             found.append(Measured(kind, tuple(terms)))
             coefficients += [_real(c) for c in terms.values()]
-    return found, np.array(coefficients, np.float64)
+    return found, coefficients
 
 
 def _measurement(
@@ -172,7 +173,9 @@ def _entries(wires: Sequence[int]) -> Iterator[Terms]:
             yield of_matrix(matrix, wires)
 
 
-def _real(coefficient: Any) -> float:
+def _real(coefficient: Any) -> float | Traced:
+    if isinstance(coefficient, Traced):
+        return coefficient
     if np.imag(coefficient) != 0:
         raise NotCovered("oracle does not cover observables with complex coefficients")
     return float(np.real(coefficient))

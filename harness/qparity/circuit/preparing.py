@@ -27,9 +27,10 @@ def unnormalised() -> Iterator[dict[int, Any]]:
     def preprocess(state: Any, wires: Any, pad_with: Any, normalize: bool, validate_norm: bool) -> Any:
         if not normalize and pad_with is None:
             return original(state, wires, None, False, False)
-        result = original(state, wires, pad_with, normalize, validate_norm)
-        if not issparse(state) and np.ndim(state) == 1:
-            numbers = np.asarray(state)
+        numbers = state if issparse(state) else np.asarray(state)
+        plain = numbers.astype(np.float64) if numbers.dtype == object else state  # PennyLane's norm takes no objects
+        result = original(plain, wires, pad_with, normalize, validate_norm)
+        if not issparse(state) and numbers.ndim == 1:
             missing = 2 ** len(qml.wires.Wires(wires)) - len(numbers)
             padding = np.full(missing, 0.0 if pad_with is None else pad_with)
             result = np.array(result)  # one that was of norm 1 is passed on as it came

@@ -1,9 +1,10 @@
-"""The gate program: a quantum function as gates whose angles are quadratic forms of weights and inputs.
+"""The gate program: a quantum function as gates whose angles are forms, or expressions, of weights and inputs.
 
 This is all that the oracle learns about a circuit (format: docs/architecture.md, "Gate program"). PennyLane
 is asked for the list of gates at chosen points and for nothing else; how angles depend on weights and inputs
-is found by probing, and checked at random points. No point has a zero in it: there `qml.compile` and its like leave
-gates out. What cannot be said in this form is named in `not_covered`, never approximated.
+is found by probing, and where they are no quadratic forms by running the function once on numbers that remember what
+was computed (`tracing`). Both are checked at random points. No point has a zero in it: there `qml.compile` and its like
+leave gates out. What cannot be said in this form is named in `not_covered`, never approximated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from qparity.circuit.errors import one_line
 from qparity.circuit.expansion import Place, Raw, Structure, gates, wire_map
 from qparity.circuit.observed import Measured, measurements
 from qparity.circuit.preparing import unnormalised
+from qparity.circuit.tracing import Traced, expression, traced
+from qparity.oracle.expressions import Expression, Kink, Node, bounds, values
 from qparity.oracle.program import NotCovered
 
 SCHEMA = 1
@@ -32,6 +35,9 @@ HUGE, STRIDE, SPREAD = 100, 7, 32
 TINY, ELSEWHERE = 2.0**-200, 0.625
 NEGLIGIBLE = 2.0**-60
 MAX_QUADRATIC = 32
+SEEN = 3
+"""At so many points at the least a form is compared."""
+ROUNDED = 2.0**-50
 RETRACED = 8
 
 
@@ -136,9 +142,23 @@ class _Probe:
         return values
 
     def _read(self, tape: qml.tape.QuantumScript, raw: Raw) -> tuple[Structure, list[Measured], np.ndarray]:
+        structure, measured, numbers = self._numbers(tape, raw)
+        return structure, measured, np.array(numbers, np.float64)
+
+    def _numbers(
+        self, tape: qml.tape.QuantumScript, raw: Raw
+    ) -> tuple[Structure, list[Measured], list[float | Traced]]:
         structure, angles = gates(tape, self.wire_map, raw, self.sees_phases)
         measured, coefficients = measurements(tape, self.wire_map, self.bound.wires)
-        return structure, measured, np.concatenate([angles, coefficients])
+        return structure, measured, [*angles, *coefficients]
+
+    def traced(self) -> list[float | Traced]:
+        """All gate angles and coefficients of observables (P,), as they were computed at the base point."""
+        point = np.concatenate([traced("w", self.base[: self.n_weights]), traced("i", self.base[self.n_weights :])])
+        structure, measured, numbers = self._numbers(*self._tape(point))
+        if structure != self.structure or measured != self.measurements:
+            raise NotCovered("the quantum function makes other gates of numbers that are traced")
+        return numbers
 
     def _tape(self, point: np.ndarray) -> tuple[qml.tape.QuantumScript, Raw]:
         """The tape at a point, its mid-circuit measurements put off, and the amplitudes that it normalised."""
@@ -159,8 +179,31 @@ class _Probe:
         return deferred, raw
 
 
-def _fit(probe: _Probe) -> list[_Form]:
-    """Angles as forms: of first order, and of second only where that fails."""
+def _fit(probe: _Probe) -> list[_Form | _Computed]:
+    """Angles as forms: of first order, of second where that fails, and as they were computed where both do."""
+    forms: list[_Form | _Computed]
+    try:
+        forms = [*_forms(probe)]
+        wrong = _disagreeing(probe, forms)
+        where = _where(probe, wrong[0]) if wrong else ""
+        reason = NotCovered(f"{where} is no expression of weights and inputs that can be read")
+    except NotCovered as error:
+        forms, wrong, reason = [_Form(0.0, {}, {})] * len(probe.values), list(range(len(probe.values))), error
+    if not wrong:
+        return forms
+    try:
+        numbers = probe.traced()
+    except NotCovered:
+        raise reason from None
+    for angle in wrong:
+        forms[angle] = _Computed(expression(numbers[angle]), probe.n_weights)
+    if _disagreeing(probe, forms):
+        raise reason
+    return forms
+
+
+def _forms(probe: _Probe) -> list[_Form]:
+    """Quadratic forms, some of which may be wrong."""
     centre = _centre(probe)
     values = probe(centre)
     slopes = _slopes(probe)
@@ -168,9 +211,8 @@ def _fit(probe: _Probe) -> list[_Form]:
     memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): values}
     elsewhere = probe.base * ELSEWHERE
     for angle, (form, there) in enumerate(zip(forms, probe(elsewhere), strict=True)):
-        if not form.agrees(elsewhere, there):
+        if not form.agrees(elsewhere, there) and len(form.linear) <= MAX_QUADRATIC:
             forms[angle] = _quadratic(probe, angle, sorted(form.linear), centre, memory)
-    _verify(probe, forms)
     return forms
 
 
@@ -218,6 +260,25 @@ def _slopes(probe: _Probe) -> list[dict[int, float]]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Computed:
+    """An angle as the function computes it."""
+
+    nodes: Expression
+    weights: int
+
+    def agrees(self, point: np.ndarray, value: float) -> bool:
+        """Whether it gives this value but for rounding; anything goes where neither is a number."""
+        columns = {"w": point[: self.weights, None], "i": point[self.weights :, None]}
+        try:
+            found = bounds(self.nodes, columns)
+        except Kink:  # or not finite
+            mine = float(np.ravel(values(self.nodes, columns)[-1])[0])
+            return not (np.isfinite(mine) or np.isfinite(value)) or abs(mine - value) <= TOLERANCE * (1 + abs(mine))
+        allowed = TOLERANCE * (1 + abs(found.value[0])) + ROUNDED * found.error[0]
+        return bool(abs(found.value[0] - value) <= allowed)
+
+
+@dataclass(frozen=True, slots=True)
 class _Form:
     """constant + sum linear[i] v_i + sum products[i, k] v_i v_k."""
 
@@ -238,8 +299,6 @@ def _quadratic(
     probe: _Probe, angle: int, variables: list[int], centre: np.ndarray, memory: dict[Any, np.ndarray]
 ) -> _Form:
     """The quadratic form of an angle: leading coefficients from huge values, the rest from unit shifts."""
-    if len(variables) > MAX_QUADRATIC:
-        raise NotCovered(f"{_where(probe, angle)} depends on {len(variables)} variables in second order")
     huge = probe.huge
 
     def value(*moves: tuple[int, float]) -> float:
@@ -281,25 +340,35 @@ def _coefficient(power: float, *terms: float) -> float:
     return float(total / power) if abs(total) > max(NEGLIGIBLE * power, rounding) else 0.0
 
 
-def _verify(probe: _Probe, forms: list[_Form]) -> None:
-    """Compare the forms with the tape at random points of all signs, near and far, where a modulus shows."""
-    directions = np.random.default_rng(1).uniform(-1, 1, (6, probe.size))
+def _disagreeing(probe: _Probe, forms: Sequence[_Form | _Computed]) -> list[int]:
+    """The angles whose forms are wrong, by the tape at random points of all signs, near and far, where a modulus shows.
+
+    And at points at which roots and logarithms are defined: of an angle that was seen at none nothing is known.
+    """
+    rng = np.random.default_rng(1)
+    directions = rng.uniform(-1, 1, (6, probe.size))
     scales = [1.0, 10.0, 1000.0] * 2
-    for point in np.concatenate([directions, -directions]) * np.array(scales * 2)[:, None]:
+    points = np.concatenate([directions, -directions]) * np.array(scales * 2)[:, None]
+    if any(isinstance(form, _Computed) for form in forms):
+        points = np.concatenate([points, rng.uniform(0.1, 0.9, (4, probe.size))])
+    wrong, seen = set(), np.zeros(len(forms), int)
+    for point in points:
         values = probe(point)
-        for angle, form in enumerate(forms):
-            if not form.agrees(point, values[angle]):
-                raise NotCovered(f"{_where(probe, angle)} is not a quadratic form of weights and inputs")
+        seen += np.isfinite(values)
+        wrong |= {k for k, form in enumerate(forms) if k not in wrong and not form.agrees(point, float(values[k]))}
+    return sorted(wrong | set(np.flatnonzero(seen < SEEN).tolist()))
 
 
-def _written(probe: _Probe, forms: list[_Form]) -> dict[str, Any]:
+def _written(probe: _Probe, forms: list[_Form | _Computed]) -> dict[str, Any]:
     """Gates, measurements and forms as the gate program writes them."""
     numbers = iter(forms)
 
     def named(variable: int) -> tuple[str, int]:
         return ("w", variable) if variable < probe.n_weights else ("i", variable - probe.n_weights)
 
-    def written(form: _Form) -> dict[str, Any]:
+    def written(form: _Form | _Computed) -> dict[str, Any]:
+        if isinstance(form, _Computed):
+            return {"expression": [_node(each) for each in form.nodes]}
         linear = [(*named(i), slope) for i, slope in form.linear.items() if slope]
         return {
             "constant": form.constant + 0.0,
@@ -321,8 +390,9 @@ def _written(probe: _Probe, forms: list[_Form]) -> dict[str, Any]:
             return {"kind": one.kind} | ({"wires": list(one.wires)} if one.wires else {})
         found = [next(numbers) for _ in one.words]
         words = [[list(pair) for pair in word] for word in one.words]
-        terms = [[form.constant + 0.0, word] for form, word in zip(found, words, strict=True)]
-        if all(not form.linear and not form.products for form in found):
+        constants = [0.0 if isinstance(form, _Computed) else form.constant + 0.0 for form in found]
+        terms = [[constant, word] for constant, word in zip(constants, words, strict=True)]
+        if all(isinstance(form, _Form) and not form.linear and not form.products for form in found):
             return {"kind": one.kind, "terms": terms}
         if one.kind != "expval":
             raise NotCovered("oracle does not cover the variance of what depends on weights or inputs")
@@ -330,6 +400,13 @@ def _written(probe: _Probe, forms: list[_Form]) -> dict[str, Any]:
 
     written_gates = [gate(place) for place in probe.structure]
     return {"gates": written_gates, "measurements": [measurement(one) for one in probe.measurements]}
+
+
+def _node(node: Node) -> dict[str, Any]:
+    """A node of an expression as the gate program writes it."""
+    if node.name == "number":
+        return {"name": node.name, "number": node.number}
+    return {"name": node.name, "of": list(node.of)}
 
 
 def _where(probe: _Probe, angle: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qparity.oracle import GateProgram
+from qparity.oracle.expressions import formula
 from qparity.oracle.maps import PREPARATIONS
 from qparity.oracle.program import Expval, Gate, Measured, Parameter, Probs, Purity, State, Variance, outputs_of
 from qparity.scenario.text import printable
@@ -47,12 +48,12 @@ def sizes(program: GateProgram) -> list[int]:
 
 def reads_inputs(parameter: Parameter) -> bool:
     """Whether a gate parameter depends on the inputs."""
-    return bool(parameter.inputs) or any("i" in (a, b) for a, _, b, _, _ in parameter.products)
+    return any(kind == "i" for kind, _ in parameter.reads)
 
 
 def reads_weights(parameter: Parameter) -> bool:
     """Whether a gate parameter depends on the weights."""
-    return bool(parameter.weights) or any("w" in (a, b) for a, _, b, _, _ in parameter.products)
+    return any(kind == "w" for kind, _ in parameter.reads)
 
 
 def gate_lines(program: GateProgram) -> list[str]:
@@ -116,6 +117,8 @@ def _angle(p: Parameter, places: list[str]) -> str:
     def variable(kind: str, index: int) -> str:
         return places[index] if kind == "w" else f"x[..., {index}]"
 
+    if p.expression:
+        return formula(p.expression, variable, "qml.math.")
     terms = [_term(c, variable("w", i)) for i, c in p.weights] + [_term(c, variable("i", i)) for i, c in p.inputs]
     terms += [_term(c, f"{variable(a, i)} * {variable(b, j)}") for a, i, b, j, c in p.products]
     if p.constant or not terms:

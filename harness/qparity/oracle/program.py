@@ -2,7 +2,7 @@
 
 The format is that of `programs/<scenario>.json` (docs/architecture.md). A gate parameter is the quadratic
 form `constant + sum c_k w_k + sum c_j x_j + sum c a b` with `a`, `b` weights or inputs, so its derivatives
-are exact.
+are exact; or an expression of weights and inputs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from qparity.oracle import expressions
+from qparity.oracle.expressions import Expression
 from qparity.oracle.gates import Operation
 from qparity.oracle.maps import PREPARATIONS, Map, doubled, elementary, is_channel
 
@@ -36,12 +38,28 @@ Operand = Literal["w", "i"]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One gate parameter: `products` are (weight or input, index, weight or input, index, coefficient)."""
+    """One gate parameter: `products` are (weight or input, index, weight or input, index, coefficient).
+
+    Where there is an `expression`, it is all.
+    """
 
     constant: float = 0.0
     weights: tuple[tuple[int, float], ...] = ()
     inputs: tuple[tuple[int, float], ...] = ()
     products: tuple[tuple[Operand, int, Operand, int, float], ...] = ()
+    expression: Expression = ()
+
+    @property
+    def reads(self) -> set[tuple[str, int]]:
+        """The weights ("w") and inputs ("i") that it depends on, by their numbers."""
+        found = {("w", i) for i, _ in self.weights} | {("i", i) for i, _ in self.inputs}
+        found |= {pair for a, i, b, j, _ in self.products for pair in ((a, i), (b, j))}
+        return found | {(node.name, node.of[0]) for node in self.expression if node.name in expressions.READ}
+
+    @property
+    def terms(self) -> int:
+        """Of how many terms, or functions, it is made."""
+        return len(self.weights) + len(self.inputs) + len(self.products) + len(self.expression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +225,9 @@ class GateProgram:
                 _check_wires(wires, self.wires, "a measurement")
 
     def _check_parameter(self, p: Parameter, name: str) -> None:
-        kinds = [("w", i) for i, _ in p.weights] + [("i", i) for i, _ in p.inputs]
-        kinds += [pair for a, i, b, j, _ in p.products for pair in ((a, i), (b, j))]
-        for kind, index in kinds:
+        if p.expression and (wrong := expressions.problem(p.expression, self.weight_count, self.features)):
+            raise ValueError(f"gate program: {name}: {wrong}")
+        for kind, index in p.reads:
             limit = {"w": self.weight_count, "i": self.features}.get(kind, 0)
             if not 0 <= index < limit:
                 raise ValueError(f"gate program: {name} reads {kind!r} number {index}, of which there are {limit}")
@@ -226,7 +244,8 @@ class Slab(NamedTuple):
 def slabs(program: GateProgram, offsets: np.ndarray) -> Iterator[Slab]:
     """All rows, one after the other, as many at a time as leave their angles and weights `SLAB_NUMBERS` at the most."""
     end = int(offsets[-1])
-    size = max(1, SLAB_NUMBERS // (2 * len(program.parameters) + program.weight_count + 1))
+    nodes = 2 * max((len(p.expression) for p in program.parameters), default=0)
+    size = max(1, SLAB_NUMBERS // (2 * len(program.parameters) + program.weight_count + nodes + 1))
     for start in range(0, end, size):
         stop = min(start + size, end)
         first, last = int(np.searchsorted(offsets, start, "right")) - 1, int(np.searchsorted(offsets, stop))
@@ -257,6 +276,8 @@ def parameter_values(program: GateProgram, weights: np.ndarray, inputs: np.ndarr
             row += c * given[i]
         for a, i, b, j, c in p.products:
             row += c * columns[a][i] * columns[b][j]
+        if p.expression:
+            row[:] = expressions.values(p.expression, columns)[-1]
     return values
 
 
@@ -290,6 +311,8 @@ def pull_back(
         for a, i, b, j, c in p.products:
             add(a, i, c * g * rows[b][j])
             add(b, j, c * g * rows[a][i])
+        for kind, i, slope in expressions.pulled(p.expression, rows, g) if p.expression else ():
+            add(kind, i, slope)
     return by_step.T, by_row.T
 
 

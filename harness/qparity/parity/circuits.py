@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from qparity.oracle.expressions import formula
 from qparity.oracle.program import Gate, Parameter
 from qparity.parity.setup import ExactFault
 from qparity.parity.types import Observation, Stage
@@ -131,7 +132,10 @@ def _differences(a: Program, b: Program) -> Iterator[str]:
 
 
 def _numbers(parameters: Sequence[Parameter] | None) -> list[object]:
-    return [(p.constant, p.weights, p.inputs, p.products) for p in parameters or ()]
+    return [
+        (p.constant, p.weights, p.inputs, p.products, [(n.name, n.of, n.number) for n in p.expression])
+        for p in parameters or ()
+    ]
 
 
 def _close(one: object, other: object) -> bool:
@@ -155,6 +159,11 @@ def _angles(gate: Gate) -> str:
 def _form(p: Parameter) -> str:
     """An angle as a formula, w and x being weights and inputs."""
     names = {"w": "w", "i": "x"}
+    if p.expression:
+        try:
+            return formula(p.expression, lambda kind, index: f"{names[kind]}{index}")
+        except ValueError:
+            return f"an expression of {len(p.expression)} terms"
     terms = [f"{c:.9g} w{i}" for i, c in p.weights] + [f"{c:.9g} x{i}" for i, c in p.inputs]
     terms += [f"{c:.9g} {names[a]}{i} {names[b]}{j}" for a, i, b, j, c in p.products]
     return " + ".join([*terms, *([f"{p.constant:.9g}"] if p.constant or not terms else [])])

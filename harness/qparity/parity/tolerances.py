@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from qparity.oracle.rounding import CIRCUIT
+
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 """Binary digits of a number's mantissa, the leading one counted."""
-
-CIRCUIT = 6
-"""Constant of forward and gradient. Measured on correct single-wire re-uploading circuits of 1 to 32 layers, written as
-PennyLane writes Rot, angles from 0.1 to 300 radians, with and without a coefficient, both dtypes: the largest residual
-is 3.7 u sqrt(G) ||O||, so r <= 0.62."""
 
 STEPS = {"finite-diff": 1e-7, "spsa": 1e-5}
 """PennyLane's default step h of the methods that divide by one."""

@@ -113,12 +113,9 @@ def draw(program: Program, ink: str = INK, paper: str = PAPER) -> Figure:
 
 def angles(params: Sequence[Parameter]) -> str:
     """What the angles of a gate read, such as `x0`, `w3`, `w0–2`; empty for constants."""
-    weights = sorted({index for p in params for index, _ in p.weights})
-    inputs = sorted({index for p in params for index, _ in p.inputs})
-    for p in params:
-        for one, i, other, j, _ in p.products:
-            inputs += [k for kind, k in ((one, i), (other, j)) if kind == "i" and k not in inputs]
-    said = [_span(letter, found) for letter, found in (("x", inputs), ("w", weights)) if found]
+    read = {each for p in params for each in p.reads}
+    by_kind = [(letter, sorted(index for kind, index in read if kind == which)) for letter, which in ("xi", "ww")]
+    said = [_span(letter, found) for letter, found in by_kind if found]
     return " ".join(said)
 
 

@@ -31,6 +31,6 @@ def _seconds(program: Program, rows: int, steps: int) -> float:
     rows = rows * most_steps(wires, steps) // steps
     angles = [angle for gate in program.gates for angle in gate.params]
     operations = len(program.gates) + len(angles)
-    terms = sum(len(angle.weights) + len(angle.inputs) + len(angle.products) for angle in angles)
+    terms = sum(angle.terms for angle in angles)
     words = sum(len(m.terms or ()) + 2 ** min(len(m.wires or ()), 30) for m in program.measurements)
     return rows * (CALLS_S * (operations + terms) + AMPLITUDE_S * 2**wires * (operations + words))

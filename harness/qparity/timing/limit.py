@@ -132,4 +132,4 @@ def _flops(part: Operation) -> int:
 
 
 def _trained(angle: Parameter) -> bool:
-    return bool(angle.weights) or any("w" in (one, other) for one, _, other, _, _ in angle.products)
+    return any(kind == "w" for kind, _ in angle.reads)
