@@ -1,12 +1,14 @@
 """Does the judge ever accuse a correct program? Random clean cells on the real backends: false alarms must be 0.
 
-    python benchmarks/clean_cells.py --cells 1000 --write
+    python benchmarks/clean_cells.py --cells 1000 [--computed] --write
 
 The shipped circuits and random ones, 1 to 6 wires, both precisions, SGD (momentum, Nesterov, clipping) and Adam
 (AMSGrad, weight decay, odd betas), every exact differentiation method, angles of up to hundreds of radians, batches of
 one and batches with a remainder. One cell in ten is trained to a nearly perfect fit, where a judge that starts from its
 own predictions would alarm. Prints the largest residual over tolerance of each stage; exit code 1 on any false alarm.
-`--write` makes docs/clean-cells.md. Children only train: no `fit`, no run folder.
+With `--computed` all circuits are random, and half their angles are functions of weights and features
+(`random_circuit.random_computed`). `--write` makes its part of docs/clean-cells.md. Children only train: no `fit`, no
+run folder.
 """
 
 from __future__ import annotations
@@ -92,20 +94,25 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=40)
     parser.add_argument("--variants", nargs="+", choices=SHARES, default=list(SHARES))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--computed", action="store_true", help="random circuits with computed angles alone")
     parser.add_argument("--only", nargs="+", type=int, help="of those cells, the ones with these numbers")
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     shares = np.array([SHARES[v] for v in options.variants])
-    cells = [draw(rng, n, str(rng.choice(options.variants, p=shares / shares.sum()))) for n in range(options.cells)]
+    cells = [
+        draw(rng, n, str(rng.choice(options.variants, p=shares / shares.sum())), "computed" if options.computed else "")
+        for n in range(options.cells)
+    ]
     cells = [cells[n] for n in options.only or range(len(cells))]
     start = time.perf_counter()
     found = asyncio.run(run(cells))
     text = table(found)
     print(f"{time.perf_counter() - start:.0f} s\n{text}")
     if options.write:
-        command = f"python benchmarks/clean_cells.py --cells {options.cells} --seed {options.seed} --write"
-        PAGE.write_text(TEXT.format(table=text, command=command), encoding="utf-8")
+        more = " --computed" if options.computed else ""
+        command = f"python benchmarks/clean_cells.py --cells {options.cells} --seed {options.seed}{more} --write"
+        write(COMPUTED if options.computed else FORMS, f"`{command}`\n\n{text}")
     raise SystemExit(1 if found.alarms else 3 if found.failed else 0)
 
 
@@ -145,24 +152,28 @@ async def train(pool: Pool, scenario: Scenario, variant: str) -> Draft:
     return draft
 
 
-def draw(rng: np.random.Generator, number: int, variant: str) -> tuple[Scenario, str]:
-    """A random scenario that the variant can run; every tenth is trained to a nearly perfect fit."""
+def draw(rng: np.random.Generator, number: int, variant: str, only: str = "") -> tuple[Scenario, str]:
+    """A random scenario that the variant can run, of one circuit where `only` says so.
+
+    Every tenth is trained to a nearly perfect fit.
+    """
     dtype = str(rng.choice(["float32", "float64"]))
     common: dict[str, Any] = {"name": f"clean-{number}", "dtype": dtype, "seed": int(rng.integers(2**32))}
-    if number % 10 == 9:
+    if number % 10 == 9 and not only:
         optimizer = {"name": "sgd", "learning_rate": 0.4, "momentum": 0.3} if rng.random() < 0.7 else {"name": "adam"}
         training = {"batch_size": int(rng.integers(1, 3)), "epochs": 60, "optimizer": optimizer}
         training["optimizer"].setdefault("learning_rate", 0.1)
         return _scenario(common, layers=2, data={"samples": 2}, training=training), SLOW.get(variant, variant)
-    circuit = str(rng.choice(list(CIRCUITS), p=ODDS))
-    fewest, one_a_wire = CIRCUITS[circuit]
+    circuit = only or str(rng.choice(list(CIRCUITS), p=ODDS))
+    fewest, one_a_wire = CIRCUITS.get(circuit, (1, False))
     method = str(rng.choice(METHODS)) if variant == "torch" and circuit != "deep" and rng.random() < 0.25 else ""
     # deep has hundreds of gates; shift methods run a circuit for each
     wires = int(rng.integers(fewest, 3 if circuit == "deep" or method else 7))
     features = wires if one_a_wire else int(rng.integers(1, wires + 1))
     layers = 1 if circuit == "deep" or method else int(rng.integers(1, 4))
     samples = int(rng.integers(1, 13))
-    optimizer = {**OPTIMIZERS[rng.integers(len(OPTIMIZERS))], "learning_rate": float(rng.choice([0.003, 0.03, 0.3, 3]))}
+    rates = [0.003, 0.03] if only else [0.003, 0.03, 0.3, 3]  # an exponential soon overflows
+    optimizer = {**OPTIMIZERS[rng.integers(len(OPTIMIZERS))], "learning_rate": float(rng.choice(rates))}
     if dtype == "float64" and any("norm" in key for key in optimizer):
         optimizer = {"name": "adam", "learning_rate": 0.03}  # Keras clips by norm in float32 (scenarios/leaks.toml)
     return _scenario(
@@ -182,9 +193,9 @@ def draw(rng: np.random.Generator, number: int, variant: str) -> tuple[Scenario,
 
 
 def _circuit(rng: np.random.Generator, name: str, wires: int) -> dict[str, Any]:
-    if name == "random":
-        options = {"draw": int(rng.integers(2**31))}
-        return {"circuit": "random_circuit:random_circuit", "circuit_options": options,
+    if name in ("random", "computed"):
+        function = {"random": "random_circuit", "computed": "random_computed"}[name]
+        return {"circuit": f"random_circuit:{function}", "circuit_options": {"draw": int(rng.integers(2**31))},
                 "weight_shapes": {"weights": [int(rng.integers(2, 4 * wires + 1))]}}  # fmt: skip
     options = {}
     if name == "data_reuploading":
@@ -195,11 +206,11 @@ def _circuit(rng: np.random.Generator, name: str, wires: int) -> dict[str, Any]:
 
 
 def _method(rng: np.random.Generator, name: str, circuit: str, dtype: str) -> dict[str, Any]:
-    if name in ("", "hadamard") and (not name or circuit in ("random", "probabilities", "qaoa")):
+    if name in ("", "hadamard") and (not name or circuit in ("random", "computed", "probabilities", "qaoa")):
         return {}
     if name == "lightning":
         return {"device": "lightning.qubit", "diff_method": "best"}
-    if name == "adjoint" and circuit in ("random", "probabilities"):
+    if name == "adjoint" and circuit in ("random", "computed", "probabilities"):
         return {}
     if name == "finite-diff" and dtype == "float32":
         return {"diff_method": name, "diff_options": {"h": float(rng.choice([1e-2, 1e-3, 1e-4]))}}
@@ -232,15 +243,30 @@ def table(found: Findings) -> str:
 
 
 STAGES = ("forward", "loss", "gradient", "update")
+FORMS, COMPUTED = "Shipped circuits, and random ones with any gate", "Random circuits with computed angles"
 TEXT = """# Clean cells
 
-Correct programs must never be accused. Made by `{command}` (do
-not edit by hand): random circuits and trainings on the real backends, every step of each judged. The numbers are the
-largest residual over tolerance; 1 would be an alarm. An update reaches 0.5 by construction: storing a weight rounds by
-up to u|w|, and the tolerance counts that twice.
+Correct programs must never be accused. Made by benchmarks/clean_cells.py (do not edit by hand): random circuits and
+trainings on the real backends, every step of each judged. The numbers are the largest residual over tolerance; 1 would
+be an alarm. An update reaches 0.5 by construction: storing a weight rounds by up to u|w|, and the tolerance counts that
+twice. Half the angles of the second part are functions of weights and features, such as `arctan(x)` or
+`pi / (1 + exp(-w x))`.
 
-{table}
+{parts}
 """
+
+
+def write(title: str, text: str) -> None:
+    """Put one part of the page in place of what stood there."""
+    parts = {}
+    if PAGE.exists():
+        for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+            name, _, rest = part.partition("\n")
+            parts[name] = rest.strip()
+    parts[title] = text
+    told = "\n\n".join(f"## {name}\n\n{parts[name]}" for name in (FORMS, COMPUTED) if name in parts)
+    PAGE.write_text(TEXT.format(parts=told), encoding="utf-8")
+
 
 if __name__ == "__main__":
     main()

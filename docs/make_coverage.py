@@ -194,8 +194,10 @@ central differences. "refused" is what PennyLane or the layer refuses, with its 
 {rows}
 
 Noise is simulated as a density matrix, up to 6 wires; constant matrices and observables that are no Pauli sums up to 5
-wires of their own; mid-circuit measurements are put off, and take a wire each. A gate whose angle is no quadratic form
-of weights and features (`RX(arctan(x))`) goes to the reference, whatever the gate.
+wires of their own; mid-circuit measurements are put off, and take a wire each. Angles, amplitudes, strengths and
+coefficients may be quadratic forms of weights and features, or computed from them by NumPy's or PennyLane's arithmetic
+and elementary functions (`RX(arctan(x))`); what compares numbers (`where`, `clip`, `maximum`, a branch) goes to the
+reference, whatever the gate.
 
 {sections}
 
