@@ -1,13 +1,13 @@
 """How small an error does the gate still catch? Faults of shrinking size in a real worker, until one is missed.
 
-    python benchmarks/detection_limits.py [--only circuits|models|trainings] [--write]
+    python benchmarks/detection_limits.py [--only circuits|kinds|models|trainings] [--write]
 
 For each fault with a size: the smallest relative size, on a grid of half decades, at which it is found at its own
 stage in all of 8 trainings with different seeds, and in float64 also the smallest at which all 8 are called a fault
-and not a precision leak (an error below float32's rounding cannot be told from one). Those of circuits are judged by
-the oracle, those of benchmarks/limits_models.py by the reference, those of every loss and optimizer by the law of an
-optimizer and the reference's of a loss. `--write` makes docs/detection-limits.md; the search
-starts from the limits that stand there, and those that were not searched for stay.
+and not a precision leak (an error below float32's rounding cannot be told from one). Those of circuits, and of kinds
+of circuits (benchmarks/limits_circuits.py), are judged by the oracle, those of benchmarks/limits_models.py by the
+reference, those of every loss and optimizer by the law of an optimizer and the reference's of a loss. `--write` makes
+docs/detection-limits.md; the search starts from the limits that stand there, and those that were not searched for stay.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from limits_circuits import SHAPES, WORDS
 from training_matrix import HERE, LEAKS, losses, optimizers
 
 from qparity.runner.cell import FAULT_VARIABLE
@@ -69,6 +70,19 @@ class Knob:
         return 0 if self.model else STEP
 
 
+def circuit_keys(kind: str) -> dict[str, Any]:
+    """The keys of a scenario with a circuit of limits_circuits.py, which trains as the other circuits do."""
+    return {
+        "circuit": f"limits_circuits:{kind}",
+        "weight_shapes": SHAPES,
+        "wires": 2,
+        "device": "default.mixed" if kind == "noisy" else "default.qubit",
+        "diff_method": "backprop",
+        "data": {"name": "random", "features": 2},
+        "training": {"optimizer": {"name": "adam", "learning_rate": 0.03}},
+    }
+
+
 CIRCUITS = (
     Knob("forward-scaled", "forward", "predictions × (1 + s)"),
     Knob("loss-scaled", "loss", "loss × (1 + s)"),
@@ -92,6 +106,14 @@ MODELS = tuple(
         ("predictions", "forward", f"{layers}: predictions × (1 + s)"),
     )
 )
+CIRCUIT_KINDS = tuple(
+    Knob(fault, stage, f"{words}: {what} × (1 + s)", of=kind, keys=circuit_keys(kind))
+    for kind, words in WORDS.items()
+    for fault, stage, what in (
+        ("forward-scaled", "forward", "predictions"),
+        ("gradient-one-scaled", "gradient", "the largest gradient"),
+    )
+)
 LOSSES = tuple(
     Knob("loss-scaled", "loss", f"{case.name}: loss × (1 + s)", of=case.what, keys=case.keys)
     for case in {case.what: case for case in losses()}.values()
@@ -101,7 +123,7 @@ OPTIMIZERS = tuple(
     for case in optimizers()
     if case.name == f"{case.what} plain"
 )
-KNOBS = {"circuits": CIRCUITS, "models": MODELS, "trainings": LOSSES + OPTIMIZERS}
+KNOBS = {"circuits": CIRCUITS, "kinds": CIRCUIT_KINDS, "models": MODELS, "trainings": LOSSES + OPTIMIZERS}
 
 
 @dataclass
@@ -269,6 +291,15 @@ An epsilon matters only where gradients are as small as it is, and a beta only a
 limits depend on the training more than the others do. Faults without a size (sign, order, wire, gate, sample, axis,
 step counter, ...) are found always; `tests/integration/test_faults.py` holds every one to its exact variant, step and
 stage.
+
+## Kinds of circuits, judged by the oracle
+
+The same faults in circuits of two wires and six weights with one thing more, or measured in another way
+(`benchmarks/limits_circuits.py`), by backprop on torch, eight steps.
+
+| circuit, fault | stage | what it does | float32 | float64 | float64, told from a leak |
+|---|---|---|---|---|---|
+{kinds}
 
 ## Losses and optimizers
 

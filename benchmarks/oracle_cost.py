@@ -48,6 +48,12 @@ KINDS: dict[str, tuple[Raw | None, Raw | None, Raw | None]] = {
     "a rotation with two controls a wire and layer": (
         None, {"name": "RX", "controls": 2, "params": [WEIGHT]}, None,
     ),
+    "a computed angle a wire and layer, `arctan(w x)`": (
+        None, {"name": "RX", "params": [{"expression": [
+            {"name": "w", "of": [0]}, {"name": "i", "of": [0]}, {"name": "multiply", "of": [0, 1]},
+            {"name": "arctan", "of": [2]},
+        ]}]}, None,
+    ),
     "amplitude damping a wire and layer, trained": (
         None, {"name": "AmplitudeDamping", "params": [CONSTANT | {"weights": [[0, 0.01]]}]}, None,
     ),
