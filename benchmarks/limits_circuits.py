@@ -21,7 +21,6 @@ WORDS = {
     "hermitian": "the mean of a matrix",
     "coefficients": "trained coefficients of an observable",
     "purity": "the purity of a wire",
-    "state": "all amplitudes",
 }
 
 
@@ -109,11 +108,3 @@ def purity(weights: Any, inputs: Any) -> Any:
     qml.CRX(weights[4], wires=[1, 0])
     qml.CRY(weights[5], wires=[0, 1])
     return qml.purity(wires=0)
-
-
-def state(weights: Any, inputs: Any) -> Any:
-    """Real and imaginary parts."""
-    _rotated(weights, inputs)
-    qml.RZ(weights[4], wires=0)
-    qml.RZ(weights[5], wires=1)
-    return qml.state()

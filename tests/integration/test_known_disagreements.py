@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FILES = ("leaks", "batch-of-two", "shots", "finite-diff")
+FILES = ("leaks", "batch-of-two", "shots", "finite-diff", "second-derivatives")
 SHORT = "1 values where 2 are expected"
 
 
@@ -32,7 +32,15 @@ def test_every_verdict_is_the_expected_one(tmp_path, qparity):
         ("leaks-clipnorm", "torch"): ("PRECISION-LEAK", "update"),
         ("leaks-global-clipnorm", "torch"): ("PRECISION-LEAK", "update"),
         ("batch-of-two", "tf-graph"): ("LOCAL-FAULT", "forward"),
+        ("hessian-adjoint", "torch"): ("LOCAL-FAULT", "hessian"),
+        ("hessian-adjoint", "tf-graph"): ("LOCAL-FAULT", "hessian"),
+        ("hessian-shift", "torch"): ("LOCAL-FAULT", "hessian"),
+        ("hessian-shift", "tf-graph"): ("LOCAL-FAULT", "hessian"),
     }
+    refused = {
+        (c["scenario"], c["variant"]) for c in document["cells"] if "second derivatives" in " ".join(c["annotations"])
+    }
+    assert refused == {(f"hessian-{method}", "jax-jit") for method in ("adjoint", "shift", "shift-twice")}
     notes = {c["scenario"]: " ".join(c["annotations"]) for c in document["cells"]}
     assert "statistical tests" in notes["shots-default"]
     shots = {c["variant"]: " ".join(c["annotations"]) for c in document["cells"] if c["scenario"] == "shots-default"}

@@ -121,6 +121,7 @@ class QKerasLayer(keras.layers.Layer):
         self.circuit = circuit
         self.wires, self.device_name, self.diff_method = wires, device, diff_method
         self.shots, self.seed, self.diff_options = shots, seed, dict(diff_options or {})
+        self.device_options, self.qnode_options = dict(device_options or {}), dict(qnode_options or {})
         self.max_batch_size = max_batch_size
         self._given_device = given
         self._executor: Executor | None = None
@@ -253,8 +254,8 @@ class QKerasLayer(keras.layers.Layer):
                 dtype=PRECISIONS[self.compute_dtype],
                 outputs=self.outputs,
                 max_batch_size=self.max_batch_size,
-                device_options=self._options["device_options"],
-                qnode_options=self._options["qnode_options"],
+                device_options=self.device_options,
+                qnode_options=self.qnode_options,
                 given_device=self._given_device,
             )
         return self._executor

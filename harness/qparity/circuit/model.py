@@ -37,6 +37,8 @@ def build_model(scenario: Scenario, features: int | Sequence[int], outputs: int)
         device=scenario.device,
         diff_method=scenario.diff_method,
         diff_options=scenario.diff_options,
+        device_options=scenario.device_options,
+        qnode_options=scenario.qnode_options,
         shots=scenario.shots,
         seed=scenario.seed,
         circuit_options=scenario.circuit_options,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -93,6 +93,8 @@ def _script(run: Run, subject: Subject, layer: LayerFinding | None) -> str:
         raise DiagnosisError(
             f"{subject.name}: {subject.judgement.tensor} is no weight: no script shows it, diagnose names its layer"
         )
+    if stage == Stage.HESSIAN:
+        raise DiagnosisError(f"{subject.name}: there is no script for second derivatives")
     if stage == Stage.SETUP:
         body, what = _setup(subject), f"{subject.judgement.tensor} as the optimizer reads it"
     else:
@@ -255,6 +257,8 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
         program.wires,
         meets,
         subject.layers[number].expanded is not None,
+        scenario.device_options or {},
+        scenario.qnode_options or {},
     )
     traceable = how.traceable
     text = written.circuit(read_written(scenario.circuit_options)) if scenario.circuit == WRITTEN else None
@@ -301,6 +305,8 @@ class How:
     wires: int
     meets: bool
     expanded: bool = False
+    device_options: Mapping[str, object] = field(default_factory=dict)
+    qnode_options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def traceable(self) -> bool:
@@ -324,6 +330,7 @@ class How:
         if self.method == "hadamard":
             options.setdefault("aux_wire", self.wires)
         settings = {"interface": repr(BACKENDS[self.variant.backend].interface), "diff_method": repr(self.method)}
+        settings |= {name: repr(value) for name, value in self.qnode_options.items()}
         if options:
             settings["gradient_kwargs"] = repr(options)
         return script.call("qml.QNode", settings, "circuit", "device")
@@ -331,7 +338,11 @@ class How:
     @property
     def made(self) -> str:
         """The device, as source."""
-        return f"qml.device({self.device!r}, wires={self.wires + (self.method == 'hadamard')})"
+        settings = {"wires": repr(self.wires + (self.method == "hadamard"))}
+        settings |= {name: repr(value) for name, value in self.device_options.items()}
+        if (kind := self.device_options.get("c_dtype")) in ("complex64", "complex128"):
+            settings["c_dtype"] = f"np.{kind}"
+        return script.call("qml.device", settings, repr(self.device))
 
 
 def circuit_body(

@@ -20,6 +20,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.boundary import boundaries, boundary_comparisons, rows, units
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.fit import fit_faults
+from qparity.parity.hessian import hessian_comparisons
 from qparity.parity.names import state_name, weight_name
 from qparity.parity.reference import reference_comparisons
 from qparity.parity.setup import ExactFault, rate_leaks, setup_faults, weight_arrays
@@ -109,6 +110,11 @@ def audit(o: Observation) -> Audit:
             notes.append(f"updates of {', '.join(sorted(left_out))} not judged: their constraint has no reference")
     except oracle.NotCovered as reason:
         reasons.append(str(reason))
+    try:
+        for comparison in hessian_comparisons(o):
+            comparisons.append(comparison)
+    except oracle.NotCovered as reason:
+        notes.append(f"second derivatives are not judged: {reason}")
     needed = _required(o)
     return Audit(
         tuple(comparisons),

@@ -21,7 +21,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
-from qparity.parity.types import STAGES, Judgement, Observation, PairDifference, Stage, Verdict
+from qparity.parity.types import STEP_STAGES, Judgement, Observation, PairDifference, Stage, Verdict
 
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
@@ -199,7 +199,7 @@ def _bounds(
         update = drift + 4 * u * largest + rate * (gradient if stride is None else 2 * stride)
         loss = 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2
         tolerances = (forward, loss, gradient, update)
-        found.append({stage: np.asarray(each) for stage, each in zip(STAGES[1:], tolerances, strict=True)})
+        found.append({stage: np.asarray(each) for stage, each in zip(STEP_STAGES, tolerances, strict=True)})
     return found
 
 

@@ -40,10 +40,13 @@ class Stage(StrEnum):
     FORWARD = "forward"
     LOSS = "loss"
     GRADIENT = "gradient"
+    HESSIAN = "hessian"
     UPDATE = "update"
 
 
 STAGES = tuple(Stage)
+STEP_STAGES = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT, Stage.UPDATE)
+"""Of every step; second derivatives are looked at where a scenario asks for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, ser
 from qparity.parity.peers import Blame, blame_by_peers, pair_differences, pair_series
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.tolerances import UNITS
-from qparity.parity.types import STAGES, Judgement, Observation, Stage, Verdict
+from qparity.parity.types import STAGES, STEP_STAGES, Judgement, Observation, Stage, Verdict
 from qparity.records import Reference
 
 ALIKE = 100.0
@@ -284,12 +284,9 @@ def _where(found: Audit) -> str:
         if steps := found.judged_steps.get(tensor):
             counts.setdefault(tensor[0], []).append(len(steps))
     if all(least == found.steps for each in counts.values() for least in each):
-        return "at every step" if len(counts) == len(_STAGES_OF_A_STEP) else f"at every step ({', '.join(counts)})"
+        return "at every step" if len(counts) == len(STEP_STAGES) else f"at every step ({', '.join(counts)})"
     told = [f"{stage} {min(n)}" + (f" to {max(n)}" if max(n) > min(n) else "") for stage, n in counts.items()]
     return f"at the judged ones of {found.steps} steps ({', '.join(told)})"
-
-
-_STAGES_OF_A_STEP = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT, Stage.UPDATE)
 
 
 def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Observation) -> Judgement:

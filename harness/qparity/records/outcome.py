@@ -166,6 +166,8 @@ class Audit:
     nonfinite: Mapping[Text, Count] = field(default_factory=dict)
     compiled: bool | None = None
     boundaries: Text | None = None
+    no_hessian: Text | None = None
+    """Why second derivatives that were asked for are not there."""
 
 
 @dataclass(frozen=True, slots=True)

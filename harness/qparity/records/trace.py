@@ -38,6 +38,7 @@ class Trace(dict[str, np.ndarray]):
     extra_loss = Column()
     learning_rate = Column()
     iterations = Column()
+    hessian_steps = Column()
     reference_steps = Column()
     reference_predictions = Column()
     reference_predictions_condition = Column()

@@ -245,6 +245,8 @@ class ScriptSpec(_Strict):
     )
 
 
+_OF_DEVICE = frozenset({"name", "wires", "shots", "seed"})
+_OF_QNODE = frozenset({"func", "device", "interface", "diff_method", "gradient_kwargs", "shots"})
 ABOUT = frozenset({"name", "expect", "min_bits", "max_slowdown"})
 """Keys of a scenario that change nothing of what is trained: what it is called, and what is asked of the outcome."""
 
@@ -274,6 +276,12 @@ class Scenario(_Strict):
     device: str = Field(default="default.qubit", pattern=NAME, max_length=60, description="A PennyLane device.")
     diff_method: DiffMethod = Field(default="best", description="How PennyLane differentiates.")
     diff_options: Options = Field(default={}, description="Gradient keyword arguments of the QNode, such as `h`.")
+    device_options: Options | None = Field(
+        default=None, description="Further arguments of `qml.device`, such as `c_dtype` or `batch_obs`."
+    )
+    qnode_options: Options | None = Field(
+        default=None, description="Further arguments of the QNode, such as `max_diff` or `mcm_method`."
+    )
     shots: int | None = Field(
         default=None, ge=1, le=10_000_000, description="Samples of a measurement; none is analytic."
     )
@@ -281,6 +289,11 @@ class Scenario(_Strict):
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of data, weights, data order and device.")
     data: DataSpec = Field(default_factory=DataSpec, description="Data table.")
     training: Training = Field(default_factory=Training, description="Training table.")
+    judge: list[Literal["hessian"]] | None = Field(
+        default=None,
+        max_length=1,
+        description="What is judged besides: `hessian`, second derivatives of the loss at some steps.",
+    )
     expect: Annotated[Verdict | dict[str, Verdict], AfterValidator(_by_variant)] = Field(
         default="ROUNDING",
         description="The expected verdict, or a table variant -> verdict (others: ROUNDING).",
@@ -346,6 +359,17 @@ class Scenario(_Strict):
                 key="shots",
                 value=self.shots,
             )
+        for table, taken in (("device_options", _OF_DEVICE), ("qnode_options", _OF_QNODE)):
+            for key in sorted(taken & set(getattr(self, table) or ())):
+                raise ScenarioError(
+                    f"another name: {key} has a key of its own or is passed already",
+                    key=f"{table}.{key}",
+                    value=getattr(self, table)[key],
+                )
+            if getattr(self, table) and self.model:
+                raise ScenarioError(
+                    "no such table beside model, which makes its own layers", key=table, value=getattr(self, table)
+                )
         if self.weight_shapes and self.model:
             raise ScenarioError(
                 "no such table beside model, which builds its own", key="weight_shapes", value=self.weight_shapes

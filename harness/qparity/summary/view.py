@@ -21,7 +21,7 @@ SYMBOLS: dict[Mark, str] = {
 }  # fmt: skip
 PEERS_AGREE = "PEERS-AGREE"
 PASSES = ("ROUNDING", PEERS_AGREE)
-STAGES = ("setup", "forward", "loss", "gradient", "update")
+STAGES = ("setup", "forward", "loss", "gradient", "hessian", "update")
 COMPUTED = ("forward", "loss", "gradient")
 """The stages whose right bits are counted in a cell's headline."""
 

@@ -35,6 +35,7 @@ from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
 from qparity.worker import audit, draws, faults, timed, training
 from qparity.worker.backends.base import Backend, plain
+from qparity.worker.curvature import hessian_products
 from qparity.worker.errors import one_line
 from qparity.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
 from qparity.worker.memory import peak_bytes, resident_bytes
@@ -140,6 +141,10 @@ class Cell:
             cut = len(self.data.x)  # by --steps
             mine = {name: array[:cut].astype(self.data.x.dtype) for name, array in captured().data().items()}
             about["hashes"] |= {name: digest(array) for name, array in mine.items()}
+        if "hessian" in (self.scenario.judge or ()):
+            given = self.started_model(), self.backend, self.mode, self.data, arrays, self.scenario.seed
+            about["no_hessian"], products = hessian_products(*given)
+            arrays |= products
         count = sum(name.startswith("new_weights/") for name in arrays)
         self.recorded = [arrays[f"new_weights/{k}"] for k in range(count)]
         body: Table = {

@@ -44,6 +44,8 @@ def prefix_model(layer: QKerasLayer, rows: int, gates: int | None, words: Words 
         device=layer.device_name,
         diff_method=layer.resolved_diff_method(),
         diff_options=layer.diff_options,
+        device_options=layer.device_options,
+        qnode_options=layer.qnode_options,
         seed=layer.seed,
         max_batch_size=rows,
         dtype=layer.compute_dtype,

@@ -73,6 +73,14 @@ class Backend(ABC):
         """What crosses the quantum layers' boundaries: `(x, y, weight) -> Pass`, as a step is, updating nothing."""
 
     @abstractmethod
+    def hessian_product(self, model: Any, mode: str) -> Callable[..., list[np.ndarray]]:
+        """The loss's Hessian times a direction: `(x, y, weight, direction) -> one array a trainable weight`.
+
+        `direction` has an array for each trainable weight, in its dtype. The gradient is differentiated backwards
+        again, in the mode of a step, and nothing is updated. Raises what the framework raises where it cannot.
+        """
+
+    @abstractmethod
     def layer_slopes(
         self,
         layer: Any,

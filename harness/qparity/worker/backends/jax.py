@@ -162,6 +162,28 @@ class Jax(Backend):
 
         return run
 
+    def hessian_product(self, model: Any, mode: str) -> Callable[..., list[np.ndarray]]:
+        """`jax.grad` of a slope that `jax.grad` computes."""
+        jax = self.jax
+
+        def along(trainable: Any, direction: Any, *rest: Any) -> Any:
+            def loss(trainable: Any) -> Any:
+                fixed, metrics, slots, *batch = rest
+                _, (found, *_) = model.compute_loss_and_updates(
+                    trainable, fixed, metrics, *batch, training=True, optimizer_variables=slots
+                )
+                return found
+
+            return sum((g * v).sum() for g, v in zip(jax.grad(loss)(trainable), direction, strict=True))
+
+        run = jax.jit(jax.grad(along)) if mode == "jit" else jax.grad(along)
+
+        def product(x: Any, y: Any, weight: Any, direction: Sequence[np.ndarray]) -> list[np.ndarray]:
+            trainable, *rest = _state(model)
+            return [np.array(g) for g in run(trainable, _sent(jax, *direction), *rest, *_sent(jax, x, y, weight))]
+
+        return product
+
     def layer_slopes(
         self,
         layer: Any,

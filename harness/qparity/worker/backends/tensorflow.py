@@ -140,6 +140,29 @@ class TensorFlow(Backend):
 
         return run
 
+    def hessian_product(self, model: Any, mode: str) -> Callable[..., list[np.ndarray]]:
+        """One tape inside another, in the mode of the step."""
+        tf, zero = self.tf, self.tf.UnconnectedGradients.ZERO
+        weights = [w.value for w in model.trainable_weights]
+
+        def differentiate(direction: Any, x: Any, y: Any, weight: Any = None) -> Any:
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    predictions = model(x, training=True)
+                    loss = model._compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=True)
+                slopes = inner.gradient(loss, weights, unconnected_gradients=zero)
+                along = tf.add_n([tf.reduce_sum(g * v) for g, v in zip(slopes, direction, strict=True)])
+            return [tf.convert_to_tensor(g) for g in outer.gradient(along, weights, unconnected_gradients=zero)]
+
+        compiled = tf.function(differentiate, jit_compile=mode == "xla", autograph=False)
+        run = differentiate if mode == "eager" else compiled
+
+        def product(x: Any, y: Any, weight: Any, direction: Sequence[np.ndarray]) -> list[np.ndarray]:
+            batch = [tf.convert_to_tensor(array) for array in (x, y, weight) if array is not None]
+            return [g.numpy() for g in run([tf.convert_to_tensor(v) for v in direction], *batch)]
+
+        return product
+
     def layer_slopes(
         self,
         layer: Any,

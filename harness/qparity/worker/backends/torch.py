@@ -141,6 +141,22 @@ class Torch(Backend):
 
         return run
 
+    def hessian_product(self, model: Any, mode: str) -> Callable[..., list[np.ndarray]]:
+        """`autograd.grad` of a gradient that keeps its graph; uncompiled in every mode."""
+        torch = self.torch
+
+        def product(x: Any, y: Any, weight: Any, direction: Sequence[np.ndarray]) -> list[np.ndarray]:
+            x, y, weight = self._sent(x, y, weight)
+            loss = model._compute_loss(x=x, y=y, y_pred=model(x, training=True), sample_weight=weight, training=True)
+            weights = [w.value for w in model.trainable_weights]
+            slopes = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+            pairs = zip(slopes, self._sent(*direction), strict=True)
+            along = sum((g * v).sum() for g, v in pairs if g is not None)
+            found = torch.autograd.grad(along, weights, allow_unused=True)
+            return [_numpy(torch.zeros_like(w) if g is None else g) for w, g in zip(weights, found, strict=True)]
+
+        return product
+
     def layer_slopes(
         self,
         layer: Any,
