@@ -1,6 +1,6 @@
 """A circuit of each kind that the oracle covers beside rotations, for benchmarks/detection_limits.py.
 
-Two wires, six weights, two features, one output or several; every weight and feature moves what is measured.
+Two wires, six weights, two features, one output; every weight and feature moves what is measured.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def computed(weights: Any, inputs: Any) -> Any:
     for wire in range(2):
         qml.RY(qml.math.sin(weights[wire]) * inputs[..., wire] ** 2, wires=wire)
         qml.RX(weights[2 + wire] ** 3, wires=wire)
-    return qml.expval(qml.Z(0)), qml.expval(qml.Z(1))
+    return qml.expval(qml.Z(0) @ qml.Z(1))
 
 
 def noisy(weights: Any, inputs: Any) -> Any:

@@ -13,6 +13,7 @@ How a backend runs the circuit lives in `execution`, what a quantum function loo
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -22,15 +23,21 @@ import pennylane as qml
 from keras import ops
 
 from qparity.circuit import definition
+from qparity.circuit.computed import on_tensors
 from qparity.circuit.device import OPTIONS, options_of
 from qparity.circuit.errors import CircuitError
 from qparity.circuit.execution import INTERFACES, Executor
 from qparity.circuit.qnode import name_of_inputs, settings_of
 from qparity.circuit.saving import deserialize_spec, load_circuit, serialize_circuit, serialize_spec
+from qparity.circuit.tensors import ComputesWithNumpy
+from qparity.oracle.program import NotCovered
 
 # compute dtype -> what the circuit computes in
 PRECISIONS = {"float32": "float32", "float64": "float64", "float16": "float32", "bfloat16": "float32"}
 SPECS = ("initializer", "regularizer", "constraint")
+COMPUTED = (
+    "its function computes with NumPy, where tensors lose their gradients: the layer computes the same with qml.math"
+)
 
 
 @keras.saving.register_keras_serializable(package="qparity")
@@ -244,7 +251,7 @@ class QKerasLayer(keras.layers.Layer):
         """What runs the circuit on this backend; made on first use, so that a loaded layer makes its own."""
         if self._executor is None:
             self._executor = Executor(
-                function=self.function,
+                function=self._run,
                 interface=INTERFACES[keras.backend.backend()],
                 device_name=self.device_name,
                 diff_method=self.diff_method,
@@ -280,10 +287,29 @@ class QKerasLayer(keras.layers.Layer):
 
     def _take(self, function: definition.BoundCircuit) -> None:
         """Make this the circuit, once it is known to run."""
-        self.function = function
+        self.function, self._run = function, function
         self.outputs = definition.output_size(function, self.shots, self._options["complex_outputs"])
         self._executor = None
-        self.executor.check()
+        try:
+            self.executor.check()
+        except ComputesWithNumpy as refusal:
+            self._run_as_computed(refusal)
+        else:
+            if self.executor.loses_inputs:
+                self._run_as_computed(None)
+
+    def _run_as_computed(self, refusal: ComputesWithNumpy | None) -> None:
+        """Run what the function computes in place of its code, where that is known; else raise the refusal, if any."""
+        before = self._executor
+        try:
+            self._run, self._executor = on_tensors(self.function), None
+            self.executor.check()
+        except (NotCovered, ComputesWithNumpy):
+            self._run, self._executor = self.function, before
+            if refusal is not None:
+                raise refusal from None
+        else:
+            warnings.warn(f"{self.name}: {COMPUTED}", stacklevel=2)
 
     def _weight_arguments(self, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
         found = {kind: self._spec(kind, name) for kind in SPECS}

@@ -71,6 +71,21 @@ def gate_program(bound: BoundCircuit) -> dict[str, Any]:
         return program | {"not_covered": str(reason)} | _by_differences(bound)
 
 
+def checked_tape(bound: BoundCircuit) -> qml.tape.QuantumScript:
+    """The tape whose numbers remember how they were computed, if they are that at other points as well.
+
+    Raises:
+        NotCovered: they are not, or the oracle does not know a gate or measurement.
+    """
+    with np.errstate(all="ignore"):
+        probe = _Probe(bound)
+        numbers = probe.traced()
+        probe.assert_repeats()
+        if _disagreeing(probe, [_Computed(expression(number), probe.n_weights) for number in numbers]):
+            raise NotCovered("what it computes is no expression of weights and inputs")
+    return probe.traced_tape
+
+
 def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
     """The weight arrays, and `inputs`, that set the strength of a channel without a shift rule (`grad_method` "F").
 
@@ -155,7 +170,8 @@ class _Probe:
     def traced(self) -> list[float | Traced]:
         """All gate angles and coefficients of observables (P,), as they were computed at the base point."""
         point = np.concatenate([traced("w", self.base[: self.n_weights]), traced("i", self.base[self.n_weights :])])
-        structure, measured, numbers = self._numbers(*self._tape(point))
+        self.traced_tape, raw = self._tape(point)
+        structure, measured, numbers = self._numbers(self.traced_tape, raw)
         if structure != self.structure or measured != self.measurements:
             raise NotCovered("the quantum function makes other gates of numbers that are traced")
         return numbers

@@ -15,6 +15,11 @@ from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.errors import CircuitError, UnsupportedError, fails_in_pennylane, one_line
 from qparity.circuit.parameters import same
 
+
+class ComputesWithNumpy(UnsupportedError):
+    """A quantum function that fails on a framework's tensors, or loses the gradients of its weights."""
+
+
 CURE = "use qml.math in place of numpy, and no Python numbers, integers or branches made of values"
 
 
@@ -24,7 +29,7 @@ def refusal(framework: str, error: Exception) -> CircuitError:
         return error
     if fails_in_pennylane(error):
         return UnsupportedError(f"PennyLane fails at it on tensors of {framework} ({one_line(error)[:300]})")
-    return UnsupportedError(f"the quantum function fails on tensors of {framework} ({one_line(error)[:300]}): {CURE}")
+    return ComputesWithNumpy(f"the quantum function fails on tensors of {framework} ({one_line(error)[:300]}): {CURE}")
 
 
 def lost_gradients(bound: BoundCircuit, framework: str) -> bool:
@@ -51,7 +56,7 @@ def lost_gradients(bound: BoundCircuit, framework: str) -> bool:
     numbers = [number for number, each in enumerate(parameters) if qml.math.get_interface(each) != framework]
     if any(not same(here[number], by_weights[number]) for number in numbers):
         said = f"the quantum function makes numbers of {framework}'s tensors, so that a weight would have no gradient"
-        raise UnsupportedError(f"{said}: {CURE}")
+        raise ComputesWithNumpy(f"{said}: {CURE}")
     return any(not same(here[number], by_inputs[number]) for number in numbers)
 
 
