@@ -15,7 +15,7 @@ SAID = {
     "wrong wire": "gate 1, qml.RZ(weights[0][0], wires=0), on wire 1",
     "reversed CNOT": "every CNOT turned round",
     "secretly shuffled": "the numbers of the prediction are right, in another order",
-    "secretly stale": "that of the weights before step 1: they are stale by 1",
+    "secretly stale": "that of the weights before step 1: they are stale by 1 step",
     "lr + 1e-4": "every entry of the change of the weights is (1 + 0.0001) times what is expected",
 }
 

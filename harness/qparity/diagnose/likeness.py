@@ -140,9 +140,9 @@ def _of_circuits(subject: Subject, c: Comparison, got: np.ndarray, tolerance: np
     read = subject.layers[number].read
     for step in range(subject.step - 1, max(-1, subject.step - 1 - MOST_STEPS), -1):
         if gives(program, [values_at(subject.observation, name, np.array([step]))[0] for name in read]):
-            return (
-                f"every prediction is that of the weights before step {step}: they are stale by {subject.step - step}"
-            )
+            late = subject.step - step
+            stale = f"they are stale by {late} step{'' if late == 1 else 's'}"
+            return f"every prediction is that of the weights before step {step}: {stale}"
     if gives(program, [w.astype(np.float32).astype(w.dtype) for w in weights]):
         return "every prediction is that of the weights rounded to float32"
     if program.axes > MOST_WIRES or len(program.gates) > MOST_GATES:

@@ -7,6 +7,7 @@
   const run = read("run-data"), series = read("series-data"), specs = read("spec-data"), palette = read("palette-data"), choices = read("choice-data");
   const cells = new Map(run.cells.map((cell) => [cell.id, cell]));
   const links = [...document.querySelectorAll("#matrix a[data-cell]")];
+  const lines = new Map(links.map((link) => [link.dataset.cell, link.title]));
   const views = {};
   const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series, run.growths) : []);
   const differing = ["loss", "forward", "gradient", "update"];
@@ -91,7 +92,7 @@
 
   function describe(cell) {
     $("chosen-name").textContent = cell.scenario + " · " + cell.variant;
-    $("chosen-line").textContent = cell.line;
+    $("chosen-line").textContent = lines.get(cell.id);
     const facts = {
       expected: cell.expected === "ROUNDING" ? null : cell.expected,
       "largest r": cell.r === null ? null : cell.r.toPrecision(3),
