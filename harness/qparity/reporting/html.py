@@ -35,7 +35,7 @@ from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
 from qparity.summary.trust import judged_by, power, quiet
 from qparity.summary.verdicts import ABOUT, About
-from qparity.summary.words import digits_apart, in_bits, number, seconds, size
+from qparity.summary.words import digits_apart, in_bits, label, number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
 
@@ -146,7 +146,7 @@ def environment() -> Environment:
         finalize=lambda value: printable_lines(value) if type(value) is str else value,  # markup is no plain text
     )
     found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
+    found.filters |= {"depth": _depth, "label": label, "dashes": _dashes, "phase": _phase}
     found.filters |= {"marked": _marked, "exact": digits_apart, "index": lambda index: ",".join(map(str, index))}
     found.filters |= {"told": in_bits, "right_beside": right_beside, "next_of": next_of}
     found.filters["shortened"] = lambda text: text if len(text) <= MOST_NAME else text[: MOST_NAME - 1] + "…"
@@ -212,20 +212,6 @@ def _machine(environment: RanOn) -> list[str]:
 def _depth(cell: CellView) -> str:
     """How strong a pass's colour is: the fewer leading bits are lost, the stronger."""
     return f"d{sum(cell.bits.lost <= most for most in (3, 6, 12))}" if cell.bits else "d0"
-
-
-def _label(cell: CellView) -> str:
-    """What stands in the matrix beside the symbol: the leading bits that are right, or why there are none."""
-    words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
-    if cell.status != "ok":
-        words["expected"] = cell.status
-    if cell.mark in words:
-        return words[cell.mark]
-    if cell.judged_by == "variants":
-        return "peers"
-    if cell.mark == "pass":
-        return str(cell.bits or ("sampled" if cell.settings and cell.settings.shots else "agrees"))
-    return f"{cell.stage} {cell.fault_bits}" if cell.fault_bits else cell.stage or ""
 
 
 def _dashes(variant: str) -> str:

@@ -65,6 +65,20 @@ def cell_line(cell: CellView, objection: str | None) -> str:
     return reason if cell.expected in PASSES else f"{reason} (expected {cell.expected})"
 
 
+def label(cell: CellView) -> str:
+    """What stands in a matrix beside a cell's symbol: the leading bits that are right, or why there are none."""
+    words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    if cell.status != "ok":
+        words["expected"] = cell.status
+    if cell.mark in words:
+        return words[cell.mark]
+    if cell.judged_by == "variants":
+        return "peers"
+    if cell.mark == "pass":
+        return str(cell.bits or ("sampled" if cell.settings and cell.settings.shots else "agrees"))
+    return f"{cell.stage} {cell.fault_bits}" if cell.fault_bits else cell.stage or ""
+
+
 def in_bits(cell: CellView) -> str:
     """The line on a cell in right bits; as it is where none were counted."""
     if cell.status != "ok" or cell.mark != "fail" or cell.fault_bits is None or not isinstance(cell.got, float):
