@@ -79,7 +79,7 @@ def swept(tmp_path_factory, qparity):
     with pytest.MonkeyPatch.context() as user:
         user.setenv("QPARITY_FAULT", json.dumps(faults))
         files = [*(f"{name}.toml" for name in FAULTS), "slow.toml"]
-        done = qparity("run", *files, "--rounds", 6, "--report", cwd=folder)
+        done = qparity("run", *files, "--rounds", 18, "--report", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     (page,) = (folder / "reports").glob("*.html")
     return page
