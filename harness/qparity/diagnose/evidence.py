@@ -131,7 +131,7 @@ def _with_values(told: Evidence, subject: Subject) -> Evidence:
         return told
     at = int(np.flatnonzero(comparison.steps == subject.step)[0])
     said = ""
-    with contextlib.suppress(DiagnosisError, NotCovered):
+    with contextlib.suppress(DiagnosisError, NotCovered, *UNREADABLE):  # recordings may come from anywhere
         said = likeness(subject)
     rows = slice(int(comparison.offsets[at]), int(comparison.offsets[at + 1]))
     r = comparison.r[rows].reshape(-1)
