@@ -246,6 +246,18 @@ def test_three_hundred_and_sixty_scenarios_are_usable(opened, page, tmp_path):
     assert page.locator("#matrix tbody tr:visible").count() == 1
 
 
+def test_paper_has_the_ratios_of_a_small_run_and_not_the_hundreds_of_a_large_one(opened, page, timed, tmp_path):
+    path = tmp_path / "large.html"
+    view = build_view(tmp_path, scenarios=("s",), variants=("torch", "tf"), speeds={"torch": 1.0, "tf": 3.0})
+    path.write_text(render(many(view, 80)), encoding="utf-8")
+    for report, there in ((timed / "right.html", True), (path, False)):
+        opened(report)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        tables = page.locator("#speed details[open] tbody th").all_inner_texts()
+        assert any(name in ("a", "s-0") for name in tables) == there
+        assert "seen in" in tables
+
+
 def test_a_large_run_is_ready_soon(opened, page, tmp_path):
     path = tmp_path / "large.html"
     path.write_text(render(many(build_view(tmp_path, scenarios=("s",)), 36)), encoding="utf-8")

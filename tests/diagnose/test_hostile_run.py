@@ -17,7 +17,7 @@ from tests.parity import fake
 HOSTILE = "x\"\"\"'''\\\n\r\x0c\x85\u2028import os; os.abort()\n\\N{x} {0} {run} %s \u202e"
 
 
-def make(folder, fault="gradient x2", **changes) -> Run:
+def make(folder, fault="gradient x2", at=0, **changes) -> Run:
     """A faulty cell beside a clean one, with all that a reproducer reads."""
     scenario = fake.observe(fake.Setting()).outcome.raw["scenario"] | {"name": "fake"} | changes
     cells = {"torch": f"{0:016x}", "jax": f"{1:016x}"}
@@ -25,7 +25,7 @@ def make(folder, fault="gradient x2", **changes) -> Run:
     plan["search_path"] = [str(folder / "theirs")]
     run = Run.create(folder, {"blocks": [plan], "sources": []}, {}, ["test"])
     for variant, cell in cells.items():
-        seen = fake.observe(fake.Setting(fault=fault if variant == "torch" else "", variant=variant))
+        seen = fake.observe(fake.Setting(fault=fault if variant == "torch" else "", at=at, variant=variant))
         program = fake.program(fake.Setting())
         weights = [{"path": w["name"], "shape": w["shape"], "dtype": "float64"} for w in program["weights"]]
         layer = {"name": "quantum", "weights": [0, 1], "program": program}

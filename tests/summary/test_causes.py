@@ -34,6 +34,11 @@ def on_lightning(cell):
         ({(0, "torch"): "fault", (1, "torch"): "leak"}, ["torch, gradient, default.qubit"] * 2),
         ({(0, "torch"): "fault", (2, "jax"): "fault"},
          ["torch, gradient, default.qubit", "jax, gradient, lightning.qubit"]),
+        # two backends, each wrong where the other is right, are two causes
+        ({(0, "torch"): "fault", (1, "jax"): "fault", (1, "jax-jit"): "fault"},
+         ["torch, gradient, default.qubit", "jax and jax-jit, gradient, default.qubit"]),
+        ({(0, "torch"): "fault", (1, "torch"): "fault", (1, "jax"): "fault", (1, "jax-jit"): "fault"},
+         ["torch, gradient, default.qubit", "every variant, gradient, default.qubit"]),
         ({(0, "torch"): "setup"}, ["torch, setup of beta_1, default.qubit"]),
         ({(0, "torch"): "timeout", (1, "jax"): "timeout", (2, "torch"): "failed"},
          ["torch and jax, timeout: no answer within 600 s",

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from qparity.scenario.text import printable_lines
 from qparity.scenario.variant import MODES
-from qparity.summary import annotations, csv, json, junit, markdown, terminal
+from qparity.summary import annotations, csv, json, junit, markdown, terminal, words
 from qparity.summary.words import command
 from tests.reporting.run_builder import REASONS, VARIANTS, build_view, renamed
 
@@ -63,8 +63,8 @@ def test_the_markdown_table_has_the_same_width_on_every_row(view, hostile):
 
 def test_markdown_shows_a_failing_speed_struck_through(view):
     row = next(line for line in markdown.render(view).splitlines() if line.startswith("| fourier-l1"))
-    assert "✗ 4.4e4 ~~12 ms~~" in row
-    assert "– |" in row or "– ~~" in row
+    assert "✗ gradient 20/53 ~~12 ms~~" in row
+    assert "– n/a" in row
 
 
 def test_markdown_lets_no_html_through(hostile):
@@ -153,6 +153,27 @@ def test_on_a_terminal_there_is_a_matrix_and_struck_speeds(view):
     assert all(variant in text for variant in VARIANTS)
     assert re.search(r"\x1b\[[0-9;]*9[0-9;]*m12 ms", text)  # 9 is strike-through
     assert view.agreement.split(".")[0] in text
+
+
+def test_the_matrices_speak_in_right_bits_as_the_report_does(view):
+    out = io.StringIO()
+    terminal.show(view, Console(file=out, width=200, force_terminal=True, color_system=None))
+    row = next(line for line in out.getvalue().splitlines() if line.startswith("fourier-l1"))
+    wrong = next(cell for cell in view.cells if cell.mark == "fail")
+    right = view.cell(wrong.scenario, "torch")
+    for shown in (row, next(line for line in markdown.render(view).splitlines() if line.startswith("| fourier-l1"))):
+        assert f"✗ gradient {wrong.fault_bits}" in shown
+        assert f"✓ {right.bits}" in shown
+        assert words.number(wrong.r) not in shown
+
+
+def test_the_line_on_a_wrong_cell_in_bits_has_place_numbers_and_how_many_are_right(view):
+    wrong = next(cell for cell in view.cells if cell.mark == "fail")
+    cell = replace(wrong, got=0.12345678, should_be=0.12345679)
+    said = words.in_bits(cell)
+    assert said.startswith(f"LOCAL-FAULT, {cell.where}: got 0.12345678, expected 0.12345679; ")
+    assert f"of 53 leading bits {cell.fault_bits.right} are right" in said
+    assert words.in_bits(wrong) == wrong.line  # nothing stands at its place
 
 
 def test_a_wide_terminal_has_names_whole_and_a_narrow_one_breaks_them_between_their_parts(tmp_path):

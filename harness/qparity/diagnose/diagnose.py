@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from qparity.diagnose.bisect import GateFinding, bisect
 from qparity.diagnose.escalate import escalate
 from qparity.diagnose.finding import Diagnosis
+from qparity.diagnose.likeness import likeness
 from qparity.diagnose.replay import Replay, changed, judged, replay, session, swaps
-from qparity.diagnose.subject import Subject
+from qparity.diagnose.subject import DiagnosisError, Subject
 from qparity.diagnose.walk import LayerFinding, at_boundary, walk
 from qparity.oracle import NotCovered
 from qparity.parity import PASSES, Stage
@@ -50,6 +51,8 @@ async def diagnosed(pool: Pool, run: Run, subject: Subject) -> Diagnosis:
     o, judgement = subject.observation, subject.judgement
     setup = list(setup_faults(o))
     story = [f"{subject.name}: {judgement.reason}", *_setup_story(setup)]
+    looks = "" if judgement.verdict in PASSES else _likeness(subject)
+    story += [f"looks like: {looks}"] if looks else []
     escalation = None
     if o.scenario.shots:
         escalation = await escalate(pool, subject)
@@ -77,6 +80,7 @@ async def diagnosed(pool: Pool, run: Run, subject: Subject) -> Diagnosis:
         setup=setup,
         story=[*story, *([moved.line()] if moved else [])],
         replays=again.replays,
+        likeness=looks,
         blame=blame(subject, again.replays) if judgement.verdict not in PASSES else None,
         gates=again.gates,
         layer=again.layer,
@@ -171,6 +175,12 @@ async def _gates(pool: Pool, subject: Subject) -> GateFinding | None:
             layer = subject.layers[subject.layer(comparison)].name
             return GateFinding(layer, f"they could not be looked at one by one: {error}")
     return None
+
+
+def _likeness(subject: Subject) -> str:
+    with contextlib.suppress(DiagnosisError, NotCovered):
+        return likeness(subject)
+    return ""
 
 
 def _envelope(subject: Subject) -> Envelope | None:

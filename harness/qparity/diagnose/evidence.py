@@ -7,12 +7,14 @@ rest bounded: so many cells, those of other causes first, so many bytes, so many
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qparity.diagnose.likeness import likeness
 from qparity.diagnose.reproduce import from_recordings
 from qparity.diagnose.subject import DiagnosisError, Subject, find
 from qparity.oracle import NotCovered
@@ -34,6 +36,9 @@ WITHIN_S = 20.0
 LOG_LINES = 20
 LOG_WIDTH = 300
 STORY_LINES = 60
+SO = "so: "
+CONCLUSIONS = (SO, "layers: ", "gates of ")
+"""How the lines of a story begin that say what it comes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,9 @@ class Value:
 class Evidence:
     """Of one red cell. `values` are entries of one tensor at the first faulty step, the worst first, of `entries`.
 
-    `by` says whose values are expected. `script` is the text of the reproducer; where it is None, `no_script` says why.
-    `log` are the last lines that the cell printed, `story` those of `qparity diagnose`, where it was asked.
+    `by` says whose values are expected, `likeness` which known mistake gives them all. `script` is the text of the
+    reproducer; where it is None, `no_script` says why. `log` are the last lines that the cell printed, `story` those of
+    `qparity diagnose`, where it was asked.
     """
 
     cell: str
@@ -65,10 +71,16 @@ class Evidence:
     by: str = ""
     values: tuple[Value, ...] = ()
     entries: int = 0
+    likeness: str = ""
     script: str | None = None
     no_script: str | None = None
     log: str = ""
     story: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """What the story comes to: who is wrong, which layer, which gate."""
+        return tuple(line.removeprefix(SO) for line in self.story if line.startswith(CONCLUSIONS))
 
 
 def gather(run: Run, causes: Sequence[Cause]) -> dict[str, Evidence]:
@@ -118,11 +130,14 @@ def _with_values(told: Evidence, subject: Subject) -> Evidence:
     if comparison is None:
         return told
     at = int(np.flatnonzero(comparison.steps == subject.step)[0])
+    said = ""
+    with contextlib.suppress(DiagnosisError, NotCovered, *UNREADABLE):  # recordings may come from anywhere
+        said = likeness(subject)
     rows = slice(int(comparison.offsets[at]), int(comparison.offsets[at + 1]))
     r = comparison.r[rows].reshape(-1)
     first, worst = rows.start * comparison.got.shape[1], np.argsort(-r, kind="stable")[:MOST_VALUES]
     values = tuple(_value(comparison, first + int(k)) for k in worst)
-    return replace(told, tensor=comparison.tensor, by=comparison.by, values=values, entries=len(r))
+    return replace(told, tensor=comparison.tensor, by=comparison.by, values=values, entries=len(r), likeness=said)
 
 
 def _value(comparison: Comparison, position: int) -> Value:

@@ -35,7 +35,11 @@ class Explained:
         """In one line for people."""
         if self.found is None:
             return f"not diagnosed: {self.why_not}"
-        parts = [self.found.blame, *(each.reason for each in (self.found.layer, self.found.gates) if each)]
+        parts = [
+            self.found.likeness,
+            self.found.blame,
+            *(each.reason for each in (self.found.layer, self.found.gates) if each),
+        ]
         return "; ".join(part for part in parts if part)
 
 

@@ -20,7 +20,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Of one cell: its judgement, and what running its step again has shown; `story` is lines for people."""
+    """Of one cell: its judgement, and what running its step again has shown.
+
+    `story` is lines for people; `likeness` says which known mistake gives the numbers, where one does.
+    """
 
     cell: str
     scenario: str
@@ -30,6 +33,7 @@ class Diagnosis:
     setup: Sequence[ExactFault]
     story: Sequence[str]
     replays: Sequence[Replay] = ()
+    likeness: str = ""
     blame: str | None = None
     gates: GateFinding | None = None
     layer: LayerFinding | None = None
@@ -51,6 +55,7 @@ class Diagnosis:
                 for fault in self.setup
             ],
             "replays": [each.to_dict() for each in self.replays],
+            "likeness": self.likeness,
             "blame": self.blame,
             **{name: _plain(getattr(self, name)) for name in ("gates", "layer", "escalation", "envelope")},
             "transplant": _plain(self.transplant),

@@ -262,8 +262,12 @@ def _circuit(subject: Subject, comparison: Comparison, variant: Variant, rows: s
     )
     traceable = how.traceable
     text = written.circuit(read_written(scenario.circuit_options)) if scenario.circuit == WRITTEN else None
+    try:
+        text = text or script.circuit(program)
+    except NotCovered as error:
+        raise DiagnosisError(f"{subject.name}: {error}") from None
     body = circuit_body(
-        text or script.circuit(program),
+        text,
         script.sizes(program),
         how,
         inputs,

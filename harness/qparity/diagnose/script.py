@@ -11,7 +11,18 @@ import numpy as np
 from qparity.oracle import GateProgram
 from qparity.oracle.expressions import formula
 from qparity.oracle.maps import PREPARATIONS
-from qparity.oracle.program import Expval, Gate, Measured, Parameter, Probs, Purity, State, Variance, outputs_of
+from qparity.oracle.program import (
+    Expval,
+    Gate,
+    Measured,
+    NotCovered,
+    Parameter,
+    Probs,
+    Purity,
+    State,
+    Variance,
+    outputs_of,
+)
 from qparity.scenario.text import printable
 
 
@@ -118,7 +129,10 @@ def _angle(p: Parameter, places: list[str]) -> str:
         return places[index] if kind == "w" else f"x[..., {index}]"
 
     if p.expression:
-        return formula(p.expression, variable, "qml.math.")
+        try:
+            return formula(p.expression, variable, "qml.math.")
+        except ValueError as error:
+            raise NotCovered(f"no source is written of it: {error}") from None
     terms = [_term(c, variable("w", i)) for i, c in p.weights] + [_term(c, variable("i", i)) for i, c in p.inputs]
     terms += [_term(c, f"{variable(a, i)} * {variable(b, j)}") for a, i, b, j, c in p.products]
     if p.constant or not terms:

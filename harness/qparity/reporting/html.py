@@ -8,6 +8,7 @@ the only scripts that may run by their hash.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -33,8 +34,8 @@ from qparity.summary.compare import RunChanges, said
 from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
 from qparity.summary.trust import judged_by, power, quiet
-from qparity.summary.verdicts import ABOUT
-from qparity.summary.words import number, seconds, size
+from qparity.summary.verdicts import ABOUT, About
+from qparity.summary.words import digits_apart, in_bits, label, number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
 
@@ -112,6 +113,22 @@ def _ratio(cell: CellView | None) -> str:
     return told(cell.timing.ratio, cell.timing.speed, sign="×") + star
 
 
+def right_beside(view: RunView, cell: CellView) -> list[str]:
+    """The variants that are right in the scenario of a cell that is not."""
+    others = (view.cell(cell.scenario, variant) for variant in view.variants)
+    return [other.variant for other in others if other and other.mark == "pass"]
+
+
+def next_of(about: About, run: str, cell: CellView, told: Evidence) -> str:
+    """What to do next about a cell, with its names in the commands; without what the page has done already."""
+    done = ["qparity diagnose", "other variants"] if told.found else []
+    done += ["qparity reproduce"] if told.script else []
+    sentences = re.split(r"(?<=\.) (?=[A-Z`])", about.next)
+    left = [said for said in sentences if not any(words in said for words in done)]
+    left += ["The script below runs that step without qparity."] if told.script else []
+    return " ".join(left).replace("RUN CELL", f"{run} {cell.scenario}/{cell.variant}")
+
+
 def anchor(cell: CellView) -> str:
     """The deep link to a cell, such as `#fourier-l2/jax-jit`."""
     return f"#{quote(cell.scenario, safe='')}/{quote(cell.variant, safe='')}"
@@ -129,8 +146,9 @@ def environment() -> Environment:
         finalize=lambda value: printable_lines(value) if type(value) is str else value,  # markup is no plain text
     )
     found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
-    found.filters |= {"depth": _depth, "label": _label, "dashes": _dashes, "phase": _phase}
-    found.filters |= {"marked": _marked, "exact": _exact, "index": lambda index: ",".join(map(str, index))}
+    found.filters |= {"depth": _depth, "label": label, "dashes": _dashes, "phase": _phase}
+    found.filters |= {"marked": _marked, "exact": digits_apart, "index": lambda index: ",".join(map(str, index))}
+    found.filters |= {"told": in_bits, "right_beside": right_beside, "next_of": next_of}
     found.filters["shortened"] = lambda text: text if len(text) <= MOST_NAME else text[: MOST_NAME - 1] + "…"
     found.filters["sentence"] = lambda text: text[:1].upper() + text[1:] + "."
     found.filters["web"] = lambda link: link.startswith(("https://", "http://"))
@@ -196,20 +214,6 @@ def _depth(cell: CellView) -> str:
     return f"d{sum(cell.bits.lost <= most for most in (3, 6, 12))}" if cell.bits else "d0"
 
 
-def _label(cell: CellView) -> str:
-    """What stands in the matrix beside the symbol: the leading bits that are right, or why there are none."""
-    words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
-    if cell.status != "ok":
-        words["expected"] = cell.status
-    if cell.mark in words:
-        return words[cell.mark]
-    if cell.judged_by == "variants":
-        return "peers"
-    if cell.mark == "pass":
-        return str(cell.bits or ("sampled" if cell.settings and cell.settings.shots else "agrees"))
-    return f"{cell.stage} {cell.fault_bits}" if cell.fault_bits else cell.stage or ""
-
-
 def _dashes(variant: str) -> str:
     return " ".join(map(str, palette.style(variant)[2]))
 
@@ -222,17 +226,6 @@ def _marked(text: str) -> Markup:
     """Text in which `this` is code."""
     parts = printable_lines(text).split("`")
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
-
-
-def _exact(value: Any, beside: Any = None) -> str:
-    """A number with as many digits as it takes to tell it from the one beside it."""
-    if not isinstance(value, float) or not isinstance(beside, float):
-        return "–" if value is None else str(value)
-    for digits in (6, 9, 12, 15, 17):
-        text, other = f"{value:.{digits}g}", f"{beside:.{digits}g}"
-        if text[:-1] != other[:-1]:
-            break
-    return text
 
 
 def _plain(value: Any) -> str:

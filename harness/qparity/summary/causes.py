@@ -2,8 +2,9 @@
 
 Cells that disagree with the same verdict at the same stage (a setup fault: in the same entry) are alike. Alike cells of
 one backend, whatever its mode, are one cause on each device; one cause on all devices where every device that the
-backend was judged on shows it; and a cause of the device where all of several backends show it there. Cells that did
-not finish are put together by their reason. What is in common need not be why: a cause is a count of what to look at.
+backend was judged on shows it. Those of the scenarios in which all of several backends show it are one cause of the
+device. Cells that did not finish are put together by their reason. What is in common need not be why: a cause is a
+count of what to look at.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def causes(cells: Sequence[CellView], groups: Sequence[Group]) -> tuple[Cause, .
         if cell.mark == "fail":
             alike.setdefault((cell.verdict or "", _what(cell)), []).append(cell)
     found = [cause for (verdict, what), group in alike.items() for cause in _apart(verdict, what, group, judged)]
+    able = [cell for cell in cells if cell.mark != "unsupported"]
     ended = [
-        Cause(_who(group.cells, judged), f"{group.status}: {group.reason}", "", group.status, group.cells)
+        Cause(_who(group.cells, able), f"{group.status}: {group.reason}", "", group.status, group.cells)
         for group in groups
         if any(cell.mark == "error" for cell in group.cells)
     ]
@@ -67,34 +69,46 @@ def device_of(cell: CellView) -> str:
 
 def _apart(verdict: str, what: str, alike: list[CellView], judged: Sequence[CellView]) -> list[Cause]:
     """The causes among cells that are alike."""
-    tried: dict[Place, int] = {}
-    for cell in judged:
-        tried[_place(cell)] = tried.get(_place(cell), 0) + 1
-    left = {place: [cell for cell in alike if _place(cell) == place] for place in map(_place, alike)}
     found = []
 
-    def take(places: list[Place], where: str) -> None:
-        cells = sorted((cell for place in places for cell in left.pop(place)), key=lambda cell: cell.step or 0)
+    def add(cells: list[CellView], where: str) -> None:
+        cells = sorted(cells, key=lambda cell: cell.step or 0)
         found.append(Cause(_who(cells, judged, where), what, where or "every device", verdict, tuple(cells)))
 
-    for device in dict.fromkeys(device for _, device in left):
-        shown, asked = ([place for place in places if place[1] == device] for places in (left, tried))
-        if len(shown) > 1 and len(shown) == len(asked):
-            take(shown, device)
+    everywhere = _on_every_backend(alike, judged)
+    shared = [cell for cell in alike if (cell.scenario, device_of(cell)) in everywhere]
+    for device in dict.fromkeys(map(device_of, shared)):
+        add([cell for cell in shared if device_of(cell) == device], device)
+    alone = [cell for cell in alike if (cell.scenario, device_of(cell)) not in everywhere]
+    tried = set(map(_place, judged))
+    left = {place: [cell for cell in alone if _place(cell) == place] for place in map(_place, alone)}
     for backend in dict.fromkeys(backend for backend, _ in left):
         shown, asked = ([place for place in places if place[0] == backend] for places in (left, tried))
         if len(shown) > 1 and len(shown) == len(asked):
-            take(shown, "")
-    for place in list(left):
-        take([place], place[1])
+            add([cell for place in shown for cell in left.pop(place)], "")
+    for place, cells in left.items():
+        add(cells, place[1])
     return found
 
 
+def _on_every_backend(alike: Sequence[CellView], judged: Sequence[CellView]) -> set[tuple[str, str]]:
+    """The (scenario, device) that several backends were judged at, all of which show it."""
+    shown: dict[tuple[str, str], set[str]] = {}
+    asked: dict[tuple[str, str], set[str]] = {}
+    for cells, backends in ((alike, shown), (judged, asked)):
+        for cell in cells:
+            backends.setdefault((cell.scenario, device_of(cell)), set()).add(_place(cell)[0])
+    return {at for at, backends in shown.items() if len(backends) > 1 and backends == asked[at]}
+
+
 def _who(cells: Sequence[CellView], judged: Sequence[CellView], device: str = "") -> str:
-    """The variants of these cells; where that is all that were judged there, every variant."""
+    """The variants of these cells; where they are all that were judged in each of these scenarios, every variant."""
     names = list(dict.fromkeys(cell.variant for cell in cells))
-    there = {cell.variant for cell in judged if not device or device_of(cell) == device}
-    return "every variant" if len(names) > 1 and there == set(names) else " and ".join(names)
+    places = {(cell.scenario, cell.variant) for cell in cells}
+    scenarios = {cell.scenario for cell in cells}
+    there = [cell for cell in judged if cell.scenario in scenarios and (not device or device_of(cell) == device)]
+    everyone = len(names) > 1 and all((cell.scenario, cell.variant) in places for cell in there)
+    return "every variant" if everyone else " and ".join(names)
 
 
 def _what(cell: CellView) -> str:

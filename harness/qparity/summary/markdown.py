@@ -5,14 +5,14 @@ import re
 from qparity.scenario.text import printable
 from qparity.summary.recommend import recommend
 from qparity.summary.view import CellView, RunView
-from qparity.summary.words import number, seconds
+from qparity.summary.words import in_bits, label, seconds
 
 LIMIT = 1_000_000  # GitHub refuses a step summary above 1 MiB (1 048 576 bytes)
 LEGEND = (
     "✓ agrees within rounding, ≈ shows the fault expected of it, ✗ disagrees, ! did not finish, "
-    "? not compared, – unsupported. The number is the largest residual over its tolerance, "
-    "the time that of one training step (* of a fault that is expected, ~~struck through~~: of a wrong result), "
-    "with --no-timing from the recorded training, unpaired."
+    "? not compared, – unsupported. 50/53: of 53 leading bits that a number could have, 50 are right in the worst "
+    "prediction, loss or gradient, or in the stage at fault. The time is that of one training step (* of a fault that "
+    "is expected, ~~struck through~~: of a wrong result); where nothing was timed in turn, of the recorded training."
 )
 
 _WEB = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'*+,;=%-]+")
@@ -50,12 +50,12 @@ def escape(text: str) -> str:
 def _problems(view: RunView, most: int = 50) -> list[str]:
     """The cells that are against expectation, those whose fault is known, the reasons why others have no verdict."""
     failing = [cell for cell in view.cells if cell.mark == "fail"]
-    lines = [f"- ✗ **{escape(cell.name)}** {escape(_short(cell.line))}" for cell in failing[:most]]
+    lines = [f"- ✗ **{escape(cell.name)}** {escape(_short(in_bits(cell)))}" for cell in failing[:most]]
     if len(failing) > most:
         lines.append(f"- and {len(failing) - most} more")
     known = [cell for cell in view.cells if cell.mark == "expected" and cell.known]
     for cell in known[:most]:
-        lines.append(f"- ≈ **{escape(cell.name)}** {escape(_short(cell.line))} — known: {_known(cell)}")
+        lines.append(f"- ≈ **{escape(cell.name)}** {escape(_short(in_bits(cell)))} — known: {_known(cell)}")
     if len(known) > most:
         lines.append(f"- and {len(known) - most} more that are known")
     for group in view.groups[:most]:
@@ -78,9 +78,7 @@ def _advice(view: RunView) -> list[str]:
 def _entry(cell: CellView | None) -> str:
     if cell is None:
         return " "
-    parts = [cell.symbol]
-    if cell.r is not None:
-        parts.append(number(cell.r))
+    parts = [part for part in (cell.symbol, escape(label(cell))) if part]
     if cell.step_s is not None:
         time = seconds(cell.step_s)
         parts.append({"plain": time, "noted": f"{time}*", "struck": f"~~{time}~~"}[cell.speed])

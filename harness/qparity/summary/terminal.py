@@ -11,7 +11,7 @@ from rich.text import Text
 from qparity.scenario.text import printable
 from qparity.summary.speeds import exponent_told, overall, phrase, times, told
 from qparity.summary.view import CellView, Mark, RunView
-from qparity.summary.words import number, seconds
+from qparity.summary.words import label, number, seconds
 from qparity.timing import Interval, Speed, decide
 
 STYLES: dict[Mark, str] = {
@@ -23,7 +23,8 @@ STYLES: dict[Mark, str] = {
 NAME_WIDTH, GAP = 28, 2
 RATIO = re.compile(r" (?=[^ ]*[▲▼≈])")
 LEGEND = (
-    "largest residual over tolerance (peers: in part agreed with other backends alone); time of a step "
+    "50/53: of 53 leading bits that a number could have, 50 are right in the worst prediction, loss or gradient, or in "
+    "the stage at fault (peers: in part agreed with other backends alone); time of a step "
     "(* not to be relied on, or of an expected fault; ° unpaired; struck: wrong); times faster ▲ or slower ▼ than the "
     "reference, ≈ cannot tell"
 )
@@ -44,7 +45,7 @@ def show(view: RunView, console: Console) -> None:
 
 
 def matrices(view: RunView, width: int) -> list[Table]:
-    """Scenarios by variants: verdict, largest residual over tolerance, step time; as many tables as the width asks for.
+    """Scenarios by variants: verdict, leading bits that are right, step time; as many tables as the width asks for.
 
     A scenario's name has what the entries leave it, and 28 columns at least; then it wraps between its parts. Where all
     variants do not fit beside it, their ratios wrap; where that is not enough, further variants stand below.
@@ -91,15 +92,12 @@ def wrapped(name: str, width: int) -> str:
 
 
 def entry(cell: CellView | None) -> Text:
-    """One cell of the matrix, such as `✓ 0.23 38.6 ms`; a time that was not earned is struck through."""
+    """One cell of the matrix, such as `✓ 50/53 38.6 ms`; a time that was not earned is struck through."""
     if cell is None:
         return Text("·", style="dim")
     text = Text(cell.symbol, style=STYLES[cell.mark])
-    label = {"unsupported": "n/a", "uncompared": "not compared", "error": cell.status}.get(cell.mark)
-    label = cell.status if cell.mark == "expected" and cell.status != "ok" else label
-    label = "peers" if cell.judged_by == "variants" else label
-    if label or cell.r is not None:
-        text.append(f" {label or number(cell.r)}")
+    if said := "not compared" if cell.mark == "uncompared" else label(cell):
+        text.append(f" {said}")
     if cell.step_s is not None:
         text.append(" ")
         note = ("*" if cell.speed == "noted" else "") + ("" if cell.timing else "°")

@@ -42,7 +42,7 @@ def quiet(view: RunView) -> tuple[str, ...]:
     """Sentences on how far its times can be relied on; one that says so where nothing was timed."""
     timed = [(cell, cell.timing) for cell in view.cells if cell.timing]
     if not timed:
-        return ("no times to compare: nothing was timed in turn (`--no-timing`)",)
+        return ("no times to compare: nothing was timed in turn",)
     kept, lost = sum(t.rounds for _, t in timed), sum(t.dropped for _, t in timed)
     said = [
         f"{kept} measurements of {len(timed)} step times" + (f", {lost} more disturbed and not counted" if lost else "")

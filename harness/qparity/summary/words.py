@@ -65,6 +65,42 @@ def cell_line(cell: CellView, objection: str | None) -> str:
     return reason if cell.expected in PASSES else f"{reason} (expected {cell.expected})"
 
 
+def label(cell: CellView) -> str:
+    """What stands in a matrix beside a cell's symbol: the leading bits that are right, or why there are none."""
+    words = {"unsupported": "n/a", "uncompared": "none", "error": cell.status}
+    if cell.status != "ok":
+        words["expected"] = cell.status
+    if cell.mark in words:
+        return words[cell.mark]
+    if cell.judged_by == "variants":
+        return "peers"
+    if cell.mark == "pass":
+        return str(cell.bits or ("sampled" if cell.settings and cell.settings.shots else "agrees"))
+    return f"{cell.stage} {cell.fault_bits}" if cell.fault_bits else cell.stage or ""
+
+
+def in_bits(cell: CellView) -> str:
+    """The line on a cell in right bits; as it is where none were counted."""
+    if cell.status != "ok" or cell.mark != "fail" or cell.fault_bits is None or not isinstance(cell.got, float):
+        return cell.line
+    bits, tail = cell.fault_bits, cell.line.removeprefix(cell.reason or NO_REASON)
+    injected = "[a fault was injected on purpose] " if cell.injected else ""
+    got, expected = digits_apart(cell.got, cell.should_be), digits_apart(cell.should_be, cell.got)
+    right = f"of {bits.of} leading bits {bits.right} are right at worst ({cell.stage})"
+    return f"{injected}{cell.verdict}, {cell.where}: got {got}, expected {expected}; {right}{tail}"
+
+
+def digits_apart(value: Any, beside: Any = None) -> str:
+    """A number with as many digits as it takes to tell it from the one beside it."""
+    if not isinstance(value, float) or not isinstance(beside, float):
+        return "–" if value is None else str(value)
+    for digits in (6, 9, 12, 15, 17):
+        text, other = f"{value:.{digits}g}", f"{beside:.{digits}g}"
+        if text[:-1] != other[:-1]:
+            break
+    return text
+
+
 def command(words: Any) -> str:
     """A recorded command as one would type it: by its name, wherever it was installed."""
     if not isinstance(words, (list, tuple)) or not words:

@@ -41,6 +41,15 @@ def shares(profile: Profile) -> dict[str, float]:
     return {name: count / total for name, count in counts.items()} if total else {}
 
 
+def own_shares(profile: Profile) -> dict[str, float]:
+    """Function -> the share of the kept samples in which it was the innermost one."""
+    counts: dict[str, int] = {}
+    for stack, count in profile.named:
+        counts[stack[-1]] = counts.get(stack[-1], 0) + count
+    total = sum(counts.values())
+    return {function: count / total for function, count in counts.items()} if total else {}
+
+
 @dataclass
 class Call:
     """A function in the tree: `count` samples were taken in it or in what it calls."""

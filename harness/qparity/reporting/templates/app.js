@@ -7,6 +7,8 @@
   const run = read("run-data"), series = read("series-data"), specs = read("spec-data"), palette = read("palette-data"), choices = read("choice-data");
   const cells = new Map(run.cells.map((cell) => [cell.id, cell]));
   const links = [...document.querySelectorAll("#matrix a[data-cell]")];
+  const LONGEST_PRINTED = 60; // rows of a table that is unfolded for paper
+  const lines = new Map(links.map((link) => [link.dataset.cell, link.title]));
   const views = {};
   const rows = (name) => (chosen ? chartRows(name, chosen, run.cells, series, run.growths) : []);
   const differing = ["loss", "forward", "gradient", "update"];
@@ -91,7 +93,7 @@
 
   function describe(cell) {
     $("chosen-name").textContent = cell.scenario + " · " + cell.variant;
-    $("chosen-line").textContent = cell.line;
+    $("chosen-line").textContent = lines.get(cell.id);
     const facts = {
       expected: cell.expected === "ROUNDING" ? null : cell.expected,
       "largest r": cell.r === null ? null : cell.r.toPrecision(3),
@@ -233,7 +235,7 @@
   });
   for (const link of links) link.addEventListener("click", (event) => { event.preventDefault(); go(link); });
   window.addEventListener("hashchange", () => { const link = linked(); if (link) choose(link); else openAt(decoded(location.hash)); });
-  window.addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("#speed details")) part.open = true; });
+  window.addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("#speed details")) part.open = part.open || part.querySelectorAll("tr").length <= LONGEST_PRINTED; });
   $("tools").addEventListener("input", arrange);
   $("tools").addEventListener("submit", (event) => event.preventDefault());
   for (const link of links) link.title = link.closest("tr").cells[0].textContent + " · " + cells.get(link.dataset.cell).variant + ": " + link.title;
