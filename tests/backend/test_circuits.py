@@ -173,19 +173,45 @@ def test_complex_outputs_are_refused_unless_they_are_asked_for():
     assert layer.get_config()["complex_outputs"] == "parts"
 
 
-def on_numpy(weights, inputs):
-    qml.RX(inputs[..., 0], wires=0)
-    qml.RY(np.sin(weights[0]), wires=0)
-    return qml.expval(qml.Z(0))
-
-
 def numbers(weights, inputs):
     qml.RX(inputs[..., 0], wires=0)
     qml.RY(float(weights[0]), wires=0)
     return qml.expval(qml.Z(0))
 
 
-@pytest.mark.parametrize("circuit", [on_numpy, numbers])
+def branches(weights, inputs):
+    qml.RX(inputs[..., 0], wires=0)
+    qml.RY(np.maximum(np.asarray(weights[0]), 0.1), wires=0)
+    return qml.expval(qml.Z(0))
+
+
+def test_a_function_that_computes_with_numpy_is_run_by_what_it_computes(rng):
+    """NumPy on tensors fails, or loses the gradient without a word: the layer computes the same with qml.math."""
+
+    def many(weights, inputs):
+        qml.RX(np.arctan(inputs[..., 0]) * np.exp(weights[1]), wires=0)
+        qml.ctrl(qml.RY, 0)(np.sin(weights[0]) ** 2 / (1 + inputs[..., 1] ** 2), wires=1)
+        return qml.expval(qml.Z(0)), qml.expval(np.cos(weights[1]) * qml.Z(1))
+
+    with pytest.warns(UserWarning, match="computes with NumPy"):
+        layer = QKerasLayer(many, wires=2, weight_shapes={"weights": (2,)}, features=2)
+    assert layer.computed
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), layer])
+    x = rng.uniform(-1, 1, (5, 2))
+    model.compile(keras.optimizers.SGD(1.0), "mse", run_eagerly=keras.backend.backend() != "torch")
+    a, b = layer.get_weights()[0]
+    found = ops.convert_to_numpy(layer(x))
+    first = np.arctan(x[:, 0]) * np.exp(b)
+    second = np.sin(a) ** 2 / (1 + x[:, 1] ** 2)
+    up = np.sin(first / 2) ** 2
+    expected = np.stack([np.cos(first), np.cos(b) * (1 - up + up * np.cos(second))], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+    before = [w.copy() for w in model.get_weights()]
+    model.fit(x, np.zeros((5, 2)), batch_size=5, verbose=0)
+    assert all((w != old).all() for w, old in zip(model.get_weights(), before, strict=True)), "all of it trains"
+
+
+@pytest.mark.parametrize("circuit", [branches, numbers])
 def test_a_weight_that_would_have_no_gradient_is_refused(circuit):
     with pytest.raises(UnsupportedError, match=r"use qml\.math") as caught:
         QKerasLayer(circuit, weight_shapes={"weights": (1,)}, features=1)

@@ -105,7 +105,7 @@ import pennylane as qml
 
 def circuit(inputs, weights):
     qml.RX(inputs[..., 0], wires=0)
-    qml.RY(weights[0] if isinstance(weights, np.ndarray) else float(weights[0]), wires=0)
+    qml.RY(weights[0] if isinstance(weights, np.ndarray) and weights.dtype != object else float(weights[0]), wires=0)
     return qml.expval(qml.Z(0))
 """
 

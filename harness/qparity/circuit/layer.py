@@ -311,6 +311,11 @@ class QKerasLayer(keras.layers.Layer):
         else:
             warnings.warn(f"{self.name}: {COMPUTED}", stacklevel=2)
 
+    @property
+    def computed(self) -> str | None:
+        """Why the layer runs what its function computes in place of its code, in one line; None where it runs that."""
+        return None if self._run is self.function else COMPUTED
+
     def _weight_arguments(self, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
         found = {kind: self._spec(kind, name) for kind in SPECS}
         found["initializer"] = found["initializer"] or self._default_initializer(name)

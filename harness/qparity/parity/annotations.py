@@ -20,7 +20,15 @@ COMPARED = ("predictions", "loss", "gradients", "new_weights")
 
 def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged: Judgement) -> tuple[str, ...]:
     """All annotations of a cell."""
-    notes = [*_injected(o), *_precision(o), *_repeat(o), *found.annotations, *_nonfinite(o), *_leaks(found, judged)]
+    notes = [
+        *_injected(o),
+        *_precision(o),
+        *_computed(o),
+        *_repeat(o),
+        *found.annotations,
+        *_nonfinite(o),
+        *_leaks(found, judged),
+    ]
     notes += [*_setup(found, judged), *_wide(found), *_coverage(o, found), *_sampling(o, found)]
     twins = [other.variant for other in block if other.cell != o.cell and bitwise_equal(o, other)]
     if twins:
@@ -54,6 +62,12 @@ def _injected(o: Observation) -> Iterator[str]:
     if fault := o.outcome.fault:
         told = {key: value for key, value in asdict(fault).items() if value is not None}
         yield f"a fault was injected on purpose: {', '.join(f'{key} {value}' for key, value in told.items())}"
+
+
+def _computed(o: Observation) -> Iterator[str]:
+    for layer in o.outcome.resolved.quantum_layers:
+        if layer.computed:
+            yield f"{layer.name}: {layer.computed}"
 
 
 def _precision(o: Observation) -> Iterator[str]:

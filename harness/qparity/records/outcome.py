@@ -65,13 +65,15 @@ class QuantumLayer:
     """A quantum layer of a model.
 
     `weights` are the numbers of those of its weights that are trained, `arrays` the trace's names of all that its
-    program has; `expanded` is why a batch runs as single circuits, `drawing` the circuit as text.
+    program has; `expanded` is why a batch runs as single circuits, `computed` why it is not the function's code that
+    runs, `drawing` the circuit as text.
     """
 
     name: Text = ""
     dtype: Name | None = None
     weights: tuple[Count, ...] = ()
     expanded: Text | None = None
+    computed: Text | None = None
     arrays: tuple[Array, ...] = ()
     program: Program | None = None
     drawing: Text | None = None

@@ -365,6 +365,7 @@ class Cell:
                     "weights": [place[id(w)] for w in layer.weights if id(w) in place],
                     "dtype": layer.executor.dtype,
                     "expanded": layer.executor.expanded,
+                    "computed": layer.computed,
                     "arrays": [names[id(w)] for w in layer._named_weights.values()],
                     "program": gate_program(layer.function),
                     "drawing": layer.draw(),
