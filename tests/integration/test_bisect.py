@@ -58,13 +58,17 @@ def circuit(weights, inputs):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a scenario on the planted device, and an index of its releases; the eighth cannot be imported."""
+    """A folder with a scenario on the planted device, and an index of its releases; a pre-release repairs it.
+
+    The eighth cannot be imported.
+    """
     folder = tmp_path_factory.mktemp("bisect")
-    for n in range(1, 11):
+    for n in range(1, 12):
+        release = f"1.{n}" if n < 11 else "1.11rc1"
         first = "import a_module_that_is_nowhere" if n == 8 else ""
-        code = DEVICE.format(sign=1 if n < 7 else -1, first=first)
-        files = {"planted.py": code, f"planted-1.{n}.dist-info/entry_points.txt": PLUGIN}
-        wheel(folder / "wheels", "planted", f"1.{n}", files)
+        code = DEVICE.format(sign=-1 if 7 <= n < 11 else 1, first=first)
+        files = {"planted.py": code, f"planted-{release}.dist-info/entry_points.txt": PLUGIN}
+        wheel(folder / "wheels", "planted", release, files)
     (folder / "turned.toml").write_text(SCENARIO)
     (folder / "mine.py").write_text(CIRCUIT)
     return folder
@@ -133,7 +137,7 @@ def test_a_table_over_releases_says_which_pass_and_goes_on_from_what_is_kept(pla
     """1.6 and 1.7 were evaluated by the tests before; the table of the file has the ends besides."""
     text = SCENARIO + '[versions]\nplanted = ["oldest", "1.6", "1.7", "1.8"]\n'
     (place / "table.toml").write_text(text)
-    done = qparity("versions", "table.toml", "-v", "jax", "-o", "versions.md", cwd=place)
+    done = qparity("versions", "table.toml", "-v", "jax", "-o", "versions.md", "--report", "page.html", cwd=place)
     assert done.returncode == 1, done.stdout + done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| 1.")]
     assert rows == [
@@ -145,9 +149,24 @@ def test_a_table_over_releases_says_which_pass_and_goes_on_from_what_is_kept(pla
     assert "| planted | turned on jax |" in done.stdout
     assert "a_module_that_is_nowhere" in done.stdout
     assert (place / "versions.md").read_text() == done.stdout
+    page = (place / "page.html").read_text()
+    assert '<td id="planted/1.7/turned%20on%20jax"><a class="fail"' in page
+    assert "a_module_that_is_nowhere" in page
     found = json.loads(qparity("versions", "table.toml", "-v", "jax", "--json", cwd=place).stdout)
     assert [row["release"] for row in found["rows"]] == ["1.1", "1.6", "1.7", "1.8"]
     assert found["exit_code"] == 1
+
+
+def test_the_newest_is_a_pre_release_only_if_that_is_asked_for(place, qparity):
+    """The others are kept from the tests before."""
+    (place / "newest.toml").write_text(SCENARIO + '[versions]\nplanted = ["newest"]\n')
+    for asked, row in (
+        ([], "| 1.10 | ✗ LOCAL-FAULT forward |"),
+        (["--pre"], "| 1.11rc1 | ✓ ROUNDING |"),
+        (["--package", "planted=1.11rc1"], "| 1.11rc1 | ✓ ROUNDING |"),
+    ):
+        done = qparity("versions", "newest.toml", "-v", "jax", *asked, cwd=place)
+        assert row in done.stdout.splitlines(), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("asked", ["planted", "planted=", "=1.1", "planted==1.1"])

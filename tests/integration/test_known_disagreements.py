@@ -31,6 +31,7 @@ def test_every_verdict_is_the_expected_one(tmp_path, qparity):
         ("leaks-lightning", "torch"): ("PRECISION-LEAK", "forward"),
         ("leaks-clipnorm", "torch"): ("PRECISION-LEAK", "update"),
         ("leaks-global-clipnorm", "torch"): ("PRECISION-LEAK", "update"),
+        ("leaks-crossentropy", "torch"): ("PRECISION-LEAK", "loss"),
         ("batch-of-two", "tf-graph"): ("LOCAL-FAULT", "forward"),
         ("hessian-adjoint", "torch"): ("LOCAL-FAULT", "hessian"),
         ("hessian-adjoint", "tf-graph"): ("LOCAL-FAULT", "hessian"),

@@ -1,7 +1,9 @@
-"""`qparity bisect`: which release of a package changed a verdict."""
+"""`qparity bisect`: which release of a package changed a verdict, or a step's time."""
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from qparity.cli.values import each_end, interpreters
 if TYPE_CHECKING:
     from qparity.releases.bisect import Found
     from qparity.releases.evaluation import Bench, Evaluation
+    from qparity.releases.pace import PaceBench
 
 
 @app.command()
@@ -39,6 +42,10 @@ def bisect(
         str | None,
         typer.Option(metavar="RELEASE", help="The newest one, of several NAME==RELEASE,... Default: as supported."),
     ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Look at the step time, not the verdict: for a change by more than X times."),
+    ] = None,
     k: Keep = None,
     pre: Annotated[bool, typer.Option("--pre", help="Try pre-releases, too.")] = False,
     requirements: Releases = None,
@@ -49,20 +56,26 @@ def bisect(
 ) -> None:
     """Find the first release of a package at which the verdict of a cell changes, and write an issue text on it.
 
-    Each release gets an environment of its own; the reference, which judges, stays where it is. Killed and started
-    again, it goes on. Exit code 0: found, 1: the verdict does not change between these releases, 3: an end cannot say.
+    With --speed it is the step time that is looked at, measured in turn with that of the oldest release. Each release
+    gets an environment of its own; the reference, which judges, stays where it is. Killed and started again, it goes
+    on. Exit code 0: found, 1: nothing changes between these releases, 3: an end cannot say.
     """
     from qparity.releases import told
     from qparity.releases.begin import bench as begun
-    from qparity.releases.begin import one_cell, releases
+    from qparity.releases.begin import one_cell, pace_bench, releases
     from qparity.releases.bisect import bisect as search
     from qparity.releases.blame import blame
+    from qparity.releases.slowdown import find_change_of_speed
     from qparity.runner.capture import load_all
     from qparity.runner.local import Options
     from qparity.store.claim import claimed
 
     if (package is None) == (packages is None):
         raise UsageProblem("--package and --packages: expected one of them")
+    if speed is not None and not 1 < speed < math.inf:
+        raise UsageProblem(f"--speed = {speed:g}: expected a factor above 1, such as 1.3")
+    if speed is not None and package is None:
+        raise UsageProblem("--speed and --packages: expected --package, and the others pinned by --with")
     paths, pins = interpreters(python), list(requirements or [])
     block = one_cell(load_all([scenario], k, [variant], interpreters=paths, tell=lambda line: say(line, err=True)))
 
@@ -88,10 +101,16 @@ def bisect(
         said = f"{one.said}, {one.where}" if one.where else one.said
         say(f"{bench.package} {one.release}: {said} ({meaning})", err=True)
 
+    timed = pace_bench(bench, pins, results, chosen_one[0]) if speed is not None else None
+    bench = timed or bench
     bench.folder.mkdir(parents=True, exist_ok=True)
     with resumable(), claimed(bench.folder):
-        found = search(bench, chosen_one, tell)
-        files = _written(bench, found) if found.exit_code == 0 else {}
+        if timed is not None and speed is not None:
+            found = find_change_of_speed(timed, chosen_one, speed, tell)
+            files = _issue_on_speed(timed, found) if found.exit_code == 0 else {}
+        else:
+            found = search(bench, chosen_one, tell)
+            files = _written(bench, found) if found.exit_code == 0 else {}
     if json:
         say(as_json(told.document(found, ran=bench.ran, **files)))
     else:
@@ -140,3 +159,17 @@ def _written(bench: Bench, found: Found) -> dict[str, str]:
     text = told.issue(found, f"`{scenario.name}` on `{variant}`", bench.pins, script, ran)
     files["issue text"] = str(write(bench.folder / f"issue-{bench.package}-{new.release}.md", text))
     return files
+
+
+def _issue_on_speed(bench: PaceBench, found: Found) -> dict[str, str]:
+    """Write the issue text on a change of speed; its path."""
+    from qparity.releases.told_speed import issue
+    from qparity.scenario import shipped
+
+    assert found.new is not None
+    scenario, variant = bench.block.scenario, str(bench.block.variants[0])
+    command = ["qparity", "bisect", shipped.short(str(bench.block.file)), "-k", scenario.name, "-v", variant]
+    command += ["--package", bench.package, *(each for pin in bench.pins for each in ("--with", pin))]
+    command += ["--good", bench.good, "--bad", found.releases[-1], "--speed", f"{found.factor:g}"]
+    text = issue(found, f"`{scenario.name}` on `{variant}`", shlex.join(command))
+    return {"issue text": str(write(bench.folder / f"issue-{bench.package}-{found.new.release}.md", text))}

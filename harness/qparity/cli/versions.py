@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from qparity.cli.values import interpreters
 
 if TYPE_CHECKING:
     from qparity.releases.evaluation import Bench
+    from qparity.releases.matrix import Matrix
     from qparity.scenario.load import Block
 
 
@@ -38,6 +40,9 @@ def versions(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds a cell may take.")] = 900.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the tables here as Markdown, too.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write them as an HTML page, too, that opens offline.")
     ] = None,
     results: Results = RESULTS,
     json: Json = False,
@@ -84,6 +89,8 @@ def versions(
     text = markdown(found)
     if output:
         write(output, text + "\n")
+    if report:
+        write(report, _page(found))
     say(as_json(document(found)) if json else text)
     raise typer.Exit(found.exit_code)
 
@@ -98,3 +105,19 @@ def _asked(texts: list[str]) -> dict[str, tuple[str, ...]]:
             raise UsageProblem(f"--package = {text!r}: expected NAME=RELEASE,RELEASE (or oldest, newest)")
         found[name] = (*found.get(name, ()), *wanted)
     return found
+
+
+def _page(found: Matrix) -> str:
+    """The page over releases."""
+    from datetime import UTC, datetime
+
+    from qparity.reporting.releases import Entry, render
+    from qparity.summary.words import command
+
+    entries = [
+        Entry(row.package, row.release, cell, found.mark(each, k), each.said, each.reason)
+        for row in found.rows
+        for k, (cell, each) in enumerate(zip(found.cells, row.evaluations, strict=True))
+        if each
+    ]
+    return render(entries, command(sys.argv), datetime.now(UTC).isoformat(sep=" ", timespec="minutes")[:16])

@@ -20,6 +20,7 @@ from qparity.environments.errors import EnvironmentProblem
 from qparity.environments.pip import pip_for
 from qparity.releases.bisect import candidates
 from qparity.releases.evaluation import Bench
+from qparity.releases.pace import PaceBench
 from qparity.runner.local import Options
 from qparity.runner.plan import make_blocks
 from qparity.scenario.errors import ScenarioError
@@ -52,15 +53,29 @@ def bench(
         EnvironmentProblem: a requirement is none, or is one of the package.
         ScenarioError: a module or data set is wrong.
     """
+    name, wanted, folder = _place(block, package, pins, paths, results, ())
+    return Bench(folder, block, name, wanted, paths, options)
+
+
+def pace_bench(bench: Bench, pins: Sequence[str], results: Path, good: str) -> PaceBench:
+    """A bench that times what another one judges, each release beside a good one; its folder is for that one, too."""
+    name, wanted, folder = _place(bench.block, bench.package, pins, bench.paths, results, ("speed", good))
+    return PaceBench(folder, bench.block, name, wanted, bench.paths, bench.options, good)
+
+
+def _place(
+    block: Block, package: str, pins: Sequence[str], paths: Mapping[str, str], results: Path, more: tuple[str, ...]
+) -> tuple[str, tuple[str, ...], Path]:
+    """A package's normal name, what is pinned, and the folder of a bench."""
     name, wanted = canonicalize_name(package), cache.normal(pins)
     if own := next((pin for pin in wanted if canonicalize_name(Requirement(pin).name) == name), None):
         raise EnvironmentProblem(f"--with = {own!r}: expected another package than {name}, whose releases are tried")
     below = installed(_below(block, paths))
     cell = make_blocks([block])[0].cells[0].id
-    what = [cell, name, cache.key(wanted, below), __version__]
+    what = [cell, name, cache.key(wanted, below), __version__, *more]
     short = sha256(dumps(what).encode()).hexdigest()[:8]
-    folder = results / f"bisect-{block.scenario.name}-{block.variants[0]}-{name}-{short}"
-    return Bench(folder, block, name, wanted, paths, options)
+    kind = f"-{more[0]}" if more else ""
+    return name, wanted, results / f"bisect-{block.scenario.name}-{block.variants[0]}-{name}{kind}-{short}"
 
 
 def releases(bench: Bench, good: str | None, bad: str | None, pre: bool) -> list[str]:

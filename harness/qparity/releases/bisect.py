@@ -34,6 +34,8 @@ class Found:
     old: Evaluation | None = None
     new: Evaluation | None = None
     between: tuple[Evaluation, ...] = ()
+    factor: float | None = None
+    """By how much more than this a step is slower or faster since, where times were looked at and not verdicts."""
 
     @property
     def faulty(self) -> Evaluation | None:
@@ -139,10 +141,14 @@ def bisect(bench: Bench, releases: Sequence[str], tell: Callable[[Evaluation, st
         said = f"{bench.package} {after.release} is {after.said} already: the change is older"
         return found(f"{said} (an older release is named by --good).", 1, None, after)
     pair = f"{bench.package} {before.release} is {before.said}, {after.release} is {_told(after)}"
+    return found(f"{pair}{end_of(between)}", 0, before, after, between=between)
+
+
+def end_of(between: Sequence[Evaluation]) -> str:
+    """How a sentence on both sides of a change ends."""
     if not between:
-        return found(f"{pair}: no release lies between them.", 0, before, after)
-    names = ", ".join(each.release for each in between)
-    return found(f"{pair}; what lies between them cannot say ({names}).", 0, before, after, between=between)
+        return ": no release lies between them."
+    return f"; what lies between them cannot say ({', '.join(each.release for each in between)})."
 
 
 def why(one: Evaluation) -> str:

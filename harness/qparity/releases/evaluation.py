@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from packaging.version import Version
 
 from qparity.environments.errors import EnvironmentProblem
 from qparity.environments.interpreters import Interpreters, with_releases
-from qparity.records import read
+from qparity.records import Worker, read
 from qparity.records.document import Table
 from qparity.records.kinds import Count, Number, Text
 from qparity.runner.begin import begin
@@ -21,8 +21,33 @@ from qparity.scenario.load import Block
 from qparity.store import atomic, trust
 from qparity.summary import summarise
 from qparity.summary.view import PASSES, CellView
+from qparity.summary.words import number
 
 KEPT = "evaluations.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A release's step time over that of the good one, measured beside it in one timing block.
+
+    `ratio` is the median over rounds, from `low` to `high` its 95% interval; `step_s` and `good_step_s` are seconds a
+    step of either, `good_versions` what the good one's worker recorded. `notes` are on the rounds.
+    """
+
+    ratio: Number
+    low: Number
+    high: Number
+    step_s: Number
+    good_step_s: Number
+    rounds: Count
+    notes: tuple[Text, ...] = ()
+    good_versions: Mapping[Text, Text] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """In short: `2.98x (2.91 to 3.07)`."""
+        low, ratio, high = (number(each, 3) for each in (self.low, self.ratio, self.high))
+        return f"{ratio}x ({low} to {high})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,7 @@ class Evaluation:
     """What a release came to. `reason` is why there is no verdict, or what was said with it; `run` is its folder.
 
     `ran` is False where the cell was not run, since no environment could be made: that is tried again another time.
+    Where its step was timed in place of being judged, it has a `pace`.
     """
 
     release: Text
@@ -44,6 +70,7 @@ class Evaluation:
     run: Text | None = None
     versions: Mapping[Text, Text] = field(default_factory=dict)
     python: Text | None = None
+    pace: Pace | None = None
 
     @property
     def passes(self) -> bool:
@@ -62,9 +89,11 @@ class Evaluation:
 
     @property
     def said(self) -> str:
-        """In short: `ROUNDING`, `PRECISION-LEAK loss`, `failed`."""
+        """In short: `ROUNDING`, `PRECISION-LEAK loss`, `failed`, `2.98x (2.91 to 3.07)`."""
         if self.status != "ok":
             return self.status
+        if self.pace is not None:
+            return self.pace.said
         return " ".join(filter(None, (self.verdict or "no verdict", None if self.passes else self.stage)))
 
     @property
@@ -128,7 +157,7 @@ class Bench:
             return there
         there = self._kept.get(release)
         if there is None or not there.ran:
-            there = self._evaluate(release)
+            there = self.evaluated(release)
             self.ran += 1
             self._kept[release] = there
             self._keep()
@@ -149,7 +178,12 @@ class Bench:
         kept: Table = {"evaluations": [asdict(each) for each in self._kept.values()], "scripts": self._scripts}
         atomic.write_json(self.folder / KEPT, kept)
 
-    def _evaluate(self, release: str) -> Evaluation:
+    def evaluated(self, release: str) -> Evaluation:
+        """A new evaluation: the verdict of the cell with this release.
+
+        Raises:
+            KeyboardInterrupt: it was interrupted.
+        """
         try:
             interpreters = self.interpreters(release)
         except EnvironmentProblem as error:
@@ -170,11 +204,16 @@ class Bench:
         if worker is None:
             return found
         versions = dict(worker.versions)
-        imported = versions.get(self.package.replace("-", "_"))
-        if imported is None or Version(imported).public != Version(release).public:
-            why = f"its worker had {self.package} {imported}"
+        if why := self.mistaken(worker, release):
             return Evaluation(release, status="failed", reason=why, run=found.run, versions=versions)
-        return Evaluation(**(asdict(found) | {"versions": versions, "python": worker.python}))
+        return replace(found, versions=versions, python=worker.python)
+
+    def mistaken(self, worker: Worker, release: str) -> str | None:
+        """Why what a worker did says nothing of a release: it had another one."""
+        imported = worker.versions.get(self.package.replace("-", "_"))
+        if imported is not None and Version(imported).public == Version(release).public:
+            return None
+        return f"its worker had {self.package} {imported}"
 
 
 def _of(release: str, cell: CellView, run: str) -> Evaluation:

@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 
 from packaging.utils import canonicalize_name
 
+from qparity.parity import expected_verdict
 from qparity.records.document import Table
 from qparity.releases.evaluation import Bench, Evaluation
 from qparity.scenario.backends import BACKENDS
 from qparity.scenario.load import Block
+from qparity.summary.summarise import mark_of
+from qparity.summary.view import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +27,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """All rows; `cells` are `scenario on variant`."""
+    """All rows; `cells` are `scenario on variant`, and `expected` what a scenario's file expects of each."""
 
     cells: tuple[str, ...]
     rows: tuple[Row, ...]
+    expected: tuple[str, ...]
+
+    def mark(self, each: Evaluation, cell: int) -> Mark:
+        """What an evaluation of a cell (its place) looks like, as a cell of a run does."""
+        return mark_of(each.status, each.verdict, self.expected[cell])
 
     @property
     def exit_code(self) -> int:
@@ -73,7 +81,8 @@ def over_releases(
                 found.append(benches[number, package].evaluate(release))
                 tell(f"{package} {release}, {name_of(block)}: {_short(found[-1])}")
             rows.append(Row(package, release, tuple(found)))
-    return Matrix(tuple(map(name_of, blocks)), tuple(rows))
+    expected = (str(expected_verdict(block.scenario.expect, str(block.variants[0]))) for block in blocks)
+    return Matrix(tuple(map(name_of, blocks)), tuple(rows), tuple(expected))
 
 
 def name_of(block: Block) -> str:

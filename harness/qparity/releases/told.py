@@ -11,7 +11,7 @@ from qparity.records.document import Table
 from qparity.releases.bisect import Found, why
 from qparity.releases.evaluation import Evaluation
 from qparity.store.fingerprint import changes
-from qparity.summary.words import number
+from qparity.summary.words import number, seconds
 
 SHOWS = {1: "the divergence shows", 0: "it does not show"}
 HEADINGS = ("release", "verdict", "where", "r", "run")
@@ -20,11 +20,22 @@ HEADINGS = ("release", "verdict", "where", "r", "run")
 def table(found: Found) -> list[tuple[str, ...]]:
     """The evaluations by release, with headings; what a release cannot say is in place of its verdict's place."""
     order = {release: place for place, release in enumerate(found.releases)}
-    rows: list[tuple[str, ...]] = [HEADINGS]
-    for one in sorted(found.evaluations, key=lambda each: order[each.release]):
-        where = one.where if one.passes or one.faulty else str(one.reason or "")
-        rows.append((one.release, one.said, where, number(one.r) if one.r is not None else "", one.run or ""))
-    return rows
+    made = sorted(found.evaluations, key=lambda each: order[each.release])
+    if found.factor is not None:
+        return [("release", f"step time over {found.releases[0]}'s", "a step", "measured"), *map(_timed, made)]
+    return [HEADINGS, *map(_judged, made)]
+
+
+def _judged(one: Evaluation) -> tuple[str, ...]:
+    where = one.where if one.passes or one.faulty else str(one.reason or "")
+    return one.release, one.said, where, number(one.r) if one.r is not None else "", one.run or ""
+
+
+def _timed(one: Evaluation) -> tuple[str, ...]:
+    if (pace := one.pace) is None:
+        return one.release, one.said, str(one.reason or ""), ""
+    steps = f"{seconds(pace.step_s)}, beside {seconds(pace.good_step_s)}"
+    return one.release, one.said, steps, "; ".join([f"{pace.rounds} rounds", *pace.notes])
 
 
 def lines(found: Found) -> list[str]:
@@ -45,7 +56,8 @@ def also_changed(found: Found) -> list[str]:
     return changes(before, after)
 
 
-def _beside(found: Found) -> str:
+def beside(found: Found) -> str:
+    """What else differs between both sides, as the rest of a sentence."""
     others = also_changed(found)
     return f"and with it {'; '.join(others)}" if others else "and no other version that was recorded differs"
 
@@ -61,6 +73,7 @@ def document(found: Found, **files: object) -> Table:
         **{name: each.release if each else None for name, each in ends.items()},
         "between": [each.release for each in found.between],
         "also_changed": also_changed(found),
+        "factor": found.factor,
         "sentence": found.sentence,
         **files,
     }
@@ -84,11 +97,11 @@ def issue(found: Found, cell: str, pins: tuple[str, ...], script: str | None, ra
     parts = [
         f"# {found.package} {new.release}: {wrong.stage} {'is right again' if new.passes else 'is wrong'}",
         f"{cell} is `{old.said}` with {found.package} {old.release} and `{new.said}` with {new.release}; "
-        f"the difference was {did} in {_when(found)}. With {wrong.release}: {wrong.reason}.",
-        f"Each release was put in place of the other, {_beside(found)}. The numbers were judged against an independent "
+        f"the difference was {did} in {when(found)}. With {wrong.release}: {wrong.reason}.",
+        f"Each release was put in place of the other, {beside(found)}. The numbers were judged against an independent "
         "computation of higher precision, with a tolerance derived from rounding.",
         "## Releases",
-        _markdown(found),
+        markdown(found),
     ]
     if found.between:
         parts.append("\n".join(f"- {each.release} cannot say: {why(each)}" for each in found.between))
@@ -101,17 +114,19 @@ def issue(found: Found, cell: str, pins: tuple[str, ...], script: str | None, ra
             codes,
             f"```python\n{script.rstrip()}\n```",
         ]
-    parts += ["## Environment", _environment(wrong), f"Found by qparity {__version__} (`qparity bisect`)."]
+    parts += ["## Environment", environment(wrong), f"Found by qparity {__version__} (`qparity bisect`)."]
     return "\n\n".join(parts) + "\n"
 
 
-def _when(found: Found) -> str:
+def when(found: Found) -> str:
+    """The release of the change, or those of which it is one."""
     assert found.new is not None
     names = [each.release for each in found.between] + [found.new.release]
     return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
 
 
-def _markdown(found: Found) -> str:
+def markdown(found: Found) -> str:
+    """The table without the run folders."""
     rows = [row[:4] for row in table(found)]
     rows.insert(1, ("---",) * len(rows[0]))
     return "\n".join(f"| {' | '.join(entry.replace('|', '/') for entry in row)} |" for row in rows)
@@ -123,6 +138,7 @@ def _ended(code: int | None) -> str:
     return f"exit code {code}, {SHOWS.get(code, 'it failed')}"
 
 
-def _environment(one: Evaluation) -> str:
+def environment(one: Evaluation) -> str:
+    """Python, machine and versions, in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in one.versions.items())
     return f"Python {one.python or 'unknown'} on {platform.system()} {platform.machine()}: {versions}."

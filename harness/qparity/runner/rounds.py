@@ -65,10 +65,14 @@ class TimingOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
-    """One competitor: a cell under a name of its own (for A/A runs the same cell stands in two lanes)."""
+    """One competitor: a cell under a name of its own (for A/A runs the same cell stands in two lanes).
+
+    `pool` runs it where that is not the bench's: one cell in two environments.
+    """
 
     name: str
     cell: Cell
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,7 @@ async def started(bench: Bench, inputs: Inputs, lane: Lane, number: int, until: 
     patience = min(options.timeout, max(0.0, until - time.monotonic()))
     try:
         async with asyncio.timeout(patience):
-            server = await bench.pool.server(cell.variant, cell.scenario.device)
+            server = await (lane.pool or bench.pool).server(cell.variant, cell.scenario.device)
             began = time.perf_counter()
             log = bench.logs / f"{cell.id}.log"
             child = await server.child(f"{cell.id}-{lane.name}-{number}", log, bench.cpus, timed=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qparity.records import Environment, Outcome, Timing, read
 from qparity.runner.budget import Budget, Cost, Course, time_within
@@ -32,6 +32,8 @@ from qparity.runner.pool import Pool
 from qparity.runner.rounds import CALIBRATION, Bench, Lane, Record, Tell, TimingOptions
 from qparity.runner.timing import time_block
 from qparity.store import Run, differences, fingerprint
+
+_T = TypeVar("_T")
 
 
 class Halted(Exception):
@@ -150,7 +152,7 @@ def sweep(
             ledger = Ledger(run, blocks, listen, retry)
             if timing is not None and (budget := ledger.budget(timing)) is not None:
                 ledger.spend(budget)  # stands in the run before anything has been spent of it
-            asyncio.run(_terminable((engine or partial(on_this_machine, options=options, timing=timing))(ledger)))
+            asyncio.run(terminable((engine or partial(on_this_machine, options=options, timing=timing))(ledger)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             run.finish("interrupted")
             return False
@@ -177,18 +179,17 @@ def _halted(error: OSError, run: Run) -> Halted:
     return Halted(f"{error.filename or run.path}: {error.strerror or error}")
 
 
-async def _terminable(engine: Coroutine[Any, Any, None]) -> None:
-    """Run the engine; SIGTERM cancels it as Ctrl-C does, between two steps and not in the middle of one."""
+async def terminable(engine: Coroutine[Any, Any, _T]) -> _T:
+    """Run an engine; SIGTERM cancels it as Ctrl-C does, between two steps and not in the middle of one."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
     before = signal.getsignal(signal.SIGTERM)
     try:
         loop.add_signal_handler(signal.SIGTERM, this.cancel)
     except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-        await engine
-        return
+        return await engine
     try:
-        await engine
+        return await engine
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, before)

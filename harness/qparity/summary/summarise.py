@@ -120,7 +120,7 @@ def view_of(
     verdict = _text(judgement, "verdict")
     expected = expectation.expected if expectation else _expected(place.scenario, place.variant)
     objection = expectation.objection(status, said, judgement) if expectation else None
-    mark = _mark(status, verdict, expected, require_judge)
+    mark = mark_of(status, verdict, expected, require_judge)
     if objection and status == "ok":
         mark = "fail"
     elif expectation and expectation.status and not objection and status != "unsupported":
@@ -204,7 +204,8 @@ def _expected(scenario: Scenario, variant: str) -> str:
     return str(expected_verdict(scenario.expect, variant))
 
 
-def _mark(status: str, verdict: str | None, expected: str, require_judge: bool) -> Mark:
+def mark_of(status: str, verdict: str | None, expected: str, require_judge: bool = False) -> Mark:
+    """What a cell looks like that ended so and has this verdict, where another one may be expected of it."""
     if status == "unsupported":
         return "unsupported"
     if status != "ok":

@@ -1,0 +1,102 @@
+"""A package of ten releases whose seventh sleeps in every execution: `qparity bisect --speed` finds it."""
+
+import json
+import os
+
+import pytest
+
+from tests.conftest import backends
+from tests.planted import wheel
+
+pytestmark = pytest.mark.skipif("jax" not in backends(), reason="needs jax")
+
+SLEEPS = 0.05
+DEVICE = """
+import time
+
+from pennylane.devices import DefaultQubit
+
+
+class Slow(DefaultQubit):
+    name = "slow.qubit"
+
+    def execute(self, circuits, execution_config=None):
+        time.sleep({sleeps})
+        return super().execute(circuits, execution_config)
+"""
+PLUGIN = "[pennylane.plugins]\nslow.qubit = slow:Slow\n"
+SCENARIO = """
+name = "slow"
+circuit = "mine:circuit"
+weight_shapes = { weights = [1] }
+device = "slow.qubit"
+diff_method = "parameter-shift"
+data = { samples = 2 }
+training = { batch_size = 1, epochs = 1 }
+"""
+CIRCUIT = """
+import pennylane as qml
+
+
+def circuit(weights, inputs):
+    qml.RY(weights[0], 0)
+    qml.RX(inputs[..., 0], 0)
+    return qml.expval(qml.Y(0))
+"""
+COMMAND = ("bisect", "slow.toml", "-v", "jax", "--package", "slow", "--speed")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a scenario on the slow device, and an index of its releases; the fifth cannot be installed."""
+    folder = tmp_path_factory.mktemp("speed")
+    for n in range(1, 11):
+        files = {
+            "slow.py": DEVICE.format(sleeps=0.0 if n < 7 else SLEEPS),
+            f"slow-1.{n}.dist-info/entry_points.txt": PLUGIN,
+        }
+        needs = ["a_package_that_is_nowhere"] if n == 5 else []
+        wheel(folder / "wheels", "slow", f"1.{n}", files, needs)
+    (folder / "slow.toml").write_text(SCENARIO)
+    (folder / "mine.py").write_text(CIRCUIT)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _index(place, monkeypatch):
+    settings = {"NO_INDEX": "1", "FIND_LINKS": str(place / "wheels"), "CONFIG_FILE": os.devnull}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("QPARITY_ENVS", str(place / "envs"))
+
+
+def test_the_slow_release_is_found_and_what_was_measured_is_kept(place, qparity):
+    done = qparity(*COMMAND, 1.5, "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["old"], found["new"], found["between"], found["factor"]) == ("1.6", "1.7", [], 1.5)
+    made = {each["release"]: each for each in found["evaluations"]}
+    assert list(made) == ["1.10", "1.5", "1.6", "1.8", "1.7"]
+    assert made["1.5"]["status"] == "not installed", "passed over for the one nearest to it"
+    for release in ("1.7", "1.8", "1.10"):
+        assert made[release]["pace"]["low"] > 1.5
+    assert made["1.6"]["pace"]["high"] < 1.5
+    assert made["1.6"]["versions"]["slow"] == "1.6"
+    assert made["1.6"]["pace"]["good_versions"]["slow"] == "1.1"
+    text = (place / found["issue text"]).read_text()
+    assert f"with 1.7 and {made['1.6']['said']} times with 1.6" in text
+    assert "--good 1.1 --bad 1.10 --speed 1.5" in text
+    rounds = json.loads(next(place.glob("results/bisect-slow-jax-slow-speed-*/1.7/timing.json")).read_text())["rounds"]
+    assert all(set(each["samples"]) == {"1.1", "1.7"} for each in rounds), "both in every round"
+    assert {tuple(each["order"]) for each in rounds} == {("1.1", "1.7"), ("1.7", "1.1")}, "in turn"
+
+
+def test_another_factor_asks_what_was_measured_and_one_that_is_larger_finds_nothing(place, qparity):
+    """All but what could not be installed is kept from the test before."""
+    done = qparity(*COMMAND, 1000, "--json", cwd=place)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert ([each["release"] for each in found["evaluations"]], found["ran"]) == (["1.10"], 0)
+    again = qparity(*COMMAND, 1.5, cwd=place)
+    assert again.returncode == 0, again.stderr
+    assert "releases: 10, evaluated: 5, 4 of them found from before" in again.stdout
