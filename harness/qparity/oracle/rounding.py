@@ -34,8 +34,8 @@ Measured on correct single-wire re-uploading circuits of 1 to 32 layers, written
 0.1 to 300 radians, with and without a coefficient, both dtypes: the largest residual is 3.7 u sqrt(G) ||O||, so
 r <= 0.62.
 """
-COMPUTED = 4
-"""What the square of a computed angle's error counts."""
+COMPUTED = (np.pi / CIRCUIT) ** 2
+"""What the square of (error / pi) of a computed angle counts: so that alone it is allowed just what it moves a mean."""
 
 
 def operation_counts(

@@ -27,6 +27,7 @@ class Node(BaseModel):
     ref: str | None = Field(default=None, alias="$ref")
     options: tuple["Node", ...] | None = Field(default=None, alias="anyOf")
     enum: tuple[str, ...] | None = None
+    const: str | bool | None = None
     pattern: str = ""
     most_characters: int | None = Field(default=None, alias="maxLength")
     items: "Node | None" = None
@@ -78,6 +79,8 @@ def describe(node: Node | None) -> str:
 def _describe(node: Node) -> str:
     if node.enum is not None:
         return "one of " + ", ".join(node.enum) if len(node.enum) > 2 else " or ".join(node.enum)
+    if isinstance(node.const, str):
+        return node.const
     match node.type:
         case "integer":
             return "an integer" + _range(node)
