@@ -9,7 +9,16 @@ import pytest
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "benchmarks"
-MODULES = ("_script", "limits_models", "matrix_circuit", "planted_models", "random_circuit", "random_model", "run_all")
+MODULES = (
+    "_script",
+    "limits_circuits",
+    "limits_models",
+    "matrix_circuit",
+    "planted_models",
+    "random_circuit",
+    "random_model",
+    "run_all",
+)
 spec = importlib.util.spec_from_file_location("run_all", FOLDER / "run_all.py")
 run_all = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(run_all)

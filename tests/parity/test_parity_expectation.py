@@ -106,7 +106,7 @@ def test_the_largest_r_is_that_of_all_steps(tmp_path):
         ('status = "ok"', "expected one of failed"),
         ('status = "failed"', "expected the key verdict, or status and message"),
         ('message = "boom"', "expected both status and message, or neither"),
-        ('stage = "backward"', "expected one of setup, forward, loss, gradient, update"),
+        ('stage = "backward"', "expected one of setup, forward, loss, gradient, hessian, update"),
         ("largest_r = -1", "expected a finite number > 0"),
         ("largest_r = true", "expected a finite number > 0"),
         ('versions = "keras 3"', "expected a version range"),
