@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
+from math import prod
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
-from qparity.parity.types import STAGES, Judgement, Observation, PairDifference, Stage, Verdict
+from qparity.parity.types import Judgement, Observation, PairDifference, Stage, Verdict
 
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
@@ -71,18 +73,17 @@ class Blame:
 def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDifference]]:
     """For each cell, the largest difference to each other variant at each stage, relative to its tolerance."""
     result: dict[str, list[PairDifference]] = {o.cell: [] for o in cells}
-    for a, b in combinations(cells, 2):
+    for a, b in combinations(map(Side, cells), 2):
         found: dict[Stage, tuple[float, PairSeries, int]] = {}
-        for s in pair_series(a, b):
+        for s in _series_of(a, b):
             ratios = _ratio(s.difference, s.tolerance)
-            t = int(np.argmax(ratios))
+            t = int(ratios.argmax())
             if s.stage not in found or ratios[t] > found[s.stage][0]:
                 found[s.stage] = float(ratios[t]), s, t
         for stage, (_, s, t) in found.items():
-            for mine, other in ((a, b), (b, a)):
-                result[mine.cell].append(
-                    PairDifference(other.variant, stage, t, s.tensor, float(s.difference[t]), float(s.tolerance[t]))
-                )
+            difference, tolerance = float(s.difference[t]), float(s.tolerance[t])
+            for mine, other in ((a.cell, b.cell), (b.cell, a.cell)):
+                result[mine.cell].append(PairDifference(other.variant, stage, t, s.tensor, difference, tolerance))
     return result
 
 
@@ -144,63 +145,140 @@ def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
 
 def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     """All tensors of two variants that can be compared; none where their batches differ in shape."""
-    if not np.array_equal(a.recorded.offsets, b.recorded.offsets):
-        return []
-    offsets = a.recorded.offsets
-    sides = {kind: (weight_arrays(a, kind), weight_arrays(b, kind)) for kind in KINDS}
-    if any([x.shape for x in mine] != [y.shape for y in other] for mine, other in sides.values()):
-        return []
-    pairs = {kind: list(zip(*both, strict=True)) for kind, both in sides.items()}
-    predictions = [_rows(o.recorded.predictions) for o in (a, b)]
-    if predictions[0].shape != predictions[1].shape or len(predictions[0]) != offsets[-1]:
-        return []
-    if a.loss == "mse" and a.targets.shape != predictions[0].shape:
-        return []
-    drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
-    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
-    flags = next((o.outcome.resolved.flags for o in (a, b) if o.outcome.resolved.flags.get("tf32")), {})
-    low = tol.lower_unit(a.dtype, flags) or tol.unit(a.dtype)
-    bounds = _bounds(a, predictions[0], offsets, drift, (tol.unit(a.dtype), low))
-    series = [
-        _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
-        _series(Stage.LOSS, "loss", _rowmax(a.recorded.loss, b.recorded.loss), bounds),
-    ]
-    for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
-        named = [f"{kind}/{weight_name(a, k)}" for k in range(len(pairs[kind]))]
-        series += [_series(stage, n, _rowmax(x, y), bounds) for n, (x, y) in zip(named, pairs[kind], strict=True)]
-    return series
+    return _series_of(Side(a), Side(b))
 
 
 KINDS = ("weights", "gradients", "new_weights")
 
 
-def _bounds(
-    o: Observation, predictions: np.ndarray, offsets: np.ndarray, drift: np.ndarray, units: Sequence[float]
-) -> list[dict[Stage, np.ndarray]]:
-    """Tolerances of a pair for each stage, (T,), in each unit roundoff; every one counts both sides."""
-    training, method = o.scenario.training, "finite-diff" if o.by_differences else o.method
-    norm = max(1.0, float(np.abs(predictions).max(initial=0)))
-    magnitudes, slopes = _loss_scales(o, predictions, offsets)
-    slopes = slopes * norm
-    reach = drift * max(1.0, float(np.abs(o.recorded.x).max(initial=0)))
-    rate = training.optimizer.learning_rate
-    if training.schedule:
-        rate = max(rate, float(np.abs(o.recorded.learning_rate).max()))
-    terms = np.diff(offsets) * predictions.shape[1]
-    largest = max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    optimizer = training.optimizer.model_dump()
-    found = []
-    for u in units:
-        forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
-        gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options)
-        gradient = gradient + (slopes + 2 * norm**2) * reach
-        stride = oracle.law_of(optimizer, o.dtype, float, u).reach
+class Side:
+    """A cell as one side of its pairs: what each of them needs of it is made once."""
+
+    def __init__(self, cell: Observation) -> None:
+        self.cell = cell
+        self.arrays = {kind: weight_arrays(cell, kind) for kind in KINDS}
+        self.shapes = [[array.shape for array in arrays] for arrays in self.arrays.values()]
+        self._bounds: dict[float, Bounds] = {}
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """(rows, outputs)."""
+        return _rows(self.cell.recorded.predictions)
+
+    @cached_property
+    def starts(self) -> list[np.ndarray]:
+        """The weights that steps start from, (T, elements) each, in float64."""
+        return [_rows(array.astype(np.float64)) for array in self.arrays["weights"]]
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Loss, gradients and new weights side by side, (T, elements of all), in float64."""
+        tensors = [self.cell.recorded.loss, *self.arrays["gradients"], *self.arrays["new_weights"]]
+        return np.concatenate([_rows(array).astype(np.float64) for array in tensors], axis=1)
+
+    @cached_property
+    def tensors(self) -> list[tuple[Stage, str, slice]]:
+        """Stage and name of each of them, and which columns of `numbers` it has."""
+        found, stop = [(Stage.LOSS, "loss", slice(0, 1))], 1
+        for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
+            for k, array in enumerate(self.arrays[kind]):
+                start, stop = stop, stop + prod(array.shape[1:])
+                found.append((stage, f"{kind}/{weight_name(self.cell, k)}", slice(start, stop)))
+        return found
+
+    def bounds(self, u: float) -> Bounds:
+        """Its part in the tolerances of a pair, in this unit roundoff."""
+        if u not in self._bounds:
+            self._bounds[u] = Bounds.of(self, u)
+        return self._bounds[u]
+
+    @cached_property
+    def scales(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """The size of a prediction; of each step's terms of the loss, and of its slopes by the angles, (T,)."""
+        norm = max(1.0, float(np.abs(self.predictions).max(initial=0)))
+        magnitudes, slopes = _loss_scales(self.cell, self.predictions, self.cell.recorded.offsets)
+        return norm, magnitudes, slopes * norm
+
+
+def _series_of(a: Side, b: Side) -> list[PairSeries]:
+    one, other = a.cell.recorded, b.cell.recorded
+    offsets = one.offsets
+    if not np.array_equal(offsets, other.offsets) or a.shapes != b.shapes:
+        return []
+    if a.predictions.shape != b.predictions.shape or len(a.predictions) != offsets[-1]:
+        return []
+    if a.cell.loss == "mse" and a.cell.targets.shape != a.predictions.shape:
+        return []
+    apart = (np.abs(x - y).sum(axis=1) for x, y in zip(a.starts, b.starts, strict=True))
+    drift = sum(apart, np.zeros(len(offsets) - 1))
+    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
+    flags = next((f for f in (side.cell.outcome.resolved.flags for side in (a, b)) if f.get("tf32")), {})
+    u = tol.unit(a.cell.dtype)
+    bounds = [a.bounds(each).apart(drift) for each in (u, tol.lower_unit(a.cell.dtype, flags) or u)]
+
+    def series(stage: Stage, tensor: str, difference: np.ndarray) -> PairSeries:
+        return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
+
+    by_row = np.abs(a.predictions.astype(np.float64) - b.predictions.astype(np.float64)).max(axis=1, initial=0)
+    found = [series(Stage.FORWARD, "predictions", np.maximum.reduceat(_infinite(by_row), offsets[:-1]))]
+    entries = np.abs(a.numbers - b.numbers)
+    return found + [
+        series(stage, tensor, _infinite(entries[:, columns].max(axis=1, initial=0)))
+        for stage, tensor, columns in a.tensors
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Tolerances of a pair in one unit roundoff, both sides counted, as long as both have the same weights.
+
+    `forward` and `update` are numbers, `loss` and `gradient` (T,). The others say how they grow with the distance of
+    the weights: `norm` and `slopes` as of `Side.scales`, `reach` by how much an angle moves with a weight, `rate` the
+    learning rate, `stride` how many of these a step may be where its gradient is noise, None where that is no limit.
+    """
+
+    forward: float
+    loss: np.ndarray
+    gradient: np.ndarray
+    update: float
+    norm: float
+    slopes: np.ndarray
+    reach: float
+    rate: float
+    stride: float | None
+
+    @classmethod
+    def of(cls, side: Side, u: float) -> Bounds:
+        """Those of a cell and any other one."""
+        o = side.cell
+        training, method = o.scenario.training, "finite-diff" if o.by_differences else o.method
+        norm, magnitudes, slopes = side.scales
+        rate = training.optimizer.learning_rate
+        if training.schedule:
+            rate = max(rate, float(np.abs(o.recorded.learning_rate).max()))
+        terms = np.diff(o.recorded.offsets) * side.predictions.shape[1]
+        largest = max((float(np.abs(w).max(initial=0)) for w in side.arrays["weights"]), default=0.0)
+        return cls(
+            2 * float(tol.forward(u, ASSUMED_GATES, norm)),
+            2 * np.asarray(tol.loss(u, terms, magnitudes)),
+            2 * np.asarray(tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options)),
+            4 * u * largest,
+            norm,
+            slopes,
+            max(1.0, float(np.abs(o.recorded.x).max(initial=0))),
+            rate,
+            oracle.law_of(o.optimizer, o.dtype, float, u).reach,
+        )
+
+    def apart(self, drift: np.ndarray) -> dict[Stage, np.ndarray]:
+        """The tolerances of each stage, (T,), where the weights are `drift` (T,) apart."""
+        norm, reach = self.norm, drift * self.reach
+        forward = self.forward + norm * reach
+        gradient = self.gradient + (self.slopes + 2 * norm**2) * reach
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
-        update = drift + 4 * u * largest + rate * (gradient if stride is None else 2 * stride)
-        loss = 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2
-        tolerances = (forward, loss, gradient, update)
-        found.append({stage: np.asarray(each) for stage, each in zip(STAGES[1:], tolerances, strict=True)})
-    return found
+        update = drift + self.update + self.rate * (gradient if self.stride is None else 2 * self.stride)
+        loss = self.loss + self.slopes * forward / norm + forward**2
+        return {Stage.FORWARD: forward, Stage.LOSS: loss, Stage.GRADIENT: gradient, Stage.UPDATE: update}
 
 
 def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -370,23 +448,14 @@ def _over(series: Sequence[PairSeries], step: int) -> bool:
     return any(s.difference[step] > s.tolerance[step] for s in series)
 
 
-def _series(
-    stage: Stage, tensor: str, difference: np.ndarray, bounds: Sequence[Mapping[Stage, np.ndarray]]
-) -> PairSeries:
-    return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
-
-
 def _rows(array: np.ndarray) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-def _rowmax(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    difference = _rows(np.abs(a.astype(np.float64) - b.astype(np.float64))).max(axis=1, initial=0)
-    return np.where(np.isnan(difference), np.inf, difference)
-
-
-def _step_sums(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.asarray(_rows(np.abs(a.astype(np.float64) - b.astype(np.float64))).sum(axis=1))
+def _infinite(difference: np.ndarray) -> np.ndarray:
+    """With what is not a number as infinite, which it is then too."""
+    difference[np.isnan(difference)] = np.inf
+    return difference
 
 
 def _ratio(difference: np.ndarray, tolerance: np.ndarray) -> np.ndarray:

@@ -6,12 +6,14 @@ fits any momentum, any decay, any number of steps. Errors are in units of u.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import prod
 
 import numpy as np
 
 from qparity import oracle
 from qparity.oracle.constraints import KNOWN, rounding
+from qparity.oracle.optimizers import Law
 from qparity.parity import tolerances as tol
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name, weight_path
@@ -29,30 +31,15 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
     _, real = oracle.reference_dtype(o.dtype)
     weights: list[np.ndarray] = [w.astype(real) for w in weight_arrays(o, "weights")]
     gradients: list[np.ndarray] = [g.astype(real) for g in weight_arrays(o, "gradients")]
-    expected = [np.empty_like(w) for w in weights]
-    bounds: list[np.ndarray] = [np.empty(w.shape) for w in weights]
-
-    paths = [weight_path(o, k) for k in range(len(weights))]
+    expected, bounds = list(weights), [np.zeros(0)] * len(weights)
     steps = len(weights[0]) if weights else 0
-    constraints = constraints_of(o)
-    rates = o.recorded.learning_rate if o.scenario.training.schedule else None
     still = set(o.outcome.audit.without_gradient)
     kinds = [stored_dtype(o, k) for k in range(len(weights))]
     for kind in dict.fromkeys(kinds):
         law = oracle.law_of(o.optimizer, kind, real, tol.unit(kind))
-        state = law.start([w[0] for w in weights])
-        for t in range(steps):  # of all weights: a global norm is one over all of them
-            rate = None if rates is None else float(rates[t])
-            state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths, rate)
-            for k, moved in enumerate(after):
-                if kinds[k] != kind:
-                    continue
-                expected[k][t], bounds[k][t] = moved.value, moved.error
-                if k in constraints:
-                    expected[k][t] = oracle.constrained(
-                        moved.value, constraints[k].name, constraints[k].config, o.dtype
-                    )
-                    bounds[k][t] = rounding(bounds[k][t], expected[k][t].astype(np.float64))
+        for k, found in enumerate(_moved(o, law, weights, gradients)):
+            if kinds[k] == kind:
+                expected[k], bounds[k] = found
     for k, (w, new) in enumerate(zip(weights, weight_arrays(o, "new_weights"), strict=True)):
         scale = (np.abs(w) + np.abs(expected[k] - w)).astype(np.float64)
         high, low = units if kinds[k] == o.dtype else (tol.unit(kinds[k]), None)
@@ -65,6 +52,46 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
             yield compare(Stage.UPDATE, name, new, w, (still_allowed, None), scale, np.arange(steps))
             continue
         yield compare(Stage.UPDATE, name, new, expected[k], pair, scale, np.arange(steps))
+
+
+def _moved(
+    o: Observation, law: Law, weights: list[np.ndarray], gradients: list[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each weight after each step, (steps, *shape), and how far rounding may have moved it."""
+    constraints, shapes = constraints_of(o), [w.shape for w in weights]
+    alike = [g.shape for g in gradients] == shapes and all(len(shape) > 1 for shape in shapes)
+    if not law.by_entry or constraints or not alike:
+        paths = [weight_path(o, k) for k in range(len(weights))]
+        return _trained(o, law, weights, gradients, paths, constraints)
+    weight, gradient = (np.concatenate([a.reshape(len(a), -1) for a in each], axis=1) for each in (weights, gradients))
+    ((value, error),) = _trained(o, law, [weight], [gradient], [""], {})  # all entries side by side, as of one weight
+    stops = np.cumsum([prod(shape[1:]) for shape in shapes])[:-1]
+    parts = zip(shapes, np.split(value, stops, axis=1), np.split(error, stops, axis=1), strict=True)
+    return [(value.reshape(shape), error.reshape(shape)) for shape, value, error in parts]
+
+
+def _trained(
+    o: Observation,
+    law: Law,
+    weights: list[np.ndarray],
+    gradients: list[np.ndarray],
+    paths: list[str],
+    constraints: Mapping[int, Constraint],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What the law makes of the weights step by step, of all together: a global norm is one over all of them."""
+    found = [(np.empty_like(w), np.empty(w.shape)) for w in weights]
+    rates = o.recorded.learning_rate if o.scenario.training.schedule else None
+    state = law.start([w[0] for w in weights])
+    for t in range(len(weights[0])):
+        rate = None if rates is None else float(rates[t])
+        state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths, rate)
+        for k, ((values, errors), moved) in enumerate(zip(found, after, strict=True)):
+            values[t], errors[t] = moved.value, moved.error
+            if k in constraints:
+                about = constraints[k]
+                values[t] = oracle.constrained(moved.value, about.name, about.config, o.dtype)
+                errors[t] = rounding(errors[t], values[t].astype(np.float64))
+    return found
 
 
 def stored_dtype(o: Observation, k: int) -> str:
