@@ -8,7 +8,7 @@ are exact.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -42,6 +42,16 @@ class Parameter:
     weights: tuple[tuple[int, float], ...] = ()
     inputs: tuple[tuple[int, float], ...] = ()
     products: tuple[tuple[Operand, int, Operand, int, float], ...] = ()
+
+    @property
+    def sized(self) -> Parameter:
+        """The same with the sizes of its numbers."""
+        return Parameter(
+            abs(self.constant),
+            tuple((i, abs(c)) for i, c in self.weights),
+            tuple((i, abs(c)) for i, c in self.inputs),
+            tuple((a, i, b, j, abs(c)) for a, i, b, j, c in self.products),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,11 @@ class GateProgram:
             result += [each for o in found for each in doubled(o, self.wires)] if self.mixed else found
             first += given
         return tuple(result)
+
+    @cached_property
+    def sized(self) -> GateProgram:
+        """The same with the sizes of all numbers that angles are made of."""
+        return replace(self, gates=tuple(replace(g, params=tuple(p.sized for p in g.params)) for g in self.gates))
 
     @property
     def weight_count(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -216,18 +217,20 @@ def _stale_weights(o: Observation) -> Iterator[ExactFault]:
 def _leaks(o: Observation) -> Iterator[ExactFault]:
     """Tensors whose recorded dtype is below the declared one, and learning rates that are rounded to a lower one."""
     yield from rate_leaks(o)
-    found: list[tuple[str, str]] = [(n, str(o.recorded[n].dtype)) for n in sorted(o.recorded)]
+    found = [(name, _text(array.dtype)) for name, array in sorted(o.recorded.items())]
     for name, value in o.outcome.audit.dtypes.items():
         values = value if isinstance(value, tuple) else (value,)
         found += [(name if len(values) == 1 else f"{name}/{k}", str(v)) for k, v in enumerate(values)]
     least = min(tol.DIGITS[o.dtype], tol.DIGITS.get(o.precision, 99))
     for name, dtype in found:
-        stage = STAGE_OF.get(name.split("/")[0])
+        stage = STAGE_OF.get(name.partition("/")[0])
         short = dtype.rsplit(".", 1)[-1]
         if stage is not None and tol.DIGITS.get(short, 99) < least:
             yield ExactFault(stage, 0, name, short, o.dtype, f"{name} is {short} in a {o.dtype} program")
 
 
+_text = cache(str)
+"""Of a dtype, which takes NumPy long to say."""
 STAGE_OF = {
     "weights": Stage.SETUP,
     "predictions": Stage.FORWARD,

@@ -237,14 +237,15 @@ class Run:
     def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
         """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
         outcome = self.outcome(cell_id)
-        if outcome is None or not outcome.trace:
+        return None if outcome is None else self._trace(cell_id, outcome, only)
+
+    def recorded(self, cell_id: str) -> tuple[Outcome, Trace | None] | None:
+        """The outcome of a cell and its trace, None where there is none; None where it is missing or either is odd."""
+        outcome = self.outcome(cell_id)
+        if outcome is None:
             return None
-        content = self._trace_bytes(cell_id, outcome)
-        try:
-            return None if content is None else traces.from_bytes(content, only)
-        except ValueError as error:
-            self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
-            return None
+        trace = self._trace(cell_id, outcome)
+        return None if f"traces/{cell_id}.npz" in self._damaged else (outcome, trace)
 
     # Programs, timings, logs and diagnoses
 
@@ -350,6 +351,14 @@ class Run:
             self._damaged[name] = "is truncated or changed (not the hash in its outcome)"
             return None
         return content
+
+    def _trace(self, cell_id: str, outcome: Outcome, only: Collection[str] | None = None) -> Trace | None:
+        content = self._trace_bytes(cell_id, outcome) if outcome.trace else None
+        try:
+            return None if content is None else traces.from_bytes(content, only)
+        except ValueError as error:
+            self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
+            return None
 
     def _scan(self) -> None:
         planned = self._places

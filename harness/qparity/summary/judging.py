@@ -144,6 +144,5 @@ def observations_of(run: Run, block: Block) -> "list[Observation]":
     from qparity.parity import Observation
 
     family = sum(bool(each.scenario.shots) for each in run.plan.places()) if block.scenario.shots else 1
-    traces = [(cell.id, run.trace(cell.id)) for cell in block.cells]
-    outcomes = [(run.outcome(cell_id), trace) for cell_id, trace in traces]  # an odd trace makes its cell missing
-    return [Observation.of(outcome, trace, family) for outcome, trace in outcomes if outcome is not None]
+    found = (run.recorded(cell.id) for cell in block.cells)
+    return [Observation.of(outcome, trace, family) for outcome, trace in filter(None, found)]
