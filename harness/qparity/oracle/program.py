@@ -245,7 +245,11 @@ def slabs(program: GateProgram, offsets: np.ndarray) -> Iterator[Slab]:
     for start in range(0, end, size):
         stop = min(start + size, end)
         first, last = int(np.searchsorted(offsets, start, "right")) - 1, int(np.searchsorted(offsets, stop))
-        yield Slab(slice(start, stop), slice(first, last), np.clip(offsets[first : last + 1], start, stop) - start)
+        yield Slab(
+            slice(start, stop),
+            slice(first, last),
+            np.minimum(np.maximum(offsets[first : last + 1], start), stop) - start,
+        )
 
 
 def parameter_values(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -193,6 +193,12 @@ class Side:
         return self._bounds[u]
 
     @cached_property
+    def stride(self) -> float | None:
+        """`Law.reach` of its optimizer."""
+        o = self.cell
+        return oracle.law_of(o.optimizer, o.dtype, float, tol.unit(o.dtype)).reach
+
+    @cached_property
     def scales(self) -> tuple[float, np.ndarray, np.ndarray]:
         """The size of a prediction; of each step's terms of the loss, and of its slopes by the angles, (T,)."""
         norm = max(1.0, float(np.abs(self.predictions).max(initial=0)))
@@ -267,7 +273,7 @@ class Bounds:
             slopes,
             max(1.0, float(np.abs(o.recorded.x).max(initial=0))),
             rate,
-            oracle.law_of(o.optimizer, o.dtype, float, u).reach,
+            side.stride,
         )
 
     def apart(self, drift: np.ndarray) -> dict[Stage, np.ndarray]:

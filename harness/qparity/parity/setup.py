@@ -133,7 +133,8 @@ def _order(o: Observation) -> Iterator[ExactFault]:
     if order is not None:
         rows, steps = order
         starts = np.cumsum([0, *steps])
-        for t in range(max(len(offsets), len(starts)) - 1):
+        as_sent = np.array_equal(offsets, starts) and np.array_equal(got, rows)
+        for t in range(0 if as_sent else max(len(offsets), len(starts)) - 1):
             mine = got[offsets[t] : offsets[t + 1]] if t + 1 < len(offsets) else got[:0]
             sent = rows[starts[t] : starts[t + 1]] if t + 1 < len(starts) else rows[:0]
             if not np.array_equal(mine, sent):
@@ -164,7 +165,9 @@ def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
         wrong_rate = _first_wrong_rate(o, lower_unit(o.dtype, {}) or UNITS[o.dtype])
         yield from [wrong_rate] if wrong_rate else []
     elif rates is not None and "learning_rate" in declared:
-        wrong = np.flatnonzero([not _same(float(v), declared["learning_rate"], o.dtype) for v in rates])
+        numbers = rates.tolist()
+        same = {rate: _same(float(rate), declared["learning_rate"], o.dtype) for rate in set(numbers)}
+        wrong = np.flatnonzero([not same[rate] for rate in numbers])
         if len(wrong):
             t = int(wrong[0])
             yield _fault(

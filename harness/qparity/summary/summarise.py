@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -42,16 +42,13 @@ def summarise(
     coverage. Without `curves`, which only pictures show, no trace is read again after it was judged.
     """
     gate = gate or Gate()
-    if judgements is None:
-        judgements = judging.judgements(run, gate.within_s)
     sources = run.plan.sources
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
     programs: dict[str, tuple[Program, ...]] = {}
     pairs: set[Pair] = set()
-    for place in run.planned():
+    for place, judgement in _judged(run, judgements, gate.within_s):
         name = place.scenario.name
-        judgement = judgements.get(place.cell_id)
         known = gate.of(name, place.variant, versions_of(run, place.cell_id)) if gate.expectations else None
         mine = (place.block.source,) if place.block.source else sources
         cells.append(view_of(run, place, judgement, mine, known, gate.require_judge, curves))
@@ -101,6 +98,17 @@ def summarise(
         untimed=untimed_line(run, cells),
         folder=run.path,
     )
+
+
+def _judged(
+    run: Run, judgements: "Mapping[str, Judgement] | None", within_s: float
+) -> "Iterator[tuple[Place, Judgement | None]]":
+    """Every planned cell and what is said of it, as soon as its block is judged: others go on being judged beside."""
+    if judgements is not None:
+        yield from ((place, judgements.get(place.cell_id)) for place in run.planned())
+        return
+    for block, judged in zip(run.plan.blocks, judging.by_block(run, within_s), strict=True):
+        yield from ((Place(block, cell.id, cell.variant), judged.get(cell.id)) for cell in block.cells)
 
 
 def view_of(
