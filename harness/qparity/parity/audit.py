@@ -8,7 +8,7 @@ quantum layer of a larger model, inputs, outputs and cotangents are those record
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -25,7 +25,7 @@ from qparity.parity.names import state_name, weight_name
 from qparity.parity.reference import reference_comparisons
 from qparity.parity.setup import ExactFault, rate_leaks, setup_faults, weight_arrays
 from qparity.parity.types import Observation, Stage
-from qparity.parity.update import update_comparisons, without_reference
+from qparity.parity.update import Moved, update_comparisons, without_reference
 from qparity.records.trace import Trace
 
 AUDIT_ALL_UP_TO_WIRES = 8
@@ -67,8 +67,8 @@ class Audit:
         return self.steps * len(self.required)
 
 
-def audit(o: Observation) -> Audit:
-    """Compare everything that was recorded of one cell with oracle and reference."""
+def audit(o: Observation, moved: Sequence[Moved] | None = None) -> Audit:
+    """Compare everything that was recorded of one cell with oracle and reference; `moved`: see `update_comparisons`."""
     offsets = np.asarray(o.recorded.offsets)
     steps = len(offsets) - 1
     notes: list[str] = []
@@ -104,7 +104,7 @@ def audit(o: Observation) -> Audit:
         notes.append("updates are not judged: the script's optimizer does more than its law knows")
     try:
         left_out = {f"weights/{weight_name(o, k)}" for k in without_reference(o)}
-        made = () if o.own_optimizer else update_comparisons(o, units(o))
+        made = () if o.own_optimizer else update_comparisons(o, units(o), moved)
         comparisons += [c for c in made if c.tensor not in left_out]
         if left_out:
             notes.append(f"updates of {', '.join(sorted(left_out))} not judged: their constraint has no reference")
