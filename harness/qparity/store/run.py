@@ -100,6 +100,13 @@ class Run:
 
         Raises `StoreError` only if `run.json` itself is missing or unusable.
         """
+        run = cls.open(path)
+        run._scan()
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Likewise, but a cell and its trace are checked no sooner than they are asked for."""
         path = Path(path)
         try:
             raw = schema.upgrade(trust.read_json(path, "run.json"), "run")
@@ -111,7 +118,6 @@ class Run:
         run = cls(path, record, plan, tuple(faults))
         if faults or others:
             run._damaged["run.json"] = "; ".join((*faults, *others))
-        run._scan()
         return run
 
     @property
@@ -239,12 +245,12 @@ class Run:
         outcome = self.outcome(cell_id)
         return None if outcome is None else self._trace(cell_id, outcome, only)
 
-    def recorded(self, cell_id: str) -> tuple[Outcome, Trace | None] | None:
-        """The outcome of a cell and its trace, None where there is none; None where it is missing or either is odd."""
+    def recorded(self, cell_id: str, only: Collection[str] | None = None) -> tuple[Outcome, Trace | None] | None:
+        """The outcome of a cell and its trace as `trace` gives it; None where it is missing, or its trace damaged."""
         outcome = self.outcome(cell_id)
         if outcome is None:
             return None
-        trace = self._trace(cell_id, outcome)
+        trace = self._trace(cell_id, outcome, only)
         return None if f"traces/{cell_id}.npz" in self._damaged else (outcome, trace)
 
     # Programs, timings, logs and diagnoses

@@ -121,8 +121,9 @@ def view_of(
     curves: bool = True,
 ) -> CellView:
     """One cell of a run, judged or not (yet); `curves`: with its loss and what it fits."""
-    trace = run.trace(place.cell_id, SHOWN) if curves else None  # first: an odd trace makes its cell missing
-    outcome = run.outcome(place.cell_id)
+    outcome, trace = (
+        (run.recorded(place.cell_id, SHOWN) or (None, None)) if curves else (run.outcome(place.cell_id), None)
+    )
     status, said = (outcome.status, outcome.reason) if outcome else ("missing", _why_missing(run, place.cell_id))
     judgement = judgement if status == "ok" else None
     verdict = _text(judgement, "verdict")
