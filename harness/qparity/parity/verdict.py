@@ -32,7 +32,8 @@ from qparity.parity.audit import Audit, audit, without
 from qparity.parity.bits import digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, series
-from qparity.parity.peers import Blame, blame_by_peers, pair_differences, pair_series
+from qparity.parity.pairs import pair_differences, pair_series
+from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, Judgement, Observation, Stage, Verdict
