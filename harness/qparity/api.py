@@ -142,9 +142,11 @@ def report(
     view = run if isinstance(run, RunView) else judge(run)
     found = causes(view.cells, view.groups)
     try:
-        source = run if isinstance(run, Run) else Run.load(view.folder) if found and view.folder else None
+        source = run if isinstance(run, Run) else Run.open(view.folder) if found and view.folder else None
     except StoreError:  # it has gone since it was judged
         source = None
+    if source:
+        source.leave_out(dict(view.damaged))
     path = Path(output) if output else REPORTS / f"{Path(view.id).name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     told = gather(source, found) if source else {}

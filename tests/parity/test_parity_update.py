@@ -5,7 +5,7 @@ import pytest
 
 from qparity.parity import Observation
 from qparity.parity.tolerances import unit
-from qparity.parity.update import update_comparisons
+from qparity.parity.update import SMALL, moved_together, update_comparisons
 from qparity.records import Outcome
 
 ADAM = {"name": "adam", "learning_rate": 0.03, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
@@ -98,3 +98,34 @@ def test_each_weight_rounds_in_its_own_type_and_one_norm_is_over_all():
     assert max(worst()) < 1
     half, single = worst(new_weights=[new[0] * np.float32(1 + 1e-5), new[1] * np.float16(1.01)])[::-1]
     assert (half > 1, single > 1) == (True, True)
+
+
+def trained(cell, seed, shapes=((2, 3), (4,)), scenario=None, weights=()):
+    """A cell of one scenario whose updates nobody made: the law alone is looked at."""
+    rng = np.random.default_rng(seed)
+    trace = {f"{kind}/{k}": rng.normal(size=(3, *s)) for k, s in enumerate(shapes) for kind in ("weights", "gradients")}
+    trace |= {name.replace("weights", "new_weights"): a for name, a in trace.items() if name.startswith("weights")}
+    raw = {"id": cell, "variant": "tf", "status": "ok", "scenario": {"name": "s", "training": {"optimizer": ADAM}}}
+    raw["scenario"] |= scenario or {}
+    return Observation(Outcome(raw | {"resolved": {"weights": list(weights)}}), trace)
+
+
+def test_cells_of_a_block_are_moved_together_bit_for_bit_as_alone():
+    block = [trained("a", 1), trained("b", 2, shapes=((5,),)), trained("c", 3)]
+    together = moved_together(block)
+    assert together.keys() == {"a", "b", "c"}
+    for o in block:
+        units = (unit("float64"), unit("float32"))
+        both = zip(update_comparisons(o, units), update_comparisons(o, units, together[o.cell]), strict=True)
+        for alone, joined in both:
+            for name in ("expected", "tolerance", "lower", "scale"):
+                assert np.array_equal(getattr(alone, name), getattr(joined, name))
+
+
+def test_what_a_weight_as_a_whole_decides_is_not_moved_together():
+    clipped = {"training": {"optimizer": ADAM | {"global_clipnorm": 0.1}}}
+    assert moved_together([trained(cell, 1, scenario=clipped) for cell in "ab"]) == {}
+    bounded = [{"constraint": {"name": "MaxNorm"}}, {}]
+    assert moved_together([trained("a", 1), trained("b", 2, weights=bounded)]) == {}
+    assert moved_together([trained(cell, 1, shapes=((2, 3), ())) for cell in "ab"]) == {}
+    assert moved_together([trained(cell, 1, shapes=((SMALL // 4,),)) for cell in "ab"]) == {}

@@ -132,6 +132,20 @@ def test_a_truncated_trace_makes_its_cell_missing(run: Run, keep: int):
     assert loaded.trace(cell(0)) is not None
 
 
+def test_an_opened_run_checks_a_trace_when_it_is_asked_for(run: Run):
+    for i in range(2):
+        run.write_outcome(outcome(cell(i)), trace())
+    file = run.path / "traces" / f"{cell(0)}.npz"
+    file.write_bytes(file.read_bytes()[:-1])
+    opened = Run.open(run.path)
+    assert opened.damaged == []
+    assert opened.recorded(cell(0)) is None
+    assert [name for name, _ in opened.damaged] == [file.relative_to(run.path).as_posix()]
+    whole = opened.recorded(cell(1), ["loss"])
+    assert whole is not None
+    assert (whole[0].id, list(whole[1] or ())) == (cell(1), ["loss"])
+
+
 def test_newer_and_foreign_files_are_named(run: Run):
     run.write_outcome(outcome(cell(0)))
     run.write_outcome(outcome(cell(1)))

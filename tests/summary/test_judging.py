@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -169,3 +170,15 @@ def test_what_a_fork_finds_damaged_is_missing_in_the_view_without_curves(tmp_pat
     assert [(cell.id, cell.status) for cell in view.cells] == [(TORCH, "ok"), (JAX, "missing")]
     assert [file for file, _ in view.damaged] == [f"traces/{JAX}.npz"]
     assert "truncated" in view.cells[1].line
+
+
+def test_a_cell_is_seen_as_soon_as_its_block_is_judged(run, monkeypatch):
+    """So that judging and summing up go on side by side, and no more than a block waits."""
+    first = run.plan.blocks[0]
+    run.plan_more([replace(first, scenario=first.scenario.model_copy(update={"name": "another"}), cells=())])
+    module, done = import_module("qparity.summary.summarise"), []
+    judged, viewed = judging.judge_block, module.view_of
+    monkeypatch.setattr(judging, "judge_block", lambda *a: done.append("judged") or judged(*a))
+    monkeypatch.setattr(module, "view_of", lambda *a: done.append("viewed") or viewed(*a))
+    summarise(run)
+    assert done == ["judged", "viewed", "viewed", "judged"]

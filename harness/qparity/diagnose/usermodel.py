@@ -16,7 +16,7 @@ from qparity.diagnose import script
 from qparity.diagnose.subject import DiagnosisError, Subject, stage_of
 from qparity.diagnose.templates import USER_MODEL
 from qparity.parity import PASSES, Observation, Stage
-from qparity.parity.peers import pair_series
+from qparity.parity.pairs import pair_series
 from qparity.scenario.identity import find_module, search_path
 from qparity.store import Run
 from qparity.summary.judging import judge_block, observations_of

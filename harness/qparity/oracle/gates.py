@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-Word = Sequence[tuple[str, int]]
+Word = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ CONJUGATES = {"Y": "Y*", "Y+": "Y*", "S": "S+", "S+": "S", "T": "T+", "T+": "T",
 
 def apply_word(state: np.ndarray, word: Word) -> np.ndarray:
     """A Pauli word applied to a state, as a new array."""
-    flips, phase = pauli(word, state.ndim, state.dtype.type)
+    flips, phase = pauli(word, state.ndim, state.dtype)
     return (state if flips is None else state[flips]) * phase
 
 
@@ -168,8 +169,9 @@ def controlled(state: np.ndarray, controls: Sequence[int]) -> np.ndarray:
     return state[tuple(slice(1, 2) if axis in controls else slice(None) for axis in range(state.ndim))]
 
 
-def pauli(word: Word, axes: int, dtype: type) -> tuple[tuple[slice, ...] | None, np.ndarray]:
-    """A Pauli word as the flip of some axes (None: diagonal) followed by a broadcastable factor."""
+@lru_cache(maxsize=128)
+def pauli(word: Word, axes: int, dtype: np.dtype) -> tuple[tuple[slice, ...] | None, np.ndarray]:
+    """A Pauli word as the flip of some axes (None: diagonal) followed by a broadcastable factor, not to be changed."""
     letters = {wire: letter for letter, wire in word}
     phase: np.ndarray = np.ones((1,) * axes, dtype)
     for wire, letter in letters.items():

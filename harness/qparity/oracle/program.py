@@ -8,7 +8,7 @@ are exact; or an expression of weights and inputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -60,6 +60,16 @@ class Parameter:
     def terms(self) -> int:
         """Of how many terms, or functions, it is made."""
         return len(self.weights) + len(self.inputs) + len(self.products) + len(self.expression)
+
+    @property
+    def sized(self) -> Parameter:
+        """The same with the sizes of its numbers."""
+        return Parameter(
+            abs(self.constant),
+            tuple((i, abs(c)) for i, c in self.weights),
+            tuple((i, abs(c)) for i, c in self.inputs),
+            tuple((a, i, b, j, abs(c)) for a, i, b, j, c in self.products),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,11 @@ class GateProgram:
             first += given
         return tuple(result)
 
+    @cached_property
+    def sized(self) -> GateProgram:
+        """The same with the sizes of all numbers that angles are made of."""
+        return replace(self, gates=tuple(replace(g, params=tuple(p.sized for p in g.params)) for g in self.gates))
+
     @property
     def weight_count(self) -> int:
         """Number of scalar weights."""
@@ -249,7 +264,11 @@ def slabs(program: GateProgram, offsets: np.ndarray) -> Iterator[Slab]:
     for start in range(0, end, size):
         stop = min(start + size, end)
         first, last = int(np.searchsorted(offsets, start, "right")) - 1, int(np.searchsorted(offsets, stop))
-        yield Slab(slice(start, stop), slice(first, last), np.clip(offsets[first : last + 1], start, stop) - start)
+        yield Slab(
+            slice(start, stop),
+            slice(first, last),
+            np.minimum(np.maximum(offsets[first : last + 1], start), stop) - start,
+        )
 
 
 def parameter_values(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> np.ndarray:

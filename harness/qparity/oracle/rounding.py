@@ -9,7 +9,6 @@ that alone is many times what the operation rounds. Of an angle that is an expre
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from math import frexp
 
 import numpy as np
@@ -54,11 +53,10 @@ def operation_counts(
     multiples = np.zeros(len(program.parameters))  # coefficients of observables are no angles
     found = [_of_angle(p, gate, shifted) for gate in program.gates for p in gate.params]
     multiples[: len(found)] = found
-    gates = tuple(replace(g, params=tuple(map(_absolute, g.params))) for g in program.gates)
-    sized, of_angles = replace(program, gates=gates), np.empty(len(inputs))
+    of_angles = np.empty(len(inputs))
     gains = _gains(program, weights, inputs, offsets)
     for rows, steps, stops in slabs(program, offsets):
-        sizes = parameter_values(sized, np.abs(weights[steps]), np.abs(inputs[rows]), stops)
+        sizes = parameter_values(program.sized, np.abs(weights[steps]), np.abs(inputs[rows]), stops)
         errors = np.zeros(sizes.shape[1])
         for k, of in _bounded(program, weights[steps], inputs[rows], stops):
             if k < len(found):
@@ -177,12 +175,3 @@ def _roundings(p: Parameter, angles: int) -> float:
     terms = len(coefficients) + bool(p.constant)
     plain = terms <= 1 and not p.products and all(abs(frexp(c)[0]) == 0.5 for c in coefficients)
     return (0 if plain else 4 * terms) + (angles > 1)
-
-
-def _absolute(p: Parameter) -> Parameter:
-    return Parameter(
-        abs(p.constant),
-        tuple((i, abs(c)) for i, c in p.weights),
-        tuple((i, abs(c)) for i, c in p.inputs),
-        tuple((a, i, b, j, abs(c)) for a, i, b, j, c in p.products),
-    )

@@ -32,7 +32,7 @@ def apply(state: np.ndarray, operation: Operation, theta: np.ndarray | None, inv
     assert theta is not None
     angle = theta[operation.parameter] * (-operation.scale if inverse else operation.scale)
     cos, sin = np.cos(angle), np.sin(angle)
-    flips, phase = pauli(operation.word, state.ndim, state.dtype.type)
+    flips, phase = pauli(operation.word, state.ndim, state.dtype)
     if flips is None:
         view *= cos - 1j * sin * phase
     else:

@@ -41,13 +41,14 @@ def annotate(o: Observation, found: Audit, block: Sequence[Observation], judged:
 
 def bitwise_equal(a: Observation, b: Observation) -> bool:
     """Whether two cells recorded the same bytes of predictions, loss, gradients and weights."""
-    names = [n for n in a.recorded if n.split("/")[0] in COMPARED]
+    mine, other = a.recorded, b.recorded
+    both = ((array, other.get(name)) for name, array in mine.items() if name.partition("/")[0] in COMPARED)
     return all(
-        n in b.recorded
-        and a.recorded[n].dtype == b.recorded[n].dtype
-        and a.recorded[n].shape == b.recorded[n].shape
-        and a.recorded[n].tobytes() == b.recorded[n].tobytes()
-        for n in names
+        twin is not None
+        and array.dtype == twin.dtype
+        and array.shape == twin.shape
+        and array.tobytes() == twin.tobytes()
+        for array, twin in both
     )
 
 
@@ -95,8 +96,8 @@ def _repeat(o: Observation) -> Iterator[str]:
 
 def _nonfinite(o: Observation) -> Iterator[str]:
     for name, array in o.recorded.items():
-        if array.dtype.kind == "f" and (count := int((~np.isfinite(array)).sum())):
-            yield f"{count} values of {name} are not finite"
+        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+            yield f"{int((~finite).sum())} values of {name} are not finite"
 
 
 def _leaks(found: Audit, judged: Judgement) -> Iterator[str]:
@@ -114,7 +115,10 @@ def _setup(found: Audit, judged: Judgement) -> Iterator[str]:
 def _wide(found: Audit) -> Iterator[str]:
     """A gradient smaller than its tolerance is not really compared: float32 finite differences, a sum that cancels."""
     for c in found.comparisons:
-        if c.stage == Stage.GRADIENT and c.got.size and float(np.median(c.tolerance)) > float(np.abs(c.expected).max()):
+        if c.stage != Stage.GRADIENT or not c.got.size:
+            continue
+        largest = float(np.abs(c.expected).max())
+        if not c.tolerance.max() <= largest and float(np.median(c.tolerance)) > largest:
             what = "what cancels in it, or a kink, leaves open" if c.by == REFERENCE else "the method's own error is"
             yield f"{c.tensor}: {what} more than the gradient, so agreement says nothing"
 

@@ -38,8 +38,8 @@ def right_bits(o: Observation, found: Audit, stages: Mapping[Stage, StageSeries]
     unjudged = {stage for stage, _ in found.unjudged}
     required = {stage for stage, _ in found.required}
     fewest = {
-        stage: float(np.nanmin(series.effective_bits))
+        stage: float(np.fmin.reduce(series.effective_bits))  # NaN where no step was judged
         for stage, series in stages.items()
-        if stage in required - unjudged and not np.isnan(series.effective_bits).all()
+        if stage in required - unjudged
     }
-    return {stage: math.floor(min(bits, digits(o))) for stage, bits in fewest.items()}
+    return {stage: math.floor(min(bits, digits(o))) for stage, bits in fewest.items() if not math.isnan(bits)}

@@ -155,5 +155,6 @@ def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
         residual[at] = c.residual.reshape(-1)[position]
         tolerance[at] = c.tolerance.reshape(-1)[position]
         fewest[c.steps] = np.fmin(fewest[c.steps], c.fewest_bits())
-    worst = None if np.isnan(r).all() else int(np.nanargmax(r))
+    known = ~np.isnan(r)
+    worst = int(np.where(known, r, -1.0).argmax()) if known.any() else None
     return StageSeries(residual, tolerance, r, fewest, worst)

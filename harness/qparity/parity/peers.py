@@ -1,10 +1,7 @@
-"""Variants against each other: always as information, and as the last resort for what nobody independent judged.
+"""Variants against each other, as the last resort for what nobody independent judged.
 
-Variants of one backend share its code and are one witness: a majority is one of backends. At step 0 all variants hold
-the same weights, so they must agree to rounding. Later their weights may differ (with Adam by far more than rounding),
-so the tolerance of step t grows with the observed distance d_t = sum |w_a - w_b|: a circuit's outputs change by at most
-||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||, and its gradients accordingly. Nothing of the kind is known of
-classical layers, so of models of a user's own only step 0 can be compared: what the reference could not judge of them.
+Variants of one backend share its code and are one witness: a majority is one of backends. Of models of a user's own
+only step 0 can be compared (`parity/pairs.py` says why): what the reference could not judge of them.
 """
 
 from __future__ import annotations
@@ -15,27 +12,11 @@ from itertools import combinations
 
 import numpy as np
 
-from qparity import oracle
-from qparity.oracle.losses import WITH_LAW
-from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
 from qparity.parity.names import weight_name
+from qparity.parity.pairs import KINDS, PairSeries, pair_series, ratio
 from qparity.parity.setup import weight_arrays
-from qparity.parity.types import STEP_STAGES, Judgement, Observation, PairDifference, Stage, Verdict
-
-ASSUMED_GATES = 256
-"""Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairSeries:
-    """One tensor of two variants: largest difference of each step and its tolerances, (T,)."""
-
-    stage: Stage
-    tensor: str
-    difference: np.ndarray
-    tolerance: np.ndarray
-    lower: np.ndarray
+from qparity.parity.types import Judgement, Observation, Stage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +47,6 @@ class Blame:
             smallest_tolerance=self.residual,
             by_design=self.by_design,
         )
-
-
-def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDifference]]:
-    """For each cell, the largest difference to each other variant at each stage, relative to its tolerance."""
-    result: dict[str, list[PairDifference]] = {o.cell: [] for o in cells}
-    for a, b in combinations(cells, 2):
-        found: dict[Stage, tuple[float, PairSeries, int]] = {}
-        for s in pair_series(a, b):
-            ratios = _ratio(s.difference, s.tolerance)
-            t = int(np.argmax(ratios))
-            if s.stage not in found or ratios[t] > found[s.stage][0]:
-                found[s.stage] = float(ratios[t]), s, t
-        for stage, (_, s, t) in found.items():
-            for mine, other in ((a, b), (b, a)):
-                result[mine.cell].append(
-                    PairDifference(other.variant, stage, t, s.tensor, float(s.difference[t]), float(s.tolerance[t]))
-                )
-    return result
 
 
 def blame_by_peers(
@@ -140,86 +103,6 @@ def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
     """Such as `predictions, gradients of dense/kernel, dense/bias`."""
     words = [name if stage in (Stage.FORWARD, Stage.LOSS) else f"{name} ({stage})" for stage, name in tensors]
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
-
-
-def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
-    """All tensors of two variants that can be compared; none where their batches differ in shape."""
-    if not np.array_equal(a.recorded.offsets, b.recorded.offsets):
-        return []
-    offsets = a.recorded.offsets
-    sides = {kind: (weight_arrays(a, kind), weight_arrays(b, kind)) for kind in KINDS}
-    if any([x.shape for x in mine] != [y.shape for y in other] for mine, other in sides.values()):
-        return []
-    pairs = {kind: list(zip(*both, strict=True)) for kind, both in sides.items()}
-    predictions = [_rows(o.recorded.predictions) for o in (a, b)]
-    if predictions[0].shape != predictions[1].shape or len(predictions[0]) != offsets[-1]:
-        return []
-    if a.loss == "mse" and a.targets.shape != predictions[0].shape:
-        return []
-    drift = sum((_step_sums(x, y) for x, y in pairs["weights"]), np.zeros(len(offsets) - 1))
-    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
-    flags = next((o.outcome.resolved.flags for o in (a, b) if o.outcome.resolved.flags.get("tf32")), {})
-    low = tol.lower_unit(a.dtype, flags) or tol.unit(a.dtype)
-    bounds = _bounds(a, predictions[0], offsets, drift, (tol.unit(a.dtype), low))
-    series = [
-        _series(Stage.FORWARD, "predictions", np.maximum.reduceat(_rowmax(*predictions), offsets[:-1]), bounds),
-        _series(Stage.LOSS, "loss", _rowmax(a.recorded.loss, b.recorded.loss), bounds),
-    ]
-    for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
-        named = [f"{kind}/{weight_name(a, k)}" for k in range(len(pairs[kind]))]
-        series += [_series(stage, n, _rowmax(x, y), bounds) for n, (x, y) in zip(named, pairs[kind], strict=True)]
-    return series
-
-
-KINDS = ("weights", "gradients", "new_weights")
-
-
-def _bounds(
-    o: Observation, predictions: np.ndarray, offsets: np.ndarray, drift: np.ndarray, units: Sequence[float]
-) -> list[dict[Stage, np.ndarray]]:
-    """Tolerances of a pair for each stage, (T,), in each unit roundoff; every one counts both sides."""
-    training, method = o.scenario.training, "finite-diff" if o.by_differences else o.method
-    norm = max(1.0, float(np.abs(predictions).max(initial=0)))
-    magnitudes, slopes = _loss_scales(o, predictions, offsets)
-    slopes = slopes * norm
-    reach = drift * max(1.0, float(np.abs(o.recorded.x).max(initial=0)))
-    rate = training.optimizer.learning_rate
-    if training.schedule:
-        rate = max(rate, float(np.abs(o.recorded.learning_rate).max()))
-    terms = np.diff(offsets) * predictions.shape[1]
-    largest = max((float(np.abs(w).max(initial=0)) for w in weight_arrays(o, "weights")), default=0.0)
-    optimizer = training.optimizer.model_dump()
-    found = []
-    for u in units:
-        forward = 2 * tol.forward(u, ASSUMED_GATES, norm) + norm * reach
-        gradient = 2 * tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options)
-        gradient = gradient + (slopes + 2 * norm**2) * reach
-        stride = oracle.law_of(optimizer, o.dtype, float, u).reach
-        # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
-        update = drift + 4 * u * largest + rate * (gradient if stride is None else 2 * stride)
-        loss = 2 * tol.loss(u, terms, magnitudes) + slopes * forward / norm + forward**2
-        tolerances = (forward, loss, gradient, update)
-        found.append({stage: np.asarray(each) for stage, each in zip(STEP_STAGES, tolerances, strict=True)})
-    return found
-
-
-def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The size of the terms of each step's loss, and of its derivative by the predictions, (T,) each.
-
-    Of a loss without a law, as recorded: the samples' losses, and the cotangents that reached the first quantum layer.
-    """
-    if o.loss in WITH_LAW:
-        loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets, o.sample_weights)
-        return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
-    sizes = np.abs(np.asarray(o.recorded.sample_loss, np.float64))
-    if (weights := o.sample_weights) is not None:
-        sizes = sizes * np.abs(weights)
-    magnitudes = np.add.reduceat(sizes, offsets[:-1]) / np.diff(offsets)
-    bars = o.recorded.get("layer_cotangents/0")
-    if bars is None:
-        return magnitudes, np.full(len(magnitudes), 1.0)
-    stops = np.asarray(o.recorded.get("layer_offsets/0", offsets))
-    return magnitudes, np.add.reduceat(np.abs(bars).reshape(len(bars), -1).sum(axis=1), stops[:-1])
 
 
 def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
@@ -322,7 +205,7 @@ def _furthest(
     """Which two lie furthest apart, in what, by how much."""
 
     def share(each: tuple[frozenset[str], PairSeries]) -> float:
-        return float(_ratio(each[1].difference, each[1].tolerance)[step])
+        return float(ratio(each[1].difference, each[1].tolerance)[step])
 
     pair, s = max(((pair, s) for pair in apart for s in series[pair]), key=share)
     a, b = (o.variant for c, o in by_cell.items() if c in pair)
@@ -338,7 +221,7 @@ def _away_from(right: Sequence[str], precise: bool) -> str:
 
 
 def _blame(series: Sequence[PairSeries], stage: Stage, step: int, right: str) -> Blame:
-    worst = max(series, key=lambda s: float(_ratio(s.difference, s.tolerance)[step]))
+    worst = max(series, key=lambda s: float(ratio(s.difference, s.tolerance)[step]))
     difference, tolerance = float(worst.difference[step]), float(worst.tolerance[step])
     leak = worst.lower[step] > tolerance and difference <= worst.lower[step]
     verdict = Verdict.PRECISION_LEAK if leak else Verdict.LOCAL_FAULT
@@ -368,27 +251,3 @@ def _majority(cells: Sequence[Observation], apart: set[frozenset[str]]) -> list[
 
 def _over(series: Sequence[PairSeries], step: int) -> bool:
     return any(s.difference[step] > s.tolerance[step] for s in series)
-
-
-def _series(
-    stage: Stage, tensor: str, difference: np.ndarray, bounds: Sequence[Mapping[Stage, np.ndarray]]
-) -> PairSeries:
-    return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array.reshape(len(array), -1)
-
-
-def _rowmax(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    difference = _rows(np.abs(a.astype(np.float64) - b.astype(np.float64))).max(axis=1, initial=0)
-    return np.where(np.isnan(difference), np.inf, difference)
-
-
-def _step_sums(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.asarray(_rows(np.abs(a.astype(np.float64) - b.astype(np.float64))).sum(axis=1))
-
-
-def _ratio(difference: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(difference == 0, 0.0, difference / tolerance)

@@ -6,12 +6,15 @@ fits any momentum, any decay, any number of steps. Errors are in units of u.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import prod
 
 import numpy as np
 
 from qparity import oracle
 from qparity.oracle.constraints import KNOWN, rounding
+from qparity.oracle.optimizers import Law
 from qparity.parity import tolerances as tol
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name, weight_path
@@ -24,39 +27,27 @@ AVERAGED = 4.0
 """Roundings of a moving average, a step."""
 
 
-def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
-    """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far."""
-    _, real = oracle.reference_dtype(o.dtype)
-    weights: list[np.ndarray] = [w.astype(real) for w in weight_arrays(o, "weights")]
-    gradients: list[np.ndarray] = [g.astype(real) for g in weight_arrays(o, "gradients")]
-    expected = [np.empty_like(w) for w in weights]
-    bounds: list[np.ndarray] = [np.empty(w.shape) for w in weights]
+Moved = tuple[np.ndarray, np.ndarray]
+"""A weight after each step by the law, (steps, *shape), and how far rounding may have moved it."""
+SMALL = 1 << 20
+"""Numbers of a block that are moved in one go: of more, the calls that it saves are not what takes the time."""
 
-    paths = [weight_path(o, k) for k in range(len(weights))]
+
+def update_comparisons(o: Observation, units: Units, moved: Sequence[Moved] | None = None) -> Iterator[Comparison]:
+    """One comparison for each weight; slots are the oracle's own, from the gradients recorded so far.
+
+    `moved` is what the law makes of the weights, where `moved_together` has said so.
+    """
+    weights = _in_real(o, "weights")
+    moved = _moved(o, weights) if moved is None else moved
     steps = len(weights[0]) if weights else 0
-    constraints = constraints_of(o)
-    rates = o.recorded.learning_rate if o.scenario.training.schedule else None
     still = set(o.outcome.audit.without_gradient)
-    kinds = [stored_dtype(o, k) for k in range(len(weights))]
-    for kind in dict.fromkeys(kinds):
-        law = oracle.law_of(o.optimizer, kind, real, tol.unit(kind))
-        state = law.start([w[0] for w in weights])
-        for t in range(steps):  # of all weights: a global norm is one over all of them
-            rate = None if rates is None else float(rates[t])
-            state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths, rate)
-            for k, moved in enumerate(after):
-                if kinds[k] != kind:
-                    continue
-                expected[k][t], bounds[k][t] = moved.value, moved.error
-                if k in constraints:
-                    expected[k][t] = oracle.constrained(
-                        moved.value, constraints[k].name, constraints[k].config, o.dtype
-                    )
-                    bounds[k][t] = rounding(bounds[k][t], expected[k][t].astype(np.float64))
-    for k, (w, new) in enumerate(zip(weights, weight_arrays(o, "new_weights"), strict=True)):
-        scale = (np.abs(w) + np.abs(expected[k] - w)).astype(np.float64)
-        high, low = units if kinds[k] == o.dtype else (tol.unit(kinds[k]), None)
-        pair = high * bounds[k], None if low is None else low * bounds[k]
+    both = zip(weights, weight_arrays(o, "new_weights"), moved, strict=True)
+    for k, (w, new, (expected, bound)) in enumerate(both):
+        scale = (np.abs(w) + np.abs(expected - w)).astype(np.float64)
+        kind = stored_dtype(o, k)
+        high, low = units if kind == o.dtype else (tol.unit(kind), None)
+        pair = high * bound, None if low is None else low * bound
         name = f"weights/{weight_name(o, k)}"
         if k in still:  # Keras leaves out of an update what has no gradient
             still_allowed = np.zeros_like(scale)
@@ -64,7 +55,88 @@ def update_comparisons(o: Observation, units: Units) -> Iterator[Comparison]:
                 still_allowed += high * AVERAGED * np.arange(1, steps + 1).reshape(-1, *[1] * (w.ndim - 1)) * scale
             yield compare(Stage.UPDATE, name, new, w, (still_allowed, None), scale, np.arange(steps))
             continue
-        yield compare(Stage.UPDATE, name, new, expected[k], pair, scale, np.arange(steps))
+        yield compare(Stage.UPDATE, name, new, expected, pair, scale, np.arange(steps))
+
+
+def moved_together(block: Sequence[Observation]) -> dict[str, list[Moved]]:
+    """What the law makes of the weights of all cells of a scenario at once, where it moves each entry alone.
+
+    By cell; those that cannot be done so are left out.
+    """
+    groups: dict[tuple[int, bytes], list[tuple[Observation, list[np.ndarray]]]] = {}
+    for o in block:
+        weights = _in_real(o, "weights")
+        if o.scenario == block[0].scenario and not o.own_optimizer and _by_entry(o, _law(o, o.dtype), weights):
+            rates = b"" if (found := _rates(o)) is None else found.tobytes()
+            groups.setdefault((len(weights[0]), rates), []).append((o, weights))
+    result: dict[str, list[Moved]] = {}
+    for cells in groups.values():
+        sizes = [len(weights) for _, weights in cells]
+        if len(cells) > 1 and sum(w.size for _, weights in cells for w in weights) <= SMALL:
+            first = cells[0][0]
+            every = [w for _, weights in cells for w in weights]
+            moved = iter(_side_by_side(first, every, [g for o, _ in cells for g in _in_real(o, "gradients")]))
+            result |= {o.cell: list(islice(moved, size)) for (o, _), size in zip(cells, sizes, strict=True)}
+    return result
+
+
+def _moved(o: Observation, weights: list[np.ndarray]) -> list[Moved]:
+    gradients = _in_real(o, "gradients")
+    if _by_entry(o, _law(o, o.dtype), weights):
+        return _side_by_side(o, weights, gradients)
+    kinds = [stored_dtype(o, k) for k in range(len(weights))]
+    of_kind = {kind: _trained(o, _law(o, kind), weights, gradients) for kind in dict.fromkeys(kinds)}
+    return [of_kind[kind][k] for k, kind in enumerate(kinds)]
+
+
+def _by_entry(o: Observation, law: Law, weights: list[np.ndarray]) -> bool:
+    """Whether each entry of the weights may be moved as if it were alone."""
+    shapes = [w.shape for w in weights]
+    alike = [g.shape for g in weight_arrays(o, "gradients")] == shapes and all(len(shape) > 1 for shape in shapes)
+    kinds = {stored_dtype(o, k) for k in range(len(weights))}
+    return law.by_entry and alike and kinds == {o.dtype} and not constraints_of(o)
+
+
+def _side_by_side(o: Observation, weights: list[np.ndarray], gradients: list[np.ndarray]) -> list[Moved]:
+    """All entries as those of one weight."""
+    shapes = [w.shape for w in weights]
+    weight, gradient = (np.concatenate([a.reshape(len(a), -1) for a in each], axis=1) for each in (weights, gradients))
+    ((value, error),) = _trained(o, _law(o, o.dtype), [weight], [gradient])
+    stops = np.cumsum([prod(shape[1:]) for shape in shapes])[:-1]
+    parts = zip(shapes, np.split(value, stops, axis=1), np.split(error, stops, axis=1), strict=True)
+    return [(value.reshape(shape), error.reshape(shape)) for shape, value, error in parts]
+
+
+def _trained(o: Observation, law: Law, weights: list[np.ndarray], gradients: list[np.ndarray]) -> list[Moved]:
+    """The weights step by step, all together: a global norm is one over all of them."""
+    moved = [(np.empty_like(w), np.empty(w.shape)) for w in weights]
+    paths, constraints, rates = [weight_path(o, k) for k in range(len(weights))], constraints_of(o), _rates(o)
+    state = law.start([w[0] for w in weights])
+    for t in range(len(weights[0])):
+        rate = None if rates is None else float(rates[t])
+        state, after = law.step(state, [w[t] for w in weights], [g[t] for g in gradients], paths, rate)
+        for k, ((values, errors), found) in enumerate(zip(moved, after, strict=True)):
+            values[t], errors[t] = found.value, found.error
+            if k in constraints:
+                about = constraints[k]
+                values[t] = oracle.constrained(found.value, about.name, about.config, o.dtype)
+                errors[t] = rounding(errors[t], values[t].astype(np.float64))
+    return moved
+
+
+def _law(o: Observation, kind: str) -> Law:
+    """The optimizer's law for weights of a type."""
+    return oracle.law_of(o.optimizer, kind, oracle.reference_dtype(o.dtype)[1], tol.unit(kind))
+
+
+def _rates(o: Observation) -> np.ndarray | None:
+    """The learning rate of each step, where a schedule sets it."""
+    return o.recorded.learning_rate if o.scenario.training.schedule else None
+
+
+def _in_real(o: Observation, kind: str) -> list[np.ndarray]:
+    """Arrays of the trace, a weight each, in the type that the oracle computes in."""
+    return [array.astype(oracle.reference_dtype(o.dtype)[1]) for array in weight_arrays(o, kind)]
 
 
 def stored_dtype(o: Observation, k: int) -> str:

@@ -32,10 +32,12 @@ from qparity.parity.audit import Audit, audit, without
 from qparity.parity.bits import digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, series
-from qparity.parity.peers import Blame, blame_by_peers, pair_differences, pair_series
+from qparity.parity.pairs import pair_differences, pair_series
+from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, STEP_STAGES, Judgement, Observation, Stage, Verdict
+from qparity.parity.update import Moved, moved_together
 from qparity.records import Reference
 
 ALIKE = 100.0
@@ -56,9 +58,10 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     traced = [o for o in loaded if not missing_arrays(o)]
     audits: dict[str, Audit] = {}
     result: dict[str, Judgement] = {}
+    moved = _together(traced)
     for o in traced:
         try:
-            audits[o.cell] = audit(o)
+            audits[o.cell] = audit(o, moved.get(o.cell))
         except UNREADABLE as error:
             result[o.cell] = unreadable(error)
     traced = [o for o in traced if o.cell in audits]
@@ -89,6 +92,14 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
         judged = replace(judged, judged=found.judged, judgeable=found.judgeable)
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
+
+
+def _together(cells: Sequence[Observation]) -> Mapping[str, Sequence[Moved]]:
+    """What can be computed of all cells in one go; nothing where one of them is odd, which its own audit then says."""
+    try:
+        return moved_together(cells)
+    except UNREADABLE:
+        return {}
 
 
 def contradicted(block: Sequence[Observation], audits: Mapping[str, Audit]) -> bool:

@@ -100,6 +100,13 @@ class Run:
 
         Raises `StoreError` only if `run.json` itself is missing or unusable.
         """
+        run = cls.open(path)
+        run._scan()
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Likewise, but a cell and its trace are checked no sooner than they are asked for."""
         path = Path(path)
         try:
             raw = schema.upgrade(trust.read_json(path, "run.json"), "run")
@@ -111,7 +118,6 @@ class Run:
         run = cls(path, record, plan, tuple(faults))
         if faults or others:
             run._damaged["run.json"] = "; ".join((*faults, *others))
-        run._scan()
         return run
 
     @property
@@ -237,14 +243,15 @@ class Run:
     def trace(self, cell_id: str, only: Collection[str] | None = None) -> Trace | None:
         """The recorded arrays of a cell in their native dtypes (`only` these), or None where there are none."""
         outcome = self.outcome(cell_id)
-        if outcome is None or not outcome.trace:
+        return None if outcome is None else self._trace(cell_id, outcome, only)
+
+    def recorded(self, cell_id: str, only: Collection[str] | None = None) -> tuple[Outcome, Trace | None] | None:
+        """The outcome of a cell and its trace as `trace` gives it; None where it is missing, or its trace damaged."""
+        outcome = self.outcome(cell_id)
+        if outcome is None:
             return None
-        content = self._trace_bytes(cell_id, outcome)
-        try:
-            return None if content is None else traces.from_bytes(content, only)
-        except ValueError as error:
-            self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
-            return None
+        trace = self._trace(cell_id, outcome, only)
+        return None if f"traces/{cell_id}.npz" in self._damaged else (outcome, trace)
 
     # Programs, timings, logs and diagnoses
 
@@ -350,6 +357,14 @@ class Run:
             self._damaged[name] = "is truncated or changed (not the hash in its outcome)"
             return None
         return content
+
+    def _trace(self, cell_id: str, outcome: Outcome, only: Collection[str] | None = None) -> Trace | None:
+        content = self._trace_bytes(cell_id, outcome) if outcome.trace else None
+        try:
+            return None if content is None else traces.from_bytes(content, only)
+        except ValueError as error:
+            self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
+            return None
 
     def _scan(self) -> None:
         planned = self._places

@@ -26,13 +26,16 @@ _HASHED = ("order", "weights", "x", "y")
 def judgements(run: Run, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
     """Judge every block of the run; keyed by cell id. A cell that would take longer than `within_s` is not compared."""
     found: dict[str, Judgement] = {}
-    for judged in _each(run, within_s):
+    for judged in by_block(run, within_s):
         found |= judged
     return found
 
 
-def _each(run: Run, within_s: float) -> "Iterator[dict[str, Judgement]]":
-    """The judgements of every block, in forks that share the plan and return no more than their verdicts."""
+def by_block(run: Run, within_s: float = WITHIN_S) -> "Iterator[dict[str, Judgement]]":
+    """The judgements of one block of the plan after the other, each as soon as it is there.
+
+    Of a large run they are made in forks that share the plan and return no more than their verdicts.
+    """
     blocks = run.plan.blocks
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # where there is one, there is fork
     if len(blocks) < MANY or cores < 2:
@@ -144,6 +147,5 @@ def observations_of(run: Run, block: Block) -> "list[Observation]":
     from qparity.parity import Observation
 
     family = sum(bool(each.scenario.shots) for each in run.plan.places()) if block.scenario.shots else 1
-    traces = [(cell.id, run.trace(cell.id)) for cell in block.cells]
-    outcomes = [(run.outcome(cell_id), trace) for cell_id, trace in traces]  # an odd trace makes its cell missing
-    return [Observation.of(outcome, trace, family) for outcome, trace in outcomes if outcome is not None]
+    found = (run.recorded(cell.id) for cell in block.cells)
+    return [Observation.of(outcome, trace, family) for outcome, trace in filter(None, found)]

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -42,16 +42,13 @@ def summarise(
     coverage. Without `curves`, which only pictures show, no trace is read again after it was judged.
     """
     gate = gate or Gate()
-    if judgements is None:
-        judgements = judging.judgements(run, gate.within_s)
     sources = run.plan.sources
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
     programs: dict[str, tuple[Program, ...]] = {}
     pairs: set[Pair] = set()
-    for place in run.planned():
+    for place, judgement in _judged(run, judgements, gate.within_s):
         name = place.scenario.name
-        judgement = judgements.get(place.cell_id)
         known = gate.of(name, place.variant, versions_of(run, place.cell_id)) if gate.expectations else None
         mine = (place.block.source,) if place.block.source else sources
         cells.append(view_of(run, place, judgement, mine, known, gate.require_judge, curves))
@@ -103,6 +100,17 @@ def summarise(
     )
 
 
+def _judged(
+    run: Run, judgements: "Mapping[str, Judgement] | None", within_s: float
+) -> "Iterator[tuple[Place, Judgement | None]]":
+    """Every planned cell and what is said of it, as soon as its block is judged: others go on being judged beside."""
+    if judgements is not None:
+        yield from ((place, judgements.get(place.cell_id)) for place in run.planned())
+        return
+    for block, judged in zip(run.plan.blocks, judging.by_block(run, within_s), strict=True):
+        yield from ((Place(block, cell.id, cell.variant), judged.get(cell.id)) for cell in block.cells)
+
+
 def view_of(
     run: Run,
     place: Place,
@@ -113,8 +121,9 @@ def view_of(
     curves: bool = True,
 ) -> CellView:
     """One cell of a run, judged or not (yet); `curves`: with its loss and what it fits."""
-    trace = run.trace(place.cell_id, SHOWN) if curves else None  # first: an odd trace makes its cell missing
-    outcome = run.outcome(place.cell_id)
+    outcome, trace = (
+        (run.recorded(place.cell_id, SHOWN) or (None, None)) if curves else (run.outcome(place.cell_id), None)
+    )
     status, said = (outcome.status, outcome.reason) if outcome else ("missing", _why_missing(run, place.cell_id))
     judgement = judgement if status == "ok" else None
     verdict = _text(judgement, "verdict")

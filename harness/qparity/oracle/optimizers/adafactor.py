@@ -13,6 +13,7 @@ class Adafactor(Law):
 
     name = "adafactor"
     keras = "Adafactor"
+    whole = True
     arguments = {  # noqa: RUF012
         "beta_2_decay": Argument(-0.8, "exponent of the second moment's decay", -10.0, 0.0),
         "epsilon_1": small(1e-30, "added to the squared gradient"),

@@ -12,6 +12,7 @@ class Lamb(Law):
 
     name = "lamb"
     keras = "Lamb"
+    whole = True
     arguments = MOMENTS
     slots = {"m": "_momentums", "v": "_velocities"}  # noqa: RUF012
 

@@ -105,6 +105,8 @@ class Law:
     shared: ClassVar[dict[str, Argument]] = SHARED
     reach: ClassVar[float | None] = 4.0
     """How far one step may move a weight whose gradient is noise, over the rate; None: as far as the gradient says."""
+    whole: ClassVar[bool] = False
+    """Whether it looks at a weight as a whole (its shape, its norm, its path), not at each entry alone."""
 
     def __init__(self, declared: Mapping[str, Any], dtype: str, real: type, unit: float) -> None:
         self.declared: dict[str, Any] = {name: declared.get(name) for name in self.all_arguments()}
@@ -122,6 +124,11 @@ class Law:
     def defaults(cls) -> dict[str, Any]:
         """Keras' defaults of all arguments that are not none."""
         return {name: a.default for name, a in cls.all_arguments().items() if a.default is not None}
+
+    @property
+    def by_entry(self) -> bool:
+        """Whether an entry of a weight moves as it would alone, whatever the others are."""
+        return not self.whole and not self.declared["clipnorm"] and not self.declared["global_clipnorm"]
 
     def number(self, name: str) -> Any:
         """An argument as Keras holds it: a number rounded to the variables' dtype, in the dtype to compute in."""

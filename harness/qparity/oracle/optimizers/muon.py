@@ -19,6 +19,7 @@ class Muon(Law):
 
     name = "muon"
     keras = "Muon"
+    whole = True
     arguments = {  # noqa: RUF012
         "adam_beta_1": decay(0.9, "decay of the first moment of what is no matrix"),
         "adam_beta_2": decay(0.999, "decay of the second moment of what is no matrix"),

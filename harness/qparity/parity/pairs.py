@@ -1,0 +1,235 @@
+"""Two variants beside each other: how far apart each tensor is at each step, and how far it may be.
+
+At step 0 all variants hold the same weights, so they must agree to rounding. Later their weights may differ (with Adam
+by far more than rounding), so the tolerance of step t grows with the observed distance d_t = sum |w_a - w_b|: a
+circuit's outputs change by at most ||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||, and its gradients
+accordingly. Nothing of the kind is known of classical layers, so of models of a user's own only step 0 can be compared:
+what the reference could not judge of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from math import prod
+
+import numpy as np
+
+from qparity import oracle
+from qparity.oracle.losses import WITH_LAW
+from qparity.parity import tolerances as tol
+from qparity.parity.names import weight_name
+from qparity.parity.setup import weight_arrays
+from qparity.parity.types import Observation, PairDifference, Stage
+
+ASSUMED_GATES = 256
+"""Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairSeries:
+    """One tensor of two variants: largest difference of each step and its tolerances, (T,)."""
+
+    stage: Stage
+    tensor: str
+    difference: np.ndarray
+    tolerance: np.ndarray
+    lower: np.ndarray
+
+
+def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDifference]]:
+    """For each cell, the largest difference to each other variant at each stage, relative to its tolerance."""
+    result: dict[str, list[PairDifference]] = {o.cell: [] for o in cells}
+    for a, b in combinations(map(Side, cells), 2):
+        found: dict[Stage, tuple[float, PairSeries, int]] = {}
+        for s in _series_of(a, b):
+            ratios = ratio(s.difference, s.tolerance)
+            t = int(ratios.argmax())
+            if s.stage not in found or ratios[t] > found[s.stage][0]:
+                found[s.stage] = float(ratios[t]), s, t
+        for stage, (_, s, t) in found.items():
+            difference, tolerance = float(s.difference[t]), float(s.tolerance[t])
+            for mine, other in ((a.cell, b.cell), (b.cell, a.cell)):
+                result[mine.cell].append(PairDifference(other.variant, stage, t, s.tensor, difference, tolerance))
+    return result
+
+
+def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
+    """All tensors of two variants that can be compared; none where their batches differ in shape."""
+    return _series_of(Side(a), Side(b))
+
+
+KINDS = ("weights", "gradients", "new_weights")
+
+
+class Side:
+    """A cell as one side of its pairs: what each of them needs of it is made once."""
+
+    def __init__(self, cell: Observation) -> None:
+        self.cell = cell
+        self.arrays = {kind: weight_arrays(cell, kind) for kind in KINDS}
+        self.shapes = [[array.shape for array in arrays] for arrays in self.arrays.values()]
+        self._bounds: dict[float, Bounds] = {}
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """(rows, outputs)."""
+        return _rows(self.cell.recorded.predictions)
+
+    @cached_property
+    def starts(self) -> list[np.ndarray]:
+        """The weights that steps start from, (T, elements) each, in float64."""
+        return [_rows(array.astype(np.float64)) for array in self.arrays["weights"]]
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Loss, gradients and new weights side by side, (T, elements of all), in float64."""
+        tensors = [self.cell.recorded.loss, *self.arrays["gradients"], *self.arrays["new_weights"]]
+        return np.concatenate([_rows(array).astype(np.float64) for array in tensors], axis=1)
+
+    @cached_property
+    def tensors(self) -> list[tuple[Stage, str, slice]]:
+        """Stage and name of each of them, and which columns of `numbers` it has."""
+        found, stop = [(Stage.LOSS, "loss", slice(0, 1))], 1
+        for stage, kind in ((Stage.GRADIENT, "gradients"), (Stage.UPDATE, "new_weights")):
+            for k, array in enumerate(self.arrays[kind]):
+                start, stop = stop, stop + prod(array.shape[1:])
+                found.append((stage, f"{kind}/{weight_name(self.cell, k)}", slice(start, stop)))
+        return found
+
+    def bounds(self, u: float) -> Bounds:
+        """Its part in the tolerances of a pair, in this unit roundoff."""
+        if u not in self._bounds:
+            self._bounds[u] = Bounds.of(self, u)
+        return self._bounds[u]
+
+    @cached_property
+    def stride(self) -> float | None:
+        """`Law.reach` of its optimizer."""
+        o = self.cell
+        return oracle.law_of(o.optimizer, o.dtype, float, tol.unit(o.dtype)).reach
+
+    @cached_property
+    def scales(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """The size of a prediction; of each step's terms of the loss, and of its slopes by the angles, (T,)."""
+        norm = max(1.0, float(np.abs(self.predictions).max(initial=0)))
+        magnitudes, slopes = _loss_scales(self.cell, self.predictions, self.cell.recorded.offsets)
+        return norm, magnitudes, slopes * norm
+
+
+def _series_of(a: Side, b: Side) -> list[PairSeries]:
+    one, other = a.cell.recorded, b.cell.recorded
+    offsets = one.offsets
+    if not np.array_equal(offsets, other.offsets) or a.shapes != b.shapes:
+        return []
+    if a.predictions.shape != b.predictions.shape or len(a.predictions) != offsets[-1]:
+        return []
+    if a.cell.loss == "mse" and a.cell.targets.shape != a.predictions.shape:
+        return []
+    apart = (np.abs(x - y).sum(axis=1) for x, y in zip(a.starts, b.starts, strict=True))
+    drift = sum(apart, np.zeros(len(offsets) - 1))
+    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
+    flags = next((f for f in (side.cell.outcome.resolved.flags for side in (a, b)) if f.get("tf32")), {})
+    u = tol.unit(a.cell.dtype)
+    bounds = [a.bounds(each).apart(drift) for each in (u, tol.lower_unit(a.cell.dtype, flags) or u)]
+
+    def series(stage: Stage, tensor: str, difference: np.ndarray) -> PairSeries:
+        return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
+
+    by_row = np.abs(a.predictions.astype(np.float64) - b.predictions.astype(np.float64)).max(axis=1, initial=0)
+    found = [series(Stage.FORWARD, "predictions", np.maximum.reduceat(_infinite(by_row), offsets[:-1]))]
+    entries = np.abs(a.numbers - b.numbers)
+    return found + [
+        series(stage, tensor, _infinite(entries[:, columns].max(axis=1, initial=0)))
+        for stage, tensor, columns in a.tensors
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Tolerances of a pair in one unit roundoff, both sides counted, as long as both have the same weights.
+
+    `forward` and `update` are numbers, `loss` and `gradient` (T,). The others say how they grow with the distance of
+    the weights: `norm` and `slopes` as of `Side.scales`, `reach` by how much an angle moves with a weight, `rate` the
+    learning rate, `stride` how many of these a step may be where its gradient is noise, None where that is no limit.
+    """
+
+    forward: float
+    loss: np.ndarray
+    gradient: np.ndarray
+    update: float
+    norm: float
+    slopes: np.ndarray
+    reach: float
+    rate: float
+    stride: float | None
+
+    @classmethod
+    def of(cls, side: Side, u: float) -> Bounds:
+        """Those of a cell and any other one."""
+        o = side.cell
+        training, method = o.scenario.training, "finite-diff" if o.by_differences else o.method
+        norm, magnitudes, slopes = side.scales
+        rate = training.optimizer.learning_rate
+        if training.schedule:
+            rate = max(rate, float(np.abs(o.recorded.learning_rate).max()))
+        terms = np.diff(o.recorded.offsets) * side.predictions.shape[1]
+        largest = max((float(np.abs(w).max(initial=0)) for w in side.arrays["weights"]), default=0.0)
+        return cls(
+            2 * float(tol.forward(u, ASSUMED_GATES, norm)),
+            2 * np.asarray(tol.loss(u, terms, magnitudes)),
+            2 * np.asarray(tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options)),
+            4 * u * largest,
+            norm,
+            slopes,
+            max(1.0, float(np.abs(o.recorded.x).max(initial=0))),
+            rate,
+            side.stride,
+        )
+
+    def apart(self, drift: np.ndarray) -> dict[Stage, np.ndarray]:
+        """The tolerances of each stage, (T,), where the weights are `drift` (T,) apart."""
+        norm, reach = self.norm, drift * self.reach
+        forward = self.forward + norm * reach
+        gradient = self.gradient + (self.slopes + 2 * norm**2) * reach
+        # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
+        update = drift + self.update + self.rate * (gradient if self.stride is None else 2 * self.stride)
+        loss = self.loss + self.slopes * forward / norm + forward**2
+        return {Stage.FORWARD: forward, Stage.LOSS: loss, Stage.GRADIENT: gradient, Stage.UPDATE: update}
+
+
+def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The size of the terms of each step's loss, and of its derivative by the predictions, (T,) each.
+
+    Of a loss without a law, as recorded: the samples' losses, and the cotangents that reached the first quantum layer.
+    """
+    if o.loss in WITH_LAW:
+        loss = oracle.evaluate_loss(o.loss, predictions.astype(np.float64), o.targets, offsets, o.sample_weights)
+        return loss.magnitudes, np.add.reduceat(np.abs(loss.cotangents).sum(axis=1), offsets[:-1])
+    sizes = np.abs(np.asarray(o.recorded.sample_loss, np.float64))
+    if (weights := o.sample_weights) is not None:
+        sizes = sizes * np.abs(weights)
+    magnitudes = np.add.reduceat(sizes, offsets[:-1]) / np.diff(offsets)
+    bars = o.recorded.get("layer_cotangents/0")
+    if bars is None:
+        return magnitudes, np.full(len(magnitudes), 1.0)
+    stops = np.asarray(o.recorded.get("layer_offsets/0", offsets))
+    return magnitudes, np.add.reduceat(np.abs(bars).reshape(len(bars), -1).sum(axis=1), stops[:-1])
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)
+
+
+def _infinite(difference: np.ndarray) -> np.ndarray:
+    """With what is not a number as infinite, which it is then too."""
+    difference[np.isnan(difference)] = np.inf
+    return difference
+
+
+def ratio(difference: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """difference / tolerance, (T,); 0 where there is no difference."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / tolerance)
