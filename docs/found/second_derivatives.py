@@ -1,4 +1,4 @@
-"""PennyLane: a second derivative under adjoint leaves out the circuit's own part, without a word."""
+"""PennyLane: a second derivative under adjoint leaves out the circuit's own part, and no error is raised."""
 
 import sys
 
