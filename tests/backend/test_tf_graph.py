@@ -7,6 +7,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
+from qparity.circuit.errors import UnsupportedError
 from qparity.circuit.layer import QKerasLayer
 
 if keras.backend.backend() != "tensorflow":
@@ -176,3 +177,21 @@ def test_every_optimizer_of_exact_numbers_updates_inside_a_graph():
         optimizer.build([variable])
         tf.function(partial(optimizer.apply, [tf.ones((2, 2), tf.float64)], [variable]), autograph=False)()
         assert (variable.numpy() < 1).all(), name
+
+
+@pytest.mark.parametrize(("device", "method"), PLACES[1:])
+def test_a_second_derivative_is_refused_and_not_silently_zero(device, method):
+    """What runs as Python hands its gradient over as numbers, which TensorFlow would take for constants."""
+    layer = layer_of(device, method)
+    angle, x = layer.weights[0].value, tf.constant([[0.3]], tf.float64)
+
+    @tf.function
+    def twice():
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                loss = tf.reduce_sum(layer(x) ** 2)
+            slope = tf.reduce_sum(inner.gradient(loss, angle))
+        return outer.gradient(slope, angle)
+
+    with pytest.raises(UnsupportedError, match="has a first derivative alone"):
+        twice()

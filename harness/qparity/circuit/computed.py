@@ -16,6 +16,7 @@ import pennylane as qml
 from pennylane.ops.functions import bind_new_parameters
 
 from qparity.circuit.definition import BoundCircuit
+from qparity.circuit.errors import one_line
 from qparity.circuit.expansion import Applied, expand
 from qparity.circuit.program import checked_tape
 from qparity.circuit.tracing import Traced, expression
@@ -37,8 +38,11 @@ def on_tensors(bound: BoundCircuit) -> BoundCircuit:
             prepares a state from what it computes.
     """
     tape = checked_tape(bound)
-    gates = [(one, _numbers(one.operation)) for each in tape.operations for one in expand(each, phases=True)]
-    measured = [(each, _numbers(each.obs) if each.obs is not None else ()) for each in tape.measurements]
+    try:
+        gates = [(one, _numbers(one.operation)) for each in tape.operations for one in expand(each, phases=True)]
+        measured = [(each, _numbers(each.obs) if each.obs is not None else ()) for each in tape.measurements]
+    except Exception as error:  # PennyLane's, of a matrix of such numbers, say
+        raise NotCovered(one_line(error)) from error
 
     def function(weights: dict[str, Any], inputs: Any) -> list[Any]:
         flat: dict[int, tuple[str, tuple[int, ...]]] = {}

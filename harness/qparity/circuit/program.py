@@ -171,7 +171,10 @@ class _Probe:
         """All gate angles and coefficients of observables (P,), as they were computed at the base point."""
         point = np.concatenate([traced("w", self.base[: self.n_weights]), traced("i", self.base[self.n_weights :])])
         self.traced_tape, raw = self._tape(point)
-        structure, measured, numbers = self._numbers(self.traced_tape, raw)
+        try:
+            structure, measured, numbers = self._numbers(self.traced_tape, raw)
+        except Exception as error:  # a matrix of such a number, say
+            raise NotCovered(f"a gate cannot be traced ({one_line(error)})") from error
         if structure != self.structure or measured != self.measurements:
             raise NotCovered("the quantum function makes other gates of numbers that are traced")
         return numbers

@@ -22,10 +22,11 @@ from tensorflow.python.eager import record
 
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.device import make_device
-from qparity.circuit.errors import in_callbacks
+from qparity.circuit.errors import UnsupportedError, in_callbacks
 
 CHUNK = 32
 KEPT = 64
+ONCE = "a circuit that runs as Python inside a TensorFlow graph has a first derivative alone: run eagerly for a second"
 # a graph runs independent branches at once, and PennyLane queues gates in one place for all threads
 ONE_AT_A_TIME = threading.RLock()
 
@@ -137,7 +138,10 @@ class PythonFunction:
                     found = [first, *found]
                 elif fixed:
                     found = [None, *found]
-                return [None if g is None else tf.ensure_shape(g, t.shape) for g, t in zip(found, tensors, strict=True)]
+                shaped = [
+                    None if g is None else tf.ensure_shape(g, t.shape) for g, t in zip(found, tensors, strict=True)
+                ]
+                return [None if g is None else _once(g) for g in shaped]
 
             return outputs, backward
 
@@ -178,6 +182,16 @@ class PythonFunction:
             tape.watch(watched)
             outputs = self.run(weights, inputs)
         return tape, watched, outputs
+
+
+@tf.custom_gradient
+def _once(gradient: Any) -> Any:
+    """The gradient itself, which cannot be differentiated: TensorFlow would take it for a constant, without a word."""
+
+    def again(_: Any) -> Any:
+        raise UnsupportedError(ONCE)
+
+    return tf.identity(gradient), again
 
 
 def _may_be_differentiated(tensor: Any) -> bool:

@@ -46,6 +46,7 @@ def bisect(
         float | None,
         typer.Option(metavar="X", help="Look at the step time, not the verdict: for a change by more than X times."),
     ] = None,
+    rounds: Annotated[int, typer.Option(min=6, max=1000, help="The most rounds of an evaluation with --speed.")] = 40,
     k: Keep = None,
     pre: Annotated[bool, typer.Option("--pre", help="Try pre-releases, too.")] = False,
     requirements: Releases = None,
@@ -101,7 +102,7 @@ def bisect(
         said = f"{one.said}, {one.where}" if one.where else one.said
         say(f"{bench.package} {one.release}: {said} ({meaning})", err=True)
 
-    timed = pace_bench(bench, pins, results, chosen_one[0]) if speed is not None else None
+    timed = pace_bench(bench, pins, results, chosen_one[0], rounds) if speed is not None else None
     bench = timed or bench
     bench.folder.mkdir(parents=True, exist_ok=True)
     with resumable(), claimed(bench.folder):
@@ -171,5 +172,6 @@ def _issue_on_speed(bench: PaceBench, found: Found) -> dict[str, str]:
     command = ["qparity", "bisect", shipped.short(str(bench.block.file)), "-k", scenario.name, "-v", variant]
     command += ["--package", bench.package, *(each for pin in bench.pins for each in ("--with", pin))]
     command += ["--good", bench.good, "--bad", found.releases[-1], "--speed", f"{found.factor:g}"]
+    command += ["--rounds", str(bench.rounds)]
     text = issue(found, f"`{scenario.name}` on `{variant}`", shlex.join(command))
     return {"issue text": str(write(bench.folder / f"issue-{bench.package}-{found.new.release}.md", text))}

@@ -57,10 +57,13 @@ def bench(
     return Bench(folder, block, name, wanted, paths, options)
 
 
-def pace_bench(bench: Bench, pins: Sequence[str], results: Path, good: str) -> PaceBench:
-    """A bench that times what another one judges, each release beside a good one; its folder is for that one, too."""
-    name, wanted, folder = _place(bench.block, bench.package, pins, bench.paths, results, ("speed", good))
-    return PaceBench(folder, bench.block, name, wanted, bench.paths, bench.options, good)
+def pace_bench(bench: Bench, pins: Sequence[str], results: Path, good: str, rounds: int) -> PaceBench:
+    """A bench that times what another one judges, each release beside a good one, in so many rounds at the most.
+
+    Its folder is for that release and these rounds, too.
+    """
+    name, wanted, folder = _place(bench.block, bench.package, pins, bench.paths, results, ("speed", good, str(rounds)))
+    return PaceBench(folder, bench.block, name, wanted, bench.paths, bench.options, good, rounds)
 
 
 def _place(

@@ -32,9 +32,10 @@ class PaceBench(Bench):
         paths: Mapping[str, str],
         options: Options,
         good: str,
+        rounds: int,
     ) -> None:
         super().__init__(folder, block, package, pins, paths, options)
-        self.good = good
+        self.good, self.rounds = good, rounds
 
     def evaluated(self, release: str) -> Evaluation:
         """A new evaluation: the step time with this release over that with the good one.
@@ -52,7 +53,7 @@ class PaceBench(Bench):
         shutil.rmtree(place, ignore_errors=True)  # of one that was killed
         place.mkdir()
         (block,) = make_blocks([self.block])
-        options = TimingOptions(timeout=self.options.timeout)
+        options = TimingOptions(rounds=self.rounds, timeout=self.options.timeout)
         found = time_pair(block, sides, place / "logs", self.options.threads, options)
         atomic.write_json(place / TIMING, found.timing.raw)
         return self._read(release, found)
