@@ -185,7 +185,7 @@ def test_a_second_derivative_is_refused_and_not_silently_zero(device, method):
     layer = layer_of(device, method)
     angle, x = layer.weights[0].value, tf.constant([[0.3]], tf.float64)
 
-    @tf.function
+    @partial(tf.function, autograph=False)
     def twice():
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
