@@ -1,11 +1,13 @@
 """The examples that the pages begin with, on every variant and in both precisions: judged, and in plain `model.fit`.
 
-    python benchmarks/docs_examples.py [-v tf tf-graph ...]
+    python benchmarks/docs_examples.py [-v tf tf-graph ...] [--tutorial]
 
 Of README.md (the circuit with its scenario file, the layer), docs/layer.md (the layer between others), docs/scripts.md
-(examples/fourier.py) and the shipped smoke.toml. Exit code 1 where one does not pass; what cannot run says why. In a
-script of float64 Keras itself computes losses, layers or an optimizer's numbers in float32 (docs/found.md): told, and
-counted apart.
+(examples/fourier.py) and the shipped smoke.toml. `--tutorial` does what docs/tutorial.md says instead, in an empty
+folder: its files are written, its commands run one after the other, and must show the marks and verdicts that stand
+there and end with the exit code that belongs to them. Exit code 1 where one does not pass; what cannot run says why.
+In a script of float64 Keras itself computes losses, layers or an optimizer's numbers in float32 (docs/found.md): told,
+and counted apart.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -123,11 +126,56 @@ def started(folder: Path, arguments: list[str], told: dict[str, str]) -> subproc
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"`([\w.]+\.(?:py|toml))`[^`]*:\s*\Z", re.DOTALL)
+"""The file that a block is to be, at the end of what stands before it."""
+JUDGED = re.compile(r"([✓✗≈]) (\S+) (\S+): (within rounding|[A-Z]+-[A-Z]+)")
+
+
+def tutorial(folder: Path) -> int:
+    """Follow docs/tutorial.md; how many of its commands show something else than it says."""
+    page, wrong, before = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8"), 0, 0
+    for block in BLOCK.finditer(page):
+        kind, text = block.groups()
+        said, before = page[before : block.start()].rsplit("\n\n", 2)[-2], block.end()
+        if kind == "console":
+            wrong += sum(
+                followed(folder, *each.partition("\n")[::2]) for each in re.split(r"^\$ ", text, flags=re.M)[1:]
+            )
+        elif name := NAMED.search(said):
+            (folder / name[1]).write_text(text, encoding="utf-8")
+    return wrong
+
+
+def followed(folder: Path, command: str, shown: str) -> int:
+    """Run one command of the tutorial's; 1 where its verdicts or its exit code are others."""
+    words = shlex.split(command.partition("  #")[0])
+    if words[0] != "qparity":
+        return 0  # how it is installed
+    done = qparity(folder, *words[1:])
+    wanted = JUDGED.findall(shown)
+    code = int(any(mark == "✗" for mark, *_ in wanted) and "--check" in words)
+    missing = [each for each in wanted if each not in JUDGED.findall(done.stdout + done.stderr)]
+    print(
+        f"$ {command}\n  exit code {done.returncode}, {len(wanted) - len(missing)} of {len(wanted)} verdicts as shown"
+    )
+    if done.returncode == code and not missing:
+        return 0
+    print(f"  missing: {missing}\n{(done.stdout + done.stderr)[-2000:]}")
+    return 1
+
+
 def main() -> int:
     """Run all; a line for whatever does not pass."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-v", "--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--tutorial", action="store_true", help="follow docs/tutorial.md instead")
     options = parser.parse_args()
+    if options.tutorial:
+        with tempfile.TemporaryDirectory() as name:
+            wrong = tutorial(Path(name))
+        print(f"{wrong} commands show something else")
+        return int(bool(wrong))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files, scripts = write(folder)
