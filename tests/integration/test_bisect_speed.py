@@ -43,7 +43,7 @@ def circuit(weights, inputs):
     qml.RX(inputs[..., 0], 0)
     return qml.expval(qml.Y(0))
 """
-COMMAND = ("bisect", "slow.toml", "-v", "jax", "--package", "slow", "--rounds", 8, "--speed")
+COMMAND = ("bisect", "slow.toml", "-v", "jax", "--package", "slow", "--rounds", 15, "--speed")
 
 
 @pytest.fixture(scope="module")
