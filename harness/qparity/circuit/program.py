@@ -21,14 +21,13 @@ import pennylane as qml
 from qparity.circuit.definition import BoundCircuit
 from qparity.circuit.errors import one_line
 from qparity.circuit.expansion import Place, Raw, Structure, gates, wire_map
+from qparity.circuit.forms import Computed, Form
 from qparity.circuit.observed import Measured, measurements
 from qparity.circuit.preparing import unnormalised
 from qparity.circuit.tracing import Traced, expression, traced
-from qparity.oracle.expressions import Expression, Kink, Node, bounds, values
 from qparity.oracle.program import NotCovered
 
 SCHEMA = 1
-TOLERANCE = 1e-12
 # A variable at its huge value, 2^100 and more, loses everything of lower order to rounding, so f(huge) / huge is its
 # exact coefficient. Neighbours have different ones, so that their difference is not zero.
 HUGE, STRIDE, SPREAD = 100, 7, 32
@@ -37,7 +36,6 @@ NEGLIGIBLE = 2.0**-60
 MAX_QUADRATIC = 32
 SEEN = 3
 """At so many points at the least a form is compared."""
-ROUNDED = 2.0**-50
 RETRACED = 8
 
 
@@ -81,7 +79,7 @@ def checked_tape(bound: BoundCircuit) -> qml.tape.QuantumScript:
         probe = _Probe(bound)
         numbers = probe.traced()
         probe.assert_repeats()
-        if _disagreeing(probe, [_Computed(expression(number), probe.n_weights) for number in numbers]):
+        if _disagreeing(probe, [Computed(expression(number), probe.n_weights) for number in numbers]):
             raise NotCovered("what it computes is no expression of weights and inputs")
     return probe.traced_tape
 
@@ -198,16 +196,16 @@ class _Probe:
         return deferred, raw
 
 
-def _fit(probe: _Probe) -> list[_Form | _Computed]:
+def _fit(probe: _Probe) -> list[Form | Computed]:
     """Angles as forms: of first order, of second where that fails, and as they were computed where both do."""
-    forms: list[_Form | _Computed]
+    forms: list[Form | Computed]
     try:
         forms = [*_forms(probe)]
         wrong = _disagreeing(probe, forms)
         where = _where(probe, wrong[0]) if wrong else ""
         reason = NotCovered(f"{where} is no expression of weights and inputs that can be read")
     except NotCovered as error:
-        forms, wrong, reason = [_Form(0.0, {}, {})] * len(probe.values), list(range(len(probe.values))), error
+        forms, wrong, reason = [Form(0.0, {}, {})] * len(probe.values), list(range(len(probe.values))), error
     if not wrong:
         return forms
     try:
@@ -215,18 +213,18 @@ def _fit(probe: _Probe) -> list[_Form | _Computed]:
     except NotCovered:
         raise reason from None
     for angle in wrong:
-        forms[angle] = _Computed(expression(numbers[angle]), probe.n_weights)
+        forms[angle] = Computed(expression(numbers[angle]), probe.n_weights)
     if _disagreeing(probe, forms):
         raise reason
     return forms
 
 
-def _forms(probe: _Probe) -> list[_Form]:
+def _forms(probe: _Probe) -> list[Form]:
     """Quadratic forms, some of which may be wrong."""
     centre = _centre(probe)
     values = probe(centre)
     slopes = _slopes(probe)
-    forms = [_Form(_constant(v, s, {}, centre), s, {}) for v, s in zip(values, slopes, strict=True)]
+    forms = [Form(_constant(v, s, {}, centre), s, {}) for v, s in zip(values, slopes, strict=True)]
     memory: dict[tuple[tuple[int, float], ...], np.ndarray] = {(): values}
     elsewhere = probe.base * ELSEWHERE
     for angle, (form, there) in enumerate(zip(forms, probe(elsewhere), strict=True)):
@@ -278,45 +276,9 @@ def _slopes(probe: _Probe) -> list[dict[int, float]]:
     return slopes
 
 
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    """An angle as the function computes it."""
-
-    nodes: Expression
-    weights: int
-
-    def agrees(self, point: np.ndarray, value: float) -> bool:
-        """Whether it gives this value but for rounding; anything goes where neither is a number."""
-        columns = {"w": point[: self.weights, None], "i": point[self.weights :, None]}
-        try:
-            found = bounds(self.nodes, columns)
-        except Kink:  # or not finite
-            mine = float(np.ravel(values(self.nodes, columns)[-1])[0])
-            return not (np.isfinite(mine) or np.isfinite(value)) or abs(mine - value) <= TOLERANCE * (1 + abs(mine))
-        allowed = TOLERANCE * (1 + abs(found.value[0])) + ROUNDED * found.error[0]
-        return bool(abs(found.value[0] - value) <= allowed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """constant + sum linear[i] v_i + sum products[i, k] v_i v_k."""
-
-    constant: float
-    linear: dict[int, float]
-    products: dict[tuple[int, int], float]
-
-    def agrees(self, point: np.ndarray, value: float) -> bool:
-        """Whether the form gives this value but for rounding, at the scale of its largest terms."""
-        terms = [self.constant]
-        terms += [slope * point[i] for i, slope in self.linear.items()]
-        terms += [slope * point[i] * point[k] for (i, k), slope in self.products.items()]
-        scale = 1.0 + sum(abs(term) for term in terms)
-        return bool(np.isfinite(scale) and abs(sum(terms) - value) <= TOLERANCE * scale)
-
-
 def _quadratic(
     probe: _Probe, angle: int, variables: list[int], centre: np.ndarray, memory: dict[Any, np.ndarray]
-) -> _Form:
+) -> Form:
     """The quadratic form of an angle: leading coefficients from huge values, the rest from unit shifts."""
     huge = probe.huge
 
@@ -335,7 +297,7 @@ def _quadratic(
         beside = [c * centre[k if i == j else j] for (j, k), c in products.items() if (i == j) != (i == k)]
         linear[i] = _rest(slope, beside)
     products = {pair: c for pair, c in products.items() if c}
-    return _Form(_constant(value(), linear, products, centre), linear, products)
+    return Form(_constant(value(), linear, products, centre), linear, products)
 
 
 def _constant(
@@ -359,7 +321,7 @@ def _coefficient(power: float, *terms: float) -> float:
     return float(total / power) if abs(total) > max(NEGLIGIBLE * power, rounding) else 0.0
 
 
-def _disagreeing(probe: _Probe, forms: Sequence[_Form | _Computed]) -> list[int]:
+def _disagreeing(probe: _Probe, forms: Sequence[Form | Computed]) -> list[int]:
     """The angles whose forms are wrong, by the tape at random points of all signs, near and far, where a modulus shows.
 
     And at points at which roots and logarithms are defined: of an angle that was seen at none nothing is known.
@@ -368,7 +330,7 @@ def _disagreeing(probe: _Probe, forms: Sequence[_Form | _Computed]) -> list[int]
     directions = rng.uniform(-1, 1, (6, probe.size))
     scales = [1.0, 10.0, 1000.0] * 2
     points = np.concatenate([directions, -directions]) * np.array(scales * 2)[:, None]
-    if any(isinstance(form, _Computed) for form in forms):
+    if any(isinstance(form, Computed) for form in forms):
         points = np.concatenate([points, rng.uniform(0.1, 0.9, (4, probe.size))])
     wrong, seen = set(), np.zeros(len(forms), int)
     for point in points:
@@ -378,16 +340,16 @@ def _disagreeing(probe: _Probe, forms: Sequence[_Form | _Computed]) -> list[int]
     return sorted(wrong | set(np.flatnonzero(seen < SEEN).tolist()))
 
 
-def _written(probe: _Probe, forms: list[_Form | _Computed]) -> dict[str, Any]:
+def _written(probe: _Probe, forms: list[Form | Computed]) -> dict[str, Any]:
     """Gates, measurements and forms as the gate program writes them."""
     numbers = iter(forms)
 
     def named(variable: int) -> tuple[str, int]:
         return ("w", variable) if variable < probe.n_weights else ("i", variable - probe.n_weights)
 
-    def written(form: _Form | _Computed) -> dict[str, Any]:
-        if isinstance(form, _Computed):
-            return {"expression": [_node(each) for each in form.nodes]}
+    def written(form: Form | Computed) -> dict[str, Any]:
+        if isinstance(form, Computed):
+            return {"expression": form.written()}
         linear = [(*named(i), slope) for i, slope in form.linear.items() if slope]
         return {
             "constant": form.constant + 0.0,
@@ -409,9 +371,9 @@ def _written(probe: _Probe, forms: list[_Form | _Computed]) -> dict[str, Any]:
             return {"kind": one.kind} | ({"wires": list(one.wires)} if one.wires else {})
         found = [next(numbers) for _ in one.words]
         words = [[list(pair) for pair in word] for word in one.words]
-        constants = [0.0 if isinstance(form, _Computed) else form.constant + 0.0 for form in found]
+        constants = [0.0 if isinstance(form, Computed) else form.constant + 0.0 for form in found]
         terms = [[constant, word] for constant, word in zip(constants, words, strict=True)]
-        if all(isinstance(form, _Form) and not form.linear and not form.products for form in found):
+        if all(isinstance(form, Form) and not form.linear and not form.products for form in found):
             return {"kind": one.kind, "terms": terms}
         if one.kind != "expval":
             raise NotCovered("oracle does not cover the variance of what depends on weights or inputs")
@@ -419,13 +381,6 @@ def _written(probe: _Probe, forms: list[_Form | _Computed]) -> dict[str, Any]:
 
     written_gates = [gate(place) for place in probe.structure]
     return {"gates": written_gates, "measurements": [measurement(one) for one in probe.measurements]}
-
-
-def _node(node: Node) -> dict[str, Any]:
-    """A node of an expression as the gate program writes it."""
-    if node.name == "number":
-        return {"name": node.name, "number": node.number}
-    return {"name": node.name, "of": list(node.of)}
 
 
 def _where(probe: _Probe, angle: int) -> str:
