@@ -43,16 +43,13 @@ def on_tensors(bound: BoundCircuit) -> BoundCircuit:
         measured = [(each, _numbers(each.obs) if each.obs is not None else ()) for each in tape.measurements]
     except Exception as error:  # PennyLane's, of a matrix of such numbers, say
         raise NotCovered(one_line(error)) from error
+    places = [(name, index) for name, shape in bound.weight_shapes.items() for index in np.ndindex(*shape)]
 
     def function(weights: dict[str, Any], inputs: Any) -> list[Any]:
-        flat: dict[int, tuple[str, tuple[int, ...]]] = {}
-        for name, shape in bound.weight_shapes.items():
-            flat |= {len(flat) + k: (name, index) for k, index in enumerate(np.ndindex(*shape))}
-
         def read(kind: str, number: int) -> Any:
             if kind == "i":
                 return inputs[..., number]
-            name, index = flat[number]
+            name, index = places[number]
             return weights[name][index] if index else weights[name]
 
         def value(each: Expression | float) -> Any:

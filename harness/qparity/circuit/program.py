@@ -77,11 +77,11 @@ def checked_tape(bound: BoundCircuit) -> qml.tape.QuantumScript:
     """
     with np.errstate(all="ignore"):
         probe = _Probe(bound)
-        numbers = probe.traced()
+        tape, numbers = probe.traced()
         probe.assert_repeats()
         if _disagreeing(probe, [Computed(expression(number), probe.n_weights) for number in numbers]):
             raise NotCovered("what it computes is no expression of weights and inputs")
-    return probe.traced_tape
+    return tape
 
 
 def _by_differences(bound: BoundCircuit) -> dict[str, list[str]]:
@@ -165,17 +165,17 @@ class _Probe:
         measured, coefficients = measurements(tape, self.wire_map, self.bound.wires)
         return structure, measured, [*angles, *coefficients]
 
-    def traced(self) -> list[float | Traced]:
-        """All gate angles and coefficients of observables (P,), as they were computed at the base point."""
+    def traced(self) -> tuple[qml.tape.QuantumScript, list[float | Traced]]:
+        """The tape at the base point, and all its angles and coefficients (P,), as they were computed."""
         point = np.concatenate([traced("w", self.base[: self.n_weights]), traced("i", self.base[self.n_weights :])])
-        self.traced_tape, raw = self._tape(point)
+        tape, raw = self._tape(point)
         try:
-            structure, measured, numbers = self._numbers(self.traced_tape, raw)
+            structure, measured, numbers = self._numbers(tape, raw)
         except Exception as error:  # a matrix of such a number, say
             raise NotCovered(f"a gate cannot be traced ({one_line(error)})") from error
         if structure != self.structure or measured != self.measurements:
             raise NotCovered("the quantum function makes other gates of numbers that are traced")
-        return numbers
+        return tape, numbers
 
     def _tape(self, point: np.ndarray) -> tuple[qml.tape.QuantumScript, Raw]:
         """The tape at a point, its mid-circuit measurements put off, and the amplitudes that it normalised."""
@@ -209,7 +209,7 @@ def _fit(probe: _Probe) -> list[Form | Computed]:
     if not wrong:
         return forms
     try:
-        numbers = probe.traced()
+        _, numbers = probe.traced()
     except NotCovered:
         raise reason from None
     for angle in wrong:
