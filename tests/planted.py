@@ -6,6 +6,16 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+CIRCUIT = """
+import pennylane as qml
+
+
+def circuit(weights, inputs):
+    qml.RY(weights[0], 0)
+    qml.RX(inputs[..., 0], 0)
+    return qml.expval(qml.Y(0))
+"""
+"""What is run on the planted devices, `mine.py` beside the scenario."""
 PAGE = "<!DOCTYPE html><html><body>{}</body></html>"
 
 

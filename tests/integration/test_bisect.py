@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import SOURCES, backends
-from tests.planted import wheel
+from tests.planted import CIRCUIT, wheel
 
 pytestmark = pytest.mark.skipif("jax" not in backends(), reason="needs jax")
 
@@ -44,15 +44,6 @@ device = "planted.qubit"
 diff_method = "parameter-shift"
 data = { samples = 2 }
 training = { batch_size = 1, epochs = 1 }
-"""
-CIRCUIT = """
-import pennylane as qml
-
-
-def circuit(weights, inputs):
-    qml.RY(weights[0], 0)
-    qml.RX(inputs[..., 0], 0)
-    return qml.expval(qml.Y(0))
 """
 
 

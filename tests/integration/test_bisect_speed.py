@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.conftest import backends
-from tests.planted import wheel
+from tests.planted import CIRCUIT, wheel
 
 pytestmark = pytest.mark.skipif("jax" not in backends(), reason="needs jax")
 
@@ -33,15 +33,6 @@ device = "slow.qubit"
 diff_method = "parameter-shift"
 data = { samples = 2 }
 training = { batch_size = 1, epochs = 1 }
-"""
-CIRCUIT = """
-import pennylane as qml
-
-
-def circuit(weights, inputs):
-    qml.RY(weights[0], 0)
-    qml.RX(inputs[..., 0], 0)
-    return qml.expval(qml.Y(0))
 """
 COMMAND = ("bisect", "slow.toml", "-v", "jax", "--package", "slow", "--rounds", 15, "--speed")
 
