@@ -159,7 +159,8 @@ tensors, where not of all.
 
 {{random}}
 
-In `tutorial` the circuit stands in a layer of the user's own, a bare QNode: the reference judges it with the rest.
+In `tutorial` the circuit stands in a layer of the user's own, a bare QNode: the reference judges it with the rest,
+its circuit being simulated by the oracle there.
 """
 
 if __name__ == "__main__":

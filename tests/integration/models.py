@@ -71,6 +71,41 @@ class Bare(keras.layers.Layer):
         return (shape[0], 2)
 
 
+class SetUp(Bare):
+    """It imports its framework to set it up, and asks which one it is again when it is called."""
+
+    def __init__(self, **options):
+        super().__init__(keras.backend.backend, **options)
+        if keras.backend.backend() == "torch":
+            import torch
+
+            torch.set_default_dtype(torch.float32)
+        elif keras.backend.backend() == "jax":
+            import jax
+
+            self.run = jax.jit(self.run)
+        elif keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            self.eager = tf.executing_eagerly
+
+    def call(self, x):
+        if keras.backend.backend() == "tensorflow" and not self.eager():
+            raise NotImplementedError("graphs")
+        return super().call(x)
+
+
+class Sampling(Bare):
+    """Its QNode has shots, of which no scenario knows."""
+
+    def __init__(self, **options):
+        super().__init__(keras.backend.backend, **options)
+        self.run = qml.set_shots(self.run, 50)
+
+    def call(self, x):
+        return super().call(ops.stop_gradient(x))
+
+
 class Product(keras.layers.Layer):
     """`ops.matmul`, and nothing else."""
 
@@ -154,6 +189,10 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
         h = quantum("q")(Spare(**made)(h))
     elif kind == "bare":
         h = Bare(keras.backend.backend, **made)(h)
+    elif kind == "setup":
+        h = SetUp(**made)(h)
+    elif kind == "sampling":
+        h = Sampling(**made)(h)
     elif kind == "unnamed":  # Keras' own code is told the truth
         h = Bare(keras.src.backend.backend, **made)(h)
     elif kind == "dropout":

@@ -17,9 +17,9 @@ from qparity.runner.pool import Pool
 from qparity.store import Run, resolve
 from tests.conftest import variants
 
-SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout", "bare"]
+SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout", "bare", "setup"]
 IN_GRAPHS = ["skip", "dropout"]
-KINDS = [*SOUND, "ownstep", "compiled", "pool", "entry", "unnamed"]
+KINDS = [*SOUND, "ownstep", "compiled", "pool", "entry", "unnamed", "sampling"]
 FILE = """
 model = "models:build"
 wires = 2
@@ -174,6 +174,21 @@ def test_a_backends_own_draws_are_not_compared_by_design(checked):
 def test_a_layer_that_names_no_numpy_backend_is_judged_as_it_is_on_another(checked):
     for cell in cells(checked, "kinds-bare").values():
         assert any("its code was told that it is on tensorflow" in note for note in cell["annotations"])
+
+
+def test_a_layer_that_imports_its_framework_to_set_it_up_is_judged_and_the_oracle_simulates_its_qnode(checked):
+    for cell in cells(checked, "kinds-setup").values():
+        assert cell["judged"] == cell["judgeable"], cell["annotations"]
+        assert "QNodes of the model's own layers, in the reference: run by the oracle" in cell["annotations"]
+        assert any("was told that it is on torch" in note for note in cell["annotations"])
+        assert "judged at the quantum layers' boundaries" not in cell["annotations"]
+
+
+def test_a_qnode_with_shots_in_a_layer_of_ones_own_accuses_nobody(checked):
+    for cell in cells(checked, "kinds-sampling").values():
+        assert (cell["verdict"], cell["by_design"]) == ("NOT-COMPARED", True), cell["reason"]
+        assert "samples of the QNode run are other ones on every backend" in cell["reason"]
+        assert "no reference: the QNode run samples, so it has no exact reference" in cell["annotations"]
 
 
 def test_a_model_that_cannot_be_built_on_numpy_is_told_what_it_lacks(checked):

@@ -126,11 +126,13 @@ def _wide(found: Audit) -> Iterator[str]:
 def _coverage(o: Observation, found: Audit) -> Iterator[str]:
     if found.not_covered:
         yield f"not covered by the oracle: {found.not_covered}"
-    elif o.whole_model:
+    elif o.whole_model and o.outcome.resolved.quantum_layers:
         yield "judged at the quantum layers' boundaries"
     said = o.outcome.reference
     if said.steps is not None:
         yield f"whole model judged by the reference (Keras on NumPy) at {said.steps} of {said.of} steps"
+        if said.qnodes:
+            yield f"QNodes of the model's own layers, in the reference: {'; '.join(said.qnodes)}"
         if said.told:
             yield f"the model names no NumPy backend: for the reference its code was told that it is on {said.told}"
     elif said.reason:

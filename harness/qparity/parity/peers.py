@@ -68,7 +68,9 @@ def blame_by_peers(
     if not asked:
         return {}
     if any(o.draws for o in cells):
-        why_not = "the model draws random numbers (dropout, noise), which are other ones on every backend"
+        qnodes = sorted({name for o in cells for name in o.outcome.audit.sampled})
+        drawn = f"samples of the QNode {', '.join(qnodes)}" if qnodes else "the random numbers of the model's layers"
+        why_not = f"{drawn} are other ones on every backend"
         return {
             o.cell: Blame(Verdict.NOT_COMPARED, f"not compared: {_listed(unjudged[o.cell])}: {why_not}", by_design=True)
             for o in asked

@@ -144,10 +144,13 @@ class Observation:
 
     @property
     def draws(self) -> bool:
-        """Whether a step of the model draws random numbers that are other ones on every backend (dropout, noise).
+        """Whether a step of the model draws random numbers that are other ones on every backend (dropout, samples).
 
-        A generator's state has moved, and the numbers were not the shared ones.
+        A QNode in a layer of the model's own samples, or a generator's state has moved, and the numbers were not the
+        shared ones.
         """
+        if self.outcome.audit.sampled:
+            return True
         if self.scenario.training.draws == "shared" and not self.outcome.audit.own_draws:
             return False
         state = self.outcome.resolved.state

@@ -128,7 +128,8 @@ class Hashes:
 class Reference:
     """What the reference said: the circuits as it read them, at how many `steps` of `of` it was asked; or why not.
 
-    `told` is the backend that the model's own code was told it is on, where it has no entry for NumPy.
+    `told` is the backend that the model's own code was told it is on, where it has no entry for NumPy. `qnodes` are
+    those that layers of the model's own call, with who simulated them.
     """
 
     programs: tuple[Program, ...] | None = None
@@ -139,6 +140,7 @@ class Reference:
     evaluations: Count | None = None
     wall_s: Number | None = None
     told: Text | None = None
+    qnodes: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ class Audit:
     """What the worker read of the recorded training.
 
     `without_gradient` are numbers of weights, `own_draws` functions of keras.random that drew the backend's own
-    numbers, `boundaries` is "recorded" or why not, `nonfinite` counts by array.
+    numbers, `sampled` QNodes of the model's own layers that are called with shots, `boundaries` is "recorded" or why
+    not, `nonfinite` counts by array.
     """
 
     hashes: Hashes = field(default_factory=Hashes)
@@ -162,6 +165,7 @@ class Audit:
     without_gradient: tuple[Count, ...] = ()
     warnings: tuple[Text, ...] = ()
     own_draws: tuple[Name, ...] = ()
+    sampled: tuple[Text, ...] = ()
     dtypes: Dtypes = field(default_factory=dict)
     devices: Dtypes = field(default_factory=dict)
     repeat: Repeat | None = None

@@ -33,7 +33,7 @@ from qparity.scenario.backends import every
 from qparity.scenario.refusal import XLA_ONLY
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
-from qparity.worker import audit, draws, faults, timed, training
+from qparity.worker import audit, draws, faults, sampling, timed, training
 from qparity.worker.backends.base import Backend, plain
 from qparity.worker.curvature import hessian_products
 from qparity.worker.errors import one_line
@@ -84,6 +84,7 @@ class Cell:
         self.channel, self.backend = channel, backend
         self.baseline = resident_bytes()
         self.first_model: keras.Model | None = None
+        self.sampled: set[str] = set()
 
     def prepare(self, request: Message) -> Answer:
         """Build the model; check that what was resolved is what was requested."""
@@ -104,7 +105,8 @@ class Cell:
                 raise ScriptError(f"setup: the script's {other}")
             keras.config.set_floatx(self.scenario.dtype)
             self.backend.start(self.scenario.dtype, True)  # whatever the script has set
-        model = self.first_model = self.new_model()
+        with sampling.noticed(self.sampled):  # a compiled one is called when it is traced, and never again
+            model = self.first_model = self.new_model()
         if model.compiled:
             raise UnsupportedError(
                 f"{self.scenario.model} returns a compiled model: loss and optimizer are those of the scenario's "
@@ -134,9 +136,9 @@ class Cell:
         """The recorded training from the given weights over the given batches."""
         start = time.perf_counter()
         self.take_data(request)
-        with pennylane_warnings() as warned:
+        with pennylane_warnings() as warned, sampling.noticed(self.sampled):
             about, arrays, seconds = self.record()
-        about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend)}
+        about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend), "sampled": sorted(self.sampled)}
         if self.scenario.script:
             cut = len(self.data.x)  # by --steps
             mine = {name: array[:cut].astype(self.data.x.dtype) for name, array in captured().data().items()}

@@ -2,6 +2,7 @@
 
 Where the oracle covers a quantum layer, its circuit is simulated by the oracle; else PennyLane's NumPy interface runs
 it, sample by sample, on the simulator of PennyLane's own that has all there is (never on the device that is judged).
+QNodes that the model's own layers call are simulated likewise (`qnodes`).
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ import keras
 import numpy as np
 
 from qparity import oracle
-from qparity.circuit.model import build_model, quantum_layers
+from qparity.circuit.model import build_model, example_batch, quantum_layers
 from qparity.circuit.program import gate_program
 from qparity.oracle.probes import direction
 from qparity.records import Program, read
 from qparity.records.document import Table
 from qparity.scenario.schema import Scenario
+from qparity.worker.reference import qnodes
+from qparity.worker.reference.cannot import CannotStand
 from qparity.worker.reference.differences import UNIT
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by, disturbing
 from qparity.worker.training import loss_of
 
 Arrays = list[np.ndarray]
-
-
-class CannotStand(Exception):
-    """There is no reference for a model; the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,11 @@ class ReferenceModel:
             layer._executor = executor  # type: ignore[assignment]
         self.model.compile(optimizer="sgd", loss=loss_of(self.scenario), run_eagerly=True)
 
+    def try_once(self, features: int | Sequence[int]) -> None:
+        """Run the model on an example, whatever comes of it. Raises what a layer raises that does not run on NumPy."""
+        with qnodes.simulated():
+            self.model(example_batch(features, "float64"), training=True)
+
     def evaluate(
         self,
         weights: Sequence[np.ndarray],
@@ -117,7 +121,7 @@ class ReferenceModel:
         assert x is not None
         for j, executor in enumerate(self.executors):
             executor.shift = None if shift is None or shift.layer != j else dataclasses.replace(shift)
-        with disturbed_by(disturbance):
+        with disturbed_by(disturbance), qnodes.simulated():
             for variable, value in zip(self.trainable, weights, strict=True):
                 variable.assign(disturb(value))
             for variable, value in zip(self.rest, state, strict=True):
@@ -186,7 +190,8 @@ class Shifted:
 
     def __call__(self, weights: dict[str, Any], inputs: Any) -> Any:
         """(batch, outputs)."""
-        outputs = self.executor(weights, inputs)
+        with qnodes.left_alone():
+            outputs = self.executor(weights, inputs)
         return outputs if self.shift is None else self.shift(np.asarray(outputs))
 
     def __getattr__(self, name: str) -> Any:

@@ -25,9 +25,10 @@ from qparity.scenario.backends import REFERENCE
 from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
 from qparity.worker.protocol import Channel, Message
-from qparity.worker.reference import told
+from qparity.worker.reference import qnodes, told
+from qparity.worker.reference.cannot import CannotStand
 from qparity.worker.reference.differences import UNIT, simple_slope, slope
-from qparity.worker.reference.model import Arrays, CannotStand, ReferenceModel, Shift, quiet
+from qparity.worker.reference.model import Arrays, ReferenceModel, Shift, quiet
 from qparity.worker.reference.rounding import Disturbance
 from qparity.worker.reference.walk import walk
 
@@ -79,24 +80,31 @@ class Reference:
         return {"programs": self.model.programs, "told": told.other()}, {}
 
     def _built(self, asked: requests.Prepare) -> ReferenceModel:
-        """The model, its code being told the first backend that it can be built for.
+        """The model, its code being told the first backend that it runs on, or else can be built for.
 
         Raises:
             CannotStand: there is none; what it says is of the reference's own name.
         """
         first: Exception | None = None
-        for _ in told.names(asked.search_path):
+        built: tuple[str, ReferenceModel] | None = None
+        for name in told.names(asked.search_path):
             try:
                 with told.without_frameworks():
                     if self.scenario.script and not self.scenario.script.recorded:
                         run_script(self.scenario.script, Path(asked.search_path[0]))
                         keras.config.set_floatx("float64")
-                    return ReferenceModel(self.scenario, asked.features, asked.outputs)
-            except CannotStand:
-                raise
+                    model = ReferenceModel(self.scenario, asked.features, asked.outputs)
+                    built = built or (name, model)
+                    model.try_once(asked.features)
+                return model
+            except CannotStand as error:
+                raise _said_first(error) from error
             except Exception as error:
                 traceback.print_exc()
                 first = first or error
+        if built is not None:  # it is no example's fault if the recorded batches run
+            told.tell(built[0])
+            return built[1]
         assert first is not None
         raise CannotStand(_why_not_built(first)) from first
 
@@ -132,7 +140,8 @@ class Reference:
             found.append(self._step(weights, state, batch, asked.seed, int(steps[number]), asked.compiled))
         arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
         arrays |= {"reference_steps": np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)}
-        return {"wall_s": time.perf_counter() - start, "evaluations": self.evaluations}, arrays
+        about = {"evaluations": self.evaluations, "qnodes": qnodes.who_simulated()}
+        return about | {"wall_s": time.perf_counter() - start}, arrays
 
     def walk(self, request: Message) -> Answer:
         """Every layer by itself, on what entered it on a variant: see reference/walk.py."""
@@ -204,6 +213,13 @@ class Reference:
                 spread = max(np.abs(d.state[j] - value).max(initial=0.0) for d in disturbed)
                 found[f"state_condition/{j}"] = np.array(spread / DISTURBANCE)
         return found
+
+
+def _said_first(error: CannotStand) -> CannotStand:
+    """The refusal as it was raised: Keras raises another one, with the arguments of the layer's call."""
+    while isinstance(error.__context__, CannotStand):
+        error = error.__context__
+    return error
 
 
 def _why_not_built(error: Exception) -> str:

@@ -1,17 +1,17 @@
 """Which backend a user's own code is told that it is on, where the reference builds the model.
 
 Most code that asks has no entry for NumPy: a table of interfaces by backend, a chain of `if`. Where a model cannot be
-built under the reference's own name its code is told another, the first of the trainable ones that works, and its
-QNodes get PennyLane's interface "auto" whatever they ask for. Keras and qparity themselves are told the truth, and no
-framework can be imported meanwhile. The name does not depend on the cell that is judged: a line of the model that is
-another one on some backend is judged by what it is on this one.
+built and run under the reference's own name its code is told another, the first of the trainable ones that works, and
+its QNodes get PennyLane's interface "auto" whatever they ask for. Keras and qparity themselves are told the truth. In
+place of a framework an empty shell is imported meanwhile (`shells`), with which nothing can be computed. The name does
+not depend on the cell that is judged: a line of the model that is another one on some backend is judged by what it is
+on this one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.abc
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +21,7 @@ import keras
 import pennylane as qml
 
 from qparity.scenario.backends import REFERENCE, trainable
+from qparity.worker.reference.shells import TRANSPARENT, Shells, standing_in
 
 _names = [REFERENCE]
 _WITHIN = ("keras", "qparity")
@@ -50,6 +51,11 @@ def other() -> str | None:
     return None if _names[-1] == REFERENCE else _names[-1]
 
 
+def tell(name: str) -> None:
+    """From now on this name is told."""
+    _names.append(name)
+
+
 def names(search_path: Sequence[str]) -> Iterator[str]:
     """Names to try, one after the other: from each on that name is told. The last one tried is the one that stays.
 
@@ -63,7 +69,7 @@ def names(search_path: Sequence[str]) -> Iterator[str]:
             continue
         for module in [name for name in set(sys.modules) - before if _of_a_user(name, search_path)]:
             del sys.modules[module]
-        _names.append(facts.name)
+        tell(facts.name)
         yield facts.name
 
 
@@ -77,22 +83,11 @@ def _of_a_user(module: str, search_path: Sequence[str]) -> bool:
 
 @contextlib.contextmanager
 def without_frameworks() -> Iterator[None]:
-    """While another name is told nothing can import a framework: what the model then computes is NumPy's."""
+    """While another name is told no framework can be imported: what the model then computes is NumPy's."""
     if not other():
         yield
         return
-    finder = _NotHere()
-    sys.meta_path.insert(0, finder)
-    try:
+    there = {facts.package for facts in trainable()} & set(sys.modules)
+    absent = [facts.package for facts in trainable() if facts.package not in there]
+    with standing_in(Shells(absent, TRANSPARENT)):
         yield
-    finally:
-        sys.meta_path.remove(finder)
-
-
-class _NotHere(importlib.abc.MetaPathFinder):
-    """Finds no framework."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
-        """Raises ImportError for a framework or a part of it."""
-        if name.partition(".")[0] in {facts.package for facts in trainable()}:
-            raise ImportError(f"the reference has no {name}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from qparity.records.answers import Located, ReferenceCall, ReferenceWalked, Slopes
 from qparity.worker.backends.base import split
+from qparity.worker.reference import qnodes
 from qparity.worker.reference.differences import Slope, slope
 from qparity.worker.reference.rounding import Disturbance, disturb, disturbed_by
 from qparity.worker.walk import (
@@ -111,7 +112,7 @@ def walk(
         filled = iter(right)
         return keras.tree.map_structure(lambda leaf: next(filled) if is_number(leaf) else leaf, result)
 
-    with intercepted(model, called):
+    with intercepted(model, called), qnodes.simulated():
         model(x, training=True)
     return ReferenceWalked(tuple(calls), found[0] if found else None), arrays
 
