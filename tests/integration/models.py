@@ -71,6 +71,14 @@ class Bare(keras.layers.Layer):
         return (shape[0], 2)
 
 
+class Differences(Bare):
+    """Its QNode is differentiated by finite differences, of which no scenario knows."""
+
+    def __init__(self, **options):
+        super().__init__(keras.backend.backend, **options)
+        self.run = self.run.update(diff_method="finite-diff")
+
+
 class SetUp(Bare):
     """It imports its framework to set it up, and asks which one it is again when it is called."""
 
@@ -189,6 +197,10 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
         h = quantum("q")(Spare(**made)(h))
     elif kind == "bare":
         h = Bare(keras.backend.backend, **made)(h)
+    elif kind == "steps":  # three circuits, each differentiated in its own way
+        options = {"wires": 2, "weight_shapes": {"weights": (2,)}, "features": 2, **made}
+        wide = QKerasLayer(circuit, diff_method="finite-diff", diff_options={"h": 1e-3}, **options)
+        h = quantum("exact")(dense(2)(wide(dense(2)(Differences(**made)(x)))))
     elif kind == "setup":
         h = SetUp(**made)(h)
     elif kind == "sampling":

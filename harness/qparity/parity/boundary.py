@@ -17,10 +17,9 @@ from qparity.parity import statistical
 from qparity.parity import tolerances as tol
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name
-from qparity.parity.types import Observation, Stage
+from qparity.parity.types import SAMPLED_METHODS, Differentiated, Observation, Stage
 from qparity.records.trace import Trace
 
-SAMPLED_METHODS = ("spsa",)
 SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
 Pair = tuple[np.ndarray, np.ndarray | None]
 """Tolerances of the declared precision class, and of the one below or None."""
@@ -32,6 +31,7 @@ class Boundary:
 
     label: str
     program: oracle.GateProgram
+    by: Differentiated
     arrays: tuple[str, ...]
     """The trace's names of its weights: `weights/<k>`, or `state/<j>` where they are frozen."""
     offsets: np.ndarray
@@ -73,9 +73,10 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
         offsets = np.asarray(t.get(f"layer_offsets/{j}", t.offsets))
         back = None if back is None else rows(back)
         condition = _condition(t, j, np.diff(offsets))
-        differenced = o.method == "parameter-shift" and "inputs" in layer.program.by_differences
+        by = Differentiated.of(layer.diff_method or o.method, layer.diff_step or o.scenario.diff_options.get("h"))
+        differenced = by.method == "parameter-shift" and "inputs" in layer.program.by_differences
         yield Boundary(
-            f"{layer.name}/", program, layer.read, offsets, inputs, outputs, bars, back, condition, differenced
+            f"{layer.name}/", program, by, layer.read, offsets, inputs, outputs, bars, back, condition, differenced
         )
 
 
@@ -107,7 +108,8 @@ def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
         return oracle.NotCovered("the loss has no reference")
     names = tuple(f"weights/{k}" for k in range(len(program.weight_shapes)))
     inputs, offsets = rows(t.x)[t.batch_index], np.asarray(t.offsets)
-    return Boundary("", program, names, offsets, inputs, rows(t.predictions), loss.cotangents, None)
+    by = Differentiated.of(o.method, o.scenario.diff_options.get("h"))
+    return Boundary("", program, by, names, offsets, inputs, rows(t.predictions), loss.cotangents, None)
 
 
 def values_at(o: Observation, name: str, steps: np.ndarray) -> np.ndarray:
@@ -184,7 +186,8 @@ class _Rounding:
     def __init__(
         self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray, norms: np.ndarray
     ) -> None:
-        self.o, self.norms, self.method = o, norms, o.method
+        self.o, self.norms = o, norms
+        self.method, self.options = b.by.asked
         self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
         self.smoothed = tol.SMOOTHING * oracle.smoothing(b.program, flat, inputs, stops)
         self.shifted = self.counts
@@ -210,7 +213,7 @@ class _Rounding:
 
     def _gradient(self, u: float, gates: np.ndarray, scale: np.ndarray, differenced: bool) -> tol.Numbers:
         method = "finite-diff" if differenced else self.method
-        return tol.gradient(u, gates, scale, method, self.o.scenario.diff_options) + self.smoothed * scale
+        return tol.gradient(u, gates, scale, method, self.options) + self.smoothed * scale
 
     def _pair(self, bound: Callable[[float], tol.Numbers]) -> Pair:
         high, low = units(self.o)
@@ -221,7 +224,7 @@ class _Sampling:
     """The tolerances of a sampled circuit: chance."""
 
     def __init__(self, o: Observation, b: Boundary, tests: int) -> None:
-        self.program, self.shots, self.method = b.program, o.scenario.shots or 0, o.method
+        self.program, self.shots, self.method = b.program, o.scenario.shots or 0, b.by.method
         self.alpha = statistical.level(tests, o.family)
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qparity.parity.boundary import SAMPLED_METHODS
 from qparity.parity.names import weight_name
 from qparity.parity.setup import ExactFault, weight_arrays
 from qparity.parity.tolerances import UNITS
@@ -24,7 +23,7 @@ MARGIN = 16.0
 
 def fit_faults(o: Observation) -> Iterator[ExactFault]:
     """A setup fault where `fit` ended elsewhere by more than rounding explains: it is another training then."""
-    if o.scenario.shots or o.outcome.audit.sampled or o.scenario.diff_method in SAMPLED_METHODS:
+    if o.sampled:
         return  # one more pass anywhere, and all samples after it are other ones
     for k, (mine, audited) in enumerate(ends(o)):
         spread = o.recorded.get(f"fit_spread/{k}")

@@ -16,10 +16,10 @@ from qparity.oracle.probes import direction
 from qparity.oracle.program import GateProgram
 from qparity.oracle.second import derivative
 from qparity.parity import tolerances as tol
-from qparity.parity.boundary import SAMPLED_METHODS, rows, units
+from qparity.parity.boundary import rows, units
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name
-from qparity.parity.types import Observation, Stage
+from qparity.parity.types import SAMPLED_METHODS, Observation, Stage
 from qparity.records.trace import Trace
 
 PASSES = 2

@@ -22,7 +22,7 @@ from qparity.oracle.losses import WITH_LAW
 from qparity.parity import tolerances as tol
 from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
-from qparity.parity.types import Observation, PairDifference, Stage
+from qparity.parity.types import Differentiated, Observation, PairDifference, Stage
 
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
@@ -170,7 +170,8 @@ class Bounds:
     def of(cls, side: Side, u: float) -> Bounds:
         """Those of a cell and any other one."""
         o = side.cell
-        training, method = o.scenario.training, "finite-diff" if o.by_differences else o.method
+        training = o.scenario.training
+        used = [*o.differentiated, *([Differentiated("finite-diff")] if o.by_differences else [])]
         norm, magnitudes, slopes = side.scales
         rate = training.optimizer.learning_rate
         if training.schedule:
@@ -180,7 +181,7 @@ class Bounds:
         return cls(
             2 * float(tol.forward(u, ASSUMED_GATES, norm)),
             2 * np.asarray(tol.loss(u, terms, magnitudes)),
-            2 * np.asarray(tol.gradient(u, ASSUMED_GATES, slopes, method, o.scenario.diff_options)),
+            2 * np.max([np.asarray(tol.gradient(u, ASSUMED_GATES, slopes, *each.asked)) for each in used], axis=0),
             4 * u * largest,
             norm,
             slopes,

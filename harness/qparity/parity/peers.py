@@ -68,7 +68,7 @@ def blame_by_peers(
     if not asked:
         return {}
     if any(o.draws for o in cells):
-        qnodes = sorted({name for o in cells for name in o.outcome.audit.sampled})
+        qnodes = sorted({name for o in cells for name in o.sampled_qnodes})
         drawn = f"samples of the QNode {', '.join(qnodes)}" if qnodes else "the random numbers of the model's layers"
         why_not = f"{drawn} are other ones on every backend"
         return {
@@ -110,7 +110,7 @@ def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
 def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
     """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
     first_only = cells[0].whole_model
-    sampled = bool(cells[0].scenario.shots) or cells[0].scenario.diff_method == "spsa"
+    sampled = any(o.sampled for o in cells)
     pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
     by_cell = {o.cell: o for o in cells}
     alive, found = list(by_cell), dict[str, Blame]()

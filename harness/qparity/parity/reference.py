@@ -16,7 +16,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.comparison import REFERENCE, Comparison, compare
 from qparity.parity.names import state_name, weight_name
 from qparity.parity.setup import weight_arrays
-from qparity.parity.types import Observation, Stage
+from qparity.parity.types import Differentiated, Observation, Stage
 
 KNOWN = 1e-2
 """The largest error of a slope, over its condition, with which it judges anything."""
@@ -111,8 +111,9 @@ def _of_one_layer(o: Observation, k: int, count: int) -> list[int]:
 
 def _method_error(o: Observation, k: int, size: np.ndarray) -> np.ndarray:
     """What a differentiation method may be off by itself in weight k: differences divide rounding by their step."""
-    method = "finite-diff" if k in o.by_differences else o.method
+    used = [*o.differentiated, *([Differentiated("finite-diff")] if k in o.by_differences else [])]
     u = tol.UNITS.get(o.precision, tol.UNITS["float32"])
     scale = np.maximum(size, 1.0)
-    exact, whole = (np.asarray(tol.gradient(u, 256, scale, m, o.scenario.diff_options)) for m in ("", method))
-    return whole - exact
+    exact = np.asarray(tol.gradient(u, 256, scale, ""))
+    whole = [np.asarray(tol.gradient(u, 256, scale, *each.asked)) for each in used]
+    return np.asarray(np.max(whole, axis=0) - exact)

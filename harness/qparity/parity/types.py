@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,6 +47,26 @@ class Stage(StrEnum):
 STAGES = tuple(Stage)
 STEP_STAGES = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT, Stage.UPDATE)
 """Of every step; second derivatives are looked at where a scenario asks for them."""
+
+
+SAMPLED_METHODS = ("spsa",)
+
+
+class Differentiated(NamedTuple):
+    """A differentiation method, and the step of its differences where one was given."""
+
+    method: str
+    step: float | None = None
+
+    @classmethod
+    def of(cls, method: str, step: Any) -> Differentiated:
+        """A step that is no number is none."""
+        return cls(method, float(step) if isinstance(step, int | float) else None)
+
+    @property
+    def asked(self) -> tuple[str, dict[str, float]]:
+        """As `tolerances.gradient` takes it."""
+        return self.method, {} if self.step is None else {"h": self.step}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +132,28 @@ class Observation:
         return self.outcome.resolved.diff_method or self.scenario.diff_method
 
     @property
+    def differentiated(self) -> tuple[Differentiated, ...]:
+        """How each circuit of the model is differentiated: its quantum layers, and the QNodes of layers of its own."""
+        step = self.scenario.diff_options.get("h")
+        layers = self.outcome.resolved.quantum_layers
+        found = [Differentiated.of(layer.diff_method or self.method, layer.diff_step or step) for layer in layers]
+        qnodes = self.outcome.audit.qnodes
+        found += [Differentiated.of(qnode.diff_method or "best", qnode.diff_step) for qnode in qnodes]
+        return tuple(dict.fromkeys(found)) or (Differentiated.of(self.method, step),)
+
+    @property
+    def sampled_qnodes(self) -> tuple[str, ...]:
+        """The QNodes of the model's own layers whose results, or gradients, are other ones each time."""
+        qnodes = self.outcome.audit.qnodes
+        return tuple(sorted({q.name for q in qnodes if q.shots or q.diff_method in SAMPLED_METHODS}))
+
+    @property
+    def sampled(self) -> bool:
+        """Whether anything in a step is sampled: shots, directions of SPSA."""
+        methods = {self.scenario.diff_method, *(each.method for each in self.differentiated)}
+        return bool(self.scenario.shots or self.sampled_qnodes or methods & set(SAMPLED_METHODS))
+
+    @property
     def by_differences(self) -> frozenset[int]:
         """The weights that PennyLane's parameter-shift differentiates by finite differences; none of another method's.
 
@@ -149,7 +191,7 @@ class Observation:
         A QNode in a layer of the model's own samples, or a generator's state has moved, and the numbers were not the
         shared ones.
         """
-        if self.outcome.audit.sampled:
+        if self.sampled_qnodes:
             return True
         if self.scenario.training.draws == "shared" and not self.outcome.audit.own_draws:
             return False

@@ -27,7 +27,7 @@ from qparity.scenario.own_data import Given, digest_of
 from qparity.scenario.schema import CAPTURED, SAMPLE_WEIGHT, SCRIPTED, Scenario
 from qparity.scenario.validate import validate
 from qparity.scenario.variant import Variant
-from qparity.worker import audit, backends, sampling
+from qparity.worker import audit, backends, called
 from qparity.worker.backends.base import Backend, plain
 from qparity.worker.child import Cell
 from qparity.worker.warned import pennylane_warnings
@@ -195,12 +195,12 @@ class _Recording:
         resolved = cell.resolved(self.model, quantum_layers(self.model))
         resolved["flags"] = self.backend.flags()
         begin = time.perf_counter()
-        sampled: set[str] = set()
-        with pennylane_warnings() as warned, sampling.noticed(sampled):
+        qnodes: dict[str, Any] = {}
+        with pennylane_warnings() as warned, called.noticed(qnodes):
             about, arrays, seconds = audit.record(
                 self.model, self.backend, self.variant.mode, self.scenario, self.data, lambda *_: None
             )
-        about |= {"warnings": warned, "own_draws": [], "sampled": sorted(sampled)}
+        about |= {"warnings": warned, "own_draws": [], "qnodes": list(qnodes.values())}
         phases = {"audit_s": time.perf_counter() - begin, "first_step_s": seconds[0], "fit_s": fit_s}
         phases |= {"step_s": float(np.median(seconds[1:]))} if len(seconds) > 1 else {}
         fit: dict[str, Any] = {"history": _numbers(self.model, "loss"), "metrics": _metrics(self.model)}

@@ -65,12 +65,15 @@ class QuantumLayer:
     """A quantum layer of a model.
 
     `weights` are the numbers of those of its weights that are trained, `arrays` the trace's names of all that its
-    program has; `expanded` is why a batch runs as single circuits, `computed` why it is not the function's code that
+    program has; `diff_method` is what PennyLane resolved, `diff_step` the step of its differences where one was given;
+    `expanded` is why a batch runs as single circuits, `computed` why it is not the function's code that
     runs, `drawing` the circuit as text.
     """
 
     name: Text = ""
     dtype: Name | None = None
+    diff_method: Name | None = None
+    diff_step: Number | None = None
     weights: tuple[Count, ...] = ()
     expanded: Text | None = None
     computed: Text | None = None
@@ -82,6 +85,16 @@ class QuantumLayer:
     def read(self) -> tuple[str, ...]:
         """The trace's names of the arrays that its program reads, in the program's order."""
         return self.arrays or tuple(f"weights/{k}" for k in self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class CalledQNode:
+    """A QNode that a layer of the model's own called: its function's name, and how it is differentiated and sampled."""
+
+    name: Text = ""
+    diff_method: Name | None = None
+    diff_step: Number | None = None
+    shots: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,7 @@ class Audit:
     """What the worker read of the recorded training.
 
     `without_gradient` are numbers of weights, `own_draws` functions of keras.random that drew the backend's own
-    numbers, `sampled` QNodes of the model's own layers that are called with shots, `boundaries` is "recorded" or why
+    numbers, `qnodes` are those that the model's own layers called, `boundaries` is "recorded" or why
     not, `nonfinite` counts by array.
     """
 
@@ -165,7 +178,7 @@ class Audit:
     without_gradient: tuple[Count, ...] = ()
     warnings: tuple[Text, ...] = ()
     own_draws: tuple[Name, ...] = ()
-    sampled: tuple[Text, ...] = ()
+    qnodes: tuple[CalledQNode, ...] = ()
     dtypes: Dtypes = field(default_factory=dict)
     devices: Dtypes = field(default_factory=dict)
     repeat: Repeat | None = None

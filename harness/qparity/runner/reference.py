@@ -129,7 +129,7 @@ def circuit_key(cell: Cell, shape: Shape) -> str:
 
 def wanted(scenario: Scenario, resolved: Resolved) -> bool:
     """Whether a cell has parts that the oracle cannot judge: layers of others, or a circuit that it does not cover."""
-    if scenario.shots or resolved.diff_method == "spsa":
+    if scenario.shots or "spsa" in (resolved.diff_method, *(layer.diff_method for layer in resolved.quantum_layers)):
         return False
     if scenario.recorded_at_layers:
         return True

@@ -33,8 +33,9 @@ from qparity.scenario.backends import every
 from qparity.scenario.refusal import XLA_ONLY
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
-from qparity.worker import audit, draws, faults, sampling, timed, training
+from qparity.worker import audit, called, draws, faults, timed, training
 from qparity.worker.backends.base import Backend, plain
+from qparity.worker.called import step_of
 from qparity.worker.curvature import hessian_products
 from qparity.worker.errors import one_line
 from qparity.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
@@ -84,7 +85,7 @@ class Cell:
         self.channel, self.backend = channel, backend
         self.baseline = resident_bytes()
         self.first_model: keras.Model | None = None
-        self.sampled: set[str] = set()
+        self.qnodes: dict[str, Table] = {}
 
     def prepare(self, request: Message) -> Answer:
         """Build the model; check that what was resolved is what was requested."""
@@ -105,7 +106,7 @@ class Cell:
                 raise ScriptError(f"setup: the script's {other}")
             keras.config.set_floatx(self.scenario.dtype)
             self.backend.start(self.scenario.dtype, True)  # whatever the script has set
-        with sampling.noticed(self.sampled):  # a compiled one is called when it is traced, and never again
+        with called.noticed(self.qnodes):  # a compiled one is called when it is traced, and never again
             model = self.first_model = self.new_model()
         if model.compiled:
             raise UnsupportedError(
@@ -136,9 +137,10 @@ class Cell:
         """The recorded training from the given weights over the given batches."""
         start = time.perf_counter()
         self.take_data(request)
-        with pennylane_warnings() as warned, sampling.noticed(self.sampled):
+        with pennylane_warnings() as warned, called.noticed(self.qnodes):
             about, arrays, seconds = self.record()
-        about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend), "sampled": sorted(self.sampled)}
+        about |= {"warnings": warned, "own_draws": sorted(draws.drawn_by_backend)}
+        about |= {"qnodes": list(self.qnodes.values())}
         if self.scenario.script:
             cut = len(self.data.x)  # by --steps
             mine = {name: array[:cut].astype(self.data.x.dtype) for name, array in captured().data().items()}
@@ -366,6 +368,8 @@ class Cell:
                     "name": layer.name,
                     "weights": [place[id(w)] for w in layer.weights if id(w) in place],
                     "dtype": layer.executor.dtype,
+                    "diff_method": layer.resolved_diff_method(),
+                    "diff_step": step_of(layer.diff_options),
                     "expanded": layer.executor.expanded,
                     "computed": layer.computed,
                     "arrays": [names[id(w)] for w in layer._named_weights.values()],

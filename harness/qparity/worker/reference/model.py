@@ -65,6 +65,7 @@ class ReferenceModel:
         self.model = build_model(scenario.model_copy(update={"dtype": "float64"}), features, outputs)
         self.layers = quantum_layers(self.model)
         self.programs = [gate_program(layer.function) for layer in self.layers]
+        self.executors: list[Shifted] | None = None
         self._watch_layers()
 
     @property
@@ -88,6 +89,8 @@ class ReferenceModel:
         Raises:
             CannotStand: a layer samples.
         """
+        if self.executors is not None:
+            return
         if any(layer.shots is not None for layer in self.layers):
             raise CannotStand("sampled layers have no exact reference")
         self.executors = [Shifted(self._executor(*each)) for each in zip(self.layers, self.programs, strict=True)]
@@ -97,6 +100,9 @@ class ReferenceModel:
 
     def try_once(self, features: int | Sequence[int]) -> None:
         """Run the model on an example, whatever comes of it. Raises what a layer raises that does not run on NumPy."""
+        if any(layer.shots is not None for layer in self.layers):
+            return  # its circuits can be read, and no more will be asked
+        self.prepare()
         with qnodes.simulated():
             self.model(example_batch(features, "float64"), training=True)
 
@@ -119,6 +125,7 @@ class ReferenceModel:
         """
         x, y, weight = batch
         assert x is not None
+        assert self.executors is not None
         for j, executor in enumerate(self.executors):
             executor.shift = None if shift is None or shift.layer != j else dataclasses.replace(shift)
         with disturbed_by(disturbance), qnodes.simulated():

@@ -22,6 +22,7 @@ from qparity.circuit.expansion import Place, expand, gates, wire_map
 from qparity.circuit.observed import Measured, measurements
 from qparity.oracle.program import Gate, GateProgram, NotCovered, Parameter
 from qparity.oracle.program import measurement as measured_by
+from qparity.worker.called import of_a_quantum_layer
 from qparity.worker.reference.cannot import CannotStand
 from qparity.worker.reference.rounding import disturb
 
@@ -36,7 +37,7 @@ def install() -> None:
 
     @functools.wraps(call)
     def called(self: Any, *arguments: Any, **options: Any) -> Any:
-        if not _simulating[-1]:
+        if not _simulating[-1] or of_a_quantum_layer(self):
             return call(self, *arguments, **options)
         if self.shots:
             raise CannotStand(f"the QNode {_name(self)} samples, so it has no exact reference")
