@@ -203,6 +203,11 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
         h = quantum("exact")(dense(2)(wide(dense(2)(Differences(**made)(x)))))
     elif kind == "setup":
         h = SetUp(**made)(h)
+    elif kind == "estimated":  # what comes back to the first circuit goes through SPSA
+        options = {"wires": 2, "weight_shapes": {"weights": (2,)}, "features": 2, **made}
+        h = QKerasLayer(circuit, diff_method="spsa", **options)(quantum("exact")(h))
+    elif kind == "shots":
+        h = QKerasLayer(circuit, wires=2, weight_shapes={"weights": (2,)}, features=2, shots=50, name="few", **made)(h)
     elif kind == "sampling":
         h = Sampling(**made)(h)
     elif kind == "unnamed":  # Keras' own code is told the truth

@@ -19,7 +19,7 @@ from tests.conftest import variants
 
 SOUND = ["skip", "shared", "patches", "added", "ownloss", "spare", "subclassed", "bfloat16", "dropout", "bare", "setup"]
 IN_GRAPHS = ["skip", "dropout"]
-KINDS = [*SOUND, "ownstep", "compiled", "pool", "entry", "unnamed", "sampling"]
+KINDS = [*SOUND, "ownstep", "compiled", "pool", "entry", "unnamed", "sampling", "shots", "estimated"]
 FILE = """
 model = "models:build"
 wires = 2
@@ -192,10 +192,19 @@ def test_a_layer_that_imports_its_framework_to_set_it_up_is_judged_and_the_oracl
         assert "judged at the quantum layers' boundaries" not in cell["annotations"]
 
 
+def test_shots_of_a_layer_and_directions_of_spsa_that_no_scenario_knows_accuse_nobody(checked):
+    for kind in ("shots", "estimated"):
+        for cell in cells(checked, f"kinds-{kind}").values():
+            assert cell["verdict"] == "NOT-COMPARED", cell["reason"]
+            assert kind == "estimated" or "samples of few are other ones on every backend" in cell["reason"]
+            notes = " ".join(cell["annotations"])
+            assert kind == "shots" or "gradients that come back through SPSA are other ones in each pass" in notes
+
+
 def test_a_qnode_with_shots_in_a_layer_of_ones_own_accuses_nobody(checked):
     for cell in cells(checked, "kinds-sampling").values():
         assert (cell["verdict"], cell["by_design"]) == ("NOT-COMPARED", True), cell["reason"]
-        assert "samples of the QNode run are other ones on every backend" in cell["reason"]
+        assert "samples of run are other ones on every backend" in cell["reason"]
         assert "no reference: the QNode run samples, so it has no exact reference" in cell["annotations"]
 
 

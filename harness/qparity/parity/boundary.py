@@ -43,6 +43,8 @@ class Boundary:
     condition: np.ndarray | None = None
     """How far a disturbance of all weights and inputs by 1 moves the cotangents, where a step may have others."""
     differenced: bool = False
+    moving: str | None = None
+    """Why the step had other cotangents than those that were recorded; None where it had the same."""
     """Whether the inputs set the strength of a channel that parameter-shift differentiates by finite differences."""
 
 
@@ -52,6 +54,8 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
     `loss` is that of the recorded predictions: a bare circuit's cotangents are its derivatives.
     """
     t = o.recorded
+    estimated = any(each.method in SAMPLED_METHODS for each in o.differentiated)
+    moving = "gradients that come back through SPSA are other ones in each pass" if estimated else None
     if not o.whole_model and "layer_outputs/0" not in t:
         yield _bare(o, loss)
         return
@@ -76,7 +80,18 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
         by = Differentiated.of(layer.diff_method or o.method, layer.diff_step or o.scenario.diff_options.get("h"))
         differenced = by.method == "parameter-shift" and "inputs" in layer.program.by_differences
         yield Boundary(
-            f"{layer.name}/", program, by, layer.read, offsets, inputs, outputs, bars, back, condition, differenced
+            f"{layer.name}/",
+            program,
+            by,
+            layer.read,
+            offsets,
+            inputs,
+            outputs,
+            bars,
+            back,
+            condition,
+            differenced,
+            moving,
         )
 
 
@@ -141,7 +156,7 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
 
     forward = allowed.forward(expected, got)
     yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
-    if refusal := allowed.refusal():
+    if refusal := allowed.refusal() or b.moving:
         raise oracle.NotCovered(refusal)
     scales = np.add.reduceat(by_row, stops[:-1])
     more_by_row = np.zeros(len(by_row))

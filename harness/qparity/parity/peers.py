@@ -68,8 +68,8 @@ def blame_by_peers(
     if not asked:
         return {}
     if any(o.draws for o in cells):
-        qnodes = sorted({name for o in cells for name in o.sampled_qnodes})
-        drawn = f"samples of the QNode {', '.join(qnodes)}" if qnodes else "the random numbers of the model's layers"
+        sampled = sorted({name for o in cells for name in o.sampled_by_itself})
+        drawn = f"samples of {', '.join(sampled)}" if sampled else "the random numbers of the model's layers"
         why_not = f"{drawn} are other ones on every backend"
         return {
             o.cell: Blame(Verdict.NOT_COMPARED, f"not compared: {_listed(unjudged[o.cell])}: {why_not}", by_design=True)

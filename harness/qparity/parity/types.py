@@ -142,16 +142,21 @@ class Observation:
         return tuple(dict.fromkeys(found)) or (Differentiated.of(self.method, step),)
 
     @property
-    def sampled_qnodes(self) -> tuple[str, ...]:
-        """The QNodes of the model's own layers whose results, or gradients, are other ones each time."""
-        qnodes = self.outcome.audit.qnodes
-        return tuple(sorted({q.name for q in qnodes if q.shots or q.diff_method in SAMPLED_METHODS}))
+    def sampled_by_itself(self) -> tuple[str, ...]:
+        """What samples, and no scenario knows: QNodes of the model's own layers, and layers with shots of their own.
+
+        Their results, or gradients, are other ones each time.
+        """
+        names = {q.name for q in self.outcome.audit.qnodes if q.shots or q.diff_method in SAMPLED_METHODS}
+        if not self.scenario.shots:
+            names |= {layer.name for layer in self.outcome.resolved.quantum_layers if layer.shots}
+        return tuple(sorted(names))
 
     @property
     def sampled(self) -> bool:
         """Whether anything in a step is sampled: shots, directions of SPSA."""
         methods = {self.scenario.diff_method, *(each.method for each in self.differentiated)}
-        return bool(self.scenario.shots or self.sampled_qnodes or methods & set(SAMPLED_METHODS))
+        return bool(self.scenario.shots or self.sampled_by_itself or methods & set(SAMPLED_METHODS))
 
     @property
     def by_differences(self) -> frozenset[int]:
@@ -191,7 +196,7 @@ class Observation:
         A QNode in a layer of the model's own samples, or a generator's state has moved, and the numbers were not the
         shared ones.
         """
-        if self.sampled_qnodes:
+        if self.sampled_by_itself:
             return True
         if self.scenario.training.draws == "shared" and not self.outcome.audit.own_draws:
             return False

@@ -74,6 +74,7 @@ class QuantumLayer:
     dtype: Name | None = None
     diff_method: Name | None = None
     diff_step: Number | None = None
+    shots: Count | None = None
     weights: tuple[Count, ...] = ()
     expanded: Text | None = None
     computed: Text | None = None

@@ -46,6 +46,12 @@ def step_of(options: Mapping[str, Any]) -> float | None:
     return float(step) if isinstance(step, int | float) else None
 
 
+def total_of(shots: Any) -> int | None:
+    """How many shots there are, also of a vector of shots; None where nothing is sampled."""
+    total = qml.measurements.Shots(shots).total_shots
+    return None if total is None else int(total)
+
+
 def _about(qnode: Any) -> Table:
     method = qnode.diff_method
     name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
@@ -53,5 +59,5 @@ def _about(qnode: Any) -> Table:
         "name": str(getattr(qnode.func, "__name__", type(qnode.func).__name__)),
         "diff_method": name.replace("param_shift", "parameter-shift").replace("_", "-"),
         "diff_step": step_of(qnode.gradient_kwargs or {}),
-        "shots": qnode.shots.total_shots,
+        "shots": total_of(qnode.shots),
     }

@@ -35,7 +35,7 @@ from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
 from qparity.worker import audit, called, draws, faults, timed, training
 from qparity.worker.backends.base import Backend, plain
-from qparity.worker.called import step_of
+from qparity.worker.called import step_of, total_of
 from qparity.worker.curvature import hessian_products
 from qparity.worker.errors import one_line
 from qparity.worker.inspection import constraint_of, drawn_at_random, lowest_precision, overridden, sample_shape
@@ -370,6 +370,7 @@ class Cell:
                     "dtype": layer.executor.dtype,
                     "diff_method": layer.resolved_diff_method(),
                     "diff_step": step_of(layer.diff_options),
+                    "shots": total_of(layer.shots),
                     "expanded": layer.executor.expanded,
                     "computed": layer.computed,
                     "arrays": [names[id(w)] for w in layer._named_weights.values()],
