@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 MASKS = (
+    (r", not to be relied on \([^)]*\)", ""),
     (r"\b\d{8}-\d{6}-[0-9a-f]{4}\b", "RUN"),
     (r"\b[0-9a-f]{16}\b", "HASH"),
     (r"(?<=-)[0-9a-f]{8}(?=/)", "HASH"),
@@ -14,7 +15,8 @@ MASKS = (
     (r"(?<![\w.])-?\d[\d.]*(?:e[+-]?\d+)? (?:s|ms|µs|min|GB)\b", "TIME"),
     (r"(?<![\w.])-?\d+(?:\.\d+)+(?:e[+-]?\d+)?(?:\+\w+)?|(?<![\w.])\d+e[+-]?\d+", "NUMBER"),
 )
-"""What is another one each time: ids, times, the order in which cells end, and every number that is no integer."""
+"""What is another one each time: what a busy machine adds, ids, times, the order in which cells end, bits (of another
+processor), and every number that is no integer."""
 
 
 def masked(text: str) -> str:
