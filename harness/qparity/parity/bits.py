@@ -64,7 +64,7 @@ def bits_told(judged: Judgement, bits: Mapping[Stage, int], o: Observation) -> s
         return f"; {fewest} of {digits(o)} leading bits of {', '.join(names)} and {last} are right at worst"
     if judged.verdict not in (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK) or judged.effective_bits is None:
         return ""
-    if judged.stage in bits:
+    if judged.stage is not None and judged.stage in bits:
         return f"; {bits[judged.stage]} of {digits(o)} leading bits are right at worst"
     there = judged.effective_bits
     return (
