@@ -1,6 +1,7 @@
 """How many leading bits are right: the number that the matrix shows, and where there is none."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -94,3 +95,10 @@ def test_the_reason_has_the_same_bits_as_the_matrix_and_no_residual_over_toleran
 def test_the_reason_has_no_bits_where_not_all_was_judged():
     (judged, *_) = judge([replace(observe(Setting()), program=Program(not_covered="QubitUnitary"))]).values()
     assert "bits" not in judged.reason
+
+
+def test_got_and_expected_have_no_more_digits_than_tell_them_apart():
+    wrong = judge([observe(Setting(fault="float32 forward", at=3))])["torch"]
+    got, expected = re.search(r"got (\S+), expected (\S+);", wrong.reason).groups()
+    assert got[:-1] != expected[:-1]
+    assert max(len(got), len(expected)) <= len("-0.123456789012")

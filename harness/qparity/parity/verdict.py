@@ -323,7 +323,7 @@ def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Obser
 
 def _both(judged: Judgement) -> str:
     """Got and expected with as many digits as it takes to tell them apart."""
-    for precision in (6, 9, 17):
+    for precision in (6, 9, 12, 15, 17):
         got, expected = f"{judged.got:.{precision}g}", f"{judged.expected:.{precision}g}"
         if got[:-1] != expected[:-1]:
             break
