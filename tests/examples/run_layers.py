@@ -40,7 +40,7 @@ def scripts() -> dict[str, str]:
     return {"README.md": circuit + layer, "docs/layer.md": page}
 
 
-@pytest.mark.parametrize(("which", "dtype", "variant"), product(scripts(), ("float32", "float64"), WAYS))
+@pytest.mark.parametrize(("which", "dtype", "variant"), list(product(scripts(), ("float32", "float64"), WAYS)))
 def test_the_layer_of_a_page_trains(which: str, dtype: str, variant: str, tmp_path: Path):
     backend, compiled = WAYS[variant]
     declared = f"import keras\n\nkeras.config.set_floatx({dtype!r})\n"
