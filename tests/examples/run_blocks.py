@@ -54,6 +54,7 @@ def started(folder: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(folder / "bin"), os.environ["PATH"]))
     environment = {name: value for name, value in os.environ.items() if name not in ("GITHUB_ACTIONS", "KERAS_BACKEND")}
     environment |= {"PATH": path, "PYTHONPATH": SOURCES, "QPARITY_ENVS": str(folder / "envs")}
+    environment["CLONE"] = str(ROOT)
     return subprocess.run(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=SECONDS, check=False,
