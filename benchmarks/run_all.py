@@ -25,7 +25,6 @@ QUICK = {
     "clean_cells": "--cells 6",
     "clean_models": "--models 2 --variants torch",
     "detection_limits": "--seeds 1",
-    "docs_examples": "--variants torch",
     "false_steps": "--repetitions 0 --histories 200",
     "fuzz": "--inputs 200",
     "judged_models": "-k dressed --variants torch",

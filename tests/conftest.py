@@ -46,8 +46,12 @@ SOURCES = os.pathsep.join(map(str, (ROOT / "harness", ROOT)))
 
 
 def backends() -> list[str]:
-    """The backends under test: `QPARITY_BACKENDS`, or all three. One that should be here and is not is a failure."""
-    return os.environ.get("QPARITY_BACKENDS", " ".join(facts.name for facts in trainable())).split()
+    """The backends under test: `QPARITY_BACKENDS`, or the one that tests run inside of, or all three.
+
+    One that should be here and is not is a failure.
+    """
+    inside = os.environ.get("QPARITY_IN_BACKEND") or " ".join(facts.name for facts in trainable())
+    return os.environ.get("QPARITY_BACKENDS", inside).split()
 
 
 def variants() -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,34 +24,19 @@ from qparity.cli import app
 from qparity.parity.expectation import load_expectations
 from qparity.scenario.load import load_file
 from tests.conftest import ROOT
+from tests.examples.blocks import FENCE, PAGES, SHELLS, TOLD, Block, blocks_of, commands_of, told_of
+from tests.examples.shown import missing
 
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/*.md"))
-FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 COMMANDS: Any = get_command(app)
 
 
-class Fenced(NamedTuple):
-    page: str
-    line: int
-    language: str
-    text: str
-
-
 def fenced(language: str) -> list[Any]:
     """The blocks of a language in all pages, named by page and line."""
-    found = []
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        for each in FENCE.finditer(text):
-            if each[2] == language:
-                line = text[: each.start()].count("\n") + 1
-                name = page.relative_to(ROOT).as_posix()
-                content = re.sub(f"^{each[1]}", "", each[3], flags=re.MULTILINE)
-                found.append(pytest.param(Fenced(name, line, language, content), id=f"{name}:{line}"))
-    return found
+    every = (block for page in PAGES for block in blocks_of(page))
+    return [pytest.param(block, id=block.place) for block in every if block.language == language]
 
 
 def prose(page: Path) -> str:
@@ -126,7 +111,7 @@ def resolved(words: list[str]) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("block", fenced("console"))
-def test_commands_parse(block: Fenced):
+def test_commands_parse(block: Block):
     for words in command_lines(block.text):
         command, arguments = resolved(words[: words.index("--")] if "--" in words else words)
         assert command is not COMMANDS, f"qparity {shlex.join(words)}: no such command"
@@ -152,6 +137,56 @@ def test_commands_in_a_sentence_have_the_options_they_name(document: Path):
         if command is COMMANDS or not named <= options:
             wrong.append((code, sorted(named - options)))
     assert not wrong
+
+
+# What tests/examples/run_blocks.py runs
+
+PROGRAMS = ("qparity", "pytest", "python")
+
+
+def every_block() -> list[Block]:
+    return [block for page in PAGES for block in blocks_of(page)]
+
+
+def test_every_command_is_run_by_the_examples_or_listed_with_the_reason():
+    """What is not listed is run; so it must be something that can be run there."""
+    listed = {each["command"] for each in TOLD["not_run"] if "command" in each}
+    unknown = []
+    for command in (each for block in every_block() for each in commands_of(block)):
+        words = [word for word in command.words.split() if not re.match(r"[A-Z_]+=", word)]
+        if command.words not in listed and words[0] not in PROGRAMS:
+            unknown.append(f"{command.place}: {command.words}")
+    assert not unknown
+
+
+def test_every_shell_block_has_a_prompt():
+    """Or its commands would not be seen."""
+    shells = [block for block in every_block() if block.language in SHELLS]
+    assert not [block.place for block in shells if not re.match(r"\w*\$ ", block.text)]
+    assert not {block.language for block in every_block()} - {*SHELLS, "python", "toml", "yaml", "text", ""}
+
+
+def test_what_is_listed_stands_in_the_documentation_and_has_a_reason():
+    commands = {command.words for block in every_block() for command in commands_of(block)}
+    code = [block for block in every_block() if block.language == "python"]
+    for kind, entries in TOLD.items():
+        for each in entries:
+            assert len(each["why"]) > 8, each
+            if "command" in each:
+                assert each["command"] in commands, f"{kind}: {each['command']}"
+            elif "code" in each:
+                assert any(told_of(kind, block) is each for block in code), f"{kind}: {each}"
+            else:
+                assert (ROOT / each["page"]).is_file(), f"{kind}: {each}"
+
+
+def test_what_is_shown_is_looked_for_in_what_was_printed():
+    printed = "[2/3] ✗ mine torch: LOCAL-FAULT step 0 loss: got 0.25, expected 0.5 [3.4 ms]\n20261127-111713-5693"
+    shown = "✗ mine torch: LOCAL-FAULT step 0 loss: got 0.26, expected 0.51 [12 µs]\n...\n20260101-000000-abcd"
+    assert missing(shown, printed) == []
+    assert missing("✗ mine torch: LOCAL-FAULT ... expected 0.5", printed) == []
+    assert missing("✗ mine torch: LOCAL-FAULT step 1 ...", printed) == ["✗ mine torch: LOCAL-FAULT step 1"]
+    assert missing("✓ mine torch", printed) == ["✓ mine torch"]
 
 
 # Scenario and expectations files
@@ -185,7 +220,7 @@ def files_in(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("block", fenced("toml"))
-def test_scenario_and_expectations_files_load(block: Fenced, tmp_path: Path):
+def test_scenario_and_expectations_files_load(block: Block, tmp_path: Path):
     for number, text in enumerate(files_in(block.text)):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -234,7 +269,7 @@ def public(name: str) -> bool:
 
 
 @pytest.mark.parametrize("block", fenced("python"))
-def test_code_compiles_and_what_it_takes_from_us_exists(block: Fenced):
+def test_code_compiles_and_what_it_takes_from_us_exists(block: Block):
     tree = ast.parse(block.text, f"{block.page}:{block.line}")
     compile(tree, block.page, "exec")
     called: dict[str, set[str]] = {}
@@ -257,7 +292,7 @@ def test_code_compiles_and_what_it_takes_from_us_exists(block: Fenced):
 
 
 @pytest.mark.parametrize("block", fenced("yaml"))
-def test_yaml_parses(block: Fenced):
+def test_yaml_parses(block: Block):
     yaml = pytest.importorskip("yaml")
     assert yaml.safe_load(block.text)
 

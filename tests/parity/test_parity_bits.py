@@ -1,6 +1,7 @@
 """How many leading bits are right: the number that the matrix shows, and where there is none."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -75,3 +76,29 @@ def test_a_coarser_layer_leaves_fewer_bits_that_could_be():
     judged = judge([replace(o, outcome=Outcome(o.outcome.raw | {"resolved": resolved}))])["torch"]
     assert judged.digits == 8
     assert max(judged.right_bits.values()) == 8
+
+
+def test_the_reason_has_the_same_bits_as_the_matrix_and_no_residual_over_tolerance():
+    passed = judge([observe(Setting())])["torch"]
+    fewest = min(passed.right_bits[stage] for stage in (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT))
+    assert passed.reason.endswith(
+        f"; {fewest} of 53 leading bits of predictions, loss and gradients are right at worst"
+    )
+    wrong = judge([observe(Setting(fault="float32 gradient", at=3))])["torch"]
+    assert wrong.reason.endswith(f"; {wrong.right_bits[Stage.GRADIENT]} of 53 leading bits are right at worst")
+    assert f"expected {wrong.expected:.6g}"[:14] in wrong.reason
+    for judged in (passed, wrong):
+        assert judged.r is not None
+        assert "r = " not in judged.reason
+
+
+def test_the_reason_has_no_bits_where_not_all_was_judged():
+    (judged, *_) = judge([replace(observe(Setting()), program=Program(not_covered="QubitUnitary"))]).values()
+    assert "bits" not in judged.reason
+
+
+def test_got_and_expected_have_no_more_digits_than_tell_them_apart():
+    wrong = judge([observe(Setting(fault="float32 forward", at=3))])["torch"]
+    got, expected = re.search(r"got (\S+), expected (\S+);", wrong.reason).groups()
+    assert got[:-1] != expected[:-1]
+    assert max(len(got), len(expected)) <= len("-0.123456789012")

@@ -37,10 +37,13 @@ def rounded(said):
     return float(f"{said:.6g}") if isinstance(said, float) else said
 
 
+SENTENCES = ("reason", "line")
+
+
 def as_said_then(now, said):
-    """Without the entries that a version since has added."""
+    """Without the entries that a version since has added, and in the words of then."""
     if isinstance(said, dict):
-        return {key: as_said_then(now[key], value) for key, value in said.items()}
+        return {key: value if key in SENTENCES else as_said_then(now[key], value) for key, value in said.items()}
     if isinstance(said, list) and len(now) == len(said):
         return list(map(as_said_then, now, said))
     return now

@@ -244,3 +244,11 @@ def test_bits_of_a_pass_leave_out_the_update_and_stand_only_where_all_was_judged
     found = view.cell("fourier-l1", "tf")
     assert str(found.fault_bits) == "20/53"
     assert replace(found, effective_bits=None).fault_bits is None  # found by something else than numbers
+
+
+def test_energy_stands_below_the_speeds_where_the_machine_has_counters(tmp_path):
+    view = build_view(tmp_path, variants=("torch", "jax-jit"), speeds={"torch": 1.0, "jax-jit": 0.1})
+    used = {"torch": 0.5, "jax-jit": 0.02}
+    cells = tuple(replace(cell, timing=replace(cell.timing, energy_j=used[cell.variant])) for cell in view.cells)
+    assert "energy a step500 mJ20 mJ" in Page(render(replace(view, cells=cells))).text
+    assert "energy a step" not in Page(render(view)).text

@@ -167,15 +167,6 @@ def test_the_matrices_speak_in_right_bits_as_the_report_does(view):
         assert words.number(wrong.r) not in shown
 
 
-def test_the_line_on_a_wrong_cell_in_bits_has_place_numbers_and_how_many_are_right(view):
-    wrong = next(cell for cell in view.cells if cell.mark == "fail")
-    cell = replace(wrong, got=0.12345678, should_be=0.12345679)
-    said = words.in_bits(cell)
-    assert said.startswith(f"LOCAL-FAULT, {cell.where}: got 0.12345678, expected 0.12345679; ")
-    assert f"of 53 leading bits {cell.fault_bits.right} are right" in said
-    assert words.in_bits(wrong) == wrong.line  # nothing stands at its place
-
-
 def test_a_wide_terminal_has_names_whole_and_a_narrow_one_breaks_them_between_their_parts(tmp_path):
     names = ("smoke-float64-lightning.qubit-adjoint-wires2", "smoke-float32-default.qubit-backprop-wires1")
     speeds = dict.fromkeys(MODES, 2.0) | {"torch": 1.0, "jax-jit": 0.01}
@@ -224,3 +215,20 @@ def test_a_narrow_terminal_keeps_the_names_of_the_scenarios(tmp_path, width):
     terminal.show(view, Console(file=out, width=width, force_terminal=True, color_system=None))
     rows = [line for line in out.getvalue().splitlines() if line.startswith("fourier-l")]
     assert list(dict.fromkeys(row.split()[0] for row in rows)) == ["fourier-l1", "fourier-l2"]
+
+
+def test_energy_is_told_where_the_machine_has_counters_and_nowhere_else(tmp_path):
+    view = build_view(tmp_path, variants=("torch", "jax-jit"), speeds={"torch": 1.0, "jax-jit": 0.1})
+
+    def used(cell):
+        joules = {"torch": 0.5, "jax-jit": 0.02}.get(cell.variant)
+        return replace(cell, timing=replace(cell.timing, energy_j=joules)) if cell.timing else cell
+
+    there = replace(view, cells=tuple(map(used, view.cells)))
+    assert there.energies == pytest.approx({"torch": 0.5, "jax-jit": 0.02})
+    (line,) = (line for line in terminal.speed_lines(there) if line.startswith("energy"))
+    assert "torch 500 mJ, jax-jit 20 mJ" in line
+    told = {cell["variant"]: cell["timing"] for cell in json.document(there)["cells"] if cell["timing"]}
+    assert told["torch"]["energy_j"] == 0.5
+    assert not any(line.startswith("energy") for line in terminal.speed_lines(view))
+    assert view.energies == {}

@@ -157,3 +157,14 @@ def test_nothing_measured_is_nothing_said():
     assert read(found).lanes == {}
     with pytest.raises(Unreadable, match="expected a table"):
         read({"rounds": []})
+
+
+def test_energy_a_step_is_the_median_of_the_rounds_that_have_any():
+    found = document(torch=1.0, tf=1.3)
+    found["lanes"]["torch"]["steps"] = 4
+    for number, each in enumerate(found["rounds"]):
+        if number % 3 == 0:
+            each["samples"]["torch"]["energy_j"] = 80.0 if number == 3 else 2.0
+    lanes = read(found).lanes
+    assert lanes["torch"].energy_j == 0.5
+    assert lanes["tf"].energy_j is None

@@ -23,7 +23,7 @@ import numpy as np
 
 from qparity.parity.audit import Audit
 from qparity.parity.tolerances import DIGITS
-from qparity.parity.types import Observation, Stage, StageSeries
+from qparity.parity.types import Judgement, Observation, Stage, StageSeries, Verdict
 
 
 def digits(o: Observation) -> int:
@@ -43,3 +43,32 @@ def right_bits(o: Observation, found: Audit, stages: Mapping[Stage, StageSeries]
         if stage in required - unjudged
     }
     return {stage: math.floor(min(bits, digits(o))) for stage, bits in fewest.items() if not math.isnan(bits)}
+
+
+def bits_told(judged: Judgement, bits: Mapping[Stage, int], o: Observation) -> str:
+    """What to say of them behind a reason; empty where nobody counted, or where chance decides.
+
+    Args:
+        judged: the verdict on the cell.
+        bits: its `right_bits`.
+        o: the cell.
+    """
+    if o.scenario.shots:
+        return ""
+    if judged.verdict == Verdict.ROUNDING:
+        if not {Stage.FORWARD, Stage.GRADIENT} <= bits.keys():
+            return ""
+        computed = {Stage.FORWARD: "predictions", Stage.LOSS: "loss", Stage.GRADIENT: "gradients"}
+        *names, last = (name for stage, name in computed.items() if stage in bits)
+        fewest = min(bits[stage] for stage in computed if stage in bits)
+        return f"; {fewest} of {digits(o)} leading bits of {', '.join(names)} and {last} are right at worst"
+    if judged.verdict not in (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK) or judged.effective_bits is None:
+        return ""
+    if judged.stage is not None and judged.stage in bits:
+        return f"; {bits[judged.stage]} of {digits(o)} leading bits are right at worst"
+    there = judged.effective_bits
+    return (
+        ""
+        if math.isnan(there)
+        else f"; {math.floor(min(there, digits(o)))} of {digits(o)} leading bits are right there"
+    )

@@ -29,7 +29,7 @@ import numpy as np
 
 from qparity.parity.annotations import annotate
 from qparity.parity.audit import Audit, audit, without
-from qparity.parity.bits import digits, right_bits
+from qparity.parity.bits import bits_told, digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, series
 from qparity.parity.pairs import pair_differences, pair_series
@@ -192,7 +192,8 @@ def decide(
     else:
         judged = _passed(found, o)
     bits, judges = right_bits(o, found, stages), sorted({c.by for c in found.comparisons if c.got.size})
-    return replace(judged, stages=stages, right_bits=bits, digits=digits(o), judges=tuple(judges))
+    reason = f"{judged.reason}{bits_told(judged, bits, o)}"
+    return replace(judged, reason=reason, stages=stages, right_bits=bits, digits=digits(o), judges=tuple(judges))
 
 
 def signs(found: Audit) -> list[_Sign]:
@@ -262,12 +263,7 @@ def _located(sign: _Sign, verdict: Verdict, o: Observation) -> Judgement:
     judged = _figures(sign.comparison, sign.position, sign.step, verdict, o)
     index = f"[{','.join(str(i) for i in judged.index)}]" if judged.index else ""
     tensor = f" {judged.tensor}{index}" if index or judged.tensor != judged.stage else ""
-    reason = (
-        f"{verdict} {_place(judged.stage, judged.step)}{tensor}: {_both(judged)}, "
-        f"r = {judged.r:.2g}, {judged.effective_bits:.0f} bits; "
-        f"over all steps a tolerance of {judged.smallest_tolerance:.2g} would have passed"
-    )
-    return replace(judged, reason=reason)
+    return replace(judged, reason=f"{verdict} {_place(judged.stage, judged.step)}{tensor}: {_both(judged)}")
 
 
 def _passed(found: Audit, o: Observation) -> Judgement:
@@ -279,10 +275,10 @@ def _passed(found: Audit, o: Observation) -> Judgement:
             worst = float(ratios[at]), c, int(where[at]), int(c.steps[at])
     if worst is None:
         return Judgement(Verdict.NOT_COMPARED, "not compared: the trace has no steps")
-    r, c, position, step = worst
+    _, c, position, step = worst
     judged = _figures(c, position, step, Verdict.ROUNDING, o)
     within = "sampling error and rounding" if o.scenario.shots else "rounding"
-    reason = f"within {within} {_where(found)}: largest r = {r:.2g} ({c.stage}, step {step})"
+    reason = f"within {within} {_where(found)}"
     if o.own_optimizer:
         reason += "; updates are not judged"
     return replace(judged, reason=reason)
@@ -327,7 +323,7 @@ def _figures(c: Comparison, position: int, step: int, verdict: Verdict, o: Obser
 
 def _both(judged: Judgement) -> str:
     """Got and expected with as many digits as it takes to tell them apart."""
-    for precision in (6, 9, 17):
+    for precision in (6, 9, 12, 15, 17):
         got, expected = f"{judged.got:.{precision}g}", f"{judged.expected:.{precision}g}"
         if got[:-1] != expected[:-1]:
             break

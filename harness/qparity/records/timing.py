@@ -76,12 +76,17 @@ class TimedLane:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One variant in one round: a step, then the whole stretch; `delayed_s` is how long others had its core."""
+    """One variant in one round: a step, then the whole stretch.
+
+    `delayed_s` is how long others had its core, `energy_j` what the machine's processors used meanwhile, whoever used
+    it (`qparity.timing.energy`).
+    """
 
     step_s: Number
     wall_s: Number
     cpu_s: Number
     delayed_s: Number | None = None
+    energy_j: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
 from qparity.summary.trust import judged_by, power, quiet
 from qparity.summary.verdicts import ABOUT, About
-from qparity.summary.words import digits_apart, in_bits, label, number, seconds, size
+from qparity.summary.words import digits_apart, joules, label, number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
 
@@ -145,10 +145,17 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable_lines(value) if type(value) is str else value,  # markup is no plain text
     )
-    found.filters |= {"number": number, "seconds": seconds, "size": size, "anchor": anchor, "plain": _plain}
+    found.filters |= {
+        "number": number,
+        "seconds": seconds,
+        "size": size,
+        "joules": joules,
+        "anchor": anchor,
+        "plain": _plain,
+    }
     found.filters |= {"depth": _depth, "label": label, "dashes": _dashes, "phase": _phase}
     found.filters |= {"marked": _marked, "exact": digits_apart, "index": lambda index: ",".join(map(str, index))}
-    found.filters |= {"told": in_bits, "right_beside": right_beside, "next_of": next_of}
+    found.filters |= {"right_beside": right_beside, "next_of": next_of}
     found.filters["shortened"] = lambda text: text if len(text) <= MOST_NAME else text[: MOST_NAME - 1] + "…"
     found.filters["sentence"] = lambda text: text[:1].upper() + text[1:] + "."
     found.filters["web"] = lambda link: link.startswith(("https://", "http://"))

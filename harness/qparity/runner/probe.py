@@ -25,6 +25,7 @@ from qparity.scenario.backends import trainable
 from qparity.scenario.errors import ScenarioError
 from qparity.scenario.validate import validate
 from qparity.scenario.variant import ALL, Variant, asked_for
+from qparity.timing.energy import Counters
 
 DEVICES = ("default.qubit", "lightning.qubit", "default.mixed", "reference.qubit")
 METHODS = ("backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa", "best")
@@ -51,11 +52,12 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where all this was tried."""
+    """Where all this was tried; `energy` says whether the processor's counters can be read."""
 
     python: str
     cores: int
     memory_bytes: int | None
+    energy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def backends(interpreters: dict[str, str]) -> Backends:
         return Started(*place, "ok", about=server.about)
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
-    return Backends(Machine(sys.version.split()[0], len(available_cores()), memory), tuple(asyncio.run(ask())))
+    machine = Machine(sys.version.split()[0], len(available_cores()), memory, Counters.found().told())
+    return Backends(machine, tuple(asyncio.run(ask())))
 
 
 @dataclass(frozen=True, slots=True)

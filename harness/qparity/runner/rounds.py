@@ -112,9 +112,11 @@ class Measured:
     def to_dict(self) -> Table:
         """As the record has it."""
         about = {"child": self.child, "kept": self.kept, "order": self.order, "sentinel_s": self.sentinel_s}
-        return (
-            about | asdict(self.around) | {"samples": {name: asdict(sample) for name, sample in self.samples.items()}}
-        )
+        samples = {name: asdict(sample) for name, sample in self.samples.items()}
+        for sample in samples.values():
+            if sample["energy_j"] is None:  # a machine without counters
+                del sample["energy_j"]
+        return about | asdict(self.around) | {"samples": samples}
 
 
 @dataclass

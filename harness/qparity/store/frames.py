@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SCENARIO_COLUMNS = ("circuit", "wires", "layers", "device", "diff_method", "shots", "dtype", "seed")
 MEMORY_COLUMNS = ("baseline_bytes", "peak_bytes", "gpu_peak_bytes")
-ROUND_COLUMNS = ("step_s", "wall_s", "cpu_s", "delayed_s")
+ROUND_COLUMNS = ("step_s", "wall_s", "cpu_s", "delayed_s", "energy_j")
 TRAINING_COLUMNS = ("batch_size", "epochs", "loss", "numerics")
 
 

@@ -26,6 +26,7 @@ def backends_text(found: Backends) -> str:
             first, *others = str(cell.reason).split("; ")
             lines.append(f"{'–' if cell.status == 'unsupported' else '✗'} {name:15} {first}")
             lines += [" " * 18 + other for other in others]
+    lines += [f"energy {machine.energy}"] if machine.energy else []
     return "\n".join(lines)
 
 

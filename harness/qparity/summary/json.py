@@ -114,7 +114,10 @@ def cell(view: CellView) -> Table:
 
 
 def _timing(timing: LaneTiming | None) -> Table | None:
-    """Null where `step_s` is the audit's, unpaired. Seconds; `ratio` is the time over the reference's."""
+    """Null where `step_s` is the audit's, unpaired. Seconds; `ratio` is the time over the reference's;
+
+    `energy_j` is what the machine's processors used during a step, with all that ran on them; null without counters.
+    """
     if timing is None:
         return None
     pays = timing.break_even
@@ -124,6 +127,7 @@ def _timing(timing: LaneTiming | None) -> Table | None:
         "speed": str(timing.speed) if timing.speed else None,
         "start_s": _finite(timing.start_s),
         "inference_s": _finite(timing.inference_s),
+        "energy_j": _finite(timing.energy_j),
         "recompilations": timing.recompilations,
         "shares": shares(timing.profile) if timing.profile else None,
         "break_even": [_finite(n) for n in (pays.low, pays.step, pays.high)] if pays else None,

@@ -5,7 +5,7 @@ import re
 from qparity.scenario.text import printable
 from qparity.summary.recommend import recommend
 from qparity.summary.view import CellView, RunView
-from qparity.summary.words import in_bits, label, seconds
+from qparity.summary.words import label, seconds
 
 LIMIT = 1_000_000  # GitHub refuses a step summary above 1 MiB (1 048 576 bytes)
 LEGEND = (
@@ -50,12 +50,12 @@ def escape(text: str) -> str:
 def _problems(view: RunView, most: int = 50) -> list[str]:
     """The cells that are against expectation, those whose fault is known, the reasons why others have no verdict."""
     failing = [cell for cell in view.cells if cell.mark == "fail"]
-    lines = [f"- ✗ **{escape(cell.name)}** {escape(_short(in_bits(cell)))}" for cell in failing[:most]]
+    lines = [f"- ✗ **{escape(cell.name)}** {escape(_short(cell.line))}" for cell in failing[:most]]
     if len(failing) > most:
         lines.append(f"- and {len(failing) - most} more")
     known = [cell for cell in view.cells if cell.mark == "expected" and cell.known]
     for cell in known[:most]:
-        lines.append(f"- ≈ **{escape(cell.name)}** {escape(_short(in_bits(cell)))} — known: {_known(cell)}")
+        lines.append(f"- ≈ **{escape(cell.name)}** {escape(_short(cell.line))} — known: {_known(cell)}")
     if len(known) > most:
         lines.append(f"- and {len(known) - most} more that are known")
     for group in view.groups[:most]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from qparity.scenario.text import printable
 from qparity.summary.speeds import exponent_told, overall, phrase, times, told
 from qparity.summary.view import CellView, Mark, RunView
-from qparity.summary.words import label, number, seconds
+from qparity.summary.words import joules, label, number, seconds
 from qparity.timing import Interval, Speed, decide
 
 STYLES: dict[Mark, str] = {
@@ -21,6 +21,7 @@ STYLES: dict[Mark, str] = {
 
 
 NAME_WIDTH, GAP = 28, 2
+MEANS = "over the scenarios that all of them passed"
 RATIO = re.compile(r" (?=[^ ]*[▲▼≈])")
 LEGEND = (
     "50/53: of 53 leading bits that a number could have, 50 are right in the worst prediction, loss or gradient, or in "
@@ -178,7 +179,10 @@ def speed_lines(view: RunView) -> Iterator[str]:
         yield untimed_line(view)
     if view.above_limits:
         above = ", ".join(f"{variant} {number(factor)}x" for variant, factor in view.above_limits.items())
-        yield _safe(f"above the machine's limit: {above}, over the scenarios that all of them passed")
+        yield _safe(f"above the machine's limit: {above}, {MEANS}")
+    if view.energies:
+        used = ", ".join(f"{variant} {joules(energy)}" for variant, energy in view.energies.items())
+        yield _safe(f"energy a step of the whole processor, with all that ran on it: {used}, {MEANS}")
     for each in view.growths:
         size = "2^wires" if each.axis == "wires" else each.axis
         law = f"step time ~ ({size})^{exponent_told(each.law)}"

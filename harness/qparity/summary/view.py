@@ -324,6 +324,15 @@ class RunView:
         """
         return self._shared_means({place: cell.above_limit for place, cell in self._passed if cell.above_limit})
 
+    @cached_property
+    def energies(self) -> dict[str, float]:
+        """Geometric mean of the joules a step of each variant, over the scenarios where all of them passed.
+
+        Empty on a machine without counters (`qparity.timing.energy`).
+        """
+        timed = ((place, cell.timing) for place, cell in self._passed)
+        return self._shared_means({place: timing.energy_j for place, timing in timed if timing and timing.energy_j})
+
     @property
     def _passed(self) -> list[tuple[tuple[str, str], CellView]]:
         return [(place, cell) for place, cell in self._by_place.items() if cell.mark == "pass"]

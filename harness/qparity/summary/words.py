@@ -79,17 +79,6 @@ def label(cell: CellView) -> str:
     return f"{cell.stage} {cell.fault_bits}" if cell.fault_bits else cell.stage or ""
 
 
-def in_bits(cell: CellView) -> str:
-    """The line on a cell in right bits; as it is where none were counted."""
-    if cell.status != "ok" or cell.mark != "fail" or cell.fault_bits is None or not isinstance(cell.got, float):
-        return cell.line
-    bits, tail = cell.fault_bits, cell.line.removeprefix(cell.reason or NO_REASON)
-    injected = "[a fault was injected on purpose] " if cell.injected else ""
-    got, expected = digits_apart(cell.got, cell.should_be), digits_apart(cell.should_be, cell.got)
-    right = f"of {bits.of} leading bits {bits.right} are right at worst ({cell.stage})"
-    return f"{injected}{cell.verdict}, {cell.where}: got {got}, expected {expected}; {right}{tail}"
-
-
 def digits_apart(value: Any, beside: Any = None) -> str:
     """A number with as many digits as it takes to tell it from the one beside it."""
     if not isinstance(value, float) or not isinstance(beside, float):
@@ -156,6 +145,16 @@ def seconds(value: float | None) -> str:
         return "–"
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if abs(value) * factor >= 1 or unit == "µs":
+            return f"{_three(value * factor)} {unit}"
+    raise AssertionError
+
+
+def joules(value: float | None) -> str:
+    """An energy with its SI unit, three digits."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    for factor, unit in ((1, "J"), (1e3, "mJ"), (1e6, "µJ")):
+        if abs(value) * factor >= 1 or unit == "µJ":
             return f"{_three(value * factor)} {unit}"
     raise AssertionError
 

@@ -1,4 +1,7 @@
-"""How fast: paired ratios with intervals, verdicts, break-even and scaling. Pure functions over recorded samples."""
+"""How fast: paired ratios with intervals, verdicts, break-even and scaling. Pure functions over recorded samples.
+
+`energy` alone looks at the machine: at the processor's counters.
+"""
 
 from qparity.timing.block import BlockTiming, LaneTiming, read_block, samples_s
 from qparity.timing.breakeven import BreakEven, break_even, surely_ahead

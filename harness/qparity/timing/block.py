@@ -28,7 +28,8 @@ class LaneTiming:
     what a fresh child needs before its steady training, imports not counted: the median, and both ends. `unstable` says
     that the numbers should not be relied on, `notes` why (and what else there is to know); differences below `noise`
     are none. `inference_s` is that of a batch of `predict`, unpaired; `recompilations` counts all timed rounds of all
-    processes. `profile` is of one process, after its rounds.
+    processes. `profile` is of one process, after its rounds. `energy_j` is what the machine's processors used during a
+    step, the median over rounds; None where it has no counters.
     """
 
     reference: str
@@ -48,6 +49,7 @@ class LaneTiming:
     inference_s: float | None = None
     recompilations: int = 0
     profile: Profile | None = None
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def _lane(found: Timing, name: str, base: str) -> LaneTiming:
         inference_s=float(np.median(inference)) if inference else None,
         recompilations=_recompilations(lane),
         profile=next((child.profile for child in lane.children if child.profile), None),
+        energy_j=_energy_j(lane, [each.samples[name] for each in mine]),
     )
 
 
@@ -142,6 +145,12 @@ def _asked(found: Timing, option: str, default: float) -> float:
 
 def _times(rounds: Sequence[Round], name: str) -> list[float]:
     return [float(each.samples[name].step_s) for each in rounds]
+
+
+def _energy_j(lane: TimedLane, samples: Sequence[Sample]) -> float | None:
+    """Joules a step: the median over the rounds that have any."""
+    used = [sample.energy_j for sample in samples if sample.energy_j is not None]
+    return float(np.median(used)) / lane.steps if used and lane.steps else None
 
 
 def _starts(lane: TimedLane, step_s: float) -> list[float]:

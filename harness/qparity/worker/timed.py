@@ -23,6 +23,7 @@ from qparity.records.answers import Ready
 from qparity.records.document import Table
 from qparity.records.requests import Stop, Time
 from qparity.records.timing import Profile, Sample
+from qparity.timing.energy import Counters
 from qparity.worker import audit
 from qparity.worker.backends.base import Backend
 from qparity.worker.protocol import Channel, Message, digest
@@ -62,16 +63,19 @@ class Stretch(keras.callbacks.Callback):
     def __init__(self, backend: Backend, steps: int) -> None:
         super().__init__()
         self.backend, self.steps = backend, steps
+        self.counters = Counters.found()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Start and stop the clocks."""
         if batch == 0:
             self.backend.sync()
+            self.begin_uj = self.counters.now_uj()
             delayed = delayed_s()
             self.begin = time.perf_counter(), time.process_time(), delayed
         elif batch == self.steps:
             self.backend.sync()
             self.end = time.perf_counter(), time.process_time(), delayed_s()
+            self.end_uj = self.counters.now_uj()
 
     on_predict_batch_begin = on_train_batch_begin
 
@@ -81,7 +85,8 @@ class Stretch(keras.callbacks.Callback):
         free = min(wall, max(cpu, wall - max(delayed, 0.0)))
         if self.backend.accelerator == "gpu":  # which works on while our own threads wait for each other's core
             free = wall
-        return Sample(free / self.steps, wall, cpu, wall - free)
+        energy_j = self.counters.joules(self.begin_uj, self.end_uj)
+        return Sample(free / self.steps, wall, cpu, wall - free, energy_j)
 
 
 class Rounds(Stretch):
