@@ -17,7 +17,7 @@ from qparity.parity.types import Stage, StageSeries
 
 ORACLE, REFERENCE = "oracle", "reference"
 """Who says what is right: our own simulator and optimizers, or Keras and PennyLane on NumPy."""
-SMALL = 1 << 20
+SMALL = 1 << 16
 """Numbers that are looked at side by side: of more, each comparison alone."""
 Worst = tuple[np.ndarray, np.ndarray]
 BITS_SEEN = 64.0

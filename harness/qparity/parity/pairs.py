@@ -24,7 +24,7 @@ from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Observation, PairDifference, Stage
 
-SMALL = 1 << 20
+SMALL = 1 << 16
 """Numbers of a side that are laid beside those of several others at once: of more, one after the other."""
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
