@@ -4,8 +4,9 @@
 
 At their full size they take a day on two cores, most of it `clean_cells`, `clean_models`, `detection_limits` and
 `capability_matrix`. `--quick` gives each so little to do that all are through in about half an hour: it shows that they
-work, and its numbers are no measurement (a statistical target may well be missed). Those about faults, not about speed
-(`BY_HAND`), run only with `--quick` or by name. Exit code 1 if any of them has another exit code than 0.
+work, and its numbers are no measurement (a statistical target may well be missed). Those about faults, not about speed,
+and `against`, which needs another checkout (`BY_HAND`), run only with `--quick` or by name. Exit code 1 if any of them
+has another exit code than 0.
 """
 
 import argparse
@@ -16,9 +17,10 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BY_HAND = ("fuzz", "kills", "soak")
+BY_HAND = ("against", "fuzz", "kills", "soak")
 QUICK = {
     "aa_calibration": "--variants torch --repetitions 2 --rounds 8",
+    "against": f"{HERE.parent} --only traces -v torch",
     "audit_cost": "--variants torch --rounds 1",
     "break_even": "-v jax-jit --repetitions 1",
     "capability_matrix": "-v torch --trainings 1",

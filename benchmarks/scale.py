@@ -97,7 +97,7 @@ def report(what: str, act: Any) -> None:
 
 
 def check(path: Path) -> None:
-    view = summarise(Run.load(path))
+    view = summarise(Run.load(path, checked=False), curves=False)
     assert view.counts["pass"] == len(view.cells), view.counts
 
 

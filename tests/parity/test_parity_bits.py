@@ -49,7 +49,7 @@ def test_an_entry_near_zero_loses_nothing_to_its_own_size():
     """Samples cancel to 1e-18 of what was added up, and rounding has left 1e-17: right, though not one digit is."""
     got, expected = np.array([[1e-17, 1.0]]), np.array([[1e-18, 1.0]])
     c = compare(Stage.GRADIENT, "g", got, expected, (np.full((1, 2), 1e-15), None), np.ones((1, 2)), np.arange(1))
-    assert c.fewest_bits() == pytest.approx([-math.log2(9e-18)])
+    assert c.fewest_bits == pytest.approx([-math.log2(9e-18)])
     assert series([c], 1).effective_bits[0] > 53
 
 
@@ -57,7 +57,7 @@ def test_an_exact_stage_has_all_bits_and_one_that_is_no_number_none():
     values = np.array([[0.5], [0.25]])
     for got, bits in ((values, 64), (np.full((2, 1), np.nan), 0)):
         c = compare(Stage.LOSS, "loss", got, values, (values, None), values, np.arange(2))
-        assert c.fewest_bits().tolist() == [bits, bits]
+        assert c.fewest_bits.tolist() == [bits, bits]
 
 
 def test_of_what_nobody_independent_judged_no_bits_are_claimed():

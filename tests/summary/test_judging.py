@@ -172,6 +172,32 @@ def test_what_a_fork_finds_damaged_is_missing_in_the_view_without_curves(tmp_pat
     assert "truncated" in view.cells[1].line
 
 
+@pytest.mark.parametrize("many", [0, judging.MANY])
+def test_judging_checks_what_was_not_checked_before(tmp_path, monkeypatch, many):
+    run = make_run(tmp_path)
+    monkeypatch.setattr(judging, "MANY", many)
+    monkeypatch.setattr(judging.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    trace = run.path / "traces" / f"{JAX}.npz"
+    trace.write_bytes(trace.read_bytes()[:-1])
+    (run.path / "cells" / "another.json").write_text("{}")
+    whole, late = Run.load(run.path), Run.load(run.path, checked=False)
+    assert [file for file, _ in late.damaged] == ["cells/another.json"]
+    view = summarise(late, curves=False)
+    assert view.damaged == tuple(whole.damaged) == tuple(late.damaged)
+    assert [cell.status for cell in view.cells] == ["ok", "missing"]
+    assert late.checked == whole.checked  # nobody has to look at these again
+
+
+def test_without_curves_nothing_is_kept_for_pictures(run):
+    with_them, without = summarise(run), summarise(run, curves=False)
+    assert all(cell.series for cell in with_them.cells)
+    assert with_them.pairs
+    assert not any(cell.series for cell in without.cells)
+    assert not without.pairs
+    assert [cell.line for cell in without.cells] == [cell.line for cell in with_them.cells]
+    assert without.cells[0].resolved == with_them.cells[0].resolved
+
+
 def test_a_cell_is_seen_as_soon_as_its_block_is_judged(run, monkeypatch):
     """So that judging and summing up go on side by side, and no more than a block waits."""
     first = run.plan.blocks[0]

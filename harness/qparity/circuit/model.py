@@ -16,8 +16,11 @@ from qparity.circuit.script import captured
 from qparity.scenario.schema import Scenario
 
 
-def build_model(scenario: Scenario, features: int | Sequence[int], outputs: int) -> keras.Model:
+def build_model(scenario: Scenario, features: int | Sequence[int], outputs: int, drawn: bool = True) -> keras.Model:
     """The uncompiled, built model of a scenario for data of `features` inputs and `outputs` targets.
+
+    Unless `drawn` the weights of a circuit without a model of its own are zeros, for who sets them anyway: random
+    numbers are what JAX compiles longest of a small model.
 
     A user's builder `build(...)` gets by name whichever of these it takes: features, outputs, wires, layers, device,
     diff_method, shots, seed, dtype, batch_size, and the scenario's `circuit_options`.
@@ -43,6 +46,7 @@ def build_model(scenario: Scenario, features: int | Sequence[int], outputs: int)
         seed=scenario.seed,
         circuit_options=scenario.circuit_options,
         max_batch_size=scenario.training.batch_size,
+        initializer=None if drawn else "zeros",
         dtype=scenario.dtype,
         name="quantum",
     )

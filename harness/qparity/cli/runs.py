@@ -37,18 +37,26 @@ def loaded(results: Path, reference: str) -> Run:
     from qparity.store import Run, resolve
 
     found: Run = Run.load(resolve(results, reference))
-    for file, fault in found.damaged[:MOST_LINES]:
-        say(f"qparity: {found.path / file}: {fault}; treated as missing", err=True)
-    if len(found.damaged) > MOST_LINES:
-        say(f"qparity: and {len(found.damaged) - MOST_LINES} more files; treated as missing", err=True)
+    _say_damaged(found)
     return found
 
 
 def judged(results: Path, reference: str, gate: Gate | None = None, curves: bool = False) -> RunView:
-    """The run meant by a reference, judged; `curves` for its pictures."""
+    """The run meant by a reference, judged, and damaged files named; `curves` for its pictures."""
+    from qparity.store import Run, resolve
     from qparity.summary import summarise
 
-    return summarise(loaded(results, reference), gate=gate, curves=curves)
+    found: Run = Run.load(resolve(results, reference), checked=False)
+    view = summarise(found, gate=gate, curves=curves)
+    _say_damaged(found)
+    return view
+
+
+def _say_damaged(run: Run) -> None:
+    for file, fault in run.damaged[:MOST_LINES]:
+        say(f"qparity: {run.path / file}: {fault}; treated as missing", err=True)
+    if len(run.damaged) > MOST_LINES:
+        say(f"qparity: and {len(run.damaged) - MOST_LINES} more files; treated as missing", err=True)
 
 
 def show_end(view: RunView) -> None:

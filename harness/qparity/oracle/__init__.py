@@ -3,7 +3,7 @@
 It judges the backends, so it shares no code with them and imports none, and computes one dtype above theirs.
 """
 
-from qparity.oracle.adjoint import predict, reference_dtype, vjp
+from qparity.oracle.adjoint import chunk_rows, predict, reference_dtype, vjp
 from qparity.oracle.constraints import constrained
 from qparity.oracle.losses import evaluate as evaluate_loss
 from qparity.oracle.optimizers import declared_hyperparameters, law_of, quantise
@@ -14,6 +14,7 @@ __all__ = [
     "GateProgram",
     "NotCovered",
     "chain_factors",
+    "chunk_rows",
     "constrained",
     "declared_hyperparameters",
     "evaluate_loss",

@@ -175,7 +175,12 @@ def _prepare(
     return flatten_weights(program, weights, real, len(offsets) - 1), x, np.asarray(offsets)
 
 
-def _chunks(program: GateProgram, rows: int) -> list[slice]:
+def chunk_rows(program: GateProgram) -> int:
+    """How many rows are simulated in one go."""
     kept = sum(not isinstance(operation, Operation) for operation in program.operations)
-    size = max(1, (CHUNK_AMPLITUDES >> program.axes) // (1 + kept // KEPT_STATES))
+    return max(1, (CHUNK_AMPLITUDES >> program.axes) // (1 + kept // KEPT_STATES))
+
+
+def _chunks(program: GateProgram, rows: int) -> list[slice]:
+    size = chunk_rows(program)
     return [slice(start, start + size) for start in range(0, rows, size)]

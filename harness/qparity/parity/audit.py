@@ -15,16 +15,18 @@ from functools import cache
 import numpy as np
 
 from qparity import oracle
-from qparity.oracle.losses import WITH_LAW, Loss
+from qparity.oracle.losses import Loss
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.parity import tolerances as tol
-from qparity.parity.boundary import boundaries, boundary_comparisons, rows, units
+from qparity.parity.boundary import boundaries, boundary_comparisons, units
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.fit import fit_faults
 from qparity.parity.hessian import hessian_comparisons
+from qparity.parity.loss import loss_of
 from qparity.parity.names import state_name, weight_name
 from qparity.parity.reference import reference_comparisons
 from qparity.parity.setup import ExactFault, rate_leaks, setup_faults, weight_arrays
+from qparity.parity.simulated import Prepared
 from qparity.parity.types import Observation, Stage
 from qparity.parity.update import Moved, update_comparisons, without_reference
 from qparity.records.trace import Trace
@@ -68,8 +70,12 @@ class Audit:
         return self.steps * len(self.required)
 
 
-def audit(o: Observation, moved: Sequence[Moved] | None = None) -> Audit:
-    """Compare everything that was recorded of one cell with oracle and reference; `moved`: see `update_comparisons`."""
+def audit(o: Observation, moved: Sequence[Moved] | None = None, prepared: Prepared | None = None) -> Audit:
+    """Compare everything that was recorded of one cell with oracle and reference.
+
+    `moved` and `prepared` are what was computed of it together with other cells (`moved_together`,
+    `simulated_together`).
+    """
     offsets = np.asarray(o.recorded.offsets)
     steps = len(offsets) - 1
     notes: list[str] = []
@@ -79,12 +85,12 @@ def audit(o: Observation, moved: Sequence[Moved] | None = None) -> Audit:
     lost = any(f.stage == Stage.FORWARD for f in faults)
     loss = None
     try:
-        loss = None if lost else _loss(o, offsets)
+        loss = None if lost else prepared.loss if prepared else loss_of(o, offsets)
         if loss is not None:
             comparisons += _loss_comparisons(o, loss, offsets)
     except oracle.NotCovered as reason:
         reasons.append(str(reason))
-    for boundary in boundaries(o, loss) if not lost else ():
+    for boundary in () if lost else [prepared.boundary] if prepared else boundaries(o, loss):
         if isinstance(boundary, oracle.NotCovered):
             reasons.append(str(boundary))
             continue
@@ -95,7 +101,7 @@ def audit(o: Observation, moved: Sequence[Moved] | None = None) -> Audit:
                 f"{boundary.program.wires} wires: circuit judged at {len(chosen)} of {steps} steps ({numbers})"
             )
         try:
-            for comparison in boundary_comparisons(o, boundary, chosen):
+            for comparison in boundary_comparisons(o, boundary, chosen, prepared.simulated if prepared else None):
                 comparisons.append(comparison)  # one by one: what came before a refusal stays
         except oracle.NotCovered as reason:
             reasons.append(str(reason))
@@ -170,21 +176,6 @@ def audited_steps(o: Observation, wires: int, offsets: np.ndarray) -> np.ndarray
 def most_steps(wires: int, steps: int) -> int:
     """How many of a training's steps are judged."""
     return steps if wires <= AUDIT_ALL_UP_TO_WIRES else min(steps, SAMPLED_STEPS)
-
-
-def _loss(o: Observation, offsets: np.ndarray) -> Loss:
-    """The reference of the loss at the recorded predictions; NotCovered where the model has a loss of its own."""
-    if "compute_loss" in o.outcome.resolved.own:
-        raise oracle.NotCovered("the model has a compute_loss of its own")
-    if o.loss not in WITH_LAW:
-        raise oracle.NotCovered(f"the oracle has no law of the loss {o.loss}")
-    if o.sample_weights is not None and o.recorded.predictions.ndim == 1:
-        raise oracle.NotCovered("Keras weighs outputs without an axis as a whole, not sample by sample")
-    _, real = oracle.reference_dtype(o.dtype)
-    predictions: np.ndarray = rows(o.recorded.predictions).astype(real)
-    weights = o.sample_weights
-    weights = None if weights is None else weights.astype(real)
-    return oracle.evaluate_loss(o.loss, predictions, o.targets.astype(real), offsets, weights)
 
 
 def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterator[Comparison]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,14 @@ class Boundary:
     """Whether the inputs set the strength of a channel that parameter-shift differentiates by finite differences."""
 
 
+class Simulated(NamedTuple):
+    """What `oracle.vjp` gives of a boundary: predictions, and gradients by each weight and by the inputs."""
+
+    predictions: np.ndarray
+    by_weight: list[np.ndarray]
+    by_input: np.ndarray
+
+
 def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.NotCovered]:
     """The circuits that the oracle can judge at their recorded boundaries; for each of the others the reason.
 
@@ -57,7 +66,7 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
     estimated = any(each.method in SAMPLED_METHODS for each in o.differentiated)
     moving = "gradients that come back through SPSA are other ones in each pass" if estimated else None
     if not o.whole_model and "layer_outputs/0" not in t:
-        yield _bare(o, loss)
+        yield bare(o, loss)
         return
     for j, layer in enumerate(o.outcome.resolved.quantum_layers):
         if f"layer_outputs/{j}" not in t:
@@ -111,7 +120,8 @@ def _condition(t: Trace, j: int, calls: np.ndarray) -> np.ndarray | None:
     return np.maximum(rows(of_pass), np.repeat(by_step, calls)[:, None])
 
 
-def _bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
+def bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
+    """The circuit of a bare cell, or the reason why the oracle cannot judge it."""
     t = o.recorded
     if o.program is None:
         return oracle.NotCovered("no gate program was recorded")
@@ -134,8 +144,13 @@ def values_at(o: Observation, name: str, steps: np.ndarray) -> np.ndarray:
     return array[np.zeros_like(steps) if still else steps]
 
 
-def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iterator[Comparison]:
-    """Predictions and gradients at the given steps; what cannot be compared raises NotCovered after what can."""
+def boundary_comparisons(
+    o: Observation, b: Boundary, steps: np.ndarray, simulated: Simulated | None = None
+) -> Iterator[Comparison]:
+    """Predictions and gradients at the given steps; what cannot be compared raises NotCovered after what can.
+
+    `simulated` is what the oracle gives there, where that has been asked before.
+    """
     offsets = b.offsets
     kept = np.concatenate([np.arange(offsets[t], offsets[t + 1]) for t in steps])
     stops = np.cumsum([0, *np.diff(offsets)[steps]])
@@ -146,7 +161,9 @@ def boundary_comparisons(o: Observation, b: Boundary, steps: np.ndarray) -> Iter
         raise oracle.NotCovered(f"{b.outputs.shape[1]} outputs recorded, the gate program has {b.program.outputs}")
     if o.scenario.shots and (refusal := statistical.refusal(b.program)):
         raise oracle.NotCovered(refusal)
-    expected, by_weight, by_input = oracle.vjp(b.program, weights, inputs, cotangents, stops, kind)
+    if simulated is None:
+        simulated = Simulated(*oracle.vjp(b.program, weights, inputs, cotangents, stops, kind))
+    expected, by_weight, by_input = simulated
     flat = oracle.flatten_weights(b.program, weights, np.float64, len(stops) - 1)
     norms = oracle.norms(b.program, flat, inputs, stops)
     by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)

@@ -6,7 +6,7 @@ each step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -17,6 +17,9 @@ from qparity.parity.types import Stage, StageSeries
 
 ORACLE, REFERENCE = "oracle", "reference"
 """Who says what is right: our own simulator and optimizers, or Keras and PennyLane on NumPy."""
+SMALL = 1 << 16
+"""Numbers that are looked at side by side: of more, each comparison alone."""
+Worst = tuple[np.ndarray, np.ndarray]
 BITS_SEEN = 64.0
 """Effective bits are cut off here: the oracle itself has no more."""
 
@@ -46,9 +49,7 @@ class Comparison:
     @cached_property
     def residual(self) -> np.ndarray:
         """|got - expected|, infinite where one of them is not a number."""
-        residual = np.abs(self.got - self.expected).astype(np.float64)
-        residual[np.isnan(residual)] = np.inf
-        return residual
+        return apart(self.got, self.expected)
 
     @cached_property
     def r(self) -> np.ndarray:
@@ -56,30 +57,24 @@ class Comparison:
         return ratio(self.residual, self.tolerance)
 
     @cached_property
-    def worst(self) -> tuple[np.ndarray, np.ndarray]:
+    def worst(self) -> Worst:
         """For each audited step the flat position (in rows x elements) of the largest r, and that r."""
         return self._largest(self.r)
 
     @cached_property
-    def worst_of_class_below(self) -> tuple[np.ndarray, np.ndarray]:
+    def worst_of_class_below(self) -> Worst:
         """The same where what one precision class below may be off is allowed."""
         return self._largest(ratio(self.residual, np.maximum(self.tolerance, self.lower)))
 
-    def _largest(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        width, starts = max(values.shape[1], 1), self.offsets[:-1]
-        if values.size and bool((np.diff(self.offsets) == 1).all()):  # a row a step
-            where = starts * width + values.argmax(axis=1)
-        else:
-            pairs = zip(starts, self.offsets[1:], strict=True)
-            where = np.array([a * width + int(values[a:b].argmax()) for a, b in pairs], np.int64)
-        return where, values.reshape(-1)[where]
+    def _largest(self, values: np.ndarray) -> Worst:
+        return largest(values[None], self.offsets)[0]
 
+    @cached_property
     def fewest_bits(self) -> np.ndarray:
         """For each audited step the effective bits of the entry that has fewest."""
-        bits = effective_bits(self.residual, self.scale)
-        if not bits.size:
+        if not self.got.size:
             return np.full(len(self.steps), BITS_SEEN)
-        return np.asarray(np.minimum.reduceat(bits.min(axis=1), self.offsets[:-1]))
+        return np.asarray(fewest(self.residual[None], self.scale[None], self.offsets)[0])
 
     def index(self, position: int) -> tuple[int, ...]:
         """A flat position as an index into the step's tensor: a sample's row first where rows are samples."""
@@ -125,6 +120,60 @@ def compare(
     )
 
 
+def look_together(comparisons: Iterable[Comparison]) -> None:
+    """Compute residuals, largest r and fewest bits of comparisons that are alike side by side; they then have them.
+
+    Every number is computed alone, so they are the same as if each comparison had been asked; calls are saved.
+    """
+    groups: dict[Hashable, list[Comparison]] = {}
+    for c in comparisons:
+        if 0 < c.got.size <= SMALL:
+            kinds = c.got.dtype, c.expected.dtype
+            groups.setdefault((c.got.shape, kinds, c.offsets.tobytes()), []).append(c)
+    for group in groups.values():
+        alike = group[: SMALL // group[0].got.size]
+        if len(alike) > 1:
+            _look(alike)
+
+
+def _look(alike: Sequence[Comparison]) -> None:
+    names = ("got", "expected", "tolerance", "lower", "scale")
+    got, expected, tolerance, lower, scale = (np.stack([getattr(c, name) for c in alike]) for name in names)
+    offsets, residual = alike[0].offsets, apart(got, expected)
+    r = ratio(residual, tolerance)
+    worst, below = largest(r, offsets), largest(ratio(residual, np.maximum(tolerance, lower)), offsets)
+    bits = fewest(residual, scale, offsets)
+    for k, c in enumerate(alike):
+        known = {"residual": residual[k], "r": r[k], "worst": worst[k], "worst_of_class_below": below[k]}
+        c.__dict__.update(known, fewest_bits=bits[k])
+
+
+def apart(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """|got - expected| in float64, infinite where one of them is not a number."""
+    residual = np.abs(got - expected).astype(np.float64)
+    residual[np.isnan(residual)] = np.inf
+    return residual
+
+
+def largest(values: np.ndarray, offsets: np.ndarray) -> list[Worst]:
+    """Of each of several comparisons, (comparisons, rows, elements): see `Comparison.worst`."""
+    count, rows, elements = values.shape
+    width, starts = max(elements, 1), offsets[:-1]
+    if values.size and bool((np.diff(offsets) == 1).all()):  # a row a step
+        where = starts * width + values.argmax(axis=2)
+    else:
+        pairs = zip(starts, offsets[1:], strict=True)
+        steps = [a * width + values[:, a:b].reshape(count, -1).argmax(axis=1) for a, b in pairs]
+        where = np.array(steps, np.int64).reshape(-1, count).T
+    flat = values.reshape(count, rows * elements)
+    return [(at, each[at]) for at, each in zip(where, flat, strict=True)]
+
+
+def fewest(residual: np.ndarray, scale: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Of each of several comparisons, (comparisons, rows, elements): see `Comparison.fewest_bits`."""
+    return np.asarray(np.minimum.reduceat(effective_bits(residual, scale).min(axis=2), offsets[:-1], axis=1))
+
+
 def ratio(residual: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
     """residual / tolerance; 0 where the residual is 0, infinite where only the tolerance is 0 or is not a number."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -154,7 +203,7 @@ def series(comparisons: Sequence[Comparison], steps: int) -> StageSeries:
         r[at] = largest[better]
         residual[at] = c.residual.reshape(-1)[position]
         tolerance[at] = c.tolerance.reshape(-1)[position]
-        fewest[c.steps] = np.fmin(fewest[c.steps], c.fewest_bits())
+        fewest[c.steps] = np.fmin(fewest[c.steps], c.fewest_bits)
     known = ~np.isnan(r)
     worst = int(np.where(known, r, -1.0).argmax()) if known.any() else None
     return StageSeries(residual, tolerance, r, fewest, worst)

@@ -9,11 +9,11 @@ what the reference could not judge of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from qparity.parity.names import weight_name
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Differentiated, Observation, PairDifference, Stage
 
+SMALL = 1 << 16
+"""Numbers of a side that are laid beside those of several others at once: of more, one after the other."""
 ASSUMED_GATES = 256
 """Pairs are judged as if their circuit had this many gates: there may be no gate program to count."""
 
@@ -42,23 +44,48 @@ class PairSeries:
 def pair_differences(cells: Sequence[Observation]) -> dict[str, list[PairDifference]]:
     """For each cell, the largest difference to each other variant at each stage, relative to its tolerance."""
     result: dict[str, list[PairDifference]] = {o.cell: [] for o in cells}
-    for a, b in combinations(map(Side, cells), 2):
-        found: dict[Stage, tuple[float, PairSeries, int]] = {}
-        for s in _series_of(a, b):
-            ratios = ratio(s.difference, s.tolerance)
-            t = int(ratios.argmax())
-            if s.stage not in found or ratios[t] > found[s.stage][0]:
-                found[s.stage] = float(ratios[t]), s, t
-        for stage, (_, s, t) in found.items():
-            difference, tolerance = float(s.difference[t]), float(s.tolerance[t])
-            for mine, other in ((a.cell, b.cell), (b.cell, a.cell)):
-                result[mine.cell].append(PairDifference(other.variant, stage, t, s.tensor, difference, tolerance))
+    sides = [Side(o) for o in cells]
+    for number, a in enumerate(sides):
+        others = [b for b in sides[number + 1 :] if comparable(a, b)]
+        at_once = max(1, SMALL // max(1, a.numbers.size)) if others else 1
+        for start in range(0, len(others), at_once):
+            some = others[start : start + at_once]
+            for b, stages in zip(some, _largest(a, some), strict=True):
+                for mine, other in ((a.cell, b.cell), (b.cell, a.cell)):
+                    result[mine.cell] += [
+                        PairDifference(other.variant, stage, s.step, s.tensor, s.difference, s.tolerance)
+                        for stage, s in stages.items()
+                    ]
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Largest:
+    ratio: float
+    tensor: str
+    step: int
+    difference: float
+    tolerance: float
+
+
+def _largest(a: Side, others: Sequence[Side]) -> list[dict[Stage, _Largest]]:
+    """For each of the others, where it is furthest away at each stage."""
+    found: list[dict[Stage, _Largest]] = [{} for _ in others]
+    for s in _series_of(a, others, lower=False):
+        ratios = ratio(s.difference, s.tolerance)
+        for k, t in enumerate(ratios.argmax(axis=1).tolist()):
+            largest = float(ratios[k, t])
+            if s.stage not in found[k] or largest > found[k][s.stage].ratio:
+                size, allowed = float(s.difference[k, t]), float(s.tolerance[k, t])
+                found[k][s.stage] = _Largest(largest, s.tensor, t, size, allowed)
+    return found
 
 
 def pair_series(a: Observation, b: Observation) -> list[PairSeries]:
     """All tensors of two variants that can be compared; none where their batches differ in shape."""
-    return _series_of(Side(a), Side(b))
+    one, other = Side(a), Side(b)
+    found = _series_of(one, [other]) if comparable(one, other) else []
+    return [PairSeries(s.stage, s.tensor, s.difference[0], s.tolerance[0], s.lower[0]) for s in found]
 
 
 KINDS = ("weights", "gradients", "new_weights")
@@ -119,37 +146,55 @@ class Side:
         return norm, magnitudes, slopes * norm
 
 
-def _series_of(a: Side, b: Side) -> list[PairSeries]:
-    one, other = a.cell.recorded, b.cell.recorded
-    offsets = one.offsets
-    if not np.array_equal(offsets, other.offsets) or a.shapes != b.shapes:
-        return []
+def comparable(a: Side, b: Side) -> bool:
+    """Whether two variants recorded numbers that can be laid beside each other."""
+    offsets = a.cell.recorded.offsets
+    if not np.array_equal(offsets, b.cell.recorded.offsets) or a.shapes != b.shapes:
+        return False
     if a.predictions.shape != b.predictions.shape or len(a.predictions) != offsets[-1]:
-        return []
-    if a.cell.loss == "mse" and a.cell.targets.shape != a.predictions.shape:
-        return []
-    apart = (np.abs(x - y).sum(axis=1) for x, y in zip(a.starts, b.starts, strict=True))
-    drift = sum(apart, np.zeros(len(offsets) - 1))
-    drift[0] = 0.0  # all start from the same weights: setup says so where they do not
-    flags = next((f for f in (side.cell.outcome.resolved.flags for side in (a, b)) if f.get("tf32")), {})
+        return False
+    return a.cell.loss != "mse" or a.cell.targets.shape == a.predictions.shape
+
+
+def _series_of(a: Side, others: Sequence[Side], lower: bool = True) -> list[PairSeries]:
+    """All tensors of a variant beside each of some that it is comparable with: arrays (others, T).
+
+    Without `lower` the tolerances of one precision class below are left at those of the declared one.
+    """
+    offsets = a.cell.recorded.offsets
+    drift = np.zeros((len(others), len(offsets) - 1))
+    for k, start in enumerate(a.starts):
+        drift += np.abs(start - np.stack([b.starts[k] for b in others])).sum(axis=2)
+    drift[:, 0] = 0.0  # all start from the same weights: setup says so where they do not
     u = tol.unit(a.cell.dtype)
-    bounds = [a.bounds(each).apart(drift) for each in (u, tol.lower_unit(a.cell.dtype, flags) or u)]
+    high = a.bounds(u).apart(drift)
+    below = [(tol.lower_unit(a.cell.dtype, _flags(a, b)) if lower else None) or u for b in others]
+    lows = {each: high if each == u else a.bounds(each).apart(drift) for each in dict.fromkeys(below)}
+    low = lows[below[0]]
+    if len(lows) > 1:  # TF32 is a matter of a variant
+        low = {stage: np.stack([lows[each][stage][k] for k, each in enumerate(below)]) for stage in high}
 
     def series(stage: Stage, tensor: str, difference: np.ndarray) -> PairSeries:
-        return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
+        return PairSeries(stage, tensor, difference, high[stage], low[stage])
 
-    by_row = np.abs(a.predictions.astype(np.float64) - b.predictions.astype(np.float64)).max(axis=1, initial=0)
-    found = [series(Stage.FORWARD, "predictions", np.maximum.reduceat(_infinite(by_row), offsets[:-1]))]
-    entries = np.abs(a.numbers - b.numbers)
+    there = np.stack([b.predictions.astype(np.float64) for b in others])
+    by_row = np.abs(a.predictions.astype(np.float64) - there).max(axis=2, initial=0)
+    found = [series(Stage.FORWARD, "predictions", np.maximum.reduceat(_infinite(by_row), offsets[:-1], axis=1))]
+    entries = np.abs(a.numbers - np.stack([b.numbers for b in others]))
     return found + [
-        series(stage, tensor, _infinite(entries[:, columns].max(axis=1, initial=0)))
+        series(stage, tensor, _infinite(entries[:, :, columns].max(axis=2, initial=0)))
         for stage, tensor, columns in a.tensors
     ]
 
 
+def _flags(a: Side, b: Side) -> Mapping[str, Any]:
+    """The flags of whichever of the two computes in TF32."""
+    return next((f for f in (side.cell.outcome.resolved.flags for side in (a, b)) if f.get("tf32")), {})
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Tolerances of a pair in one unit roundoff, both sides counted, as long as both have the same weights.
+    """Tolerances of pairs in one unit roundoff, both sides counted, as long as both have the same weights.
 
     `forward` and `update` are numbers, `loss` and `gradient` (T,). The others say how they grow with the distance of
     the weights: `norm` and `slopes` as of `Side.scales`, `reach` by how much an angle moves with a weight, `rate` the
@@ -191,7 +236,7 @@ class Bounds:
         )
 
     def apart(self, drift: np.ndarray) -> dict[Stage, np.ndarray]:
-        """The tolerances of each stage, (T,), where the weights are `drift` (T,) apart."""
+        """The tolerances of each stage, (pairs, T), where the weights are `drift` (pairs, T) apart."""
         norm, reach = self.norm, drift * self.reach
         forward = self.forward + norm * reach
         gradient = self.gradient + (self.slopes + 2 * norm**2) * reach

@@ -180,9 +180,9 @@ class Observation:
         return frozenset(found)
 
     @property
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> Mapping[str, Any]:
         """The optimizer's table, every field of it."""
-        return dict(self.scenario.training.optimizer)
+        return self.scenario.training.optimizer.table
 
     @property
     def whole_model(self) -> bool:

@@ -21,9 +21,10 @@ ROUNDING        everything is within its tolerance at every judged step (with sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,15 +32,17 @@ from qparity.parity.annotations import annotate
 from qparity.parity.audit import Audit, audit, without
 from qparity.parity.bits import bits_told, digits, right_bits
 from qparity.parity.circuits import circuit_faults
-from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, series
+from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, look_together, series
 from qparity.parity.pairs import pair_differences, pair_series
 from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
+from qparity.parity.simulated import simulated_together
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, STEP_STAGES, Judgement, Observation, Stage, Verdict
-from qparity.parity.update import Moved, moved_together
+from qparity.parity.update import moved_together
 from qparity.records import Reference
 
+T = TypeVar("T")
 ALIKE = 100.0
 """Signs of one tensor whose r differ by more than this are not of one fault; a leak and a fault differ by far more."""
 
@@ -58,13 +61,14 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     traced = [o for o in loaded if not missing_arrays(o)]
     audits: dict[str, Audit] = {}
     result: dict[str, Judgement] = {}
-    moved = _together(traced)
+    moved, prepared = _together(moved_together, traced), _together(simulated_together, traced)
     for o in traced:
         try:
-            audits[o.cell] = audit(o, moved.get(o.cell))
+            audits[o.cell] = audit(o, moved.get(o.cell), prepared.get(o.cell))
         except UNREADABLE as error:
             result[o.cell] = unreadable(error)
     traced = [o for o in traced if o.cell in audits]
+    look_together(c for found in audits.values() for c in found.comparisons)
     pairs = pair_differences(traced)
     circuits = circuit_faults(traced)
     starts = start_faults(traced)
@@ -94,10 +98,12 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     return result
 
 
-def _together(cells: Sequence[Observation]) -> Mapping[str, Sequence[Moved]]:
+def _together(
+    compute: Callable[[Sequence[Observation]], Mapping[str, T]], cells: Sequence[Observation]
+) -> Mapping[str, T]:
     """What can be computed of all cells in one go; nothing where one of them is odd, which its own audit then says."""
     try:
-        return moved_together(cells)
+        return compute(cells)
     except UNREADABLE:
         return {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_serializer, model_validator
@@ -18,6 +20,11 @@ class _Table(BaseModel):
 
     name: str = "adam"
     learning_rate: float = 0.03
+
+    @cached_property
+    def table(self) -> Mapping[str, Any]:
+        """Every field, what is none among them."""
+        return dict(self)
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -95,18 +95,22 @@ class Run:
         return cls(path, RunRecord(record, "run.json"), whole)
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str, checked: bool = True) -> Self:
         """Read a run; every stored cell and trace is checked, and what is unusable named in `damaged`.
 
-        Raises `StoreError` only if `run.json` itself is missing or unusable.
+        Without `checked` each is looked at when somebody asks for it, and `damaged` is whole once all were asked for:
+        so for whoever judges the run, which reads them all. Raises `StoreError` only if `run.json` itself is missing or
+        unusable.
         """
         run = cls.open(path)
-        run._scan()
+        run._name_strays()
+        if checked:
+            run._check()
         return run
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Likewise, but a cell and its trace are checked no sooner than they are asked for."""
+        """Likewise without `checked`, and without a look at which files are there."""
         path = Path(path)
         try:
             raw = schema.upgrade(trust.read_json(path, "run.json"), "run")
@@ -135,9 +139,18 @@ class Run:
         """The same as it was found, file by file."""
         return self._damaged
 
-    def leave_out(self, damaged: Mapping[str, str]) -> None:
-        """Treat as missing what another reader of this folder has found damaged: file -> what is wrong with it."""
+    @property
+    def checked(self) -> Mapping[str, int]:
+        """The documents of cells that were found whole, and of each the hash of its bytes in this process."""
+        return self._checked
+
+    def leave_out(self, damaged: Mapping[str, str], checked: Mapping[str, int] | None = None) -> None:
+        """Treat as missing what another reader of this folder has found damaged: file -> what is wrong with it.
+
+        `checked` is what that reader, a fork of this process, has found whole, which is not looked at again.
+        """
         self._damaged |= damaged
+        self._checked |= checked or {}
 
     def update(self, **fields: Any) -> None:
         """Replace top-level fields of `run.json` (state, finished, workers, ...), the plan excepted."""
@@ -366,7 +379,8 @@ class Run:
             self._damaged[f"traces/{cell_id}.npz"] = trust.one_line(error)
             return None
 
-    def _scan(self) -> None:
+    def _name_strays(self) -> None:
+        """Find what does not belong to the run."""
         planned = self._places
         for folder, suffix in (("cells", ".json"), ("traces", ".npz")):
             if (self.path / folder).is_symlink():
@@ -375,7 +389,10 @@ class Run:
             for file in sorted((self.path / folder).glob("*")):
                 if not file.name.startswith(".") and (file.suffix != suffix or file.stem not in planned):
                     self._damaged[f"{folder}/{printable(file.name)}"] = "does not belong to this run"
-        for cell_id in planned:
+
+    def _check(self) -> None:
+        """Look at every planned cell and the bytes of its trace."""
+        for cell_id in self._places:
             outcome = self.outcome(cell_id)
             if outcome is not None and outcome.trace:
                 self._trace_bytes(cell_id, outcome)

@@ -19,6 +19,7 @@ import psutil
 from qparity.records import Resolved
 from qparity.records.trace import Trace
 from qparity.scenario.schema import DATA, SAMPLE_WEIGHT, Scenario
+from qparity.store.directory import Member, members
 
 # Generous: a plain trace has a thousandth of it for its rows, and holds each weight seven times a step.
 LEAST_BYTES = 1 << 26
@@ -61,17 +62,13 @@ def from_bytes(content: bytes, only: Collection[str] | None = None) -> Trace:
     Raises:
         ValueError: it is not the archive of a trace; one line.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error) as error:
-        raise ValueError(f"is no archive of arrays ({error})") from None
-    if len({member.filename for member in members}) < len(members):
+    listed = members(content)
+    if len({member.filename for member in listed}) < len(listed):
         raise ValueError("has an array twice")
-    if sum(member.file_size for member in members) > len(content):
+    if sum(member.file_size for member in listed) > len(content):
         raise ValueError("claims more than it holds")
     found = Trace()
-    for member in members:
+    for member in listed:
         if not _NAME.fullmatch(member.filename):
             raise ValueError(f"has an array named {member.filename!r:.40}")
         name = member.filename.removesuffix(".npy")
@@ -141,7 +138,7 @@ def _odd_step(trace: Trace, steps: int) -> str | None:
     return None
 
 
-def _stored(content: bytes, member: zipfile.ZipInfo, name: str) -> memoryview:
+def _stored(content: bytes, member: Member, name: str) -> memoryview:
     """The bytes of a member, which stand in the archive as they are."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 or member.compress_size != member.file_size:
         raise ValueError(f"{name} is compressed: expected arrays as they are")

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,11 @@ def judgements(run: Run, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
     return found
 
 
-def by_block(run: Run, within_s: float = WITHIN_S) -> "Iterator[dict[str, Judgement]]":
+def by_block(run: Run, within_s: float = WITHIN_S, stages: bool = True) -> "Iterator[dict[str, Judgement]]":
     """The judgements of one block of the plan after the other, each as soon as it is there.
 
-    Of a large run they are made in forks that share the plan and return no more than their verdicts.
+    Without `stages` they may come without their series over the steps and their pairs, which are most of them.
+    Of a large run they are made in forks that share the plan, check what they read, and return no more than verdicts.
     """
     blocks = run.plan.blocks
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # where there is one, there is fork
@@ -42,25 +44,27 @@ def by_block(run: Run, within_s: float = WITHIN_S) -> "Iterator[dict[str, Judgem
         yield from (judge_block(run, block, within_s) for block in blocks)
         return
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, within_s)) as pool:
-        for judged, damaged in pool.map(_judge_shared, range(len(blocks)), chunksize=32):
-            run.leave_out(damaged)
+    with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, within_s, stages)) as pool:
+        for judged, damaged, checked in pool.map(_judge_shared, range(len(blocks)), chunksize=32):
+            run.leave_out(damaged, checked)
             yield judged
 
 
-_shared: list[tuple[Run, float]] = []
+_shared: list[tuple[Run, float, bool]] = []
 
 
-def _share(run: Run, within_s: float) -> None:
-    _shared[:] = [(run, within_s)]
+def _share(run: Run, within_s: float, stages: bool) -> None:
+    _shared[:] = [(run, within_s, stages)]
 
 
-def _judge_shared(number: int) -> "tuple[dict[str, Judgement], dict[str, str]]":
-    """The judgements of a block, and the files that only now proved damaged."""
-    ((run, within_s),) = _shared
-    known = len(run.damage)
+def _judge_shared(number: int) -> "tuple[dict[str, Judgement], dict[str, str], dict[str, int]]":
+    """The judgements of a block, the files that only now proved damaged, and the cells that did not."""
+    ((run, within_s, stages),) = _shared
+    damaged, checked = len(run.damage), len(run.checked)
     judged = judge_block(run, run.plan.blocks[number], within_s)
-    return judged, dict(islice(run.damage.items(), known, None))
+    if not stages:
+        judged = {cell: replace(found, stages={}, pairs=()) for cell, found in judged.items()}
+    return judged, dict(islice(run.damage.items(), damaged, None)), dict(islice(run.checked.items(), checked, None))
 
 
 def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str, Judgement]":

@@ -39,7 +39,8 @@ def summarise(
     """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given.
 
     `gate` holds the entries of an expectations file, which stand above the scenarios' own `expect`, and a floor of
-    coverage. Without `curves`, which only pictures show, no trace is read again after it was judged.
+    coverage. `curves` are what only pictures show: without them no trace is read again after it was judged, and neither
+    the cells' series nor the pairs are kept.
     """
     gate = gate or Gate()
     sources = run.plan.sources
@@ -47,16 +48,22 @@ def summarise(
     drawings: dict[str, str] = {}
     programs: dict[str, tuple[Program, ...]] = {}
     pairs: set[Pair] = set()
-    for place, judgement in _judged(run, judgements, gate.within_s):
+    stages = curves or bool(gate.expectations)  # which may speak of the largest r of a stage
+    likes: dict[str, Resolved] = {}
+    for place, judgement in _judged(run, judgements, gate.within_s, stages):
         name = place.scenario.name
         known = gate.of(name, place.variant, versions_of(run, place.cell_id)) if gate.expectations else None
         mine = (place.block.source,) if place.block.source else sources
-        cells.append(view_of(run, place, judgement, mine, known, gate.require_judge, curves))
+        view = view_of(run, place, judgement, mine, known, gate.require_judge, curves)
+        if (like := likes.setdefault(place.variant, view.resolved)) == view.resolved:  # most are as the one before
+            view = replace(view, resolved=like)
+        likes[place.variant] = view.resolved
+        cells.append(view)
         if drawing := _drawing(cells[-1].resolved):
             drawings.setdefault(name, drawing)
         if found := cells[-1].resolved.programs:
             programs.setdefault(name, found)
-        pairs |= {_pair(name, place.variant, pair) for pair in _get(judgement, "pairs", ())}
+        pairs |= {_pair(name, place.variant, pair) for pair in _get(judgement, "pairs", ()) if curves}
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
     ended = sum(cell.mark == "expected" and cell.status != "ok" for cell in cells)
@@ -101,13 +108,13 @@ def summarise(
 
 
 def _judged(
-    run: Run, judgements: "Mapping[str, Judgement] | None", within_s: float
+    run: Run, judgements: "Mapping[str, Judgement] | None", within_s: float, stages: bool
 ) -> "Iterator[tuple[Place, Judgement | None]]":
     """Every planned cell and what is said of it, as soon as its block is judged: others go on being judged beside."""
     if judgements is not None:
         yield from ((place, judgements.get(place.cell_id)) for place in run.planned())
         return
-    for block, judged in zip(run.plan.blocks, judging.by_block(run, within_s), strict=True):
+    for block, judged in zip(run.plan.blocks, judging.by_block(run, within_s, stages), strict=True):
         yield from ((Place(block, cell.id, cell.variant), judged.get(cell.id)) for cell in block.cells)
 
 
@@ -120,7 +127,7 @@ def view_of(
     require_judge: bool = False,
     curves: bool = True,
 ) -> CellView:
-    """One cell of a run, judged or not (yet); `curves`: with its loss and what it fits."""
+    """One cell of a run, judged or not (yet); `curves`: with its series, its loss and what it fits."""
     outcome, trace = (
         (run.recorded(place.cell_id, SHOWN) or (None, None)) if curves else (run.outcome(place.cell_id), None)
     )
@@ -167,7 +174,7 @@ def view_of(
         resolved=outcome.resolved if outcome else Resolved(),
         log=outcome.log if outcome else None,
         reproduce=_reproduce(sources, place.scenario, place.variant),
-        series=_series(judgement),
+        series=_series(judgement) if curves else (),
         loss=trace.find(Trace.loss),
         fit=_fit(trace),
         settings=place.scenario,
@@ -313,4 +320,5 @@ def _number(holder: Any, name: str) -> float | None:
 
 
 def _array(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64).reshape(-1)
+    array = np.asarray(values, dtype=np.float64)
+    return array if array.ndim == 1 else array.reshape(-1)

@@ -292,8 +292,8 @@ class Cell:
         return float(np.median(seconds))
 
     def new_model(self) -> keras.Model:
-        """A fresh model of the scenario."""
-        return build_model(self.scenario, self.features, self.outputs)
+        """A fresh model of the scenario; the parent says from which numbers a bare circuit starts."""
+        return build_model(self.scenario, self.features, self.outputs, drawn=False)
 
     def started_model(self, measured: dict[str, Any] | None = None) -> keras.Model:
         """A compiled model that was never run, at the shipped starting weights and state; perhaps with metrics."""
