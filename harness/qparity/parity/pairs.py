@@ -9,7 +9,7 @@ what the reference could not judge of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -105,6 +105,11 @@ class Side:
             self._bounds[u] = Bounds.of(self, u)
         return self._bounds[u]
 
+    @property
+    def allowed_gradient(self) -> np.ndarray:
+        """How far its own gradients may be off at each step, (T,)."""
+        return self.bounds(tol.unit(self.cell.dtype)).gradient / 2
+
     @cached_property
     def stride(self) -> float | None:
         """`Law.reach` of its optimizer."""
@@ -133,7 +138,10 @@ def _series_of(a: Side, b: Side) -> list[PairSeries]:
     drift[0] = 0.0  # all start from the same weights: setup says so where they do not
     flags = next((f for f in (side.cell.outcome.resolved.flags for side in (a, b)) if f.get("tf32")), {})
     u = tol.unit(a.cell.dtype)
-    bounds = [a.bounds(each).apart(drift) for each in (u, tol.lower_unit(a.cell.dtype, flags) or u)]
+    bounds = [
+        _together(a.bounds(each).apart(drift), b.bounds(each).apart(drift))
+        for each in (u, tol.lower_unit(a.cell.dtype, flags) or u)
+    ]
 
     def series(stage: Stage, tensor: str, difference: np.ndarray) -> PairSeries:
         return PairSeries(stage, tensor, difference, bounds[0][stage], bounds[1][stage])
@@ -149,7 +157,7 @@ def _series_of(a: Side, b: Side) -> list[PairSeries]:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Tolerances of a pair in one unit roundoff, both sides counted, as long as both have the same weights.
+    """Tolerances of a pair in one unit roundoff, if both sides were like this one, and had the same weights.
 
     `forward` and `update` are numbers, `loss` and `gradient` (T,). The others say how they grow with the distance of
     the weights: `norm` and `slopes` as of `Side.scales`, `reach` by how much an angle moves with a weight, `rate` the
@@ -198,6 +206,11 @@ class Bounds:
         update = drift + self.update + self.rate * (gradient if self.stride is None else 2 * self.stride)
         loss = self.loss + self.slopes * forward / norm + forward**2
         return {Stage.FORWARD: forward, Stage.LOSS: loss, Stage.GRADIENT: gradient, Stage.UPDATE: update}
+
+
+def _together(a: Mapping[Stage, np.ndarray], b: Mapping[Stage, np.ndarray]) -> dict[Stage, np.ndarray]:
+    """The tolerances of two sides together, each given as if the other were like it: half of each."""
+    return {stage: (tolerance + b[stage]) / 2 for stage, tolerance in a.items()}
 
 
 def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
