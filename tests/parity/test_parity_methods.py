@@ -117,19 +117,20 @@ def test_where_the_oracle_covers_a_cell_its_verdict_stands():
     assert all(j.annotations[-1].startswith("at step 0 agrees with") for j in alike.values())
 
 
-def test_the_tolerance_is_the_sum_of_both_cells_own():
-    """What the oracle allows each; off by two thirds of one on either side they agree with it and with each other."""
-    right, other = row("shift", covered=True), row("adjoint", covered=True)
-    allowed = judge([right])[right.cell].first_tolerances[Stage.FORWARD, "predictions"]
+@pytest.mark.parametrize(("share", "said"), [(0.9, "agrees with"), (100, "apart in predictions")])
+def test_what_each_may_be_off_they_may_be_apart(share, said):
+    """Predictions that are off to either side, each with the loss and the gradient that belong to them."""
+    cells = [row("shift", Setting(lucky=True), covered=True), row("adjoint", Setting(lucky=True), covered=True)]
+    allowed = judge(cells[:1])[cells[0].cell].first_tolerances[Stage.FORWARD, "predictions"]
     assert allowed.shape == (4, 2)
-    for share, said in ((0.6, "agrees with"), (1.5, "apart in predictions")):
-        moved = []
-        for o, sign in ((right, 1), (other, -1)):
-            trace = dict(o.recorded) | {"predictions": o.recorded.predictions.copy()}
-            trace["predictions"][:4] += sign * share * allowed
-            moved.append([replace(o, trace=trace)])
-        found = compared(*moved)
-        assert all(said in j.annotations[-1] for j in found.values()), share
+    moved = []
+    for o, sign in zip(cells, (1, -1), strict=True):
+        trace = dict(o.recorded) | {name: o.recorded[name].copy() for name in ("predictions", "loss")}
+        trace["predictions"][:4] += sign * share * allowed
+        trace["loss"][0] = ((trace["predictions"][:4] - trace["y"][trace["batch_index"][:4]]) ** 2).mean()
+        moved.append([replace(o, trace=trace)])
+    found = compared(*moved)
+    assert all(said in j.annotations[-1] for j in found.values())
 
 
 def test_cells_of_another_start_are_not_compared():

@@ -17,8 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from qparity.parity.comparison import ratio
-from qparity.parity.names import weight_name
-from qparity.parity.pairs import PairSeries, Side, pair_series
+from qparity.parity.pairs import Side, pair_series
 from qparity.parity.peers import COMPARED, Blame, Standing, odd_ones_out
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import PASSES, Judgement, Observation, Stage, Verdict
@@ -172,39 +171,31 @@ NOTHING = "no other device or method was there to compare this variant with"
 
 
 def _apart(a: Observation, b: Observation, judged: Mapping[str, Judgement]) -> _Apart | None:
-    """Their largest difference in predictions, loss and gradients; None where they cannot be compared."""
+    """Their largest difference in predictions, loss and gradients; None where they cannot be compared.
+
+    What rounding allows a pair is told for `ASSUMED_GATES`; where the oracle allows predictions more, so is the rest.
+    """
     series = [s for s in pair_series(a, b) if s.stage in COMPARED]
     if not series:
         return None
-    own = [judged[o.cell].first_tolerances for o in (a, b)]
-    return max((_first(s, a, b, *own) for s in series), key=lambda found: found.share)
+    own = _own(judged[a.cell], judged[b.cell])
+    (forward,) = (s for s in series if s.stage == Stage.FORWARD)
+    wider = max(1.0, own.get((forward.stage, forward.tensor), 0.0) / float(forward.tolerance[0]))
+    found = (
+        _Apart(
+            s.tensor,
+            float(s.difference[0]),
+            max(wider * float(s.tolerance[0]), own.get((s.stage, s.tensor), 0.0)),
+        )
+        for s in series
+    )
+    return max(found, key=lambda each: each.share)
 
 
-def _first(
-    s: PairSeries,
-    a: Observation,
-    b: Observation,
-    one: Mapping[tuple[Stage, str], np.ndarray],
-    other: Mapping[tuple[Stage, str], np.ndarray],
-) -> _Apart:
-    """A tensor's largest difference at step 0, by the oracle's tolerances where it has both."""
-    mine, theirs = (tolerances.get((s.stage, s.tensor)) for tolerances in (one, other))
-    if mine is None or theirs is None or mine.shape != theirs.shape:
-        return _Apart(s.tensor, float(s.difference[0]), float(s.tolerance[0]))
-    difference = np.abs(_numbers(a, s, mine.shape) - _numbers(b, s, mine.shape))
-    difference[np.isnan(difference)] = np.inf
-    worst = np.unravel_index(int(ratio(difference, mine + theirs).argmax()), difference.shape)
-    return _Apart(s.tensor, float(difference[worst]), float((mine + theirs)[worst]))
+def _own(one: Judgement, other: Judgement) -> dict[tuple[Stage, str], float]:
+    """What the oracle allows two cells together at step 0, the largest of each tensor that it knows of both.
 
-
-def _numbers(o: Observation, s: PairSeries, shape: tuple[int, ...]) -> np.ndarray:
-    """What a cell recorded of a tensor at step 0."""
-    t = o.recorded
-    if s.stage == Stage.FORWARD:
-        found = t.predictions[: t.offsets[1]]
-    elif s.stage == Stage.LOSS:
-        found = t.loss[:1]
-    else:
-        names = [f"gradients/{weight_name(o, k)}" for k in range(len(weight_arrays(o, "gradients")))]
-        found = weight_arrays(o, "gradients")[names.index(s.tensor)][:1]
-    return np.asarray(found, np.float64).reshape(shape)
+    Its tolerances of loss and gradients are those at a cell's own predictions.
+    """
+    both = one.first_tolerances.keys() & other.first_tolerances.keys()
+    return {t: float(one.first_tolerances[t].max() + other.first_tolerances[t].max()) for t in both}

@@ -201,7 +201,8 @@ class Bounds:
         """The tolerances of each stage, (T,), where the weights are `drift` (T,) apart."""
         norm, reach = self.norm, drift * self.reach
         forward = self.forward + norm * reach
-        gradient = self.gradient + (self.slopes + 2 * norm**2) * reach
+        # Predictions that are apart have other slopes of the loss, also where it is almost at its least.
+        gradient = self.gradient + (self.slopes + 2 * norm**2) * reach + 2 * norm * self.forward
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
         update = drift + self.update + self.rate * (gradient if self.stride is None else 2 * self.stride)
         loss = self.loss + self.slopes * forward / norm + forward**2
