@@ -362,7 +362,6 @@ NO_EXPRESSION = "a parameter of gate 2, RY, is no expression of weights and inpu
         (with_gate(branching_on_data), "gate list depends on the values of the inputs$"),
         (with_gate(branching_on_both), "gate list depends on the values of the weights"),
         (with_gate(lambda w, x: [qml.X(0), qml.StatePrep([0.6, 0.8], 0)]), "StatePrep at the start of a circuit alone"),
-        (measuring(lambda w: qml.vn_entropy(0)), "oracle does not cover the measurement VnEntropy"),
         (measuring(lambda w: qml.var(w[0] * qml.Z(0))), "the variance of what depends on weights"),
         (with_gate(lambda w, x: qml.RX(w, 0)), r"oracle does not cover RX of a parameter float64\[3\]"),
         (with_gate(lambda w, x: qml.RX(x[..., 5], 0)), "the quantum function fails on NumPy arrays .IndexError"),

@@ -377,6 +377,9 @@ def _written(probe: _Probe, forms: list[Form | Computed]) -> dict[str, Any]:
         return found | ({"numbers": list(place.numbers)} if place.numbers else {})
 
     def measurement(one: Measured) -> dict[str, Any]:
+        if one.parts:
+            parts = [[sign, list(wires)] for sign, wires in one.parts]
+            return {"kind": one.kind, "parts": parts} | ({} if one.base is None else {"base": one.base})
         if not one.words:
             return {"kind": one.kind} | ({"wires": list(one.wires)} if one.wires else {})
         found = [next(numbers) for _ in one.words]
