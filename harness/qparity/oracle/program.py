@@ -204,11 +204,14 @@ class GateProgram:
         """How large each output's observable is, (outputs,): the sum of its |coefficients| bounds its spectral radius.
 
         A variance is the difference of an observable's square and the square of its mean, of which the slope is twice
-        as steep; a purity is a square too. Coefficients that are parameters count in `rounding.norms`, and entropies.
+        as steep; a purity is a square too, and an entropy as large as it can be. Coefficients that are parameters count
+        in `rounding.norms`, how steep an entropy is in `rounding.steepness`.
         """
         result: list[float] = []
         for m in self.measurements:
             size = sum(abs(c) for c, _ in m.terms) if isinstance(m, Expval | Variance) else 1.0
+            if isinstance(m, Entropy):
+                size = float(m.unit * np.log(2)) * sum(sign * len(wires) for sign, wires in m.parts if sign > 0)
             of_one = 3 * size**2 if isinstance(m, Variance) else 2.0 if isinstance(m, Purity) else size
             result += [of_one] * outputs_of(m, self.wires)
         return np.array(result)

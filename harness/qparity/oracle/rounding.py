@@ -124,8 +124,6 @@ def norms(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets
     `operation_counts`.
     """
     found = np.repeat(program.norms[None], len(inputs), axis=0)
-    for column, far, _ in _entropies(program, weights, inputs, offsets):
-        found[:, column] = far
     observed = [(k, m) for k, m in enumerate(program.measurements) if isinstance(m, Expval) and m.coefficients]
     if not observed:
         return found
@@ -143,25 +141,31 @@ def norms(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets
 
 
 def steepness(
-    program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray, norms: np.ndarray
-) -> np.ndarray:
-    """How much a rounding of the state moves an output's slope by an angle at the most, (rows, outputs).
+    program: GateProgram,
+    weights: np.ndarray,
+    inputs: np.ndarray,
+    offsets: np.ndarray,
+    norms: np.ndarray,
+    unit: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much a rounding of the state moves an output, and its slope by an angle, at the most: (rows, outputs) each.
 
-    That is the norm of the observable (`norms`, which are given), but of an entropy. Other arguments as for
-    `operation_counts`.
+    Both are the norm of the observable (`norms`, which are given), but of an entropy. `unit` is the roundoff of what
+    is judged. Other arguments as for `operation_counts`.
     """
-    found = norms.copy()
-    for column, _, steep in _entropies(program, weights, inputs, offsets):
-        found[:, column] += steep
-    return found
+    of_value, of_slope = norms.copy(), norms.copy()
+    for column, far, steep in _entropies(program, weights, inputs, offsets, unit):
+        of_value[:, column] = far
+        of_slope[:, column] = far + steep
+    return of_value, of_slope
 
 
-LEAST = 2.0**-53
-"""An eigenvalue below this is one of rounding."""
+NOISE = 64
+"""An eigenvalue below so many roundoffs may come out as none, or less, and then has no logarithm."""
 
 
 def _entropies(
-    program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray
+    program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray, unit: float
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Of each output that is a sum of entropies its column, and what rounding may move it and its slope by, (rows,).
 
@@ -169,9 +173,9 @@ def _entropies(
     entropy is off by 2 e (1 + |log l|) of the smallest l, and its slope by as much for what the state's own derivative
     is off by. The logarithm of the state is off too, which moves the slope by a sum over pairs of eigenvalues, n^2, of
     (log l - log l') / (l - l') times what rounding and the derivative have there: both at most the sum of the roots of
-    l and l', but for the rounding of the matrix itself, e. That is e / sqrt(l) for each l, and e |log l| between one of
-    zero and the others. Of a pure state those that more wires have than the others can be entangled with are zero for
-    every angle, and stay so: the smallest of the others counts.
+    l and l', but for the rounding of the matrix itself, e. That is e / sqrt(l) for each l, |log l| times as much where
+    that may be lost, and e |log l| between one of zero and the others. Of a pure state those that more wires have than
+    the others can be entangled with are zero for every angle, and stay so: the smallest of the others counts.
     """
     first = np.cumsum([0, *(outputs_of(m, program.wires) for m in program.measurements)])
     wanted = [(int(first[k]), m) for k, m in enumerate(program.measurements) if isinstance(m, Entropy)]
@@ -185,20 +189,22 @@ def _entropies(
         for k, (_, m) in enumerate(wanted):
             for sign, wires in m.parts:
                 size = abs(sign * m.unit)
-                small = 1 - np.log(_least(program, state, wires))
+                small = 1 - np.log(_least(program, state, wires, unit))
                 others = [w for w in range(program.wires) if w not in wires]
                 entangled = wires if program.mixed or len(wires) <= len(others) else others
                 far[k, rows] += size * 2 * small
-                steep[k, rows] += size * 2 ** len(wires) * (small + 1 / np.sqrt(_least(program, state, entangled)))
+                least = _least(program, state, entangled, unit)
+                root = np.where(least < NOISE * unit, 1 - np.log(least), 1) / np.sqrt(least)
+                steep[k, rows] += size * 2 ** len(wires) * (small + root)
     yield from ((column, far[k], steep[k]) for k, (column, _) in enumerate(wanted))
 
 
-def _least(program: GateProgram, state: np.ndarray, wires: Sequence[int]) -> np.ndarray:
-    """The smallest eigenvalue of some wires' states, (rows,), between `LEAST` and 1."""
+def _least(program: GateProgram, state: np.ndarray, wires: Sequence[int], unit: float) -> np.ndarray:
+    """The smallest eigenvalue of some wires' states, (rows,), between `unit` and 1: one below that is of rounding."""
     if not wires:
         return np.ones(state.shape[-1])
     matrices = np.moveaxis(reduced(program, state, wires), -1, 0)
-    return np.asarray(np.clip(np.linalg.eigvalsh(matrices).min(axis=-1), LEAST, 1.0))
+    return np.asarray(np.clip(np.linalg.eigvalsh(matrices).min(axis=-1), unit, 1.0))
 
 
 def smoothing(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> float:
