@@ -24,6 +24,29 @@ Made by `python docs/make_circuits.py`; a test says when it is out of date. A sc
 of your own is `circuit = "package.module:function"`.
 """
 
+TAIL = """
+## A circuit of your own whose gates depend on values
+
+The oracle simulates one list of gates, whose angles are read as expressions of weights and inputs
+([coverage](coverage.md)). What that means for a function, or a QNode's transform, that looks at its numbers:
+
+| | judged by |
+|---|---|
+| `merge_rotations` (of `RX`, `RY`, `RZ`), `cancel_inverses`, `compile`: the same gates at all generic values | oracle |
+| `merge_rotations` of `Rot`s, `single_qubit_fusion`: angles of several cases | reference |
+| `where`, `clip`, `maximum` in an angle | reference |
+| a branch on the data, `if inputs[0] > 0:` | reference |
+| a branch on a weight | reference |
+
+The cell says why: a parameter of a gate "is no expression of weights and inputs that can be read", or "gate list
+depends on the values of the inputs" (of the weights, of both).
+
+The reference runs the function itself, sample by sample, so whatever branch a sample takes is the one that is judged:
+predictions and loss as they are, gradients along one random direction of each weight, at up to eight steps (`whole
+model judged by the reference` says how many). Where the branch changes along that direction there is no slope to judge
+by. In a compiled JAX program JAX refuses a branch on a traced number: the cell is `unsupported`, with that line.
+"""
+
 
 def page() -> str:
     """The whole page as Markdown."""
@@ -40,7 +63,7 @@ def page() -> str:
         what = (inspect.getdoc(function) or "").strip().replace("Args:\n", "").replace("    ", "- ")
         picture = draw(bind(function, WIRES, 1, {}))
         sections.append(f"## {name}\n\n{why}\n\n{what}\n\nOptions: {options(bound, function)}\n\n{picture}")
-    return "\n".join([HEAD, *rows, "", "\n\n".join(sections)]) + "\n"
+    return "\n".join([HEAD, *rows, "", "\n\n".join(sections), TAIL.rstrip()]) + "\n"
 
 
 def options(bound: BoundCircuit, function: object) -> str:

@@ -8,6 +8,7 @@ With names: prints what becomes of these and writes nothing.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import warnings
 from collections import Counter
@@ -146,6 +147,11 @@ def main(names: list[str]) -> None:
     PAGE.write_text(page({name: attempt(probe) for name, probe in known.items()}), encoding="utf-8")
 
 
+def _plain(reason: str) -> str:
+    """A reason as a table takes it, without the addresses of objects, which are others each time."""
+    return re.sub(r" at 0x[0-9a-f]+", "", reason).replace("|", "/")
+
+
 def page(found: dict[str, Entry]) -> str:
     """The whole page as Markdown."""
     known = probes()
@@ -154,7 +160,7 @@ def page(found: dict[str, Entry]) -> str:
     for group in groups:
         here = {name: entry for name, entry in found.items() if known[name].group == group}
         rows.append(_row(f"{group}s", list(here.values())))
-        lines = [f"| `{name}` | {e.judge} | {e.reason.replace('|', '/')} |" for name, e in here.items()]
+        lines = [f"| `{name}` | {e.judge} | {_plain(e.reason)} |" for name, e in here.items()]
         head = f"## {group.capitalize()}s\n\n| | judged by | because |\n|---|---|---|"
         sections.append("\n".join([head, *lines]))
     rows.append(_row("all", list(found.values())))
@@ -194,10 +200,10 @@ central differences. "refused" is what PennyLane or the layer refuses, with its 
 {rows}
 
 Noise is simulated as a density matrix, up to 6 wires; constant matrices and observables that are no Pauli sums up to 5
-wires of their own; mid-circuit measurements are put off, and take a wire each. Angles, amplitudes, strengths and
-coefficients may be quadratic forms of weights and features, or computed from them by NumPy's or PennyLane's arithmetic
-and elementary functions (`RX(arctan(x))`); what compares numbers (`where`, `clip`, `maximum`, a branch) goes to the
-reference, whatever the gate.
+wires of their own, and so are entropies; mid-circuit measurements are put off, and take a wire each. Angles,
+amplitudes, strengths and coefficients may be quadratic forms of weights and features, or computed from them by NumPy's
+or PennyLane's arithmetic and elementary functions (`RX(arctan(x))`); what compares numbers (`where`, `clip`,
+`maximum`, a branch) goes to the reference, whatever the gate (see [circuits](circuits.md)).
 
 {sections}
 

@@ -12,7 +12,7 @@ SAMPLE = [
     *("StatePrep of weights", "AmplitudeEmbedding", "QubitDensityMatrix"),
     *("DepolarizingChannel", "GeneralizedAmplitudeDamping", "ThermalRelaxationError", "QubitChannel"),
     *("expval of Hermitian", "expval with trainable coefficients", "var of Hamiltonian"),
-    *("probs of Hermitian", "state", "density_matrix", "purity"),
+    *("probs of Hermitian", "state", "density_matrix", "purity", "vn_entropy", "mutual_info"),
 ]
 
 
@@ -43,4 +43,4 @@ def test_where_they_differ_the_oracle_is_not_said_to_judge(made):
 
 def test_what_the_layer_refuses_says_so(made):
     assert made["attempt"](made["probes"]()["counts"]).judge == "refused"
-    assert made["attempt"](made["probes"]()["vn_entropy"]).judge == "reference"
+    assert made["attempt"](made["probes"]()["SpecialUnitary"]).judge == "reference"

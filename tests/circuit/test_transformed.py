@@ -6,6 +6,7 @@ import pytest
 
 from qparity.circuit.definition import bind, smallest
 from qparity.circuit.errors import CircuitError
+from qparity.circuit.program import gate_program
 from qparity.circuit.qnode import name_of_inputs, path_of, settings_of
 
 SHAPES = {"weights": (2,)}
@@ -99,3 +100,27 @@ def test_the_path_of_a_qnode():
     assert path_of(named) == f"{__name__}:named"
     assert path_of(qml.compile(named)) is None
     assert path_of(qnode_of(lambda weights, inputs: None)) is None
+
+
+def rotations(weights, inputs):
+    qml.RX(inputs[..., 0], wires=0)
+    qml.Rot(weights[0], 0.1, 0.2, wires=0)
+    qml.Rot(weights[1], 0.3, weights[0], wires=0)
+    return qml.expval(qml.Z(0))
+
+
+@pytest.mark.parametrize(
+    ("transform", "function", "gates", "reason"),
+    [
+        (qml.transforms.merge_rotations, base, ["RX", "Hadamard", "Hadamard", "RY"], None),
+        (qml.transforms.cancel_inverses, base, ["RX", "RX", "RY"], None),
+        (qml.compile, base, ["RX", "RY"], None),
+        (qml.transforms.merge_rotations, rotations, [], "a parameter of gate 1, Rot, is no expression"),
+        (qml.transforms.single_qubit_fusion, rotations, [], "a parameter of gate 0, Rot, is no expression"),
+    ],
+)
+def test_a_transform_that_makes_one_list_of_gates_of_all_values_is_covered(transform, function, gates, reason):
+    """As docs/circuits.md says: where it does not, the reason is what is named there."""
+    program = gate_program(bind(transform(qnode_of(function)), 2, 1, {}, SHAPES, 1))
+    assert [gate["name"] for gate in program["gates"]] == gates
+    assert (program["not_covered"] or "None").startswith(str(reason))

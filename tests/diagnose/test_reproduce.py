@@ -124,10 +124,13 @@ def test_every_gate_form_is_written():
         "measurements": [
             {"kind": "probs", "wires": [1, 0]},
             {"kind": "expval", "terms": [[0.5, [["Z", 0], ["X", 1]]], [1, []]]},
+            {"kind": "entropy", "parts": [[1, [1]]], "base": 2},
+            {"kind": "entropy", "parts": [[1, [0]], [1, [1]], [-1, [0, 1]]]},
         ],
     }
     text = circuit(simulated(raw))
     assert "qml.RX(2.0 * weights[0][0] + x[..., 0] + -1.0 * weights[0][1] * x[..., 0] + 0.5, wires=0)" in text
     assert "qml.adjoint(qml.S(wires=1))" in text
     assert "qml.probs(wires=[1, 0]), qml.expval(0.5 * (qml.Z(0) @ qml.X(1)) + qml.I(0))" in text
+    assert "qml.vn_entropy(wires=[1], log_base=2), qml.mutual_info(wires0=[0], wires1=[1])" in text
     compile(text, "circuit", "exec")

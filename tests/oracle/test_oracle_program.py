@@ -24,6 +24,9 @@ def changed(**entries):
         (changed(gates=[{"name": "RX", "wires": [0], "params": []}]), "0 parameters, expected 1"),
         (changed(gates=[{"name": "RX", "wires": [0], "params": [{"weights": [[6, 1.0]]}]}]), "number 6"),
         (changed(measurements=[{"kind": "expval", "terms": [[1, [["Q", 0]]]]}]), "Pauli letter 'Q'"),
+        (changed(measurements=[{"kind": "entropy"}]), "an entropy of nothing"),
+        (changed(measurements=[{"kind": "entropy", "parts": [[1, [0]]], "base": 1}]), "logarithms of base 1"),
+        (changed(measurements=[{"kind": "entropy", "parts": [[1, [0, 0]]]}]), "distinct"),
     ],
 )
 def test_malformed_programs_are_refused_by_name(data, words):
@@ -37,6 +40,7 @@ def test_malformed_programs_are_refused_by_name(data, words):
         (changed(not_covered="mid-circuit measurement"), "mid-circuit"),
         (changed(gates=[{"name": "QFT", "wires": [0], "params": []}]), "does not cover QFT"),
         (changed(measurements=[{"kind": "vn_entropy", "wires": [0]}]), "measurement vn_entropy"),
+        (changed(wires=6, measurements=[{"kind": "entropy", "parts": [[1, [0, 1, 2, 3, 4, 5]]]}]), "takes at most 5"),
         (changed(wires=17), "at most 16"),
     ],
 )

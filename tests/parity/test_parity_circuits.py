@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qparity.parity import Stage, Verdict, judge
+from qparity.parity.circuits import difference
 from qparity.records import Outcome, Program, read
 
 from .fake import Setting, observe, program
@@ -99,3 +100,12 @@ def test_a_coefficient_read_with_another_last_bit_is_the_same():
     other = copy.deepcopy(PROGRAM)
     other["gates"][0]["params"][0]["inputs"][0][1] = 1 + 2e-16
     assert {j.verdict for j in judge([cell("tf"), cell("jax", other)]).values()} == {Verdict.ROUNDING}
+
+
+def test_an_entropy_of_other_wires_is_another_circuit():
+    mine, other = copy.deepcopy(PROGRAM), copy.deepcopy(PROGRAM)
+    mine["measurements"] = [{"kind": "entropy", "parts": [[1, [0]]]}]
+    for parts, base in (([[1, [1]]], None), ([[1, [0]]], 2)):
+        other["measurements"] = [{"kind": "entropy", "parts": parts} | ({"base": base} if base else {})]
+        assert difference((read(Program, mine),), (read(Program, other),)) == "it measures something else"
+    assert difference((read(Program, mine),), (read(Program, mine),)) is None

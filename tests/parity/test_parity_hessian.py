@@ -9,6 +9,7 @@ from qparity.oracle.probes import direction
 from qparity.oracle.second import derivative
 from qparity.parity import Stage, Verdict, judge
 from qparity.records import Outcome
+from qparity.records.program import Measurement
 
 from .fake import Setting, _forward, circuit, observe
 
@@ -91,6 +92,13 @@ def test_those_that_are_not_there_are_told_and_cost_nothing():
     assert judged.verdict == Verdict.ROUNDING
     told = "second derivatives are not judged: ValueError: Pure callbacks do not support JVP."
     assert told in judged.annotations
+
+
+def test_those_of_an_entropy_are_not_judged():
+    o = asked()
+    entropies = tuple(Measurement("entropy", parts=((1.0, (wire,)),)) for wire in (0, 1))
+    judged = judge([replace(o, program=replace(o.program, measurements=entropies))])[o.cell]
+    assert "second derivatives are not judged: those of an entropy are not judged" in judged.annotations
 
 
 def test_a_derivative_by_differences_is_exact_to_the_precision_it_is_asked_in():

@@ -55,7 +55,7 @@ def test_json_schema_refuses_mistakes(text: str) -> None:
 def test_examples_in_the_documentation_load(tmp_path: Path) -> None:
     (tmp_path / "my_ansatz.py").write_text("def circuit(weights, inputs): ...")
     document = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
-    own, matrix, entries = [
+    own, matrix, entries, methods = [
         [each.name for each in parse(block.encode(), tmp_path / "fourier.toml").scenarios]
         for block in re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
     ]
@@ -63,3 +63,4 @@ def test_examples_in_the_documentation_load(tmp_path: Path) -> None:
     assert len(matrix) == 3 * 2 * 2 - 2
     assert "fourier-layers2-exact-lightning" in matrix
     assert entries == ["tiny", "wide"]
+    assert methods == ["fourier-backprop", "fourier-shift", "fourier-adjoint"]

@@ -229,6 +229,11 @@ def test_entries_inherit_and_are_multiplied() -> None:
             'device = "lightning.qubit"\n[matrix]\ndiff_method = ["backprop"]',
             'matrix.diff_method = "backprop": expected adjoint',
         ),
+        ('judge = ["methods"]', 'judge = ["methods"]: expected another scenario that differs from x in'),
+        (
+            'judge = ["methods"]\n[matrix]\nlayers = [1, 2]',
+            "differs from x-layers1 in device, device_options, diff_method, diff_options alone",
+        ),
         ('layers = "x"\n[matrix]', 'layers = "x"'),
         ('[matrix]\n[training]\nepochs = "x"', "matrix = {}"),
         (f"name = '{'n' * 121}'", "expected letters, digits"),

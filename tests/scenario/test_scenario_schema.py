@@ -133,6 +133,9 @@ def test_wrong_field(fields: dict[str, Any], message: str) -> None:
             "training.optimizer.momentum = 0.5: expected no momentum with adam",
         ),
         ({"training": {"optimizer": {"clipnorm": 1, "clipvalue": 1}}}, "expected no clipnorm beside it"),
+        ({"judge": ["methods"], "shots": 10}, 'shots = 10: expected none beside judge = ["methods"]'),
+        ({"judge": ["methods"], "model": "m:b"}, 'model = "m:b": expected none beside judge = ["methods"]'),
+        ({"judge": ["methods"], "diff_method": "spsa"}, 'diff_method = "spsa": expected another one beside judge'),
     ],
 )
 def test_impossible_combination(fields: dict[str, Any], message: str) -> None:

@@ -203,8 +203,52 @@ def test_a_cell_is_seen_as_soon_as_its_block_is_judged(run, monkeypatch):
     first = run.plan.blocks[0]
     run.plan_more([replace(first, scenario=first.scenario.model_copy(update={"name": "another"}), cells=())])
     module, done = import_module("qparity.summary.summarise"), []
-    judged, viewed = judging.judge_block, module.view_of
-    monkeypatch.setattr(judging, "judge_block", lambda *a: done.append("judged") or judged(*a))
+    judged, viewed = judging.judge_family, module.view_of
+    monkeypatch.setattr(judging, "judge_family", lambda *a: done.append("judged") or judged(*a))
     monkeypatch.setattr(module, "view_of", lambda *a: done.append("viewed") or viewed(*a))
     summarise(run)
     assert done == ["judged", "viewed", "viewed", "judged"]
+
+
+def rows(folder, **faults: str) -> Run:
+    """A run of a scenario a row, each another method of one circuit, by torch alone; each with its fault or none."""
+    blocks, seen = [], []
+    methods = ("backprop", "parameter-shift", "adjoint", "hadamard")
+    for number, (name, fault) in enumerate(faults.items()):
+        o = fake.observe(fake.Setting(wires=1, layers=1, epochs=1, fault=fault))
+        scenario = o.outcome.raw["scenario"] | {"name": name, "diff_method": methods[number], "judge": ["methods"]}
+        blocks.append({"scenario": scenario, "cells": [{"id": f"{number:016x}", "variant": "torch"}]})
+        seen.append(o)
+    run = Run.create(folder, {"blocks": blocks, "sources": ["fake.toml"]}, {}, ["test"])
+    for place, o in zip(run.planned(), seen, strict=True):
+        program = fake.program(fake.Setting(wires=1, layers=1)) | {"not_covered": "no gate of ours"}
+        layers = [{"name": "quantum", "weights": [0, 1], "program": program}]
+        resolved = {"bare": True, "diff_method": place.scenario.diff_method, "quantum_layers": layers}
+        resolved["weights"] = [{"path": name, "shape": [1], "dtype": "float64"} for name in ("first", "second")]
+        about = {"id": place.cell_id, "scenario": place.block.written, "resolved": resolved}
+        run.write_outcome(Outcome(o.outcome.raw | about), o.trace)
+    return Run.load(run.path)
+
+
+@pytest.mark.parametrize("many", [0, 100])
+def test_rows_of_a_matrix_that_ask_for_it_are_compared_with_each_other(tmp_path, monkeypatch, many):
+    """Whether blocks are judged here or in forks, and in the order of the plan."""
+    monkeypatch.setattr(judging, "MANY", many)
+    monkeypatch.setattr(judging.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    run = rows(tmp_path, a="", b="gradient x2", c="", d="")
+    view = summarise(run)
+    assert [cell.scenario for cell in view.cells] == ["a", "b", "c", "d"]
+    assert [cell.verdict for cell in view.cells] == ["NOT-COMPARED", "LOCAL-FAULT", "NOT-COMPARED", "NOT-COMPARED"]
+    assert view.exit_code == 1
+    by_itself = judging.judge_block(run, run.plan.blocks[1])
+    assert [str(judged.verdict) for judged in by_itself.values()] == ["LOCAL-FAULT"]
+
+
+def test_rows_are_compared_only_where_they_ask_for_it_and_differ_in_nothing_else(tmp_path):
+    run = rows(tmp_path, a="", b="gradient x2", c="", d="")
+    changed = [
+        replace(block, scenario=block.scenario.model_copy(update=update))
+        for block, update in zip(run.plan.blocks, ({}, {"judge": None}, {"seed": 1}, {}), strict=True)
+    ]
+    run.plan = replace(run.plan, blocks=tuple(changed))
+    assert judging.families(run) == {0: (0, 3), 1: (1,), 2: (2,), 3: (0, 3)}

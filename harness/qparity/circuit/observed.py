@@ -29,11 +29,13 @@ MAX_ENTRIES = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """A measurement without its coefficients: `words` of a sum, or `wires`."""
+    """A measurement without its coefficients: `words` of a sum, or `wires`; `parts` and `base` of entropies."""
 
     kind: str
     words: tuple[Word, ...] = ()
     wires: tuple[int, ...] = ()
+    parts: tuple[tuple[float, tuple[int, ...]], ...] = ()
+    base: float | None = None
 
 
 def measurements(
@@ -72,6 +74,12 @@ def _measurement(
             yield from (("expval", terms) for terms in _outcomes(observable, wire_map))
     elif kind is qml.measurements.PurityMP:
         yield Measured("purity", wires=named)
+    elif kind is qml.measurements.VnEntropyMP:
+        yield Measured("entropy", parts=((1.0, named),), base=_base(measurement))
+    elif kind is qml.measurements.MutualInfoMP:
+        one, other = (tuple(wire_map[w] for w in each) for each in measurement.raw_wires)
+        parts = ((1.0, one), (1.0, other), (-1.0, (*one, *other)))
+        yield Measured("entropy", parts=parts, base=_base(measurement))
     elif kind is qml.measurements.DensityMatrixMP or (kind is qml.measurements.StateMP and noisy):
         yield from (("expval", terms) for terms in _entries(named))
     elif kind is qml.measurements.StateMP:
@@ -85,6 +93,11 @@ def _measurement(
     else:
         of = f" of {observable.name}" if observable is not None else ""
         raise NotCovered(f"oracle does not cover the measurement {kind.__name__.removesuffix('MP')}{of}")
+
+
+def _base(measurement: Any) -> float | None:
+    """The base of an entropy's logarithm; None for the natural one's."""
+    return None if measurement.log_base is None else float(measurement.log_base)
 
 
 def sentence(observable: Any, wire_map: Mapping[Any, int]) -> Terms:

@@ -149,10 +149,20 @@ class _Probe:
         """All gate angles and coefficients of observables (P,) at a point."""
         structure, measured, values = self._read(*self._tape(point))
         if structure != self.structure:
-            raise NotCovered("gate list depends on the values of the weights or inputs")
+            raise NotCovered(f"gate list depends on the values of the {self._moving(point)}")
         if measured != self.measurements:
             raise NotCovered("measurements depend on the values of the weights or inputs")
         return values
+
+    def _moving(self, point: np.ndarray) -> str:
+        """Which of them change the gate list between the base point and another one: each is moved by itself."""
+        found = []
+        for name, mine in (("weights", slice(0, self.n_weights)), ("inputs", slice(self.n_weights, None))):
+            moved = self.base.copy()
+            moved[mine] = point[mine]
+            if self._read(*self._tape(moved))[0] != self.structure:
+                found.append(name)
+        return " and ".join(found) or "weights and inputs together"
 
     def _read(self, tape: qml.tape.QuantumScript, raw: Raw) -> tuple[Structure, list[Measured], np.ndarray]:
         structure, measured, numbers = self._numbers(tape, raw)
@@ -367,6 +377,9 @@ def _written(probe: _Probe, forms: list[Form | Computed]) -> dict[str, Any]:
         return found | ({"numbers": list(place.numbers)} if place.numbers else {})
 
     def measurement(one: Measured) -> dict[str, Any]:
+        if one.parts:
+            parts = [[sign, list(wires)] for sign, wires in one.parts]
+            return {"kind": one.kind, "parts": parts} | ({} if one.base is None else {"base": one.base})
         if not one.words:
             return {"kind": one.kind} | ({"wires": list(one.wires)} if one.wires else {})
         found = [next(numbers) for _ in one.words]

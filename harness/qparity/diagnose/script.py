@@ -12,6 +12,7 @@ from qparity.oracle import GateProgram
 from qparity.oracle.expressions import formula
 from qparity.oracle.maps import PREPARATIONS
 from qparity.oracle.program import (
+    Entropy,
     Expval,
     Gate,
     Measured,
@@ -149,6 +150,12 @@ def _measurement(m: Measured, places: list[str]) -> str:
         return "qml.state()"
     if isinstance(m, Probs | Purity):
         return f"qml.{'probs' if isinstance(m, Probs) else 'purity'}(wires={list(m.wires)})"
+    if isinstance(m, Entropy):
+        base = "" if m.base is None else f", log_base={m.base!r}"
+        (_, one), *more = m.parts
+        if not more:
+            return f"qml.vn_entropy(wires={list(one)}{base})"
+        return f"qml.mutual_info(wires0={list(one)}, wires1={list(more[0][1])}{base})"
     if isinstance(m, Expval) and m.coefficients:
         coefficients = ", ".join(_angle(p, places) for p in m.coefficients)
         return f"qml.expval(qml.dot([{coefficients}], [{', '.join(_word(1, word) for _, word in m.terms)}]))"

@@ -8,7 +8,7 @@ from qparity.oracle.constraints import constrained
 from qparity.oracle.losses import evaluate as evaluate_loss
 from qparity.oracle.optimizers import declared_hyperparameters, law_of, quantise
 from qparity.oracle.program import GateProgram, NotCovered, flatten_weights
-from qparity.oracle.rounding import chain_factors, norms, operation_counts, smoothing
+from qparity.oracle.rounding import chain_factors, norms, operation_counts, smoothing, steepness
 
 __all__ = [
     "GateProgram",
@@ -26,5 +26,6 @@ __all__ = [
     "quantise",
     "reference_dtype",
     "smoothing",
+    "steepness",
     "vjp",
 ]

@@ -62,7 +62,7 @@ def predict(
         (rows, outputs) in the real dtype that belongs to `dtype`.
     """
     flat, x, offsets = _prepare(program, weights, inputs, offsets, dtype)
-    return np.concatenate([measure(program, *each) for each in _states(program, flat, x, offsets, dtype)])
+    return np.concatenate([measure(program, *each) for each in states(program, flat, x, offsets, dtype)])
 
 
 def infidelity(
@@ -75,7 +75,7 @@ def infidelity(
     Each set is one plain array for each weight, `inputs` is (rows, features); in complex128.
     """
     prepared = [_prepare(program, each, inputs, None, np.complex128) for each in weights]
-    both = zip(*(_states(program, *each, np.complex128) for each in prepared), strict=True)
+    both = zip(*(states(program, *each, np.complex128) for each in prepared), strict=True)
     return float(max((1 - _overlap(a, b, program.mixed)).max() for (a, _), (b, _) in both).clip(0))
 
 
@@ -85,7 +85,7 @@ def _overlap(a: np.ndarray, b: np.ndarray, mixed: bool) -> np.ndarray:
     return np.asarray(found / (inner(a, a) * inner(b, b)).real if mixed else found)
 
 
-def _states(
+def states(
     program: GateProgram, flat: np.ndarray, x: np.ndarray, offsets: np.ndarray, dtype: type
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The final states of all rows and their angles, a chunk at a time."""

@@ -25,6 +25,7 @@ SLAB_NUMBERS = 2**25
 MAX_WIRES = 16
 """Above this the oracle refuses: a long double state of 16 wires takes 2 MiB, and every row needs two."""
 MAX_MIXED_WIRES = 6
+MAX_ENTROPY_WIRES = 5
 """Of a density matrix, which is a state of twice as many wires, and kept before every channel."""
 
 
@@ -116,11 +117,28 @@ class Purity:
 
 
 @dataclass(frozen=True, slots=True)
+class Entropy:
+    """A sum of von Neumann entropies, each of some wires, times a sign; one output.
+
+    One of them is an entropy, those of two sets of wires less that of both together a mutual information. `base` is
+    that of the logarithm, None the natural one's.
+    """
+
+    parts: tuple[tuple[float, tuple[int, ...]], ...]
+    base: float | None = None
+
+    @property
+    def unit(self) -> float:
+        """What an entropy in nats is multiplied by."""
+        return 1.0 if self.base is None else float(1 / np.log(self.base))
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """All amplitudes of a pure state: their real parts, then the imaginary ones."""
 
 
-Measured = Expval | Variance | Probs | Purity | State
+Measured = Expval | Variance | Probs | Purity | Entropy | State
 
 
 @dataclass(frozen=True)
@@ -186,11 +204,14 @@ class GateProgram:
         """How large each output's observable is, (outputs,): the sum of its |coefficients| bounds its spectral radius.
 
         A variance is the difference of an observable's square and the square of its mean, of which the slope is twice
-        as steep; a purity is a square too. Coefficients that are parameters count in `rounding.norms`.
+        as steep; a purity is a square too, and an entropy as large as it can be. Coefficients that are parameters count
+        in `rounding.norms`, how steep an entropy is in `rounding.steepness`.
         """
         result: list[float] = []
         for m in self.measurements:
             size = sum(abs(c) for c, _ in m.terms) if isinstance(m, Expval | Variance) else 1.0
+            if isinstance(m, Entropy):
+                size = float(m.unit * np.log(2)) * sum(sign * len(wires) for sign, wires in m.parts if sign > 0)
             of_one = 3 * size**2 if isinstance(m, Variance) else 2.0 if isinstance(m, Purity) else size
             result += [of_one] * outputs_of(m, self.wires)
         return np.array(result)
@@ -236,8 +257,11 @@ class GateProgram:
                 for parameter in m.coefficients:
                     self._check_parameter(parameter, "an observable")
             words = [tuple(w for _, w in word) for _, word in m.terms] if isinstance(m, Expval | Variance) else []
+            words = [wires for _, wires in m.parts] if isinstance(m, Entropy) else words
             for wires in [m.wires] if isinstance(m, Probs | Purity) else words:
                 _check_wires(wires, self.wires, "a measurement")
+            if isinstance(m, Entropy) and (most := max(map(len, words))) > MAX_ENTROPY_WIRES:
+                raise NotCovered(f"an entropy of {most} wires; the oracle takes at most {MAX_ENTROPY_WIRES}")
 
     def _check_parameter(self, p: Parameter, name: str) -> None:
         if p.expression and (wrong := expressions.problem(p.expression, self.weight_count, self.features)):
@@ -367,14 +391,25 @@ def outputs_of(m: Measured, wires: int) -> int:
 
 
 def measurement(
-    kind: str, terms: Iterable[Any] | None, wires: Iterable[Any] | None, coefficients: Iterable[Parameter] | None = None
+    kind: str,
+    terms: Iterable[Any] | None,
+    wires: Iterable[Any] | None,
+    coefficients: Iterable[Parameter] | None = None,
+    parts: Iterable[Any] | None = None,
+    base: float | None = None,
 ) -> Measured:
-    """A measurement: of `terms`, (coefficient, word) each, or of `wires`.
+    """A measurement: of `terms`, (coefficient, word) each, or of `wires`; an entropy of `parts`, (sign, wires) each.
 
     Raises `NotCovered` for another kind, `ValueError` for a letter that is no Pauli's and where nothing is measured.
     """
     if kind == "state":
         return State()
+    if kind == "entropy":
+        if not (of := tuple((float(sign), tuple(int(w) for w in each)) for sign, each in parts or ())):
+            raise ValueError("gate program: an entropy of nothing")
+        if base is not None and (base <= 0 or base == 1):
+            raise ValueError(f"gate program: an entropy by logarithms of base {base}")
+        return Entropy(of, base)
     if kind not in ("probs", "purity", "expval", "var"):
         raise NotCovered(f"the oracle does not cover the measurement {kind}")
     if (wires if kind in ("probs", "purity") else terms) is None:

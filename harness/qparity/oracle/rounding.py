@@ -8,15 +8,17 @@ that alone is many times what the operation rounds. Of an angle that is an expre
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import frexp
 
 import numpy as np
 
 from qparity.oracle import expressions
+from qparity.oracle.adjoint import states
 from qparity.oracle.gates import Operation
 from qparity.oracle.maps import PREPARATIONS, PROBABILITIES, Map
 from qparity.oracle.program import (
+    Entropy,
     Expval,
     Gate,
     GateProgram,
@@ -26,6 +28,7 @@ from qparity.oracle.program import (
     parameter_values,
     slabs,
 )
+from qparity.oracle.statevector import reduced
 
 CIRCUIT = 6
 """Constant of forward and gradient (`parity.tolerances`), of which an error in units of u is a share.
@@ -135,6 +138,73 @@ def norms(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets
             found[rows, first[k]] = np.maximum(here, 1.0)
             at += len(m.coefficients)
     return found
+
+
+def steepness(
+    program: GateProgram,
+    weights: np.ndarray,
+    inputs: np.ndarray,
+    offsets: np.ndarray,
+    norms: np.ndarray,
+    unit: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much a rounding of the state moves an output, and its slope by an angle, at the most: (rows, outputs) each.
+
+    Both are the norm of the observable (`norms`, which are given), but of an entropy. `unit` is the roundoff of what
+    is judged. Other arguments as for `operation_counts`.
+    """
+    of_value, of_slope = norms.copy(), norms.copy()
+    for column, far, steep in _entropies(program, weights, inputs, offsets, unit):
+        of_value[:, column] = far
+        of_slope[:, column] = far + steep
+    return of_value, of_slope
+
+
+NOISE = 64
+"""An eigenvalue below so many roundoffs may come out as none, or less, and then has no logarithm."""
+
+
+def _entropies(
+    program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray, unit: float
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of each output that is a sum of entropies its column, and what rounding may move it and its slope by, (rows,).
+
+    A state that is off by e has eigenvalues l that are off by 2 e, all together, and each adds `-l log l`: so an
+    entropy is off by 2 e (1 + |log l|) of the smallest l, and its slope by as much for what the state's own derivative
+    is off by. The logarithm of the state is off too, which moves the slope by a sum over pairs of eigenvalues, n^2, of
+    (log l - log l') / (l - l') times what rounding and the derivative have there: both at most the sum of the roots of
+    l and l', but for the rounding of the matrix itself, e. That is e / sqrt(l) for each l, |log l| times as much where
+    that may be lost, and e |log l| between one of zero and the others. Of a pure state those that more wires have than
+    the others can be entangled with are zero for every angle, and stay so: the smallest of the others counts.
+    """
+    first = np.cumsum([0, *(outputs_of(m, program.wires) for m in program.measurements)])
+    wanted = [(int(first[k]), m) for k, m in enumerate(program.measurements) if isinstance(m, Entropy)]
+    if not wanted:
+        return
+    far, steep = (np.zeros((len(wanted), len(inputs))) for _ in range(2))
+    start = 0
+    for state, _ in states(program, weights, inputs, offsets, np.complex128):
+        rows = slice(start, start + state.shape[-1])
+        start = rows.stop
+        for k, (_, m) in enumerate(wanted):
+            for sign, wires in m.parts:
+                size = abs(sign * m.unit)
+                small = 1 - np.log(_least(program, state, wires, unit))
+                others = [w for w in range(program.wires) if w not in wires]
+                entangled = wires if program.mixed or len(wires) <= len(others) else others
+                far[k, rows] += size * 2 * small
+                least = _least(program, state, entangled, unit)
+                root = np.where(least < NOISE * unit, 1 - np.log(least), 1) / np.sqrt(least)
+                steep[k, rows] += size * 2 ** len(wires) * (small + root)
+    yield from ((column, far[k], steep[k]) for k, (column, _) in enumerate(wanted))
+
+
+def _least(program: GateProgram, state: np.ndarray, wires: Sequence[int], unit: float) -> np.ndarray:
+    """The smallest eigenvalue of some wires' states, (rows,), between `unit` and 1: one below that is of rounding."""
+    if not wires:
+        return np.ones(state.shape[-1])
+    matrices = np.moveaxis(reduced(program, state, wires), -1, 0)
+    return np.asarray(np.clip(np.linalg.eigvalsh(matrices).min(axis=-1), unit, 1.0))
 
 
 def smoothing(program: GateProgram, weights: np.ndarray, inputs: np.ndarray, offsets: np.ndarray) -> float:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from qparity.oracle import entropy
 from qparity.oracle.gates import Operation, apply_word, controlled, matrix, pauli
-from qparity.oracle.program import Expval, GateProgram, Measured, Probs, Purity, State, Variance, outputs_of
+from qparity.oracle.program import Entropy, Expval, GateProgram, Measured, Probs, Purity, State, Variance, outputs_of
 
 
 def zero_state(wires: int, rows: int, dtype: type) -> np.ndarray:
@@ -74,8 +75,11 @@ def measure(program: GateProgram, state: np.ndarray, theta: np.ndarray) -> np.nd
             amplitudes = state.reshape(-1, state.shape[-1])
             columns += [*amplitudes.real, *amplitudes.imag]
         elif isinstance(m, Purity):
-            reduced = _reduced(program, state, m.wires)
-            columns.append((reduced.real**2 + reduced.imag**2).sum(axis=(0, 1)))
+            found = reduced(program, state, m.wires)
+            columns.append((found.real**2 + found.imag**2).sum(axis=(0, 1)))
+        elif isinstance(m, Entropy):
+            of_parts = (sign * entropy.entropy(reduced(program, state, wires)) for sign, wires in m.parts)
+            columns.append(m.unit * np.sum(list(of_parts), axis=0))
         else:
             once = observe(m, state, coefficients)
             mean = _expectation(program, state, once)
@@ -115,7 +119,11 @@ def weighted_observable(
             half = bars.shape[1] // 2
             result += ((bars[:, :half] + 1j * bars[:, half:]).T / 2).reshape(state.shape)
         elif isinstance(m, Purity):
-            result += 2 * bars[:, 0] * _on_wires(program, _reduced(program, state, m.wires), m.wires, target)
+            result += 2 * bars[:, 0] * _on_wires(program, reduced(program, state, m.wires), m.wires, target)
+        elif isinstance(m, Entropy):
+            for sign, wires in m.parts:
+                matrix_of = entropy.slope(reduced(program, state, wires))
+                result += (sign * m.unit) * bars[:, 0] * _on_wires(program, matrix_of, wires, target)
         elif isinstance(m, Variance):
             once = observe(m, target, coefficients)
             mean = _expectation(program, state, observe(m, state, coefficients))
@@ -174,7 +182,7 @@ def _identity(program: GateProgram, like: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.eye(size, dtype=like.dtype).reshape((2,) * program.axes + (1,)), like.shape)
 
 
-def _reduced(program: GateProgram, state: np.ndarray, wires: Sequence[int]) -> np.ndarray:
+def reduced(program: GateProgram, state: np.ndarray, wires: Sequence[int]) -> np.ndarray:
     """The density matrix of some wires, (2^wires, 2^wires, rows)."""
     size, rows = 2 ** len(wires), state.shape[-1]
     if not program.mixed:

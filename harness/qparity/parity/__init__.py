@@ -1,6 +1,7 @@
 """The judge: do the backends agree with the oracle, which one does not, and where first."""
 
 from qparity.parity.expectation import as_expected, expected_verdict
+from qparity.parity.methods import compare_methods
 from qparity.parity.types import (
     PASSES,
     STAGES,
@@ -24,6 +25,7 @@ __all__ = [
     "StageSeries",
     "Verdict",
     "as_expected",
+    "compare_methods",
     "expected_verdict",
     "judge",
     "unreadable",

@@ -19,7 +19,7 @@ from qparity.oracle.losses import Loss
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.parity import tolerances as tol
 from qparity.parity.boundary import boundaries, boundary_comparisons, units
-from qparity.parity.comparison import Comparison, compare
+from qparity.parity.comparison import ORACLE, Comparison, compare
 from qparity.parity.fit import fit_faults
 from qparity.parity.hessian import hessian_comparisons
 from qparity.parity.loss import loss_of
@@ -140,6 +140,16 @@ def without(found: Audit, by: str, note: str) -> Audit:
     kept = tuple(c for c in found.comparisons if c.by != by)
     judged = _judged(kept, found.required)
     return replace(found, comparisons=kept, judged_steps=judged, annotations=(*found.annotations, note))
+
+
+def first_tolerances(found: Audit) -> dict[Tensor, np.ndarray]:
+    """What the oracle allows predictions, loss and gradients at step 0, (rows, elements) each."""
+    allowed: dict[Tensor, np.ndarray] = {}
+    for c in found.comparisons:
+        if c.by == ORACLE and c.stage in (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT) and 0 in c.steps:
+            at = int(np.flatnonzero(c.steps == 0)[0])
+            allowed[c.stage, c.tensor] = c.tolerance[int(c.offsets[at]) : int(c.offsets[at + 1])]
+    return allowed
 
 
 def _required(o: Observation) -> tuple[Tensor, ...]:

@@ -166,16 +166,17 @@ def boundary_comparisons(
     expected, by_weight, by_input = simulated
     flat = oracle.flatten_weights(b.program, weights, np.float64, len(stops) - 1)
     norms = oracle.norms(b.program, flat, inputs, stops)
-    by_row = (np.abs(cotangents).astype(np.float64) * norms).sum(axis=1)
+    far, steep = oracle.steepness(b.program, flat, inputs, stops, norms, tol.unit(o.dtype))
+    sizes, by_row = ((np.abs(cotangents).astype(np.float64) * each).sum(axis=1) for each in (norms, steep))
     of_weights, of_inputs = oracle.chain_factors(b.program, flat, inputs, stops)
     tests = expected.size + sum(g.size for g in by_weight)
-    allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops, norms)
+    allowed = _Sampling(o, b, tests) if o.scenario.shots else _Rounding(o, b, flat, inputs, stops, far)
 
     forward = allowed.forward(expected, got)
     yield compare(Stage.FORWARD, f"{b.label}predictions", got, expected, forward, norms, steps, stops)
     if refusal := allowed.refusal() or b.moving:
         raise oracle.NotCovered(refusal)
-    scales = np.add.reduceat(by_row, stops[:-1])
+    scales = np.add.reduceat(sizes, stops[:-1])
     more_by_row = np.zeros(len(by_row))
     if b.condition is not None:  # the step may have used other cotangents than the pass, by their rounding
         more_by_row = tol.MODEL * (b.condition[kept] * norms).sum(axis=1)
@@ -200,8 +201,8 @@ def boundary_comparisons(
         assert pair[0] is not None
         yield compare(Stage.GRADIENT, name, got, want, (pair[0], pair[1]), scale, steps)
     if b.input_gradients is not None:
-        scale = by_row[:, None] * of_inputs
-        back = _plus(o, allowed.by_row(scale, b.differenced), more_by_row[:, None] * of_inputs)
+        scale = sizes[:, None] * of_inputs
+        back = _plus(o, allowed.by_row(by_row[:, None] * of_inputs, b.differenced), more_by_row[:, None] * of_inputs)
         name = f"{b.label}input_gradients"
         yield compare(Stage.GRADIENT, name, b.input_gradients[kept], by_input, back, scale, steps, stops)
 
@@ -216,9 +217,9 @@ class _Rounding:
     """The tolerances of an exact simulation: rounding."""
 
     def __init__(
-        self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray, norms: np.ndarray
+        self, o: Observation, b: Boundary, flat: np.ndarray, inputs: np.ndarray, stops: np.ndarray, far: np.ndarray
     ) -> None:
-        self.o, self.norms = o, norms
+        self.o, self.far = o, far
         self.method, self.options = b.by.asked
         self.counts = oracle.operation_counts(b.program, flat, inputs, stops)
         self.smoothed = tol.SMOOTHING * oracle.smoothing(b.program, flat, inputs, stops)
@@ -228,7 +229,7 @@ class _Rounding:
 
     def forward(self, expected: np.ndarray, got: np.ndarray) -> Pair:
         """Tolerances of the predictions, (rows, outputs)."""
-        return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.norms) + self.smoothed * self.norms)
+        return self._pair(lambda u: tol.forward(u, self.counts[:, None], self.far) + self.smoothed * self.far)
 
     def refusal(self) -> str | None:
         """Why the gradient cannot be judged; None if it can."""

@@ -14,6 +14,7 @@ from qparity.oracle.program import Gate, Parameter
 from qparity.parity.setup import ExactFault
 from qparity.parity.types import Observation, Stage
 from qparity.records import Program
+from qparity.records.program import Measurement
 
 SAME = 1e-12
 """Two readings of a coefficient may differ by rounding."""
@@ -125,10 +126,14 @@ def _differences(a: Program, b: Program) -> Iterator[str]:
             return
     if len(a.gates) != len(b.gates):
         yield f"{len(b.gates)} gates, not {len(a.gates)}"
-    elif not _close(*([(m.kind, m.terms, m.wires, _numbers(m.coefficients)) for m in p.measurements] for p in (a, b))):
+    elif not _close(*(list(map(_measured, p.measurements)) for p in (a, b))):
         yield "it measures something else"
     elif [w.shape for w in a.weights] != [w.shape for w in b.weights]:
         yield "its weights have other shapes"
+
+
+def _measured(m: Measurement) -> tuple[object, ...]:
+    return m.kind, m.terms, m.wires, _numbers(m.coefficients), m.parts, m.base
 
 
 def _numbers(parameters: Sequence[Parameter] | None) -> list[object]:

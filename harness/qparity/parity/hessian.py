@@ -13,7 +13,7 @@ import numpy as np
 
 from qparity import oracle
 from qparity.oracle.probes import direction
-from qparity.oracle.program import GateProgram
+from qparity.oracle.program import Entropy, GateProgram
 from qparity.oracle.second import derivative
 from qparity.parity import tolerances as tol
 from qparity.parity.boundary import rows, units
@@ -99,6 +99,8 @@ def _program(o: Observation) -> GateProgram:
     if o.scenario.shots or o.method in (*SAMPLED_METHODS, *tol.STEPS):
         raise oracle.NotCovered(f"those of {o.method} are no exact ones" if not o.scenario.shots else "shots")
     program = o.program.simulated
+    if any(isinstance(m, Entropy) for m in program.measurements):
+        raise oracle.NotCovered("those of an entropy are not judged")
     for parameter in program.parameters:
         curved = any(a == b == "w" for a, _, b, _, _ in parameter.products)
         if curved or (parameter.expression and any(kind == "w" for kind, _ in parameter.reads)):

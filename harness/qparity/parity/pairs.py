@@ -10,7 +10,7 @@ what the reference could not judge of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -132,6 +132,11 @@ class Side:
             self._bounds[u] = Bounds.of(self, u)
         return self._bounds[u]
 
+    @property
+    def allowed_gradient(self) -> np.ndarray:
+        """How far its own gradients may be off at each step, (T,)."""
+        return self.bounds(tol.unit(self.cell.dtype)).gradient / 2
+
     @cached_property
     def stride(self) -> float | None:
         """`Law.reach` of its optimizer."""
@@ -167,12 +172,9 @@ def _series_of(a: Side, others: Sequence[Side], lower: bool = True) -> list[Pair
         drift += np.abs(start - np.stack([b.starts[k] for b in others])).sum(axis=2)
     drift[:, 0] = 0.0  # all start from the same weights: setup says so where they do not
     u = tol.unit(a.cell.dtype)
-    high = a.bounds(u).apart(drift)
-    below = [(tol.lower_unit(a.cell.dtype, _flags(a, b)) if lower else None) or u for b in others]
-    lows = {each: high if each == u else a.bounds(each).apart(drift) for each in dict.fromkeys(below)}
-    low = lows[below[0]]
-    if len(lows) > 1:  # TF32 is a matter of a variant
-        low = {stage: np.stack([lows[each][stage][k] for k, each in enumerate(below)]) for stage in high}
+    lower_units = [(tol.lower_unit(a.cell.dtype, _flags(a, b)) if lower else None) or u for b in others]
+    high = _tolerances(a, others, [u] * len(others), drift)
+    low = high if set(lower_units) == {u} else _tolerances(a, others, lower_units, drift)
 
     def series(stage: Stage, tensor: str, difference: np.ndarray) -> PairSeries:
         return PairSeries(stage, tensor, difference, high[stage], low[stage])
@@ -194,22 +196,32 @@ def _flags(a: Side, b: Side) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Tolerances of pairs in one unit roundoff, both sides counted, as long as both have the same weights.
+    """Tolerances of pairs in one unit roundoff, if both sides were like this one, and had the same weights.
 
     `forward` and `update` are numbers, `loss` and `gradient` (T,). The others say how they grow with the distance of
     the weights: `norm` and `slopes` as of `Side.scales`, `reach` by how much an angle moves with a weight, `rate` the
     learning rate, `stride` how many of these a step may be where its gradient is noise, None where that is no limit.
     """
 
-    forward: float
+    forward: tol.Numbers
     loss: np.ndarray
     gradient: np.ndarray
-    update: float
-    norm: float
+    update: tol.Numbers
+    norm: tol.Numbers
     slopes: np.ndarray
-    reach: float
-    rate: float
-    stride: float | None
+    reach: tol.Numbers
+    rate: tol.Numbers
+    stride: tol.Numbers | None
+
+    @classmethod
+    def side_by_side(cls, sides: Sequence[Bounds]) -> Bounds:
+        """Those of several sides that train alike: (sides, 1) in place of numbers, (sides, T) of what has steps."""
+
+        def stacked(name: str) -> np.ndarray:
+            return np.stack([np.atleast_1d(np.asarray(getattr(side, name))) for side in sides])
+
+        stride = None if any(side.stride is None for side in sides) else stacked("stride")
+        return cls(**{each.name: stacked(each.name) for each in fields(cls) if each.name != "stride"}, stride=stride)
 
     @classmethod
     def of(cls, side: Side, u: float) -> Bounds:
@@ -239,11 +251,22 @@ class Bounds:
         """The tolerances of each stage, (pairs, T), where the weights are `drift` (pairs, T) apart."""
         norm, reach = self.norm, drift * self.reach
         forward = self.forward + norm * reach
-        gradient = self.gradient + (self.slopes + 2 * norm**2) * reach
+        # Predictions that are apart have other slopes of the loss, also where it is almost at its least.
+        gradient = self.gradient + (self.slopes + 2 * norm**2) * reach + 2 * norm * self.forward
         # A null gradient is noise, which Adam turns into steps of either sign: only 2 lr bounds that.
         update = drift + self.update + self.rate * (gradient if self.stride is None else 2 * self.stride)
         loss = self.loss + self.slopes * forward / norm + forward**2
         return {Stage.FORWARD: forward, Stage.LOSS: loss, Stage.GRADIENT: gradient, Stage.UPDATE: update}
+
+
+def _tolerances(a: Side, others: Sequence[Side], units: Sequence[float], drift: np.ndarray) -> dict[Stage, np.ndarray]:
+    """The tolerances of a variant beside others, (others, T), in a unit roundoff each.
+
+    Each side gives them as if the other were like it: half of each.
+    """
+    mine = Bounds.side_by_side([a.bounds(u) for u in units]).apart(drift)
+    theirs = Bounds.side_by_side([b.bounds(u) for b, u in zip(others, units, strict=True)]).apart(drift)
+    return {stage: (tolerance + theirs[stage]) / 2 for stage, tolerance in mine.items()}
 
 
 def _loss_scales(o: Observation, predictions: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,11 @@ only step 0 can be compared (`parity/pairs.py` says why): what the reference cou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +19,35 @@ from qparity.parity.names import weight_name
 from qparity.parity.pairs import KINDS, PairSeries, pair_series, ratio
 from qparity.parity.setup import weight_arrays
 from qparity.parity.types import Judgement, Observation, Stage, Verdict
+
+
+class Witness(Protocol):
+    """Names what a cell's numbers at a stage come from."""
+
+    def __call__(self, o: Observation, /, stage: Stage) -> str:
+        """Such as `torch`; cells of one name are one witness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What makes cells independent of each other, and what they are called.
+
+    `name` is what a cell is called, `cells` and `witnesses` what many are.
+    """
+
+    witness: Witness
+    name: Callable[[Observation], str]
+    cells: str
+    witnesses: str
+
+
+def _backend(o: Observation, stage: Stage) -> str:
+    del stage
+    return o.backend
+
+
+BACKENDS = Standing(_backend, lambda o: o.variant, "variants", "backends")
+"""Variants of one scenario: those of one backend share its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +107,7 @@ def blame_by_peers(
             for o in asked
         }
     wanted = {tensor for o in asked for tensor in unjudged[o.cell] if tensor[0] in COMPARED}
-    found = _rounds(cells, wanted)
+    found = odd_ones_out(cells, wanted, 1 if cells[0].whole_model else len(cells[0].recorded.offsets) - 1)
     result: dict[str, Blame] = {}
     for o in asked:
         if o.cell in found:
@@ -107,16 +138,28 @@ def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
-def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[str, Blame]:
-    """Walk through steps and stages; whoever leaves the majority of backends is blamed there and then left out."""
-    first_only = cells[0].whole_model
+def odd_ones_out(
+    cells: Sequence[Observation], wanted: Collection[Tensor], steps: int, standing: Standing = BACKENDS
+) -> dict[str, Blame]:
+    """Walk through steps and stages; whoever leaves the majority of witnesses is blamed there and then left out.
+
+    Args:
+        cells: those that may be asked; at least one.
+        wanted: the tensors that are compared.
+        steps: the first so many are.
+        standing: which cells are independent of each other.
+
+    Returns:
+        The blame of whoever is away from a majority, or of all that are left where they part without one.
+    """
     sampled = any(o.sampled for o in cells)
     pairs = {frozenset((a.cell, b.cell)): pair_series(a, b) for a, b in combinations(cells, 2)}
     by_cell = {o.cell: o for o in cells}
+    names_of = {o.cell: standing.name(o) for o in cells}
     alive, found = list(by_cell), dict[str, Blame]()
     if not all(pairs.values()):
-        return {c: Blame(Verdict.NOT_COMPARED, "not compared: the variants' traces differ in shape") for c in by_cell}
-    steps = 1 if first_only else len(cells[0].recorded.offsets) - 1
+        reason = f"not compared: the traces of the {standing.cells} differ in shape"
+        return {c: Blame(Verdict.NOT_COMPARED, reason) for c in by_cell}
     for t in range(steps):
         for stage in COMPARED:
             names = {name for each, name in wanted if each == stage}
@@ -126,19 +169,24 @@ def _rounds(cells: Sequence[Observation], wanted: Collection[Tensor]) -> dict[st
             apart = {pair for pair, mine in series.items() if pair <= set(alive) and _over(mine, t)}
             if not apart:
                 continue
-            majority = _majority([by_cell[c] for c in alive], apart)
+            majority = _majority([by_cell[c] for c in alive], apart, partial(standing.witness, stage=stage))
             precise = None if sampled else _precise([by_cell[c] for c in alive], series, apart, t)
             if sampled or (majority is None and precise is None):
-                why = "sampled results differ" if sampled else "the variants disagree without a majority of backends"
-                reason = f"not compared: {why} {_furthest(series, apart, by_cell, stage, t)}"
+                without = f"the {standing.cells} disagree without a majority of {standing.witnesses}"
+                why = "sampled results differ" if sampled else without
+                reason = f"not compared: {why} {_furthest(series, apart, names_of, stage, t)}"
                 return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t, by_design=sampled) for c in alive}
             right = precise or majority
             assert right is not None
-            words = _away_from([by_cell[m].variant for m in right], bool(precise))
-            blames = {c: _blame(series[frozenset((c, right[0]))], stage, t, words) for c in alive if c not in right}
+            words = _away_from([names_of[m] for m in right], bool(precise))
+            blames = {
+                c: _blame([s for r in right for s in series[frozenset((c, r))]], stage, t, words)
+                for c in alive
+                if c not in right
+            }
             leaks = [blame for blame in blames.values() if blame.verdict == Verdict.PRECISION_LEAK]
             if leaks and not precise:
-                where = _furthest(series, apart, by_cell, stage, t)
+                where = _furthest(series, apart, names_of, stage, t)
                 why = "which is what the next lower precision makes; nothing independent says which side computes in it"
                 reason = f"not compared: {where}, {why}"
                 return found | {c: Blame(Verdict.NOT_COMPARED, reason, stage, t) for c in alive}
@@ -200,7 +248,7 @@ SIMPLE_BITS = 12
 def _furthest(
     series: Mapping[frozenset[str], Sequence[PairSeries]],
     apart: Collection[frozenset[str]],
-    by_cell: Mapping[str, Observation],
+    names_of: Mapping[str, str],
     stage: Stage,
     step: int,
 ) -> str:
@@ -210,7 +258,7 @@ def _furthest(
         return float(ratio(each[1].difference, each[1].tolerance)[step])
 
     pair, s = max(((pair, s) for pair in apart for s in series[pair]), key=share)
-    a, b = (o.variant for c, o in by_cell.items() if c in pair)
+    a, b = (name for c, name in names_of.items() if c in pair)
     sizes = f"{s.difference[step]:.2g} apart in {s.tensor} (tolerance {s.tolerance[step]:.2g})"
     return f"at step {step} {stage}: {a} and {b} are {sizes}"
 
@@ -233,22 +281,34 @@ def _blame(series: Sequence[PairSeries], stage: Stage, step: int, right: str) ->
     return Blame(verdict, reason, stage, step, worst.tensor, difference, tolerance)
 
 
-def _majority(cells: Sequence[Observation], apart: set[frozenset[str]]) -> list[str] | None:
-    """The largest group that agrees with each other and has more than half of all backends, at least two; or None.
+def _majority(
+    cells: Sequence[Observation], apart: set[frozenset[str]], witness: Callable[[Observation], str]
+) -> list[str] | None:
+    """The largest group that agrees with each other and has more than half of all witnesses, at least two; or None.
 
-    A backend counts for a group only if none of its variants stands outside.
+    A witness counts for a group only if none of its cells stands outside. Somebody whose tolerance is wide may agree
+    with both sides: where two groups are as large as each other neither is it, and whoever stands outside must be away
+    from two witnesses.
     """
-    backends = {o.backend for o in cells}
-    best: list[str] | None = None
+    witnesses = {witness(o) for o in cells}
+    groups: set[frozenset[str]] = set()
     for seed in cells:
         group = [seed.cell]
         for o in cells:
             if o is not seed and all(frozenset((o.cell, g)) not in apart for g in group):
                 group.append(o.cell)
-        whole = [b for b in backends if all(o.cell in group for o in cells if o.backend == b)]
-        if len(whole) >= 2 and 2 * len(whole) > len(backends) and (best is None or len(group) > len(best)):
-            best = [o.cell for o in cells if o.cell in group]
-    return best
+        whole = [w for w in witnesses if all(o.cell in group for o in cells if witness(o) == w)]
+        if len(whole) >= 2 and 2 * len(whole) > len(witnesses):
+            groups.add(frozenset(group))
+    most = max(map(len, groups), default=0)
+    largest = [group for group in groups if len(group) == most]
+    if len(largest) != 1:
+        return None
+    inside = [o for o in cells if o.cell in largest[0]]
+    for o in cells:
+        if o not in inside and len({witness(i) for i in inside if frozenset((o.cell, i.cell)) in apart}) < 2:
+            return None
+    return [o.cell for o in inside]
 
 
 def _over(series: Sequence[PairSeries], step: int) -> bool:

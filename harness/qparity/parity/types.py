@@ -282,7 +282,9 @@ class Judgement:
     For a fault, stage, step, tensor and index locate its first sign; for a pass they say where the margin
     was thinnest. Step counts from 0. `smallest_tolerance` is the absolute tolerance that this stage would
     have needed. `right_bits` are the leading bits that are right of `digits` that could be (`parity.bits`), of each
-    stage all of which was judged. `judges` names who said what is expected (`parity.comparison`).
+    stage all of which was judged. `judges` names who said what is expected (`parity.comparison`). `unjudged` are the
+    tensors that nobody independent judged; `first_tolerances` those of the oracle at step 0, (rows, elements), where
+    the scenario is compared with others.
     """
 
     verdict: Verdict
@@ -308,6 +310,8 @@ class Judgement:
     right_bits: Mapping[Stage, int] = field(default_factory=dict)
     digits: int | None = None
     judges: tuple[str, ...] = ()
+    unjudged: tuple[tuple[Stage, str], ...] = ()
+    first_tolerances: Mapping[tuple[Stage, str], np.ndarray] = field(default_factory=dict)
 
     def to_dict(self) -> Table:
         """Plain values for JSON (series and pairs excluded: ask them for theirs)."""

@@ -29,7 +29,7 @@ from typing import TypeVar
 import numpy as np
 
 from qparity.parity.annotations import annotate
-from qparity.parity.audit import Audit, audit, without
+from qparity.parity.audit import Audit, audit, first_tolerances, without
 from qparity.parity.bits import bits_told, digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, look_together, series
@@ -93,7 +93,9 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
         judged = decide(o, audits[o.cell], seen[o.cell], peers.get(o.cell), unknown)
         notes = annotate(o, audits[o.cell], traced, judged)
         found = audits[o.cell]
-        judged = replace(judged, judged=found.judged, judgeable=found.judgeable)
+        judged = replace(judged, judged=found.judged, judgeable=found.judgeable, unjudged=found.unjudged)
+        if o.scenario.judged_by_methods:
+            judged = replace(judged, first_tolerances=first_tolerances(found))
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
 

@@ -27,12 +27,17 @@ class WeightShape:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement: expectation or variance of a sum of Pauli words, probabilities or purity of wires, the state."""
+    """One measurement: expectation or variance of a sum of Pauli words, probabilities or purity of wires, the state.
+
+    Or a sum of entropies: `parts` are their signs and wires, `base` is that of the logarithm.
+    """
 
     kind: Name
     terms: tuple[tuple[Number, Word], ...] | None = None
     wires: tuple[Count, ...] | None = None
     coefficients: tuple[Parameter, ...] | None = None
+    parts: tuple[tuple[Number, tuple[Count, ...]], ...] | None = None
+    base: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Program:
             tuple(w.name for w in self.weights),
             tuple(w.shape for w in self.weights),
             self.gates,
-            tuple(measurement(m.kind, m.terms, m.wires, m.coefficients) for m in self.measurements),
+            tuple(measurement(m.kind, m.terms, m.wires, m.coefficients, m.parts, m.base) for m in self.measurements),
         ).checked()
 
     @property

@@ -33,7 +33,7 @@ INK, PAPER = "#010203", "#fdfeff"
 UNIT = 0.42  # inches a wire and half a column
 CONTROLS = {"CNOT": 1, "CY": 1, "CZ": 1, "CH": 1, "CSWAP": 1, "Toffoli": 2, "CCZ": 2, "CRX": 1, "CRY": 1, "CRZ": 1,
             "CRot": 1, "ControlledPhaseShift": 1, "CPhase": 1}  # fmt: skip
-LABELS = {"probs": "p", "purity": "pur", "state": "ψ"}
+LABELS = {"probs": "p", "purity": "pur", "state": "ψ", "entropy": "S"}
 TARGETS = {"CNOT": "X", "Toffoli": "X", "CZ": "Z", "CCZ": "Z", "CSWAP": "SWAP", "PauliX": "X", "PauliY": "Y",
            "PauliZ": "Z", "Hadamard": "H", "PhaseShift": "P", "ControlledPhaseShift": "P", "CPhase": "P"}  # fmt: skip
 
@@ -182,7 +182,9 @@ class _Pen:
         labels: dict[int, str] = {}
         for each in found:
             if each.kind in LABELS:
-                labels |= dict.fromkeys(range(self.wires) if each.wires is None else each.wires, LABELS[each.kind])
+                of_parts = None if each.parts is None else [wire for _, wires in each.parts for wire in wires]
+                wires = of_parts or each.wires
+                labels |= dict.fromkeys(range(self.wires) if wires is None else wires, LABELS[each.kind])
                 continue
             for _, word in each.terms or ():
                 labels |= {wire: labels.get(wire, letter) for letter, wire in word}

@@ -12,7 +12,7 @@ from json import dumps
 from pathlib import Path
 
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.schema import ABOUT, Scenario
+from qparity.scenario.schema import ABOUT, WAYS, Scenario
 from qparity.scenario.suggest import one_of
 from qparity.scenario.variant import Variant
 
@@ -23,6 +23,11 @@ def cell_id(scenario: Scenario, variant: Variant, source_hash: str) -> str:
     """16 hex digits: SHA-256 of canonical JSON of scenario (without `ABOUT`), variant, source."""
     content = scenario.model_dump(mode="json", exclude=set(ABOUT), exclude_none=True)  # new keys change no id
     return sha256(canonical({"scenario": content, "variant": str(variant), "source": source_hash})).hexdigest()[:16]
+
+
+def family(scenario: Scenario) -> bytes:
+    """What scenarios share that differ in device and differentiation method alone, and in what is asked of them."""
+    return canonical(scenario.model_dump(mode="json", exclude={*ABOUT, *WAYS}))
 
 
 def canonical(content: object) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.identity import canonical, search_path, source_hash_of
+from qparity.scenario.identity import canonical, family, search_path, source_hash_of
 from qparity.scenario.matrix import (
     Axis,
     Combination,
@@ -24,7 +25,7 @@ from qparity.scenario.matrix import (
 )
 from qparity.scenario.own_data import Given, with_file_read
 from qparity.scenario.registry import CIRCUITS, DEVICES
-from qparity.scenario.schema import ABOUT, NAME, Scenario
+from qparity.scenario.schema import ABOUT, NAME, WAYS, Scenario
 from qparity.scenario.select import selector
 from qparity.scenario.shipped import resolve
 from qparity.scenario.suggest import did_you_mean, one_of
@@ -190,6 +191,7 @@ def _resolve(raw: dict[str, Any], path: Path) -> ScenarioFile:
                 checked.add(source)
         _unique(scenario, path, seen)
         scenarios.append(scenario)
+    _compared(scenarios)
     return ScenarioFile(path, description, variants, tuple(scenarios), versions)
 
 
@@ -248,6 +250,16 @@ def _unique(scenario: Scenario, path: Path, seen: dict[object, Path]) -> None:
             value=scenario.name,
         )
     seen[name] = seen[content] = path
+
+
+def _compared(scenarios: Sequence[Scenario]) -> None:
+    """Refuse a comparison of methods that has nothing to compare."""
+    asking = [scenario for scenario in scenarios if scenario.judged_by_methods]
+    sizes = Counter(map(family, asking))
+    for scenario in asking:
+        if sizes[family(scenario)] < 2:
+            expected = f"another scenario that differs from {scenario.name} in {', '.join(sorted(WAYS))} alone"
+            raise ScenarioError(expected, key="judge", value=scenario.judge)
 
 
 @lru_cache(maxsize=64)

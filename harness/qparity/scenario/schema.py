@@ -249,6 +249,8 @@ _OF_DEVICE = frozenset({"name", "wires", "shots", "seed"})
 _OF_QNODE = frozenset({"func", "device", "interface", "diff_method", "gradient_kwargs", "shots"})
 ABOUT = frozenset({"name", "expect", "min_bits", "max_slowdown"})
 """Keys of a scenario that change nothing of what is trained: what it is called, and what is asked of the outcome."""
+WAYS = frozenset({"device", "device_options", "diff_method", "diff_options"})
+"""Keys that say how a circuit is run and differentiated, which changes nothing of what it should give."""
 
 
 class Scenario(_Strict):
@@ -289,10 +291,11 @@ class Scenario(_Strict):
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Of data, weights, data order and device.")
     data: DataSpec = Field(default_factory=DataSpec, description="Data table.")
     training: Training = Field(default_factory=Training, description="Training table.")
-    judge: list[Literal["hessian"]] | None = Field(
+    judge: list[Literal["hessian", "methods"]] | None = Field(
         default=None,
-        max_length=1,
-        description="What is judged besides: `hessian`, second derivatives of the loss at some steps.",
+        max_length=2,
+        description="What is judged besides: `hessian`, second derivatives of the loss at some steps; `methods`, "
+        "scenarios that differ in device and differentiation method alone, beside each other.",
     )
     expect: Annotated[Verdict | dict[str, Verdict], AfterValidator(_by_variant)] = Field(
         default="ROUNDING",
@@ -327,6 +330,11 @@ class Scenario(_Strict):
         """Whether the boundary of each quantum layer is recorded: where the derivative of the loss is not known."""
         return bool(self.model) or self.training.loss not in WITH_LAW
 
+    @property
+    def judged_by_methods(self) -> bool:
+        """Whether it is compared with what differs from it in `WAYS` alone."""
+        return "methods" in (self.judge or ())
+
     def asked_of(self, asked: dict[str, T] | T | None, variant: str) -> T | None:
         """What `min_bits` or `max_slowdown` asks of a variant; None for nothing."""
         return asked.get(variant) if isinstance(asked, dict) else asked
@@ -346,6 +354,16 @@ class Scenario(_Strict):
                 "a script and the data captured from it together: run the script itself, qparity run FILE.py",
                 key="script" if self.script else "data.name",
                 value=self.script.file if self.script else self.data.name,
+            )
+        for key in ("model", "shots") if self.judged_by_methods else ():
+            if value := getattr(self, key):
+                why = "makes its own layers" if key == "model" else "gives every method its own samples"
+                raise ScenarioError(f'none beside judge = ["methods"]: it {why}', key=key, value=value)
+        if self.judged_by_methods and self.diff_method == "spsa":
+            raise ScenarioError(
+                'another one beside judge = ["methods"]: it draws its gradient at random',
+                key="diff_method",
+                value=self.diff_method,
             )
         if self.device.startswith("lightning.") and self.diff_method == "backprop":
             raise ScenarioError(

@@ -2,13 +2,14 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from qparity.records import Block
+from qparity.scenario import identity
 from qparity.scenario.schema import SAMPLE_WEIGHT
 from qparity.store import Run
 
@@ -37,17 +38,49 @@ def by_block(run: Run, within_s: float = WITHIN_S, stages: bool = True) -> "Iter
 
     Without `stages` they may come without their series over the steps and their pairs, which are most of them.
     Of a large run they are made in forks that share the plan, check what they read, and return no more than verdicts.
+    Blocks that are compared with each other (`families`) are judged when the first of them is asked for.
     """
     blocks = run.plan.blocks
+    together = list(dict.fromkeys(families(run).values()))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # where there is one, there is fork
     if len(blocks) < MANY or cores < 2:
-        yield from (judge_block(run, block, within_s) for block in blocks)
+        yield from _in_order(together, (judge_family(run, numbers, within_s) for numbers in together))
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, within_s, stages)) as pool:
-        for judged, damaged, checked in pool.map(_judge_shared, range(len(blocks)), chunksize=32):
-            run.leave_out(damaged, checked)
-            yield judged
+        yield from _in_order(together, _taken_in(run, pool.map(_judge_shared, together, chunksize=32)))
+
+
+def _taken_in(
+    run: Run, answers: "Iterable[tuple[list[dict[str, Judgement]], dict[str, str], dict[str, int]]]"
+) -> "Iterator[list[dict[str, Judgement]]]":
+    """The judgements of forks, once the run knows which files proved damaged there, and which did not."""
+    for judged, damaged, checked in answers:
+        run.leave_out(damaged, checked)
+        yield judged
+
+
+def _in_order(
+    together: Sequence[tuple[int, ...]], judged: "Iterable[list[dict[str, Judgement]]]"
+) -> "Iterator[dict[str, Judgement]]":
+    """The judgements of block 0, 1, ..., from those of families in the order of their first blocks."""
+    waiting: dict[int, dict[str, Judgement]] = {}
+    number = 0
+    for numbers, found in zip(together, judged, strict=True):
+        waiting |= dict(zip(numbers, found, strict=True))
+        while number in waiting:
+            yield waiting.pop(number)
+            number += 1
+
+
+def families(run: Run) -> dict[int, tuple[int, ...]]:
+    """Of each block of the plan, by number, those that it is compared with, itself among them."""
+    found: dict[object, list[int]] = {}
+    for number, block in enumerate(run.plan.blocks):
+        methods = block.scenario.judged_by_methods
+        key = (identity.family(block.scenario), block.source_sha256) if methods else number
+        found.setdefault(key, []).append(number)
+    return {number: tuple(numbers) for numbers in found.values() for number in numbers}
 
 
 _shared: list[tuple[Run, float, bool]] = []
@@ -57,18 +90,45 @@ def _share(run: Run, within_s: float, stages: bool) -> None:
     _shared[:] = [(run, within_s, stages)]
 
 
-def _judge_shared(number: int) -> "tuple[dict[str, Judgement], dict[str, str], dict[str, int]]":
-    """The judgements of a block, the files that only now proved damaged, and the cells that did not."""
+def _judge_shared(numbers: tuple[int, ...]) -> "tuple[list[dict[str, Judgement]], dict[str, str], dict[str, int]]":
+    """The judgements of a family of blocks, the files that only now proved damaged, and the cells that did not."""
     ((run, within_s, stages),) = _shared
     damaged, checked = len(run.damage), len(run.checked)
-    judged = judge_block(run, run.plan.blocks[number], within_s)
+    judged = judge_family(run, numbers, within_s)
     if not stages:
-        judged = {cell: replace(found, stages={}, pairs=()) for cell, found in judged.items()}
+        judged = [{cell: replace(found, stages={}, pairs=()) for cell, found in each.items()} for each in judged]
     return judged, dict(islice(run.damage.items(), damaged, None)), dict(islice(run.checked.items(), checked, None))
 
 
 def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
-    """Judge one scenario's cells: a block of the plan.
+    """Judge one scenario's cells: a block of the plan, with those that it is compared with as far as they have run."""
+    if not block.scenario.judged_by_methods:
+        return _judge_alone(run, block, within_s)[0]
+    number = [each.scenario.name for each in run.plan.blocks].index(block.scenario.name)
+    numbers = families(run)[number]
+    return judge_family(run, numbers, within_s)[numbers.index(number)]
+
+
+def judge_family(run: Run, numbers: Sequence[int], within_s: float = WITHIN_S) -> "list[dict[str, Judgement]]":
+    """Judge blocks of the plan that are compared with each other, or one; the judgements of each."""
+    from qparity.parity import UNREADABLE, compare_methods
+
+    judged, cells = [], []
+    for number in numbers:
+        found, whole = _judge_alone(run, run.plan.blocks[number], within_s)
+        judged.append(found)
+        cells += whole
+    if not run.plan.blocks[numbers[0]].scenario.judged_by_methods:
+        return judged
+    try:
+        said = compare_methods(cells, {cell: found for each in judged for cell, found in each.items()})
+    except UNREADABLE:  # recordings that are readable alone and not together
+        return judged
+    return [{cell: said.get(cell, found) for cell, found in each.items()} for each in judged]
+
+
+def _judge_alone(run: Run, block: Block, within_s: float) -> "tuple[dict[str, Judgement], list[Observation]]":
+    """The judgements of a block by itself, and those of its cells that were judged.
 
     A cell of which something was not recorded, or that is too large to judge, is not compared, and stands in nobody's
     way; nor does one at whose recordings the judge fails.
@@ -81,7 +141,7 @@ def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str
             refused[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: {why}")
         else:
             whole.append(o)
-    return refused | _judged(whole)
+    return refused | _judged(whole), whole
 
 
 def _judged(observations: "list[Observation]") -> "dict[str, Judgement]":

@@ -54,9 +54,10 @@ ABOUT = {
     ),
     "NOT-COMPARED": About(
         "Nothing could judge it. Never a pass.",
-        "A gate that the oracle does not know and no majority of other backends, a model that draws random numbers of "
-        "its own, a circuit too large for the time that judging may take.",
-        "The reason names it; more backends, `training.draws = \"shared\"` or `--judge-within` may help.",
+        "A gate that the oracle does not know and no majority of other backends, devices or methods, a model that "
+        "draws random numbers of its own, a circuit too large for the time that judging may take.",
+        "The reason names it; more backends, `training.draws = \"shared\"`, `judge = [\"methods\"]` "
+        "(docs/scenarios.md) or `--judge-within` may help.",
     ),
     "failed": About(
         "The cell ended with an error.",
