@@ -76,7 +76,7 @@ def circuit_keys(kind: str) -> dict[str, Any]:
         "circuit": f"limits_circuits:{kind}",
         "weight_shapes": SHAPES,
         "wires": 2,
-        "device": "default.mixed" if kind == "noisy" else "default.qubit",
+        "device": "default.mixed" if kind in ("noisy", "information") else "default.qubit",
         "diff_method": "backprop",
         "data": {"name": "random", "features": 2},
         "training": {"optimizer": {"name": "adam", "learning_rate": 0.03}},

@@ -21,6 +21,8 @@ WORDS = {
     "hermitian": "the mean of a matrix",
     "coefficients": "trained coefficients of an observable",
     "purity": "the purity of a wire",
+    "entropy": "the von Neumann entropy of a wire",
+    "information": "the mutual information of two wires of a noisy state",
 }
 
 
@@ -108,3 +110,21 @@ def purity(weights: Any, inputs: Any) -> Any:
     qml.CRX(weights[4], wires=[1, 0])
     qml.CRY(weights[5], wires=[0, 1])
     return qml.purity(wires=0)
+
+
+def entropy(weights: Any, inputs: Any) -> Any:
+    """Of a wire that is entangled with the other."""
+    _rotated(weights, inputs)
+    qml.CRX(weights[4], wires=[1, 0])
+    qml.CRY(weights[5], wires=[0, 1])
+    return qml.vn_entropy(wires=0)
+
+
+def information(weights: Any, inputs: Any) -> Any:
+    """Of both wires; noise leaves no eigenvalue at zero."""
+    _rotated(weights, inputs)
+    qml.CRX(weights[4], wires=[1, 0])
+    qml.CRY(weights[5], wires=[0, 1])
+    for wire in range(2):
+        qml.DepolarizingChannel(0.1, wires=wire)
+    return qml.mutual_info(wires0=0, wires1=1)

@@ -64,6 +64,10 @@ KINDS: dict[str, tuple[Raw | None, Raw | None, Raw | None]] = {
         None, None, {"kind": "expval", "terms": NINE, "coefficients": [WEIGHT] * len(NINE)},
     ),
     "purity of two wires": (None, None, {"kind": "purity", "wires": [0, 1]}),
+    "von Neumann entropy of two wires": (None, None, {"kind": "entropy", "parts": [[1, [0, 1]]]}),
+    "mutual information of two wires": (
+        None, None, {"kind": "entropy", "parts": [[1, [0]], [1, [1]], [-1, [0, 1]]]},
+    ),
     "the state": (None, None, {"kind": "state"}),
 }  # fmt: skip
 """What a circuit of `KIND_WIRES` wires has besides: at its start, on each wire in each layer, and measured."""

@@ -100,7 +100,7 @@ def test_variant_stage_cause_and_next_step_of_a_fault_are_on_the_page(opened, sw
         f"{planted.variant}, {planted.stage}, default.qubit: 1 cell"
     )
     assert why.is_visible()
-    assert f"{planted.verdict}, step 1, {planted.stage}" in why.inner_text()
+    assert f"{planted.verdict} step 1 {planted.stage}" in why.inner_text()
     facts = why.locator(".cause-of").inner_text()
     assert planted.looks_like in facts
     assert f"In this scenario {RIGHT[planted.variant]} is right" in facts

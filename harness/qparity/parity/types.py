@@ -180,9 +180,9 @@ class Observation:
         return frozenset(found)
 
     @property
-    def optimizer(self) -> Mapping[str, Any]:
+    def optimizer(self) -> dict[str, Any]:
         """The optimizer's table, every field of it."""
-        return self.scenario.training.optimizer.table
+        return dict(self.scenario.training.optimizer)
 
     @property
     def whole_model(self) -> bool:

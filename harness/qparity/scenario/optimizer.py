@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_serializer, model_validator
@@ -20,11 +18,6 @@ class _Table(BaseModel):
 
     name: str = "adam"
     learning_rate: float = 0.03
-
-    @cached_property
-    def table(self) -> Mapping[str, Any]:
-        """Every field, what is none among them."""
-        return dict(self)
 
     @property
     def arguments(self) -> dict[str, Any]:
