@@ -41,7 +41,8 @@ The oracle simulates one list of gates, whose angles are read as expressions of 
 The cell says why: a parameter of a gate "is no expression of weights and inputs that can be read", or "gate list
 depends on the values of the inputs" (of the weights, of both).
 
-The reference runs the function itself, sample by sample, so whatever branch a sample takes is the one that is judged:
+The reference runs the function itself, sample by sample, and the oracle simulates the gates that come of it, so
+whatever branch a sample takes is the one that is judged:
 predictions and loss as they are, gradients along one random direction of each weight, at up to eight steps (`whole
 model judged by the reference` says how many). Where the branch changes along that direction there is no slope to judge
 by. In a compiled JAX program JAX refuses a branch on a traced number: the cell is `unsupported`, with that line.

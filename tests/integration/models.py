@@ -225,6 +225,17 @@ def build(features, outputs, dtype, device, diff_method, batch_size, kind):
     return model
 
 
+def branching(weights, inputs):
+    """Other gates for other samples, which no gate program has."""
+    if inputs[0] > 0:
+        qml.RX(inputs[0] * weights[0], wires=0)
+    else:
+        qml.RY(weights[0], wires=0)
+        qml.CNOT(wires=[0, 1])
+    qml.RX(weights[1] + inputs[1], wires=1)
+    return qml.expval(qml.Z(0)), qml.probs(wires=1)
+
+
 def read(weights, inputs, wires, how, where):
     """The circuit, or another one where it is traced on one backend."""
     wrong = keras.backend.backend() == where

@@ -64,13 +64,21 @@ training = {{ batch_size = 2, epochs = 1 }}
 [matrix]
 circuit_options = [{", ".join(f'{{ how = "{how}", where = "{where}" }}' for how, where in HOW)}]
 """
+BRANCHING = """
+circuit = "models:branching"
+wires = 2
+weight_shapes = { weights = [2] }
+data = { name = "random", features = 2, outputs = 3, samples = 6 }
+training = { batch_size = 3, epochs = 1 }
+"""
 BACKEND = {"tf": "tensorflow", "tf-graph": "tensorflow", "torch": "torch", "jax-jit": "jax"}
 # the reference judges, so one eager backend is enough; compiling costs most: in graphs some models alone
 EAGER = ("torch",) if "torch" in variants() else ("tf",)
 GRAPHS = ("tf-graph", "jax-jit")
 ON = {
     "kinds": EAGER, "graphs": GRAPHS, "draws": ("tf-graph", "torch"), "leaks": ("tf", "torch", "jax-jit"),
-    "traced": ("tf", "torch", "jax-jit"), "two": ("torch", "jax-jit"), "three": ("tf", "torch", "jax-jit"),
+    "branching": EAGER, "traced": ("tf", "torch", "jax-jit"), "two": ("torch", "jax-jit"),
+    "three": ("tf", "torch", "jax-jit"),
 }  # fmt: skip
 CHOSEN = {name: [variant for variant in wanted if variant in variants()] for name, wanted in ON.items()}
 
@@ -85,7 +93,7 @@ def checked(tmp_path_factory, qparity):
     shutil.copy(Path(__file__).parent / "models.py", folder)
     texts = {name: FILE.format(", ".join(f'{{ kind = "{kind}" }}' for kind in kinds))
              for name, kinds in (("kinds", KINDS), ("graphs", IN_GRAPHS))}  # fmt: skip
-    texts |= {"draws": DRAWS, "leaks": LEAKS, "traced": TRACED}
+    texts |= {"draws": DRAWS, "leaks": LEAKS, "traced": TRACED, "branching": BRANCHING}
     texts |= {"two": CLASSICAL.format(CLASSICAL_KINDS), "three": CLASSICAL.format('{ kind = "classical" }')}
     files = [folder / f"{name}.toml" for name, chosen in CHOSEN.items() if chosen]
     for file in files:
@@ -187,9 +195,16 @@ def test_a_layer_that_names_no_numpy_backend_is_judged_as_it_is_on_another(check
 def test_a_layer_that_imports_its_framework_to_set_it_up_is_judged_and_the_oracle_simulates_its_qnode(checked):
     for cell in cells(checked, "kinds-setup").values():
         assert cell["judged"] == cell["judgeable"], cell["annotations"]
-        assert "QNodes of the model's own layers, in the reference: run by the oracle" in cell["annotations"]
+        assert "circuits that the reference ran tape by tape: run by the oracle" in cell["annotations"]
         assert any("was told that it is on torch" in note for note in cell["annotations"])
         assert "judged at the quantum layers' boundaries" not in cell["annotations"]
+
+
+def test_a_circuit_of_other_gates_for_other_samples_is_judged_and_the_oracle_simulates_each(checked):
+    for cell in cells(checked, "branching").values():
+        assert (cell["verdict"], cell["judged"]) == ("ROUNDING", cell["judgeable"]), cell["reason"]
+        assert "not covered by the oracle: gate list depends on the values of the inputs" in cell["annotations"]
+        assert "circuits that the reference ran tape by tape: quantum by the oracle" in cell["annotations"]
 
 
 def test_shots_of_a_layer_and_directions_of_spsa_that_no_scenario_knows_accuse_nobody(checked):

@@ -132,7 +132,7 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
     if said.steps is not None:
         yield f"whole model judged by the reference (Keras on NumPy) at {said.steps} of {said.of} steps"
         if said.qnodes:
-            yield f"QNodes of the model's own layers, in the reference: {'; '.join(said.qnodes)}"
+            yield f"circuits that the reference ran tape by tape: {'; '.join(said.qnodes)}"
         if said.told:
             yield f"the model names no NumPy backend: for the reference its code was told that it is on {said.told}"
     elif said.reason:

@@ -143,7 +143,7 @@ class Reference:
     """What the reference said: the circuits as it read them, at how many `steps` of `of` it was asked; or why not.
 
     `told` is the backend that the model's own code was told it is on, where it has no entry for NumPy. `qnodes` are
-    those that layers of the model's own call, with who simulated them.
+    the circuits that it ran tape by tape, with who simulated them.
     """
 
     programs: tuple[Program, ...] | None = None

@@ -1,8 +1,7 @@
 """A scenario's whole model on NumPy, as a function of its weights, of the rest of its state and of a batch.
 
-Where the oracle covers a quantum layer, its circuit is simulated by the oracle; else PennyLane's NumPy interface runs
-it, sample by sample, on the simulator of PennyLane's own that has all there is (never on the device that is judged).
-QNodes that the model's own layers call are simulated likewise (`qnodes`).
+Where the oracle covers a quantum layer, it simulates the gate program; else PennyLane's NumPy interface makes a tape of
+each sample, and that is simulated (`qnodes`), as are the tapes of QNodes that the model's own layers call.
 """
 
 from __future__ import annotations
@@ -167,9 +166,9 @@ class ReferenceModel:
     def _executor(self, layer: Any, program: Table) -> Any:
         with contextlib.suppress(oracle.NotCovered):
             return OracleExecutor(layer.executor, read(Program, program).simulated)
-        device = layer.device_name if layer.device_name == "default.mixed" else "default.qubit"
-        plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "given_device": None, "diff_options": {}}
-        return dataclasses.replace(layer.executor, device_name=device, diff_method="best", **plain)
+        plain: dict[str, Any] = {"device_options": {}, "qnode_options": {}, "diff_options": {}, "diff_method": "best"}
+        device = qnodes.device_of_a_layer(layer)
+        return dataclasses.replace(layer.executor, device_name=device.beside, given_device=device, **plain)
 
 
 ENTROPIES = ("VnEntropy", "MutualInfo", "VnEntanglementEntropy")

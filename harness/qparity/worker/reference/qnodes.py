@@ -1,7 +1,8 @@
-"""The QNodes that a model's own layers call, in the reference: the oracle simulates what they execute.
+"""The circuits that the reference runs tape by tape: the oracle simulates what PennyLane makes of them.
 
-Every call of one, in any layer, runs with a device of ours in place of its own: PennyLane makes the tape and puts the
-results together, the oracle computes them. What the oracle does not cover is run by PennyLane's own simulator that has
+Those of QNodes that a model's own layers call, in any layer, and those of quantum layers that are no gate program, such
+as ones whose gates depend on their inputs. A device of ours stands in place of their own: PennyLane makes the tape and
+puts the results together, the oracle computes them. What it does not cover is run by PennyLane's own simulator that has
 all there is, never by the device that is judged.
 """
 
@@ -28,7 +29,7 @@ from qparity.worker.reference.rounding import disturb
 
 _simulating = [False]
 _simulated: dict[str, str | None] = {}
-"""The functions of the QNodes that were called, with why the oracle did not simulate one, or None."""
+"""The circuits that were run: who simulated one in place of the oracle, and why, or None."""
 
 
 def install() -> None:
@@ -68,10 +69,10 @@ class OracleDevice(qml.devices.Device):
 
     name = "oracle"
 
-    def __init__(self, device: Any, qnode: str) -> None:
-        super().__init__(wires=device.wires or None)
-        self.qnode = qnode
-        self.beside = "default.mixed" if device.name == "default.mixed" else "default.qubit"
+    def __init__(self, device: str, wires: Any, circuit: str, floored: bool) -> None:
+        super().__init__(wires=wires)
+        self.circuit, self.floored = circuit, floored
+        self.beside = "default.mixed" if device == "default.mixed" else "default.qubit"
 
     def execute(self, circuits: Any, execution_config: Any = None) -> Any:
         """The results of each tape; disturbed, where the reference is."""
@@ -80,13 +81,14 @@ class OracleDevice(qml.devices.Device):
     def _result(self, tape: qml.tape.QuantumScript) -> Any:
         try:
             found = simulate(tape, len(self.wires or tape.wires))
-            _simulated.setdefault(self.qnode, None)
+            _simulated.setdefault(self.circuit, None)
         except NotCovered as reason:
-            _simulated[self.qnode] = f"by {self.beside} (oracle: {reason})"
+            _simulated[self.circuit] = f"by {self.beside} (oracle: {reason})"
             (result,) = qml.execute([tape], qml.device(self.beside, wires=self.wires), diff_method=None)
             found = [np.asarray(each) for each in (result if isinstance(result, tuple) else (result,))]
-        floor = float(np.sqrt(max(len(tape.operations), 16)))  # an expectation value of zero is still rounded
-        found = [disturb(each, floor)[()] for each in found]
+        if self.floored:  # an expectation value of zero is still rounded; of a layer its outputs are
+            found = [disturb(each, float(np.sqrt(max(len(tape.operations), 16)))) for each in found]
+        found = [each[()] for each in found]
         return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -182,10 +184,15 @@ def _program(
     return GateProgram(wires, max(next(angles), 1), (), (), made, outputs).checked()
 
 
+def device_of_a_layer(layer: Any) -> OracleDevice:
+    """The device for a quantum layer that is no gate program."""
+    return OracleDevice(layer.device_name, layer.function.labels, layer.name, floored=False)
+
+
 def _on_oracle(qnode: Any) -> Any:
     """The QNode with our device; made once."""
     if "_on_oracle" not in vars(qnode):
-        device = OracleDevice(qnode.device, _name(qnode))
+        device = OracleDevice(qnode.device.name, qnode.device.wires or None, _name(qnode), floored=True)
         vars(qnode)["_on_oracle"] = qnode.update(device=device, diff_method=None, interface="auto")
     return vars(qnode)["_on_oracle"]
 
@@ -199,5 +206,5 @@ def _plain(leaf: Any) -> Any:
 
 
 def who_simulated() -> list[str]:
-    """Every QNode that has been called, and who simulated it: `circuit by the oracle`."""
+    """Every circuit that has been run tape by tape, and who simulated it: `circuit by the oracle`."""
     return [f"{name} {why_not or 'by the oracle'}" for name, why_not in sorted(_simulated.items())]
