@@ -107,6 +107,18 @@ def test_every_library_circuit_runs_as_a_batch(name):
     assert refusal(resolve(CIRCUITS[name]), features=None, shapes=None) is None
 
 
+def test_a_batch_of_one_that_a_device_gets_wrong():
+    """The last batch of a training may be one sample, of which PSWAP makes four on default.mixed (docs/found.md)."""
+
+    def swapped(weights, inputs):
+        qml.RY(weights[0], wires=1)
+        qml.PSWAP(inputs[..., 0], wires=[0, 1])
+        return qml.expval(qml.Z(0))
+
+    assert refusal(swapped, device="default.mixed") == "its results as a batch of 1 are not those of its samples"
+    assert refusal(swapped) is None
+
+
 def test_a_transform_that_takes_a_batch_for_a_sample():
     def rotations(weights, inputs):
         qml.RX(inputs[..., 0], wires=0)

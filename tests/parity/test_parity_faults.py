@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from qparity.hunt.witness import difference
 from qparity.parity import Stage, Verdict, judge
 from qparity.parity.audit import audit
 from qparity.records import Outcome
@@ -171,3 +172,14 @@ def test_a_gradient_that_could_not_have_failed_is_not_compared(fault):
     outcome = Outcome(observation.outcome.raw | {"scenario": scenario, "resolved": {"diff_method": "finite-diff"}})
     judged = judge([replace(observation, outcome=outcome)])["torch"]
     assert (judged.verdict, judged.stage) == (Verdict.NOT_COMPARED, Stage.GRADIENT), judged.reason
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_circuit_that_gives_other_numbers_than_it_measures_is_a_fault_and_no_refusal(count):
+    sound = observe(Setting())
+    wider = np.repeat(sound.trace["predictions"].reshape(len(sound.trace["predictions"]), -1)[:, :1], count, axis=1)
+    odd = replace(sound, trace={**sound.trace, "predictions": wider})
+    judged = judge([odd])["torch"]
+    assert (judged.verdict, judged.stage, judged.step) == (Verdict.LOCAL_FAULT, Stage.FORWARD, 0), judged.reason
+    assert f"{count} numbers were recorded of each sample, the circuit measures" in judged.reason
+    assert difference(odd, sound) is None, "nor does it end a hunt"

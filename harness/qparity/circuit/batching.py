@@ -18,6 +18,8 @@ from qparity.circuit.errors import one_line
 from qparity.circuit.parameters import dense
 
 SIZES = (2, 3)  # as many as features, or not: one of them shows it
+RUN = (1, 3)
+"""Batches that are simulated: the last of a training may be a single sample."""
 TOLERANCE = 1e-9
 
 Simulate = Callable[[qml.tape.QuantumScript], Sequence[Any]]
@@ -37,12 +39,19 @@ def refusal_of_batches(bound: BoundCircuit, simulate: Simulate | None) -> str | 
             batch = bound.tape(weights, rows[:size])
             if differs := _difference(batch, samples[:size]):
                 return f"{differs} of a batch is not that of its samples"
-            results = simulate(batch) if simulate and size == SIZES[-1] else ()
         except Exception as error:
             return f"as a batch it fails ({one_line(error)})"
-    for result, *singles in zip(results, *map(simulate, samples[:size]), strict=True) if simulate else ():
-        if not _is_stack(np.asarray(result), [np.asarray(single) for single in singles]):
-            return "its results as a batch are not those of its samples"
+    if simulate is None:
+        return None
+    alone = list(map(simulate, samples))
+    for size in RUN:
+        try:
+            results = simulate(bound.tape(weights, rows[:size]))
+        except Exception as error:
+            return f"as a batch of {size} it fails ({one_line(error)})"
+        for result, *singles in zip(results, *alone[:size], strict=True):
+            if not _is_stack(np.asarray(result), [np.asarray(single) for single in singles]):
+                return f"its results as a batch of {size} are not those of its samples"
     return None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from qparity.parity import Observation, Stage
 from qparity.parity.audit import audit
 from qparity.parity.comparison import ratio
+from qparity.parity.verdict import UNREADABLE
 
 PREDICTIONS = "predictions"
 
@@ -16,7 +17,10 @@ def difference(one: Observation, other: Observation) -> tuple[float, str] | None
 
     None where nobody says what rounding allows. Both start from the same weights, with the same batch.
     """
-    (got, allowed), (again, beside) = (_first(o) for o in (one, other))
+    try:
+        (got, allowed), (again, beside) = (_first(o) for o in (one, other))
+    except UNREADABLE:  # what was recorded is odd, which its own judgement says
+        return None
     if allowed is None or beside is None or got.shape != again.shape:
         return None
     r = ratio(np.abs(got - again), allowed + beside)

@@ -18,7 +18,7 @@ from qparity import oracle
 from qparity.oracle.losses import Loss
 from qparity.oracle.probes import sampled_steps, seed_of
 from qparity.parity import tolerances as tol
-from qparity.parity.boundary import boundaries, boundary_comparisons, units
+from qparity.parity.boundary import boundaries, boundary_comparisons, rows, units
 from qparity.parity.comparison import ORACLE, Comparison, compare
 from qparity.parity.fit import fit_faults
 from qparity.parity.hessian import hessian_comparisons
@@ -202,11 +202,21 @@ def _loss_comparisons(o: Observation, loss: Loss, offsets: np.ndarray) -> Iterat
 
 
 def _lost_rows(o: Observation) -> Iterator[ExactFault]:
-    """A prediction for every sample: a batch axis taken for a wire leaves fewer, and nothing else can be compared."""
+    """A prediction for every sample, of as many numbers as the circuit measures.
+
+    A batch axis taken for a wire leaves fewer, or more, and nothing else can be compared.
+    """
     got, expected = len(o.recorded.predictions), len(o.recorded.batch_index)
     if got != expected:
         reason = f"{got} predictions were recorded for {expected} samples"
         yield ExactFault(Stage.FORWARD, 0, "predictions", str(got), str(expected), reason)
+    try:
+        measured = o.program.simulated.outputs if o.program and got else None
+    except oracle.NotCovered:
+        measured = None
+    if measured is not None and (outputs := rows(o.recorded.predictions).shape[1]) != measured:
+        reason = f"{outputs} numbers were recorded of each sample, the circuit measures {measured}"
+        yield ExactFault(Stage.FORWARD, 0, "predictions", str(outputs), str(measured), reason)
 
 
 def _stale_weights(o: Observation) -> Iterator[ExactFault]:
