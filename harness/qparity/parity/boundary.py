@@ -19,6 +19,7 @@ from qparity.parity import tolerances as tol
 from qparity.parity.comparison import Comparison, compare
 from qparity.parity.names import weight_name
 from qparity.parity.types import SAMPLED_METHODS, Differentiated, Observation, Stage
+from qparity.records import QuantumLayer
 from qparity.records.trace import Trace
 
 SHIFTING_METHODS = ("parameter-shift", "finite-diff", "hadamard")
@@ -44,9 +45,9 @@ class Boundary:
     condition: np.ndarray | None = None
     """How far a disturbance of all weights and inputs by 1 moves the cotangents, where a step may have others."""
     differenced: bool = False
+    """Whether the inputs set the strength of a channel that parameter-shift differentiates by finite differences."""
     moving: str | None = None
     """Why the step had other cotangents than those that were recorded; None where it had the same."""
-    """Whether the inputs set the strength of a channel that parameter-shift differentiates by finite differences."""
 
 
 class Simulated(NamedTuple):
@@ -86,7 +87,7 @@ def boundaries(o: Observation, loss: Loss | None) -> Iterator[Boundary | oracle.
         offsets = np.asarray(t.get(f"layer_offsets/{j}", t.offsets))
         back = None if back is None else rows(back)
         condition = _condition(t, j, np.diff(offsets))
-        by = Differentiated.of(layer.diff_method or o.method, layer.diff_step or o.scenario.diff_options.get("h"))
+        by = o.differentiated_by(layer)
         differenced = by.method == "parameter-shift" and "inputs" in layer.program.by_differences
         yield Boundary(
             f"{layer.name}/",
@@ -133,7 +134,7 @@ def bare(o: Observation, loss: Loss | None) -> Boundary | oracle.NotCovered:
         return oracle.NotCovered("the loss has no reference")
     names = tuple(f"weights/{k}" for k in range(len(program.weight_shapes)))
     inputs, offsets = rows(t.x)[t.batch_index], np.asarray(t.offsets)
-    by = Differentiated.of(o.method, o.scenario.diff_options.get("h"))
+    by = o.differentiated_by(QuantumLayer())
     return Boundary("", program, by, names, offsets, inputs, rows(t.predictions), loss.cotangents, None)
 
 

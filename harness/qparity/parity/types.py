@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qparity.records import Outcome, Program
+from qparity.records import Outcome, Program, QuantumLayer
 from qparity.records.document import Table
 from qparity.records.outcome import Expected
 from qparity.records.trace import Trace
@@ -131,15 +131,19 @@ class Observation:
         """The differentiation method that PennyLane chose, else the declared one."""
         return self.outcome.resolved.diff_method or self.scenario.diff_method
 
+    def differentiated_by(self, layer: QuantumLayer) -> Differentiated:
+        """How a quantum layer is differentiated; as the scenario has it, where the layer does not say."""
+        return Differentiated.of(
+            layer.diff_method or self.method, layer.diff_step or self.scenario.diff_options.get("h")
+        )
+
     @property
     def differentiated(self) -> tuple[Differentiated, ...]:
         """How each circuit of the model is differentiated: its quantum layers, and the QNodes of layers of its own."""
-        step = self.scenario.diff_options.get("h")
-        layers = self.outcome.resolved.quantum_layers
-        found = [Differentiated.of(layer.diff_method or self.method, layer.diff_step or step) for layer in layers]
+        found = [self.differentiated_by(layer) for layer in self.outcome.resolved.quantum_layers]
         qnodes = self.outcome.audit.qnodes
         found += [Differentiated.of(qnode.diff_method or "best", qnode.diff_step) for qnode in qnodes]
-        return tuple(dict.fromkeys(found)) or (Differentiated.of(self.method, step),)
+        return tuple(dict.fromkeys(found)) or (self.differentiated_by(QuantumLayer()),)
 
     @property
     def sampled_by_itself(self) -> tuple[str, ...]:

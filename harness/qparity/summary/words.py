@@ -141,22 +141,20 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def seconds(value: float | None) -> str:
     """A duration with its SI unit, three digits."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if abs(value) * factor >= 1 or unit == "µs":
-            return f"{_three(value * factor)} {unit}"
-    raise AssertionError
+    return _with_unit(value, ("s", "ms", "µs"))
 
 
 def joules(value: float | None) -> str:
     """An energy with its SI unit, three digits."""
+    return _with_unit(value, ("J", "mJ", "µJ"))
+
+
+def _with_unit(value: float | None, units: tuple[str, ...]) -> str:
+    """With the first unit of which it is one at least, each a thousandth of the one before; else with the last."""
     if value is None or not math.isfinite(value):
         return "–"
-    for factor, unit in ((1, "J"), (1e3, "mJ"), (1e6, "µJ")):
-        if abs(value) * factor >= 1 or unit == "µJ":
-            return f"{_three(value * factor)} {unit}"
-    raise AssertionError
+    place = next((k for k in range(len(units)) if abs(value) * 1e3**k >= 1), len(units) - 1)
+    return f"{_three(value * 1e3**place)} {units[place]}"
 
 
 def size(value: float | None) -> str:
