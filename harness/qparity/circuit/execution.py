@@ -30,6 +30,7 @@ from qparity.circuit.errors import UnsupportedError
 from qparity.circuit.measured import as_list
 from qparity.circuit.on_device import INTERFACES as INTERFACES
 from qparity.circuit.on_device import OnDevice
+from qparity.circuit.splitting import can_be_split, split
 from qparity.circuit.trial import TRANSFORMS, can_be_tried, simulate
 from qparity.scenario.backends import BACKENDS
 
@@ -113,7 +114,7 @@ class Executor(OnDevice):
 
         `qml.transforms.broadcast_expand` splits gates instead, which goes wrong for templates such as IQPEmbedding.
         """
-        tapes = [self._tape(weights, inputs[row]) for row in range(inputs.shape[0])]
+        tapes = self._tapes(weights, inputs)
         # kept here, since a QNode gives its results its function's form, which one sample's could be taken for
         rows: list[list[Any]] = []
 
@@ -131,6 +132,15 @@ class Executor(OnDevice):
     def _run_one_by_one(self, weights: dict[str, Any], inputs: Any) -> list[Any]:
         rows = [as_list(self.qnode(weights, row)) for row in inputs]
         return [np.stack(column) for column in zip(*rows, strict=True)]
+
+    def _tapes(self, weights: dict[str, Any], inputs: Any) -> list[qml.tape.QuantumScript]:
+        if self._can_be_split:
+            return split(self._tape(weights, inputs), inputs.shape[0])
+        return [self._tape(weights, inputs[row]) for row in range(inputs.shape[0])]
+
+    @functools.cached_property
+    def _can_be_split(self) -> bool:
+        return can_be_split(self.function)
 
     def _tape(self, weights: dict[str, Any], inputs: Any) -> qml.tape.QuantumScript:
         with qml.queuing.AnnotatedQueue() as queue:
