@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,13 @@ def main() -> None:
     parser.add_argument("--one-dtype", action="store_true", help="two models of three in float32, the third in float64")
     parser.add_argument("--jobs", type=int, help="cells side by side (default: as many as have cores)")
     parser.add_argument("--keep", type=Path, help="keep the run folder here; what is there goes on")
+    parser.add_argument("--report", nargs="+", type=Path, help="train nothing; what these kept folders say together")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    if options.report:
+        text, bad = report([Run.load(path) for folder in options.report for path in (folder / "results").glob("*")])
+        print(text)
+        sys.exit(bool(bad))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
     folder = options.keep or Path(tempfile.mkdtemp(prefix="qparity-models-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,7 @@ def main() -> None:
 
     with contextlib.suppress(KeyboardInterrupt):  # what there is is reported all the same
         sweep(run, blocks, Options(jobs=options.jobs), listen)
-    text, bad = report(Run.load(run.path))
+    text, bad = report([Run.load(run.path)])
     print(text)
     if options.write:
         PAGE.write_text(f"# Correct models\n\n`{' '.join(['python', *sys.argv])}`\n\n{text}\n")
@@ -104,13 +110,13 @@ def main() -> None:
     sys.exit(bool(bad))
 
 
-def report(run: Run) -> tuple[str, list[str]]:
+def report(runs: Sequence[Run]) -> tuple[str, list[str]]:
     """The findings as Markdown, and the false accusations, a line each."""
     counts: Counter[tuple[str, str, str]] = Counter()
     used: dict[tuple[str, str], list[float]] = defaultdict(list)
     bad, other = [], Counter[str]()
     steps = judged = judgeable = 0
-    for block in run.plan.blocks:
+    for run, block in [(run, block) for run in runs for block in run.plan.blocks]:
         judgements = judge_block(run, block)
         seen = {o.cell: o for o in observations_of(run, block)}
         for cell in block.cells:
@@ -122,7 +128,10 @@ def report(run: Run) -> tuple[str, list[str]]:
                 other[f"{status}: {'' if o is None else o.outcome.reason}"] += 1
                 continue
             counts[o.variant, o.dtype, str(judgement.verdict)] += 1
-            steps, judged, judgeable = steps + _use(o, used), judged + judgement.judged, judgeable + judgement.judgeable
+            steps += len(o.recorded.offsets) - 1
+            judged, judgeable = judged + judgement.judged, judgeable + judgement.judgeable
+            if judgement.verdict == "ROUNDING":
+                _use(o, used)
             leak = judgement.verdict == "PRECISION-LEAK" and o.dtype == "float64"
             if leak and not (judgement.r or 0) > CLEARLY:
                 layer = asyncio.run(_first_wrong_layer(run, name))
@@ -160,12 +169,11 @@ async def _first_wrong_layer(run: Run, name: str) -> LayerFinding:
         return await walk(pool, run, find(run, name, trust=True))
 
 
-def _use(o: Observation, used: dict[tuple[str, str], list[float]]) -> int:
-    found = audit(o)
-    for c in found.comparisons:
-        if c.by == REFERENCE and c.r.size and c.r.max() <= 1:
+def _use(o: Observation, used: dict[tuple[str, str], list[float]]) -> None:
+    """How much of the reference's tolerance each tensor of a cell that passed takes."""
+    for c in audit(o).comparisons:
+        if c.by == REFERENCE and c.r.size:
             used[str(c.stage), o.dtype].append(float(c.r.max()))
-    return found.steps
 
 
 if __name__ == "__main__":
