@@ -139,6 +139,16 @@ def test_a_program_is_not_taken_for_one_that_only_looks_the_same(before, after):
         read(Program, program | {"features": after})
 
 
+@pytest.mark.parametrize(("good", "odd"), [(1, True), (0, False), (1, 1.0)])
+def test_a_part_is_not_taken_for_one_that_only_looks_the_same(good, odd):
+    """Cells of a block have much alike, which is read once; what Python takes for equal is no less odd."""
+    memory, again = (Outcome(OK | {"memory": {"peak_bytes": good}}).memory for _ in range(2))
+    assert memory is again
+    for _ in range(2):
+        with pytest.raises(Unreadable, match="peak_bytes: expected"):
+            Outcome(OK | {"memory": {"peak_bytes": odd}}).memory  # noqa: B018
+
+
 def test_a_program_that_is_none_says_why():
     with pytest.raises(NotCovered, match="QFT"):
         _ = read(Program, {"not_covered": "QFT"}).simulated
