@@ -35,6 +35,7 @@ from qparity.summary.recommend import recommend
 from qparity.summary.speeds import exponent_told, overall, told
 from qparity.summary.trust import judged_by, power, quiet
 from qparity.summary.verdicts import ABOUT, About
+from qparity.summary.view import MOST_CURVES
 from qparity.summary.words import digits_apart, joules, label, number, seconds, size
 from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
@@ -88,7 +89,7 @@ def render(
         machine=_machine(view.ran_on),
         most_pairs=MOST_PAIRS,
         most_changes=MOST_CHANGES,
-        most_curves=data.MOST_CURVES,
+        most_curves=MOST_CURVES,
     )  # fmt: skip
 
 
