@@ -9,6 +9,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -17,7 +19,6 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -40,6 +41,7 @@ from qparity.summary.words import digits_apart, joules, label, number, seconds, 
 from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
 
+BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(sys.argv[1]).encode())"
 MOST_PAIRS = 100
 MOST_CHANGES = 200
 MOST_NAME = 90
@@ -52,10 +54,10 @@ def render(
 
     `evidence` is what can be shown of red cells beyond their line, by id.
     """
-    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
+    _bundling()  # goes on beside what follows
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
     found, chosen = causes(view.cells, view.groups), choices(view)[: data.MOST_CHOICES]
-    return environment().get_template("report.html.j2").render(
+    shown: dict[str, Any] = dict(
         view=view,
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
@@ -70,9 +72,7 @@ def render(
         rows=matrix.rows(view, found),
         base=base,
         changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
-        scripts={name: Markup(text) for name, text in scripts.items()},
         style=Markup(file("style.css") + palette.css(view.variants)),
-        policy=_policy(scripts.values()),
         run_data=_embedded(data.rounded(summary_json.document(view))),
         series_data=_embedded(data.series(view)),
         spec_data=_embedded(charts.specifications(view.variants, axes)),
@@ -91,6 +91,10 @@ def render(
         most_changes=MOST_CHANGES,
         most_curves=MOST_CURVES,
     )  # fmt: skip
+    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
+    marked = {name: Markup(text) for name, text in scripts.items()}
+    template = environment().get_template("report.html.j2")
+    return template.render(shown, scripts=marked, policy=_policy(scripts.values()))
 
 
 def _circuits(view: RunView) -> circuit.Circuits:
@@ -170,9 +174,19 @@ def environment() -> Environment:
 
 
 @lru_cache(maxsize=1)
+def _bundling() -> subprocess.Popen[bytes]:
+    """A process that writes Vega, Vega-Lite and Vega-Embed: a second and 90 MB of V8, which ends with it."""
+    asked = [sys.executable, "-P", "-c", BUNDLE, "window.vegaEmbed = vegaEmbed;"]
+    return subprocess.Popen(asked, stdout=subprocess.PIPE)
+
+
+@lru_cache(maxsize=1)
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; wrapped, because the bundle's top level leaks its names."""
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    """These as one script; wrapped, because the bundle's top level leaks its names."""
+    process = _bundling()
+    bundle = process.communicate()[0].decode()
+    if process.returncode:
+        raise RuntimeError(f"vl_convert could not bundle Vega (exit code {process.returncode})")
     return _unclosable(f"(() => {{{bundle}}})();")
 
 
