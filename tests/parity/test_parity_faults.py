@@ -146,7 +146,7 @@ def test_a_schedule_in_float32_is_a_leak_and_another_schedule_a_setup_fault(shar
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_the_rates_of_a_schedule_are_those_of_its_own_cell(optimizer):
-    """Whatever is kept of an optimizer's table from cell to cell: a law goes by the rate of its last step."""
+    """The law of an optimizer's table is kept from cell to cell."""
     clean = observe(Setting(optimizer=optimizer))
     before = judge([clean])["torch"]
     outcome = Outcome(observe(Setting(optimizer=optimizer)).outcome.raw)

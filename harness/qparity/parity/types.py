@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qparity import oracle
+from qparity.oracle.optimizers import Law
 from qparity.records import Outcome, Program, QuantumLayer
 from qparity.records.document import Table
 from qparity.records.outcome import Expected
@@ -191,6 +192,10 @@ class Observation:
         """The optimizer's table, every field of it."""
         return _table(self.scenario.training.optimizer)
 
+    def law(self, dtype: str, real: type, unit: float) -> Law:
+        """The law of its optimizer, see `oracle.law_of`."""
+        return _law(self.scenario.training.optimizer, dtype, real, unit)
+
     @property
     def declared(self) -> Mapping[str, Any]:
         """The optimizer's arguments as the declared dtype holds them."""
@@ -244,10 +249,15 @@ class Observation:
         return np.asarray(self.recorded.sample_weight[self.recorded.batch_index])
 
 
-# The same for all cells that have the optimizer; a law is not, which goes by the rate of its last step
+# The same for all cells that have the optimizer
 @lru_cache(maxsize=64)
 def _table(optimizer: Optimizer) -> Mapping[str, Any]:
     return dict(optimizer)
+
+
+@lru_cache(maxsize=64)
+def _law(optimizer: Optimizer, dtype: str, real: type, unit: float) -> Law:
+    return oracle.law_of(_table(optimizer), dtype, real, unit)
 
 
 @lru_cache(maxsize=64)
