@@ -42,6 +42,8 @@ from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
 
 BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(sys.argv[1]).encode())"
+BUNDLER = [sys.executable, "-P", "-c", BUNDLE, "window.vegaEmbed = vegaEmbed;"]
+"""The one program that a report starts, whatever it is of."""
 MOST_PAIRS = 100
 MOST_CHANGES = 200
 MOST_NAME = 90
@@ -176,8 +178,7 @@ def environment() -> Environment:
 @lru_cache(maxsize=1)
 def _bundling() -> subprocess.Popen[bytes]:
     """A process that writes Vega, Vega-Lite and Vega-Embed: a second and 90 MB of V8, which ends with it."""
-    asked = [sys.executable, "-P", "-c", BUNDLE, "window.vegaEmbed = vegaEmbed;"]
-    return subprocess.Popen(asked, stdout=subprocess.PIPE)
+    return subprocess.Popen(BUNDLER, stdout=subprocess.PIPE)
 
 
 @lru_cache(maxsize=1)
