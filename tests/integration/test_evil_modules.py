@@ -60,7 +60,7 @@ EVIL = {
     "empties-the-path": ("sys.path.clear(); import no_such_module", {"failed"}, "no_such_module"),
     "empties-the-environment": ("os.environ.clear()", {"ok"}, ""),
     "patches": ("json.dumps = json.loads = np.save = np.load = time.sleep = None", {"ok"}, ""),
-    "never-ends": ("[None for _ in iter(int, 1)]", {"timeout"}, f"no end after {PATIENCE_S} s"),
+    "never-ends": ("[time.sleep(0.1) for _ in iter(int, 1)]", {"timeout"}, f"no end after {PATIENCE_S} s"),
     "returns-a-number": ("return 5", {"failed"}, "expected measurements returned, got int"),
     "turns-the-line": ("print('\\u202e\\x1b[31m'); raise ValueError('a\\u202eb\\x1b]0')", {"failed"}, "a\\u202eb"),
     "raises-its-own": ("raise type('Doom', (BaseException,), {})('is here')", {"failed"}, "Doom: is here"),

@@ -144,6 +144,21 @@ def test_a_schedule_in_float32_is_a_leak_and_another_schedule_a_setup_fault(shar
     assert "by the schedule piecewise_constant_decay it is 0.03" in judged.reason
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_rates_of_a_schedule_are_those_of_its_own_cell(optimizer):
+    """The law of an optimizer's table is kept from cell to cell."""
+    clean = observe(Setting(optimizer=optimizer))
+    before = judge([clean])["torch"]
+    outcome = Outcome(observe(Setting(optimizer=optimizer)).outcome.raw)
+    schedule = {"name": "piecewise_constant_decay", "boundaries": [0], "values": [0.03, 0.01]}
+    outcome.raw["scenario"]["training"]["schedule"] = schedule
+    rates = np.where(np.arange(len(clean.trace["loss"])) > 0, 0.01, 0.03)
+    scheduled = replace(clean, outcome=outcome, trace=dict(clean.trace) | {"learning_rate": rates})
+    assert judge([scheduled])["torch"].verdict == LOCAL, "its weights were updated at another rate"
+    again = judge([clean])["torch"]
+    assert (again.verdict, again.to_dict()) == (PASS, before.to_dict())
+
+
 def test_a_hyperparameter_that_is_off_does_not_hide_a_wrong_gradient():
     """`expect = "SETUP-FAULT"` would let it pass: a beta explains a wrong update, not a wrong gradient."""
     observation = observe(Setting(fault="sign flip", at=4))

@@ -124,6 +124,21 @@ def test_a_plan_is_written_as_it_was_read():
     assert json.dumps(read_plan(written)[0].to_dict()) == json.dumps(written)
 
 
+def test_scenarios_of_a_plan_have_what_they_train_alike_once():
+    """And what only looks alike is as odd as ever."""
+    written = [
+        {"scenario": {"name": name, "data": {"samples": samples}, "training": {"epochs": epochs}}, "cells": []}
+        for name, samples, epochs in (("a", 1, 2), ("b", 1, 2), ("c", True, 2), ("d", 1, 2.0), ("e", 1, -1))
+    ]
+    plan, faults = read_plan({"blocks": written})
+    one, other = (block.scenario for block in plan.blocks)
+    assert (one.name, other.name) == ("a", "b")
+    assert one.training is other.training
+    assert one.data is other.data
+    keys = [(fault.split("'")[1], fault.split(": ")[1].split(" ")[0]) for fault in faults]
+    assert keys == [("c", "data.samples"), ("d", "training.epochs"), ("e", "training.epochs")], faults
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_program_is_read_once(seed):
     raw = json.loads(json.dumps(random_program(seed)))
@@ -137,6 +152,16 @@ def test_a_program_is_not_taken_for_one_that_only_looks_the_same(before, after):
     read(Program, program | {"features": before})
     with pytest.raises(Unreadable, match="features: expected an integer"):
         read(Program, program | {"features": after})
+
+
+@pytest.mark.parametrize(("good", "odd"), [(1, True), (0, False), (1, 1.0)])
+def test_a_part_is_not_taken_for_one_that_only_looks_the_same(good, odd):
+    """Cells of a block have much alike, which is read once; what Python takes for equal is no less odd."""
+    memory, again = (Outcome(OK | {"memory": {"peak_bytes": good}}).memory for _ in range(2))
+    assert memory is again
+    for _ in range(2):
+        with pytest.raises(Unreadable, match="peak_bytes: expected"):
+            Outcome(OK | {"memory": {"peak_bytes": odd}}).memory  # noqa: B018
 
 
 def test_a_program_that_is_none_says_why():

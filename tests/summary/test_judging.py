@@ -10,6 +10,7 @@ import pytest
 import qparity.parity
 from qparity.parity import Observation
 from qparity.records import Outcome, Program
+from qparity.reporting import data
 from qparity.store import Run
 from qparity.summary import cost, judging, summarise
 from qparity.summary.gate import Gate
@@ -39,7 +40,7 @@ def test_a_whole_run_passes(run):
 def test_a_cell_at_which_the_judge_fails_is_not_compared_and_its_siblings_are(run, monkeypatch):
     judge = qparity.parity.judge
 
-    def fail(observations):
+    def fail(observations, pairs=True):
         if any(o.variant == "torch" for o in observations):
             raise ValueError("operands could not be broadcast")
         return judge(observations)
@@ -54,7 +55,7 @@ def test_a_cell_at_which_the_judge_fails_is_not_compared_and_its_siblings_are(ru
 def test_cells_that_only_together_cannot_be_judged_are_judged_alone(run, monkeypatch):
     judge = qparity.parity.judge
 
-    def fail(observations):
+    def fail(observations, pairs=True):
         if len(observations) > 1:
             raise IndexError("no pair")
         return judge(observations)
@@ -196,6 +197,53 @@ def test_without_curves_nothing_is_kept_for_pictures(run):
     assert not without.pairs
     assert [cell.line for cell in without.cells] == [cell.line for cell in with_them.cells]
     assert without.cells[0].resolved == with_them.cells[0].resolved
+
+
+def test_how_far_variants_are_apart_decides_nothing(run, monkeypatch):
+    """So a command that does not show it need not look, and says the same."""
+    whole = summarise(run, curves=False)
+
+    def fail(cells):
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr("qparity.parity.verdict.pair_differences", fail)
+    view = summarise(run)
+    assert [cell.line for cell in view.cells] == [cell.line for cell in whole.cells]
+    assert not view.pairs
+
+
+@pytest.mark.parametrize("many", [0, judging.MANY])
+def test_a_large_run_keeps_the_curves_that_a_report_shows(tmp_path, monkeypatch, many):
+    """Those of the first cells, and of the scenarios in which something is unexpected: here the last one."""
+    monkeypatch.setattr(judging, "MANY", many)
+    monkeypatch.setattr(judging.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    run = make_run(tmp_path)
+    for number, fault in enumerate(("", "", "gradient x2"), 1):
+        other = make_run(tmp_path / str(number), {"torch": fault, "jax": ""})
+        (block,) = other.plan.blocks
+        block = replace(block, scenario=block.scenario.model_copy(update={"name": f"fake-{number}"}))
+        cells = tuple(cell._replace(id=f"{number}{cell.id[1:]}") for cell in block.cells)
+        run.plan_more([replace(block, cells=cells)])
+        for cell, theirs in zip(cells, block.cells, strict=True):
+            about = {"id": cell.id, "scenario": block.written}
+            run.write_outcome(Outcome(other.outcome(theirs.id).raw | about), other.trace(theirs.id))
+    run, whole = Run.load(run.path), summarise(Run.load(run.path))
+    assert all(cell.series and cell.fit and cell.loss is not None for cell in whole.cells)
+    for module in ("summary.summarise", "reporting.data"):
+        monkeypatch.setattr(import_module(f"qparity.{module}"), "MOST_CURVES", 4)
+    view = summarise(run)
+    assert [bool(cell.series) for cell in view.cells] == [True, True, True, True, False, False, True, True]
+    assert [cell.fit is None for cell in view.cells] == [cell.loss is None for cell in view.cells]
+    assert len(data.series(whole)) == 4
+    assert data.series(view) == data.series(whole)
+    assert view.pairs == whole.pairs
+
+
+def test_a_trace_is_read_once(run, monkeypatch):
+    read, names = Run._trace_bytes, []
+    monkeypatch.setattr(Run, "_trace_bytes", lambda run, cell, outcome: names.append(cell) or read(run, cell, outcome))
+    summarise(run)
+    assert names == [TORCH, JAX]
 
 
 def test_a_cell_is_seen_as_soon_as_its_block_is_judged(run, monkeypatch):

@@ -141,7 +141,7 @@ class Side:
     def stride(self) -> float | None:
         """`Law.reach` of its optimizer."""
         o = self.cell
-        return oracle.law_of(o.optimizer, o.dtype, float, tol.unit(o.dtype)).reach
+        return o.law(o.dtype, float, tol.unit(o.dtype)).reach
 
     @cached_property
     def scales(self) -> tuple[float, np.ndarray, np.ndarray]:
@@ -264,7 +264,8 @@ def _tolerances(a: Side, others: Sequence[Side], units: Sequence[float], drift: 
 
     Each side gives them as if the other were like it: half of each.
     """
-    mine = Bounds.side_by_side([a.bounds(u) for u in units]).apart(drift)
+    own = units[:1] if len(set(units)) == 1 else units  # the same beside each of the others
+    mine = Bounds.side_by_side([a.bounds(u) for u in own]).apart(drift)
     theirs = Bounds.side_by_side([b.bounds(u) for b, u in zip(others, units, strict=True)]).apart(drift)
     return {stage: (tolerance + theirs[stage]) / 2 for stage, tolerance in mine.items()}
 

@@ -39,7 +39,7 @@ class Retraining:
     @cached_property
     def optimizer(self) -> Law:
         """The law of the scenario's optimizer."""
-        return oracle.law_of(self.o.optimizer, self.o.dtype, self.dtypes[1], tol.unit(self.o.dtype))
+        return self.o.law(self.o.dtype, self.dtypes[1], tol.unit(self.o.dtype))
 
     @cached_property
     def offsets(self) -> np.ndarray:

@@ -149,7 +149,7 @@ def _order(o: Observation) -> Iterator[ExactFault]:
 def _hyperparameters(o: Observation) -> Iterator[ExactFault]:
     """What the optimizer says it uses, against what is declared, both as the declared dtype holds them."""
     read = o.outcome.audit.hyperparameters
-    declared = _declared(o)
+    declared = {} if o.own_optimizer else o.declared
     for name, value in declared.items():
         if name in read and not _same(read[name], value, o.dtype):
             yield _fault(
@@ -217,12 +217,6 @@ def _counters(o: Observation) -> Iterator[ExactFault]:
 def weight_arrays(o: Observation, kind: str) -> list[np.ndarray]:
     """`weights`, `gradients` or `new_weights` of a trace in Keras' order, (T, *shape) each."""
     return o.recorded.numbered(kind)
-
-
-def _declared(o: Observation) -> dict[str, Any]:
-    if o.own_optimizer:
-        return {}
-    return oracle.declared_hyperparameters(o.optimizer, o.dtype)
 
 
 def _expected_order(o: Observation) -> tuple[np.ndarray, list[int]] | None:

@@ -6,14 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from qparity import oracle
+from qparity.oracle.optimizers import Law
 from qparity.records import Outcome, Program, QuantumLayer
 from qparity.records.document import Table
 from qparity.records.outcome import Expected
 from qparity.records.trace import Trace
+from qparity.scenario.optimizer import Optimizer
 from qparity.scenario.schema import Scenario
 from qparity.scenario.variant import MODES
 
@@ -184,9 +188,18 @@ class Observation:
         return frozenset(found)
 
     @property
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> Mapping[str, Any]:
         """The optimizer's table, every field of it."""
-        return dict(self.scenario.training.optimizer)
+        return _table(self.scenario.training.optimizer)
+
+    def law(self, dtype: str, real: type, unit: float) -> Law:
+        """The law of its optimizer, see `oracle.law_of`."""
+        return _law(self.scenario.training.optimizer, dtype, real, unit)
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """The optimizer's arguments as the declared dtype holds them."""
+        return _declared(self.scenario.training.optimizer, self.dtype)
 
     @property
     def whole_model(self) -> bool:
@@ -234,6 +247,22 @@ class Observation:
         if self.scenario.data.weight is None:
             return None
         return np.asarray(self.recorded.sample_weight[self.recorded.batch_index])
+
+
+# The same for all cells that have the optimizer
+@lru_cache(maxsize=64)
+def _table(optimizer: Optimizer) -> Mapping[str, Any]:
+    return dict(optimizer)
+
+
+@lru_cache(maxsize=64)
+def _law(optimizer: Optimizer, dtype: str, real: type, unit: float) -> Law:
+    return oracle.law_of(_table(optimizer), dtype, real, unit)
+
+
+@lru_cache(maxsize=64)
+def _declared(optimizer: Optimizer, dtype: str) -> Mapping[str, Any]:
+    return oracle.declared_hyperparameters(_table(optimizer), dtype)
 
 
 @dataclass(frozen=True, slots=True)

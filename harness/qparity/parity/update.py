@@ -126,7 +126,7 @@ def _trained(o: Observation, law: Law, weights: list[np.ndarray], gradients: lis
 
 def _law(o: Observation, kind: str) -> Law:
     """The optimizer's law for weights of a type."""
-    return oracle.law_of(o.optimizer, kind, oracle.reference_dtype(o.dtype)[1], tol.unit(kind))
+    return o.law(kind, oracle.reference_dtype(o.dtype)[1], tol.unit(kind))
 
 
 def _rates(o: Observation) -> np.ndarray | None:

@@ -47,11 +47,12 @@ ALIKE = 100.0
 """Signs of one tensor whose r differ by more than this are not of one fault; a leak and a fault differ by far more."""
 
 
-def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
+def judge(block: Sequence[Observation], pairs: bool = True) -> dict[str, Judgement]:
     """Judge all cells of one scenario. Cells whose status is not `ok` get no judgement.
 
     Args:
         block: one scenario on all its variants.
+        pairs: whether how far any two variants are apart is told too, which no verdict depends on.
 
     Returns:
         Cell id to judgement.
@@ -69,7 +70,7 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
             result[o.cell] = unreadable(error)
     traced = [o for o in traced if o.cell in audits]
     look_together(c for found in audits.values() for c in found.comparisons)
-    pairs = pair_differences(traced)
+    apart = _together(pair_differences, traced) if pairs else {}
     circuits = circuit_faults(traced)
     starts = start_faults(traced)
     for o in traced:
@@ -96,7 +97,7 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
         judged = replace(judged, judged=found.judged, judgeable=found.judgeable, unjudged=found.unjudged)
         if o.scenario.judged_by_methods:
             judged = replace(judged, first_tolerances=first_tolerances(found))
-        result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
+        result[o.cell] = replace(judged, annotations=notes, pairs=tuple(apart.get(o.cell, ())))
     return result
 
 

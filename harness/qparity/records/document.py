@@ -7,12 +7,12 @@ does with all that it hands out; and what this version knows nothing of survives
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import cache, cached_property
 from types import NoneType
 from typing import Generic, Self, TypeVar, cast, get_args, get_origin, overload
 
-from qparity.records.kinds import Reader, Unreadable, reader
+from qparity.records.kinds import Reader, Unreadable, reader, remembered
 
 T = TypeVar("T")
 Table = dict[str, object]
@@ -56,7 +56,7 @@ class Part(Generic[T]):
 
     @cached_property
     def _reader(self) -> Reader:
-        return reader(self._kind)
+        return remembered(reader(self._kind)) if is_dataclass(self._kind) else reader(self._kind)
 
     @cached_property
     def _nothing(self) -> T:

@@ -7,10 +7,11 @@ it (its fields without a default must be there; further entries are left alone),
 
 from __future__ import annotations
 
+import marshal
 import types
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite
 from re import compile as pattern
 from typing import Annotated, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -20,6 +21,8 @@ Reader = Callable[[object], object]
 """Gives back what a value is read as, or raises `Unreadable`."""
 MOST = 2**63
 LONGEST = 100_000
+KEPT = 8
+"""Values of a type that are remembered: those of the cells of a block, or of two."""
 
 
 class Unreadable(ValueError):
@@ -164,6 +167,20 @@ def fields_of(kind: type) -> Reader:
         return kind(**found)
 
     return read
+
+
+def remembered(read: Reader) -> Reader:
+    """The same for what is much alike from cell to cell: a value written as one of the last few is the same again."""
+    again = lru_cache(KEPT)(lambda written: read(marshal.loads(written)))
+
+    def one(value: object) -> object:
+        try:
+            written = marshal.dumps(value, 2)  # type: ignore[arg-type]  # what JSON holds; true is not written as 1
+        except ValueError:  # nested too deep, or made here of more than JSON holds
+            return read(value)
+        return again(written)
+
+    return one
 
 
 def _checking(kind: Kind) -> Reader:

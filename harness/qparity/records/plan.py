@@ -6,15 +6,18 @@ passing.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from re import compile as pattern
 from typing import NamedTuple, TypeGuard
 
+from pydantic import BaseModel, ValidationError
+
 from qparity.records.document import Table
 from qparity.scenario.errors import ScenarioError
-from qparity.scenario.schema import Scenario
+from qparity.scenario.schema import DataSpec, Scenario, Training
 from qparity.scenario.validate import validate
 from qparity.scenario.variant import Variant
 
@@ -104,7 +107,7 @@ def read_plan(found: object) -> tuple[Plan, list[str]]:
         block = _table(each)
         raw = dict(_table(block.get("scenario")))
         try:
-            scenario = validate(raw)
+            scenario = validate(raw | _alike(raw))
         except ScenarioError as error:
             faults.append(f"scenario {raw.get('name')!r:.80}: {error}")
             continue
@@ -120,6 +123,22 @@ def read_plan(found: object) -> tuple[Plan, list[str]]:
         faults.append("plan.sources: expected a list of files")
         sources = []
     return Plan(tuple(blocks.values()), tuple(sources), plan), faults
+
+
+def _alike(raw: Table) -> Table:
+    """The tables of a scenario that others of its plan are likely to have too: one object for all that write it so."""
+    found: Table = {}
+    for key, kind in (("data", DataSpec), ("training", Training)):
+        try:
+            found[key] = _part(kind, marshal.dumps(raw[key], 2))  # type: ignore[arg-type]  # what JSON holds
+        except (KeyError, ValueError, ValidationError):  # left out, or no such table, which `validate` says
+            continue
+    return found
+
+
+@lru_cache(maxsize=16)
+def _part(kind: type[BaseModel], written: bytes) -> BaseModel:
+    return kind.model_validate(marshal.loads(written))
 
 
 def normal(scenario: object) -> Table | None:

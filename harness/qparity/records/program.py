@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from qparity.oracle.maps import is_channel
 from qparity.oracle.program import Gate, GateProgram, NotCovered, Parameter, measurement
-from qparity.records.kinds import Count, Name, Number, Reader, Text, Unreadable, fields_of
+from qparity.records.kinds import Count, Name, Number, Reader, Text, Unreadable, fields_of, remembered
 
 Word = tuple[tuple[Name, Count], ...]
 _NEEDED = frozenset({"wires", "features", "weights", "gates", "measurements"})
-KEPT = 8
-"""Programs that are remembered: those of a block, and of its reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +54,14 @@ class Program:
     def reader(cls) -> Reader:
         """How a program is read: one that has just been read is the same again, as with the cells of a scenario."""
         read = fields_of(cls)
-        last: dict[bytes, object] = {}
 
-        def one(value: object) -> object:
-            try:
-                key = marshal.dumps(value, 2)  # type: ignore[arg-type]  # what JSON holds
-            except ValueError:  # nested too deep to be a program
-                return read(value)
-            if key not in last:
-                found = read(value)
-                if isinstance(value, dict) and not value.get("not_covered") and (absent := _NEEDED - value.keys()):
-                    raise Unreadable("an entry here", min(absent))
-                while len(last) > KEPT:
-                    del last[next(iter(last))]
-                last[key] = found
-            return last[key]
+        def whole(value: object) -> object:
+            found = read(value)
+            if isinstance(value, dict) and not value.get("not_covered") and (absent := _NEEDED - value.keys()):
+                raise Unreadable("an entry here", min(absent))
+            return found
 
-        return one
+        return remembered(whole)
 
     @cached_property
     def simulated(self) -> GateProgram:

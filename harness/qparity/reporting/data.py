@@ -9,10 +9,10 @@ import numpy as np
 
 from qparity.summary import CellView, RunView, Series
 from qparity.summary.choice import Choice
+from qparity.summary.view import MOST_CURVES
 
 MOST_STEPS = 150  # a chart is some 500 pixels wide
 MOST_SAMPLES = 200
-MOST_CURVES = 2400  # cells with curves in one file: some 8 MB
 RARE = ("known", "link", "gpu_peak_bytes")  # left out of the page where they are null
 MOST_CHOICES = 300  # scenarios of which one may ask which variant to take
 MOST_ROWS = 1000  # of a table that lists every cell

@@ -90,7 +90,7 @@ def odd(trace: Trace) -> str | None:
     offsets, loss = trace.find(Trace.offsets), trace.find(Trace.loss)
     if offsets is None:
         return None if loss is None else _odd_step(trace, len(loss))
-    if offsets.ndim != 1 or offsets.dtype.kind != "i" or not len(offsets) or offsets[0] or np.any(np.diff(offsets) < 0):
+    if not offsets.size or not _rises(offsets):
         return "offsets are not rising integers from 0 on"
     if fault := _odd_step(trace, len(offsets) - 1):
         return fault
@@ -99,17 +99,12 @@ def odd(trace: Trace) -> str | None:
             return f"{name} is a single number"
         if name.startswith("state/") and len(array) not in (1, len(offsets)):
             return f"{name} has neither one row nor one more than steps"
-        if name.startswith("layer_offsets/") and (
-            array.ndim != 1
-            or array.dtype.kind != "i"
-            or len(array) != len(offsets)
-            or array[0]
-            or np.any(np.diff(array) < 0)
-        ):
+        if name.startswith("layer_offsets/") and (len(array) != len(offsets) or not _rises(array)):
             return f"{name} are not rising integers from 0 on"
-    for k, kind in ((name.partition("/")[2], kind) for kind in _OF_WEIGHTS for name in trace if name[:7] == "weights"):
-        if f"{kind}/{k}" in trace and trace[f"{kind}/{k}"].shape != trace[f"weights/{k}"].shape:
-            return f"{kind}/{k} has not the shape of the weight"
+    for k, weights in enumerate(trace.numbered("weights")):
+        for name in (f"{kind}/{k}" for kind in _OF_WEIGHTS):
+            if name in trace and trace[name].shape != weights.shape:
+                return f"{name} has not the shape of the weight"
     chosen = trace.find(Trace.reference_steps)
     if chosen is not None and (
         chosen.ndim != 1
@@ -125,10 +120,16 @@ def odd(trace: Trace) -> str | None:
     if SAMPLE_WEIGHT in trace and trace[SAMPLE_WEIGHT].ndim != 1:
         return f"{SAMPLE_WEIGHT} is not a number a sample"
     if index is not None:
-        inside = index.dtype.kind == "i" and index.shape == (offsets[-1],) and not np.any(index < 0)
-        if not inside or (samples and np.any(index >= min(samples))):
+        inside = index.dtype.kind == "i" and index.shape == (offsets[-1],) and not (index < 0).any()
+        if not inside or (samples and (index >= min(samples)).any()):
             return "batch_index is not a row of the data for each row"
     return None
+
+
+def _rises(offsets: np.ndarray) -> bool:
+    """Whether they are integers from 0 on, none of which is below the one before."""
+    plain = offsets.ndim == 1 and offsets.dtype.kind == "i" and not offsets[0]
+    return bool(plain and (offsets[1:] >= offsets[:-1]).all())
 
 
 def _odd_step(trace: Trace, steps: int) -> str | None:

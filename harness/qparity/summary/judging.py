@@ -2,11 +2,10 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qparity.records import Block
 from qparity.scenario import identity
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from qparity.parity import Judgement, Observation
 
 
+T = TypeVar("T")
+Judged = tuple["dict[str, Judgement]", "list[Observation]"]
+"""The judgements of a block, by cell, and all of its cells that have an outcome."""
 MANY = 200
 """Blocks from which on it pays to judge on all cores."""
 WITHIN_S = 300.0
@@ -28,45 +30,51 @@ _HASHED = ("order", "weights", "x", "y")
 def judgements(run: Run, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
     """Judge every block of the run; keyed by cell id. A cell that would take longer than `within_s` is not compared."""
     found: dict[str, Judgement] = {}
-    for judged in by_block(run, within_s):
+    for judged in by_block(run, lambda number, judged: judged[0], within_s):
         found |= judged
     return found
 
 
-def by_block(run: Run, within_s: float = WITHIN_S, stages: bool = True) -> "Iterator[dict[str, Judgement]]":
-    """The judgements of one block of the plan after the other, each as soon as it is there.
+def by_block(
+    run: Run, make: "Callable[[int, Judged], T]", within_s: float = WITHIN_S, pairs: bool = True
+) -> Iterator[T]:
+    """What `make` makes of one block of the plan after the other, by its number, each as soon as it is judged.
 
-    Without `stages` they may come without their series over the steps and their pairs, which are most of them.
-    Of a large run they are made in forks that share the plan, check what they read, and return no more than verdicts.
+    Of a large run that is done in forks that share the plan and check what they read: no recording is read twice, and
+    no more comes back than what was made of it. Without `pairs` nobody looks how far variants are apart.
     Blocks that are compared with each other (`families`) are judged when the first of them is asked for.
     """
     blocks = run.plan.blocks
     together = list(dict.fromkeys(families(run).values()))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1  # where there is one, there is fork
     if len(blocks) < MANY or cores < 2:
-        yield from _in_order(together, (judge_family(run, numbers, within_s) for numbers in together))
+        yield from _in_order(together, (_made(run, numbers, make, within_s, pairs) for numbers in together))
         return
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, within_s, stages)) as pool:
-        yield from _in_order(together, _taken_in(run, pool.map(_judge_shared, together, chunksize=32)))
+    with ProcessPoolExecutor(cores, context, initializer=_share, initargs=(run, make, within_s, pairs)) as pool:
+        yield from _in_order(together, _taken_in(run, pool.map(_made_in_fork, together, chunksize=32)))
 
 
-def _taken_in(
-    run: Run, answers: "Iterable[tuple[list[dict[str, Judgement]], dict[str, str], dict[str, int]]]"
-) -> "Iterator[list[dict[str, Judgement]]]":
-    """The judgements of forks, once the run knows which files proved damaged there, and which did not."""
-    for judged, damaged, checked in answers:
+def _made(
+    run: Run, numbers: Sequence[int], make: "Callable[[int, Judged], T]", within_s: float, pairs: bool
+) -> list[T]:
+    """What is made of each block of a family."""
+    judged = judge_family(run, numbers, within_s, pairs)
+    return [make(number, found) for number, found in zip(numbers, judged, strict=True)]
+
+
+def _taken_in(run: Run, answers: Iterable[tuple[list[T], dict[str, str], dict[str, int]]]) -> Iterator[list[T]]:
+    """What forks made, once the run knows which files proved damaged there, and which did not."""
+    for made, damaged, checked in answers:
         run.leave_out(damaged, checked)
-        yield judged
+        yield made
 
 
-def _in_order(
-    together: Sequence[tuple[int, ...]], judged: "Iterable[list[dict[str, Judgement]]]"
-) -> "Iterator[dict[str, Judgement]]":
-    """The judgements of block 0, 1, ..., from those of families in the order of their first blocks."""
-    waiting: dict[int, dict[str, Judgement]] = {}
+def _in_order(together: Sequence[tuple[int, ...]], made: Iterable[list[T]]) -> Iterator[T]:
+    """What was made of block 0, 1, ..., from that of families in the order of their first blocks."""
+    waiting: dict[int, T] = {}
     number = 0
-    for numbers, found in zip(together, judged, strict=True):
+    for numbers, found in zip(together, made, strict=True):
         waiting |= dict(zip(numbers, found, strict=True))
         while number in waiting:
             yield waiting.pop(number)
@@ -83,51 +91,51 @@ def families(run: Run) -> dict[int, tuple[int, ...]]:
     return {number: tuple(numbers) for numbers in found.values() for number in numbers}
 
 
-_shared: list[tuple[Run, float, bool]] = []
+_shared: list[tuple[Run, Callable[..., Any], float, bool]] = []
 
 
-def _share(run: Run, within_s: float, stages: bool) -> None:
-    _shared[:] = [(run, within_s, stages)]
+def _share(run: Run, make: Callable[..., Any], within_s: float, pairs: bool) -> None:
+    _shared[:] = [(run, make, within_s, pairs)]
 
 
-def _judge_shared(numbers: tuple[int, ...]) -> "tuple[list[dict[str, Judgement]], dict[str, str], dict[str, int]]":
-    """The judgements of a family of blocks, the files that only now proved damaged, and the cells that did not."""
-    ((run, within_s, stages),) = _shared
+def _made_in_fork(numbers: tuple[int, ...]) -> tuple[list[Any], dict[str, str], dict[str, int]]:
+    """What is made of a family of blocks, the files that only now proved damaged, and the cells that did not."""
+    ((run, make, within_s, pairs),) = _shared
     damaged, checked = len(run.damage), len(run.checked)
-    judged = judge_family(run, numbers, within_s)
-    if not stages:
-        judged = [{cell: replace(found, stages={}, pairs=()) for cell, found in each.items()} for each in judged]
-    return judged, dict(islice(run.damage.items(), damaged, None)), dict(islice(run.checked.items(), checked, None))
+    made = _made(run, numbers, make, within_s, pairs)
+    return made, dict(islice(run.damage.items(), damaged, None)), dict(islice(run.checked.items(), checked, None))
 
 
 def judge_block(run: Run, block: Block, within_s: float = WITHIN_S) -> "dict[str, Judgement]":
     """Judge one scenario's cells: a block of the plan, with those that it is compared with as far as they have run."""
     if not block.scenario.judged_by_methods:
-        return _judge_alone(run, block, within_s)[0]
+        return _judge_alone(observations_of(run, block), within_s, True)[0]
     number = [each.scenario.name for each in run.plan.blocks].index(block.scenario.name)
     numbers = families(run)[number]
-    return judge_family(run, numbers, within_s)[numbers.index(number)]
+    return judge_family(run, numbers, within_s)[numbers.index(number)][0]
 
 
-def judge_family(run: Run, numbers: Sequence[int], within_s: float = WITHIN_S) -> "list[dict[str, Judgement]]":
-    """Judge blocks of the plan that are compared with each other, or one; the judgements of each."""
+def judge_family(run: Run, numbers: Sequence[int], within_s: float = WITHIN_S, pairs: bool = True) -> list[Judged]:
+    """Judge blocks of the plan that are compared with each other, or one."""
     from qparity.parity import UNREADABLE, compare_methods
 
-    judged, cells = [], []
+    judged, seen, cells = [], [], []
     for number in numbers:
-        found, whole = _judge_alone(run, run.plan.blocks[number], within_s)
+        observations = observations_of(run, run.plan.blocks[number])
+        found, whole = _judge_alone(observations, within_s, pairs)
         judged.append(found)
+        seen.append(observations)
         cells += whole
-    if not run.plan.blocks[numbers[0]].scenario.judged_by_methods:
-        return judged
-    try:
-        said = compare_methods(cells, {cell: found for each in judged for cell, found in each.items()})
-    except UNREADABLE:  # recordings that are readable alone and not together
-        return judged
-    return [{cell: said.get(cell, found) for cell, found in each.items()} for each in judged]
+    if run.plan.blocks[numbers[0]].scenario.judged_by_methods:
+        try:
+            said = compare_methods(cells, {cell: found for each in judged for cell, found in each.items()})
+            judged = [{cell: said.get(cell, found) for cell, found in each.items()} for each in judged]
+        except UNREADABLE:  # recordings that are readable alone and not together
+            pass
+    return list(zip(judged, seen, strict=True))
 
 
-def _judge_alone(run: Run, block: Block, within_s: float) -> "tuple[dict[str, Judgement], list[Observation]]":
+def _judge_alone(observations: "Sequence[Observation]", within_s: float, pairs: bool) -> Judged:
     """The judgements of a block by itself, and those of its cells that were judged.
 
     A cell of which something was not recorded, or that is too large to judge, is not compared, and stands in nobody's
@@ -136,20 +144,20 @@ def _judge_alone(run: Run, block: Block, within_s: float) -> "tuple[dict[str, Ju
     from qparity.parity import Judgement, Verdict
 
     whole, refused = [], {}
-    for o in observations_of(run, block):
+    for o in observations:
         if why := lacking(o) or too_large(o, within_s):
             refused[o.cell] = Judgement(Verdict.NOT_COMPARED, f"not compared: {why}")
         else:
             whole.append(o)
-    return refused | _judged(whole), whole
+    return refused | _judged(whole, pairs), whole
 
 
-def _judged(observations: "list[Observation]") -> "dict[str, Judgement]":
+def _judged(observations: "list[Observation]", pairs: bool) -> "dict[str, Judgement]":
     """The judge's word on every cell; one at whose recordings it fails is judged apart from the others."""
     from qparity.parity import UNREADABLE, judge, unreadable  # the oracle takes a moment to import
 
     try:
-        return judge(observations)
+        return judge(observations, pairs)
     except UNREADABLE as error:
         if len(observations) == 1:
             return {observations[0].cell: unreadable(error)}
@@ -162,7 +170,7 @@ def _judged(observations: "list[Observation]") -> "dict[str, Judgement]":
             rest.append(o)
         except UNREADABLE as error:
             odd[o.cell] = unreadable(error)
-    return odd | _judged(rest) if odd else alone  # readable alone and not together: without each other's word
+    return odd | _judged(rest, pairs) if odd else alone  # readable alone and not together: without each other's word
 
 
 def lacking(o: "Observation") -> str | None:

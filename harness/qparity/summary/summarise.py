@@ -2,8 +2,9 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,13 @@ from qparity.summary.budgets import budgets
 from qparity.summary.gate import Gate, versions_of
 from qparity.summary.speeds import growth, with_timing
 from qparity.summary.untimed import untimed as untimed_line
-from qparity.summary.view import PASSES, PEERS_AGREE, CellView, Fit, Group, Mark, Pair, RunView, Series
+from qparity.summary.view import MOST_CURVES, PASSES, PEERS_AGREE, CellView, Fit, Group, Mark, Pair, RunView, Series
 
 if TYPE_CHECKING:
-    from qparity.parity import Judgement
+    from qparity.parity import Judgement, Observation
     from qparity.parity.expectation import Expectation
     from qparity.parity.types import PairDifference
 
-SHOWN = ("loss", "x", "y", "predictions", "batch_index")
-"""The arrays of a trace that are shown as they are; all others speak through the judgement."""
 NOT_COMPARED = "NOT-COMPARED"
 ERRORS = ("failed", "timeout", "crashed", "diverged", "missing")
 
@@ -39,31 +38,30 @@ def summarise(
     """The view of a run. `judgements` (cell id -> Judgement) are made here unless they are given.
 
     `gate` holds the entries of an expectations file, which stand above the scenarios' own `expect`, and a floor of
-    coverage. `curves` are what only pictures show: without them no trace is read again after it was judged, and neither
-    the cells' series nor the pairs are kept.
+    coverage. `curves` are what only pictures show: `MOST_CURVES` cells keep theirs, and those of all scenarios in which
+    something is unexpected. Without them nobody looks how far variants are apart either.
     """
     gate = gate or Gate()
     sources = run.plan.sources
     cells: list[CellView] = []
     drawings: dict[str, str] = {}
     programs: dict[str, tuple[Program, ...]] = {}
-    pairs: set[Pair] = set()
-    stages = curves or bool(gate.expectations)  # which may speak of the largest r of a stage
-    likes: dict[str, Resolved] = {}
-    for place, judgement in _judged(run, judgements, gate.within_s, stages):
-        name = place.scenario.name
-        known = gate.of(name, place.variant, versions_of(run, place.cell_id)) if gate.expectations else None
-        mine = (place.block.source,) if place.block.source else sources
-        view = view_of(run, place, judgement, mine, known, gate.require_judge, curves)
-        if (like := likes.setdefault(place.variant, view.resolved)) == view.resolved:  # most are as the one before
-            view = replace(view, resolved=like)
-        likes[place.variant] = view.resolved
-        cells.append(view)
-        if drawing := _drawing(cells[-1].resolved):
-            drawings.setdefault(name, drawing)
-        if found := cells[-1].resolved.programs:
-            programs.setdefault(name, found)
-        pairs |= {_pair(name, place.variant, pair) for pair in _get(judgement, "pairs", ()) if curves}
+    pairs: list[Pair] = []
+    viewer = _Viewer(run, gate, curves)
+    if judgements is None:
+        viewed = judging.by_block(run, viewer.views, gate.within_s, pairs=curves)
+    else:
+        read = (judging.observations_of(run, block) for block in run.plan.blocks)
+        viewed = (viewer.views(number, (dict(judgements), seen)) for number, seen in enumerate(read))
+    for block, (views, apart) in zip(run.plan.blocks, viewed, strict=True):
+        name = block.scenario.name
+        pairs += apart
+        for view in views:
+            cells.append(replace(view, settings=block.scenario))  # not a fork's copy
+            if drawing := _drawing(view.resolved):
+                drawings.setdefault(name, drawing)
+            if found := view.resolved.programs:
+                programs.setdefault(name, found)
     cells = with_timing(run, cells, gate.reference)
     counts: dict[Mark, int] = dict.fromkeys(words.MARKS, 0) | Counter(cell.mark for cell in cells)
     ended = sum(cell.mark == "expected" and cell.status != "ok" for cell in cells)
@@ -107,15 +105,31 @@ def summarise(
     )
 
 
-def _judged(
-    run: Run, judgements: "Mapping[str, Judgement] | None", within_s: float, stages: bool
-) -> "Iterator[tuple[Place, Judgement | None]]":
-    """Every planned cell and what is said of it, as soon as its block is judged: others go on being judged beside."""
-    if judgements is not None:
-        yield from ((place, judgements.get(place.cell_id)) for place in run.planned())
-        return
-    for block, judged in zip(run.plan.blocks, judging.by_block(run, within_s, stages), strict=True):
-        yield from ((Place(block, cell.id, cell.variant), judged.get(cell.id)) for cell in block.cells)
+class _Viewer:
+    """Makes the views of blocks, in whichever process has judged them."""
+
+    def __init__(self, run: Run, gate: Gate, curves: bool) -> None:
+        self.run, self.gate, self.curves = run, gate, curves
+        self.before = [0, *accumulate(len(block.cells) for block in run.plan.blocks)]
+        """How many cells the plan has before each block."""
+
+    def views(self, number: int, judged: "judging.Judged") -> tuple[list[CellView], set[Pair]]:
+        """All cells of a block as they are shown, and how far its variants are apart."""
+        block, (judgements, observations) = self.run.plan.blocks[number], judged
+        places = [Place(block, cell.id, cell.variant) for cell in block.cells]
+        seen = {o.cell: o for o in observations}
+        views = [self._view(place, judgements.get(place.cell_id), seen.get(place.cell_id)) for place in places]
+        if self.curves and (self.before[number] < MOST_CURVES or any(view.mark != "pass" for view in views)):
+            views = [_with_curves(view, judgements.get(view.id), seen.get(view.id)) for view in views]
+        apart = [(view, _get(judgements.get(view.id), "pairs", ())) for view in views if self.curves]
+        return views, {_pair(view.scenario, view.variant, pair) for view, pairs in apart for pair in pairs}
+
+    def _view(self, place: Place, judgement: "Judgement | None", seen: "Observation | None") -> CellView:
+        block, gate = place.block, self.gate
+        sources = (block.source,) if block.source else self.run.plan.sources
+        versions = versions_of(self.run, place.cell_id) if gate.expectations else {}
+        known = gate.of(block.scenario.name, place.variant, versions)
+        return view_of(self.run, place, judgement, sources, known, gate.require_judge, seen)
 
 
 def view_of(
@@ -125,12 +139,10 @@ def view_of(
     sources: tuple[str, ...] = (),
     expectation: "Expectation | None" = None,
     require_judge: bool = False,
-    curves: bool = True,
+    seen: "Observation | None" = None,
 ) -> CellView:
-    """One cell of a run, judged or not (yet); `curves`: with its series, its loss and what it fits."""
-    outcome, trace = (
-        (run.recorded(place.cell_id, SHOWN) or (None, None)) if curves else (run.outcome(place.cell_id), None)
-    )
+    """One cell of a run, judged or not (yet), without curves; `seen` is what was read of it to judge it."""
+    outcome = seen.outcome if seen else run.outcome(place.cell_id)
     status, said = (outcome.status, outcome.reason) if outcome else ("missing", _why_missing(run, place.cell_id))
     judgement = judgement if status == "ok" else None
     verdict = _text(judgement, "verdict")
@@ -145,7 +157,6 @@ def view_of(
     if outcome and outcome.fault:
         reason = f"[injected fault: {outcome.fault.name}] {reason or ''}"
     memory = outcome.memory if outcome else Memory()
-    trace = trace or Trace()
     view = CellView(
         id=place.cell_id,
         scenario=place.scenario.name,
@@ -174,9 +185,6 @@ def view_of(
         resolved=outcome.resolved if outcome else Resolved(),
         log=outcome.log if outcome else None,
         reproduce=_reproduce(sources, place.scenario, place.variant),
-        series=_series(judgement) if curves else (),
-        loss=trace.find(Trace.loss),
-        fit=_fit(trace),
         settings=place.scenario,
         source=sources[0] if len(sources) == 1 else None,
         known=expectation.reason if expectation else None,
@@ -243,6 +251,13 @@ def groups_of(cells: Sequence[CellView]) -> tuple[Group, ...]:
     groups = [Group(status, reason, tuple(members)) for (status, reason), members in found.items()]
     order = [*ERRORS, "not compared", "unsupported"]
     return tuple(sorted(groups, key=lambda group: (order.index(group.status), -len(group.cells))))
+
+
+def _with_curves(view: CellView, judgement: "Judgement | None", seen: "Observation | None") -> CellView:
+    """With its series, its loss and what it fits."""
+    trace = Trace((seen.trace if seen else None) or {})
+    series = _series(judgement) if view.status == "ok" else ()
+    return replace(view, series=series, loss=trace.find(Trace.loss), fit=_fit(trace))
 
 
 def _series(judgement: Any) -> tuple[Series, ...]:

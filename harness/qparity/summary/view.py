@@ -22,6 +22,8 @@ SYMBOLS: dict[Mark, str] = {
 PEERS_AGREE = "PEERS-AGREE"
 PASSES = ("ROUNDING", PEERS_AGREE)
 STAGES = ("setup", "forward", "loss", "gradient", "hessian", "update")
+MOST_CURVES = 2400
+"""Cells with curves in one report: some 8 MB."""
 COMPUTED = ("forward", "loss", "gradient")
 """The stages whose right bits are counted in a cell's headline."""
 
@@ -97,7 +99,8 @@ class CellView:
     of an expectations file speaks of it, `link` where that is told. `right_bits` are the leading bits that are right of
     `digits` that there could be, by stage (`parity.bits`); `got` is what stands at the place that the verdict names,
     `should_be` what is expected there; `injected` says that its fault was put there on purpose,
-    `judges` who said what is expected: `oracle`, `reference`.
+    `judges` who said what is expected: `oracle`, `reference`. `series`, `loss` and `fit` are empty where no pictures
+    were asked for, and in a large run where nothing is unexpected (`summarise`).
     """
 
     id: str

@@ -11,6 +11,7 @@ averages of the weights, and every so many steps these in the weights' place.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -84,7 +85,7 @@ Slots = tuple[Bounded, ...]
 
 
 class Law:
-    """An optimizer. A subclass says what is declared below and overrides `update`.
+    """An optimizer. A subclass says what is declared below and overrides `update`. It does not change.
 
     Args:
         declared: the arguments by name, as Python numbers; what is left out has Keras' default.
@@ -179,7 +180,9 @@ class Law:
             The state after the step, and the new weights with the error that rounding explains.
         """
         if rate is not None:
-            self.declared["learning_rate"] = rate
+            now = copy(self)
+            now.declared = self.declared | {"learning_rate": rate}
+            return now.step(state, weights, gradients, paths)
         t = state.steps + 1
         exact = [Bounded.exact(np.asarray(w, self.real), self.unit) for w in weights]
         found = self.unscaled(gradients)
