@@ -116,7 +116,7 @@ def report(runs: Sequence[Run]) -> tuple[str, list[str]]:
     used: dict[tuple[str, str], list[float]] = defaultdict(list)
     bad, other = [], Counter[str]()
     steps = judged = judgeable = 0
-    for run, block in [(run, block) for run in runs for block in run.plan.blocks]:
+    for run, block in ((each, block) for each in runs for block in each.plan.blocks):
         judgements = judge_block(run, block)
         seen = {o.cell: o for o in observations_of(run, block)}
         for cell in block.cells:
