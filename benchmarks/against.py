@@ -61,6 +61,8 @@ class Compared:
     different: Counter[str] = field(default_factory=Counter)
     of_one: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    furthest: dict[str, str] = field(default_factory=dict)
+    """Of each cell in which something differs, by how much of its largest number at most."""
 
 
 def main() -> int:
@@ -227,6 +229,8 @@ def traces(checkouts: Mapping[str, Path], folder: Path, variants: list[str]) -> 
     ):
         if counts:
             print(f"{counts.total()} arrays {what}: {', '.join(f'{n} ({c})' for n, c in sorted(counts.items()))}")
+    for place, worst in found.furthest.items():
+        print(f"{place}: {worst} of its largest number")
     return bool(found.same) and not found.different
 
 
@@ -236,15 +240,29 @@ def compare(old: Path, new: Path) -> Compared:
     cells = [recorded(run) for run in (old, new)]
     for place in sorted(cells[0].keys() & cells[1].keys()):
         found.cells += 1
+        moved: dict[str, float] = {}
         (a, fit_a), (b, fit_b) = (each[place] for each in cells)
         for name in sorted(a.keys() | b.keys()):
             if name not in a or name not in b:
                 found.of_one[name] += 1
             elif name.startswith(OF_FIT) and fit_a != fit_b:
                 found.left_out[name] += 1
+            elif identical(a[name], b[name]):
+                found.same[name] += 1
             else:
-                (found.same if identical(a[name], b[name]) else found.different)[name] += 1
+                found.different[name] += 1
+                moved[name] = relative(a[name], b[name])
+        if moved:
+            worst = max(moved, key=lambda name: moved[name])
+            found.furthest["/".join(place)] = f"{worst} by {moved[worst]:.2g}"
     return found
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference over the largest number; infinite where there is none to tell."""
+    if a.shape != b.shape or a.dtype != b.dtype or a.dtype.kind != "f" or not np.abs(a).max(initial=0.0) > 0:
+        return float("inf")
+    return float(np.abs(a - b).max() / np.abs(a).max())
 
 
 def identical(a: np.ndarray, b: np.ndarray) -> bool:
