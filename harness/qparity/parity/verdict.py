@@ -21,7 +21,7 @@ ROUNDING        everything is within its tolerance at every judged step (with sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
@@ -29,10 +29,11 @@ from typing import TypeVar
 import numpy as np
 
 from qparity.parity.annotations import annotate
-from qparity.parity.audit import Audit, audit, first_tolerances, without
+from qparity.parity.audit import Audit, Tensor, audit, first_tolerances, without
 from qparity.parity.bits import bits_told, digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, look_together, series
+from qparity.parity.jury import blame_by_jury, heard_of
 from qparity.parity.pairs import pair_differences, pair_series
 from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
@@ -82,7 +83,13 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     whole = [o for o in traced if len(o.recorded.predictions) == len(o.recorded.batch_index)]
     innocent = [o for o in whole if not any(s.hard for s in seen[o.cell]) and o.cell not in circuits]
     why = {o.cell: _why_unjudged(o, audits[o.cell]) for o in innocent}
-    peers = blame_by_peers(innocent, {o.cell: audits[o.cell].unjudged for o in innocent}, why)
+    unjudged = {o.cell: audits[o.cell].unjudged for o in innocent}
+    peers = dict(blame_by_peers(innocent, unjudged, why))
+    wrong = _wrong_backends(traced, innocent)
+    for o in innocent:
+        at_first = peers.get(o.cell)
+        if unjudged[o.cell] and (at_first is None or at_first.verdict not in FAULTS):
+            peers |= _by_jury(o, unjudged[o.cell], why[o.cell], wrong)
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why_not = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
@@ -98,6 +105,25 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
             judged = replace(judged, first_tolerances=first_tolerances(found))
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
+
+
+FAULTS = (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK)
+
+
+def _wrong_backends(traced: Sequence[Observation], innocent: Sequence[Observation]) -> set[str]:
+    """The backends all of whose cells have something certain against them: they are nobody's jurors."""
+    return {o.backend for o in traced} - {o.backend for o in innocent}
+
+
+def _by_jury(o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collection[str]) -> dict[str, Blame]:
+    """What a cell's jurors say of it, in place of what was compared at step 0; nothing where there are none."""
+    try:
+        heard = heard_of(o, wrong)
+        asked = [name for name, juror in o.outcome.jury.items() if juror.reason is None]
+        left_out = [f"{name}: its own cells are wrong" for name in asked if name in wrong]
+        return {o.cell: blame_by_jury(o, unjudged, why, heard, left_out)} if heard else {}
+    except UNREADABLE as error:
+        return {o.cell: Blame(Verdict.NOT_COMPARED, unreadable(error).reason)}
 
 
 def _together(

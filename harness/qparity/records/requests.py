@@ -108,6 +108,20 @@ class Evaluate(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Swear(Request):
+    """Of a juror, prepared in float64 where it can be: what some steps of a cell of another backend come to there.
+
+    The cell declares `dtype`, and computes with unit roundoff `unit`. After `seconds` of processor time no further step
+    is begun; `seed` is that of the disturbances.
+    """
+
+    dtype: Text
+    unit: Number
+    seed: Count
+    seconds: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Judge(Request):
     """Of the reference: what is right at some steps.
 

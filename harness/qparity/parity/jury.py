@@ -1,0 +1,267 @@
+"""A cell before its jury: other backends that computed its recorded steps anew, at its own weights (worker/jury.py).
+
+So they stand beside it at every step, where variants that train for themselves have parted. Each juror is a witness
+of its backend, and the cell is one of its own. Two that agree are believed against one; a difference that the next
+lower precision explains convicts only a side whose numbers are all float32 numbers (`peers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from qparity.parity import tolerances as tol
+from qparity.parity.audit import Tensor
+from qparity.parity.comparison import Comparison, compare, ratio
+from qparity.parity.names import state_name, weight_name
+from qparity.parity.peers import Blame, float32_has, listed, not_simple
+from qparity.parity.reference import method_error, model_units, of_one_layer
+from qparity.parity.setup import weight_arrays
+from qparity.parity.types import STEP_STAGES, Observation, Stage, Verdict
+
+KNOWN = 0.5
+"""Of the size of what is compared: where the tolerance is more, agreement says little, and does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What one backend says of a cell: a comparison for each tensor, at the steps where it can say anything."""
+
+    backend: str
+    comparisons: Mapping[Tensor, Comparison]
+
+    def at(self, step: int, stage: Stage, tensors: Collection[Tensor]) -> dict[Tensor, Comparison]:
+        """Its comparisons of these tensors of a stage that have this step."""
+        return {
+            tensor: c
+            for tensor, c in self.comparisons.items()
+            if tensor[0] == stage and tensor in tensors and step in c.steps
+        }
+
+
+def heard_of(o: Observation, but: Collection[str]) -> list[Testimony]:
+    """What a cell's jurors have said of it, but for some backends."""
+    return [
+        Testimony(backend, {(c.stage, c.tensor): c for c in _comparisons(o, backend)})
+        for backend, juror in o.outcome.jury.items()
+        if juror.reason is None and backend not in (o.backend, *but)
+    ]
+
+
+def blame_by_jury(
+    o: Observation, unjudged: Collection[Tensor], why: str, heard: Sequence[Testimony], left_out: Sequence[str] = ()
+) -> Blame:
+    """What the jurors that are heard say of the tensors that nobody independent judged.
+
+    Args:
+        o: the cell.
+        unjudged: those tensors.
+        why: why nobody did.
+        heard: the jurors, one at least.
+        left_out: backends that were asked and are not heard, with why.
+    """
+    alive, gone = list(heard), list(left_out)
+    steps = sorted({int(step) for each in heard for c in each.comparisons.values() for step in c.steps})
+    for step in steps:
+        for stage in STEP_STAGES:
+            place = _Place(o, step, stage, unjudged)
+            against = [each for each in alive if place.apart(each)]
+            if not against:
+                continue
+            found = place.decided(against, [each for each in alive if each not in against])
+            if isinstance(found, Blame):
+                return found
+            gone += [f"{name}: {why_not}" for name, why_not in found.items()]
+            alive = [each for each in alive if each.backend not in found]
+    apart = f" ({'; '.join(gone)})" if gone else ""
+    compared = {tensor: _steps_of(alive, tensor) for tensor in unjudged}
+    missing = [tensor for tensor, where in compared.items() if not where]
+    if missing:
+        other = f" ({'; '.join(gone)})" if gone else ""
+        reason = (
+            f"not compared: nothing independent judged {listed(missing)} ({why}), and no other backend can stand in"
+        )
+        return Blame(Verdict.NOT_COMPARED, reason + other)
+    count, of = min(map(len, compared.values())), len(o.recorded.offsets) - 1
+    when = "at every step" if count == of else f"at {count} of {of} steps"
+    names = " and ".join(each.backend for each in alive)
+    said = f"{listed(unjudged)} agree {when} with {names}, run again at the weights recorded here"
+    return Blame(Verdict.PEERS_AGREE, f"{said}{apart}; nobody independent judged that ({why})")
+
+
+def _steps_of(jurors: Sequence[Testimony], tensor: Tensor) -> set[int]:
+    return {int(s) for each in jurors if tensor in each.comparisons for s in each.comparisons[tensor].steps}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A stage of a step of a cell, where jurors may be apart from it."""
+
+    cell: Observation
+    step: int
+    stage: Stage
+    unjudged: Collection[Tensor]
+
+    def apart(self, juror: Testimony) -> list[Comparison]:
+        """What differs by more than its tolerance."""
+        return [c for c in juror.at(self.step, self.stage, self.unjudged).values() if _r(c, self.step) > 1]
+
+    def decided(self, against: Sequence[Testimony], beside: Sequence[Testimony]) -> Blame | dict[str, str]:
+        """A verdict on the cell; or the jurors that stand alone here, with why each is not heard any more.
+
+        `beside` are the jurors that are not away from the cell.
+        """
+        over = {each.backend: self.apart(each) for each in against}
+        differing = {(c.stage, c.tensor) for found in over.values() for c in found}
+        beside = [each for each in beside if each.at(self.step, self.stage, differing)]
+        if all(_below(c, self.step) <= 1 for found in over.values() for c in found):
+            return self._leak(against, beside, over, differing)
+        if beside:
+            names = ", ".join(each.backend for each in beside)
+            return {each.backend: f"away from this and {names} {self}" for each in against}
+        certain = all(any(_below(c, self.step) > 1 for c in found) for found in over.values())
+        if len(against) > 1 and certain and all(self._between(*pair) <= 1 for pair in combinations(against, 2)):
+            return self._blame(Verdict.LOCAL_FAULT, over, f"{_names(against)}, which agree")
+        return self._undecided(over, "and no majority of backends says which is wrong")
+
+    def _leak(
+        self,
+        against: Sequence[Testimony],
+        beside: Sequence[Testimony],
+        over: Mapping[str, Sequence[Comparison]],
+        tensors: Collection[Tensor],
+    ) -> Blame | dict[str, str]:
+        """Of differences in these tensors that the next lower precision makes."""
+        mine = np.concatenate([self._rows(c, c.got) for c in over[against[0].backend]])
+        narrow = [each.backend for each in against if _narrow(self._numbers(each, tensors))]
+        if _narrow(mine) and not narrow and all(_narrow(self._numbers(each, tensors)) for each in beside):
+            why = f"{_names(against)}: every number here is one that float32 has, there not"
+            return self._blame(Verdict.PRECISION_LEAK, over, why)
+        if narrow and not float32_has(mine):
+            return dict.fromkeys(narrow, f"computes in float32 what it has {self}")
+        lower = "which is what the next lower precision makes; nothing independent says which side computes in it"
+        return self._undecided(over, lower)
+
+    def _numbers(self, juror: Testimony, tensors: Collection[Tensor]) -> np.ndarray:
+        """What a juror has of some tensors from this step on."""
+        there = juror.at(self.step, self.stage, tensors)
+        return np.concatenate([np.zeros(0), *(self._rows(c, c.expected) for c in there.values())])
+
+    def _rows(self, c: Comparison, array: np.ndarray) -> np.ndarray:
+        """The numbers of a step: of this one, and of later ones where a step has one alone."""
+        k = int(np.flatnonzero(c.steps == self.step)[0])
+        stop = c.offsets[k + 1] if c.got[c.offsets[k] : c.offsets[k + 1]].size > 1 else c.offsets[-1]
+        return np.ravel(array[c.offsets[k] : stop].astype(np.float64))
+
+    def _between(self, a: Testimony, b: Testimony) -> float:
+        """How far two jurors are apart here, over what the cell may be off from either."""
+        mine, other = (each.at(self.step, self.stage, self.unjudged) for each in (a, b))
+        found = [0.0]
+        for tensor in mine.keys() & other.keys():
+            sides = [(c, _slice(c, self.step)) for c in (mine[tensor], other[tensor])]
+            difference = np.abs(sides[0][0].expected[sides[0][1]] - sides[1][0].expected[sides[1][1]])
+            allowed = np.maximum(*(c.tolerance[where] for c, where in sides))
+            found.append(float(ratio(difference, allowed).max(initial=0.0)))
+        return max(found)
+
+    def _blame(self, verdict: Verdict, over: Mapping[str, Sequence[Comparison]], right: str) -> Blame:
+        c, size, allowed = self._worst(over)
+        reason = f"{verdict} {self} {c.tensor}: {size:.2g} away from {right} (tolerance {allowed:.2g})"
+        return Blame(verdict, reason, self.stage, self.step, c.tensor, size, allowed)
+
+    def _undecided(self, over: Mapping[str, Sequence[Comparison]], why: str) -> Blame:
+        c, size, allowed = self._worst(over)
+        sizes = f"{size:.2g} away from {' and '.join(over)} in {c.tensor} (tolerance {allowed:.2g})"
+        reason = f"not compared: {self} it is {sizes}, {why}"
+        return Blame(Verdict.NOT_COMPARED, reason, self.stage, self.step, c.tensor)
+
+    def _worst(self, over: Mapping[str, Sequence[Comparison]]) -> tuple[Comparison, float, float]:
+        """What differs most, by how much, and what is allowed."""
+        c = max((c for found in over.values() for c in found), key=lambda c: _r(c, self.step))
+        position = int(c.worst[0][np.flatnonzero(c.steps == self.step)[0]])
+        return c, float(c.residual.reshape(-1)[position]), float(c.tolerance.reshape(-1)[position])
+
+    def __str__(self) -> str:
+        return f"step {self.step} {self.stage}"
+
+
+def _names(jurors: Sequence[Testimony]) -> str:
+    return " and ".join(each.backend for each in jurors)
+
+
+def _narrow(values: np.ndarray) -> bool:
+    """Whether all are numbers that float32 has, two of them at least such as do not come out of any computation."""
+    return float32_has(values) and not_simple(values) >= 2
+
+
+def _slice(c: Comparison, step: int) -> slice:
+    k = int(np.flatnonzero(c.steps == step)[0])
+    return slice(int(c.offsets[k]), int(c.offsets[k + 1]))
+
+
+def _r(c: Comparison, step: int) -> float:
+    return float(c.worst[1][np.flatnonzero(c.steps == step)[0]])
+
+
+def _below(c: Comparison, step: int) -> float:
+    """The same, where what the next lower precision makes is allowed."""
+    return float(c.worst_of_class_below[1][np.flatnonzero(c.steps == step)[0]])
+
+
+def _comparisons(o: Observation, backend: str) -> Iterator[Comparison]:
+    """Everything that a juror has said of a cell, at the steps where its tolerance says anything."""
+    t, said = o.recorded, o.recorded.of_juror(backend)
+    steps, offsets = np.asarray(said["steps"]), np.asarray(t.offsets)
+    rows = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in steps])
+    stops = np.cumsum([0, *np.diff(offsets)[steps]])
+    own = tol.UNITS.get(o.outcome.jury[backend].precision or "", tol.UNITS["float32"])
+    high, low = model_units(o)
+
+    def made(
+        stage: Stage, tensor: str, got: np.ndarray, expected: np.ndarray, condition: np.ndarray, size: np.ndarray,
+        more: np.ndarray | float = 0.0,
+    ) -> Iterator[Comparison]:  # fmt: skip
+        """Of predictions (rows, outputs), or arrays with a row a step; `condition`, `size` and `more` (steps,)."""
+        ends = stops if stage == Stage.FORWARD else np.arange(len(steps) + 1)
+        allowed = np.asarray(tol.model(high + own, condition + size, more))
+        known = np.flatnonzero(np.isfinite(allowed) & ((allowed <= KNOWN * size) | (size == 0)))
+        if not len(known):
+            return
+        counts = np.diff(ends)
+        keep = np.repeat(np.isin(np.arange(len(steps)), known), counts)
+
+        def spread(values: np.ndarray) -> np.ndarray:
+            return np.repeat(values, counts)[keep].reshape(-1, *[1] * (got.ndim - 1))
+
+        lower = None if low is None else np.asarray(tol.model(low + own, condition + size, more))
+        pair = spread(allowed), None if lower is None else spread(lower)
+        scale = spread(np.maximum(size, condition))
+        where = np.concatenate([[0], np.cumsum(counts[known])])
+        got, expected = got[keep].astype(np.float64), expected[keep]
+        yield compare(stage, tensor, got, expected, pair, scale, steps[known], where, backend)
+
+    expected = said["predictions"]
+    got = t.predictions.reshape(len(t.predictions), -1)[rows]
+    size = np.maximum.reduceat(np.abs(expected).max(axis=1, initial=0.0), stops[:-1])
+    yield from made(Stage.FORWARD, "predictions", got, expected, said["predictions_condition"], size)
+    size = np.abs(said["loss"]) + said["loss_condition"]  # of a loss near zero its terms are what is rounded
+    yield from made(Stage.LOSS, "loss", t.loss[steps], said["loss"], said["loss_condition"], size)
+    right = said.numbered("gradients")
+    sizes = [np.abs(gradient).reshape(len(steps), -1).max(axis=1, initial=0.0) for gradient in right]
+    for k, gradient in enumerate(weight_arrays(o, "gradients")):
+        # what cancels in one weight's gradient may be as large as another's of the same layer (attention's key bias)
+        size = np.max([sizes[j] for j in of_one_layer(o, k, len(right))], axis=0)
+        name, condition = f"gradients/{weight_name(o, k)}", said["gradients_condition"][:, k]
+        more = method_error(o, k, size)
+        yield from made(Stage.GRADIENT, name, gradient[steps], right[k], condition, size, more)
+    for name in sorted(n for n in said if n.startswith("state/")):
+        j = int(name.rpartition("/")[2])
+        if len(t[name]) != len(offsets):
+            continue
+        expected, got = said[name], t[name][steps + 1]
+        size = np.abs(expected).reshape(len(steps), -1).max(axis=1, initial=0.0)
+        condition = said[f"state_condition/{j}"]
+        yield from made(Stage.UPDATE, f"state/{state_name(o, j)}", got, expected, condition, size)
