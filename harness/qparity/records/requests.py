@@ -42,7 +42,10 @@ class Start(Request):
 
 @dataclass(frozen=True, slots=True)
 class Prepare(Request):
-    """Build a scenario's model; the reference has no variant, and of a recorded training it is given the `model`."""
+    """Build a scenario's model; the reference has no variant, and of a recorded training it is given the `model`.
+
+    A `juror` does not look at what stands behind it: that is the cell's own.
+    """
 
     scenario: Mapping[Text, object]
     search_path: tuple[Text, ...]
@@ -51,6 +54,7 @@ class Prepare(Request):
     variant: Text = ""
     fault: Fault | None = None
     model: Mapping[Text, object] | None = None
+    juror: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,8 @@ class Evaluate(Request):
 class Swear(Request):
     """Of a juror, prepared in float64 where it can be: what some steps of a cell of another backend come to there.
 
-    The cell declares `dtype`, and computes with unit roundoff `unit`. After `seconds` of processor time no further step
-    is begun; `seed` is that of the disturbances.
+    The cell declares `dtype`, and computes with unit roundoff `unit`. After the first step, none is begun that is not
+    within `seconds` of processor time; `seed` is that of the disturbances.
     """
 
     dtype: Text

@@ -1,7 +1,7 @@
 """The jury of a cell: other backends of its block, asked what the steps it recorded come to at its own weights.
 
 Asked where nobody independent can judge: the model cannot run on NumPy. A juror is a child of the other backend's
-ordinary server, on the CPU and uncompiled, in float64 where the model builds so. Whatever fails there leaves the cell
+ordinary server, on the CPU, in float64 where the model builds so. Whatever fails there leaves the cell
 as it is, with the reason.
 """
 
@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from qparity.oracle.probes import sampled_steps, seed_of
-from qparity.records import Outcome, Resolved, read
-from qparity.records.answers import Prepared
+from qparity.records import Outcome
 from qparity.records.document import Table
 from qparity.records.requests import Prepare, Swear
 from qparity.records.trace import Trace
@@ -45,8 +44,8 @@ class Asked:
 
 def jurors(block: Block, cell: Cell) -> list[str]:
     """The backends that are asked about a cell: the others that its scenario is trained on, two at the most."""
-    others = [facts.name for facts in trainable() if facts.name in block.backends]
-    return [name for name in others if name != cell.variant.backend][:MOST_JURORS]
+    trained_on = {variant.backend for variant in block.variants} - {cell.variant.backend}
+    return [facts.name for facts in trainable() if facts.name in trained_on][:MOST_JURORS]
 
 
 def wanted(outcome: Outcome, trace: Trace) -> bool:
@@ -91,18 +90,20 @@ async def _ask(
     pool: Pool, logs: Path, backend: str, dtype: str, asked: Asked, seconds: float, cpus: list[int] | None
 ) -> tuple[Table, dict[str, np.ndarray]]:
     cell, trace = asked.cell, asked.trace
-    mode = next((mode for mode in BACKENDS[backend].modes if mode.name == "eager"), BACKENDS[backend].modes[0])
-    variant = Variant(backend, mode.name)
+    trained_in = {each.mode for each in asked.block.variants if each.backend == backend}
+    preferred = BACKENDS[backend].juror_mode
+    variant = Variant(backend, preferred if preferred in trained_in else "eager")
     scenario = cell.scenario.model_copy(update={"dtype": dtype})
     seed, sizes = seed_of(cell.id), [int(n) for n in np.diff(trace.offsets)]
     steps = sampled_steps(sizes, reference.MOST_STEPS, seed)
-    prepare = Prepare(scenario.model_dump(mode="json"), tuple(asked.block.search_path), *asked.shape, str(variant))
+    prepare = Prepare(
+        scenario.model_dump(mode="json"), tuple(asked.block.search_path), *asked.shape, str(variant), juror=True
+    )
     swear = Swear(cell.scenario.dtype, asked.unit, seed, seconds)
     server = await pool.server(variant, cell.scenario.device)
     log = logs / f"jury-{backend}-{dtype}-{cell.id}.log"
     given = reference.at_steps(trace, steps)
-    prepared, answer = await reference.ask(server, log, cpus, prepare, "swear", swear.body(), given)
-    precision = read(Resolved, read(Prepared, prepared.body).resolved).precision or dtype
+    _, answer = await reference.ask(server, log, cpus, prepare, "swear", swear.body(), given)
     said = {name: value for name, value in answer.body.items() if name != "waited_s"}
     arrays = {f"jury_{backend}_{name}": array for name, array in answer.arrays.items()}
-    return said | {"precision": precision, "of": len(sizes)}, arrays
+    return said | {"of": len(sizes)}, arrays

@@ -7,7 +7,6 @@ measured holds the real rounding of a forward and a backward pass, and what each
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from qparity.scenario.schema import DATA, Scenario
 from qparity.worker import draws
 from qparity.worker.audit import read
 from qparity.worker.backends.base import Backend, is_number
+from qparity.worker.inspection import lowest_precision
 from qparity.worker.steps import first_and_last_first, joined
 from qparity.worker.training import loss_of, sample_loss_of
 from qparity.worker.walk import intercepted
@@ -64,93 +64,104 @@ class Models:
         scenario = self.scenario.model_copy(update={"dtype": dtype})
         keras.config.set_floatx(dtype)
         model = model or build_model(scenario, self.features, self.outputs)
+        noise = Noise(model)
         model.compile(
             optimizer=keras.optimizers.SGD(0.0),  # what an update leaves is set anew before the next step
             loss=loss_of(scenario),
             auto_scale_loss=False,
             **self.backend.compile_options(self.mode, 1),
         )
-        return Juror(model, dtype, self.backend.stepper(model, self.mode, sample_loss_of(scenario)))
+        return Juror(model, dtype, self.backend.stepper(model, self.mode, sample_loss_of(scenario)), noise)
 
 
 class Noise:
     """Every number times 1 + size * (something in -1..1): inputs, weights, state, what layers return.
 
-    The same for two evaluations with one seed, but for the sign of `size`.
+    What layers return is disturbed by a variable of the model, so that a compiled step is compiled once for all sizes.
     """
 
-    def __init__(self, size: float, seed: Sequence[int]) -> None:
-        self.size, self.seed = size, list(seed)
+    def __init__(self, model: keras.Model) -> None:
+        model._tracker.unlock()  # of a model that is built
+        self.sizes = model.add_weight(shape=(PAIRS,), initializer="zeros", trainable=False, name="qparity_noise")
+        model._tracker.lock("the model is built")
+        self.none()
 
-    def restart(self) -> None:
-        """From the first number on again."""
-        self.rng = np.random.Generator(np.random.PCG64(self.seed))
+    def none(self) -> None:
+        """From now on nothing is disturbed."""
+        self._begin([0], 0, 0.0)
+
+    def by(self, size: float, seed: Sequence[int], pair: int) -> None:
+        """From now on all is; the same for two sizes but for their sign, so long as seed and pair are the same."""
+        self._begin([*seed, pair], pair, size)
+
+    def _begin(self, seed: Sequence[int], pair: int, size: float) -> None:
+        self.size = size
+        self.rng, self.patterns = (np.random.Generator(np.random.PCG64(each)) for each in (seed, 0))
+        self.sizes.assign([size if k == pair else 0.0 for k in range(PAIRS)])
 
     def __call__(self, value: np.ndarray) -> np.ndarray:
         """Floating-point numbers disturbed, all else as it is."""
-        return np.asarray(value * self._factors(value.shape)) if value.dtype.kind == "f" else value
+        if not self.size or value.dtype.kind != "f":
+            return value
+        return np.asarray(value * (1 + self.size * self.rng.uniform(-1, 1, value.shape)))
 
-    def at_layers(self, model: keras.Model) -> contextlib.AbstractContextManager[None]:
-        """While this holds, what the model's layers return is disturbed."""
-        return intercepted(model, self._called)
+    def but_whole(self, value: np.ndarray) -> np.ndarray:
+        """Likewise, but for whole numbers: one may be an index, or count something."""
+        return np.where(value == np.rint(value), value, self(value)) if value.dtype.kind == "f" else value
 
-    def _called(self, layer: Any, call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def called(self, layer: Any, call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """What a layer returns, disturbed: for `walk.intercepted`."""
         return keras.tree.map_structure(self._tensor, call(*arguments, **options))
 
     def _tensor(self, leaf: Any) -> Any:
         if not is_number(leaf):
             return leaf
-        return leaf * ops.convert_to_tensor(self._factors(tuple(size or 1 for size in leaf.shape)), leaf.dtype)
-
-    def _factors(self, shape: tuple[int, ...]) -> np.ndarray:
-        return 1 + self.size * self.rng.uniform(-1, 1, shape)
+        pattern = self.patterns.uniform(-1, 1, (PAIRS, *(size or 1 for size in leaf.shape)))
+        sizes = ops.cast(self.sizes.value, leaf.dtype)
+        moves = ops.tensordot(sizes, ops.convert_to_tensor(pattern, leaf.dtype), axes=1)
+        return leaf + leaf * moves
 
 
 class Juror:
     """A model in one dtype; nothing of a step is kept for the next."""
 
-    def __init__(self, model: keras.Model, dtype: str, step: Callable[..., Any]) -> None:
-        self.model, self.dtype, self.step = model, dtype, step
+    def __init__(self, model: keras.Model, dtype: str, step: Callable[..., Any], noise: Noise) -> None:
+        self.model, self.dtype, self.step, self.noise = model, dtype, step, noise
+
+    @property
+    def state(self) -> list[Any]:
+        """Its variables that are not trained, without the noise's own."""
+        return [v for v in self.model.non_trainable_variables if v is not self.noise.sizes]
 
     def refuse_another(self, given: Trace) -> None:
         """Raise ValueError where the model has other variables than the recorded one."""
-        kinds = (("weights", self.model.trainable_weights), ("state", self.model.non_trainable_variables))
+        kinds = (("weights", self.model.trainable_weights), ("state", self.state))
         for kind, variables in kinds:
             there = [list(given[f"{kind}/{k}"].shape[1:]) for k in range(sum(n.startswith(f"{kind}/") for n in given))]
             here = [list(variable.shape) for variable in variables]
             if here != there:
                 raise ValueError(f"{kind} have shapes {here} here, {there} where they were recorded")
 
-    def at(
-        self, weights: Arrays, state: Arrays, batch: Sequence[np.ndarray | None], noise: Noise | None = None
-    ) -> Computed:
+    def at(self, weights: Arrays, state: Arrays, batch: Sequence[np.ndarray | None]) -> Computed:
         """One step at these weights and this state, over inputs, targets, and weights of samples or None."""
         keras.config.set_floatx(self.dtype)  # user's code may ask when it is called
-        disturbed: Callable[[Any], Any] = noise or (lambda value: value)
-        if noise:
-            noise.restart()
         x, y, weight = batch
         assert x is not None
-        x = _but_whole(disturbed, x)
-        weight = None if weight is None else disturbed(weight)
+        x = self.noise.but_whole(x)
+        weight = None if weight is None else self.noise(weight)
         for variable, value in zip(self.model.trainable_weights, weights, strict=True):
-            variable.assign(disturbed(value))
-        for variable, value in zip(self.model.non_trainable_variables, state, strict=True):
-            variable.assign(_but_whole(disturbed, value))
-        with noise.at_layers(self.model) if noise else contextlib.nullcontext():
+            variable.assign(self.noise(value))
+        for variable, value in zip(self.state, state, strict=True):
+            variable.assign(self.noise.but_whole(value))
+        with intercepted(self.model, self.noise.called):
             taken = self.step(*(self._in_my_dtype(array) for array in (x, y, weight)))
         gradients = [gradient.astype(np.float64) for gradient in taken.gradients]
-        after = [read(variable) for variable in self.model.non_trainable_variables]
+        after = [read(variable) for variable in self.state]
         predictions = np.asarray(taken.predictions, np.float64)
         return Computed(predictions.reshape(len(predictions), -1), float(taken.loss), gradients, after)
 
     def _in_my_dtype(self, array: np.ndarray | None) -> np.ndarray | None:
         return array.astype(self.dtype) if array is not None and array.dtype.kind == "f" else array
-
-
-def _but_whole(disturbed: Callable[[Any], Any], value: np.ndarray) -> np.ndarray:
-    """Disturbed, but for whole numbers: one may be an index, or count something."""
-    return np.where(value == np.rint(value), value, disturbed(value)) if value.dtype.kind == "f" else value
 
 
 def testimony(models: Models, first: keras.Model | None, asked: requests.Swear, given: Trace) -> Answer:
@@ -167,7 +178,7 @@ def testimony(models: Models, first: keras.Model | None, asked: requests.Swear, 
         ValueError: the model here has other variables.
         UnsupportedError: it draws random numbers that are this backend's own.
     """
-    start, used = time.perf_counter(), time.process_time()
+    start, used = time.perf_counter(), 0.0
     exact = models.built(models.scenario.dtype, first)
     exact.refuse_another(given)
     rough = exact if asked.dtype == exact.dtype else models.built(asked.dtype)
@@ -179,21 +190,24 @@ def testimony(models: Models, first: keras.Model | None, asked: requests.Swear, 
             break
         rows = slice(offsets[number], offsets[number + 1])
         weights = [given[f"weights/{k}"][number] for k in range(len(exact.model.trainable_weights))]
-        state = [given[f"state/{j}"][number] for j in range(len(exact.model.non_trainable_variables))]
+        state = [given[f"state/{j}"][number] for j in range(len(exact.state))]
         batch = [given[name][rows] if name in given else None for name in DATA]
+        exact.noise.none()
         right = exact.at(weights, state, batch)
-        noises = [
-            Noise(sign * DISTURBANCE * asked.unit, (asked.seed, int(steps[number]), pair))
-            for pair in range(PAIRS)
-            for sign in (1, -1)
-        ]
-        found.append(_said(right, [rough.at(weights, state, batch, noise) for noise in noises], state, asked.unit))
+        moved = []
+        for pair in range(PAIRS):
+            for size in (DISTURBANCE, -DISTURBANCE):
+                rough.noise.by(size * asked.unit, (asked.seed, int(steps[number])), pair)
+                moved.append(rough.at(weights, state, batch))
+        found.append(_said(right, moved, state, asked.unit))
+        used = used or time.process_time()  # the first step compiles, and is taken in any case
         if draws.drawn_by_backend:
             names = ", ".join(sorted(draws.drawn_by_backend))
             raise UnsupportedError(f"layers draw numbers that are other ones on every backend ({names})")
     taken = order[: len(found)]
     arrays = joined(found, taken) | {"steps": np.array([steps[number] for number in sorted(taken)], np.int64)}
     about: Table = {"steps": len(found), "evaluations": len(found) * (1 + 2 * PAIRS)}
+    about["precision"] = lowest_precision(exact.model)
     return about | {"seed": asked.seed, "wall_s": time.perf_counter() - start}, arrays
 
 
