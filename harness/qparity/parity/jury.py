@@ -61,7 +61,7 @@ def blame_by_jury(
         unjudged: those tensors.
         why: why nobody did.
         heard: the jurors, one at least.
-        left_out: backends that were asked and are not heard, with why.
+        left_out: a line on each backend that was asked and is not heard.
     """
     alive, gone = list(heard), list(left_out)
     steps = sorted({int(step) for each in heard for c in each.comparisons.values() for step in c.steps})
@@ -74,7 +74,7 @@ def blame_by_jury(
             found = place.decided(against, [each for each in alive if each not in against])
             if isinstance(found, Blame):
                 return found
-            gone += [f"{name}: {why_not}" for name, why_not in found.items()]
+            gone += [f"without {name}, which {why_not}" for name, why_not in found.items()]
             alive = [each for each in alive if each.backend not in found]
     apart = f" ({'; '.join(gone)})" if gone else ""
     compared = {tensor: _steps_of(alive, tensor) for tensor in unjudged}
@@ -121,7 +121,7 @@ class _Place:
             return self._leak(against, beside, over, differing)
         if beside:
             names = ", ".join(each.backend for each in beside)
-            return {each.backend: f"away from this and {names} {self}" for each in against}
+            return {each.backend: f"is away from this and {names} at {self}" for each in against}
         certain = all(any(_below(c, self.step) > 1 for c in found) for found in over.values())
         if len(against) > 1 and certain and all(self._between(*pair) <= 1 for pair in combinations(against, 2)):
             return self._blame(Verdict.LOCAL_FAULT, over, f"{_names(against)}, which agree")
@@ -141,7 +141,7 @@ class _Place:
             why = f"{_names(against)}: every number here is one that float32 has, there not"
             return self._blame(Verdict.PRECISION_LEAK, over, why)
         if narrow and not float32_has(mine):
-            return dict.fromkeys(narrow, f"computes in float32 what it has {self}")
+            return dict.fromkeys(narrow, f"has what float32 has at {self}")
         lower = "which is what the next lower precision makes; nothing independent says which side computes in it"
         return self._undecided(over, lower)
 
@@ -175,7 +175,7 @@ class _Place:
     def _undecided(self, over: Mapping[str, Sequence[Comparison]], why: str) -> Blame:
         c, size, allowed = self._worst(over)
         sizes = f"{size:.2g} away from {' and '.join(over)} in {c.tensor} (tolerance {allowed:.2g})"
-        reason = f"not compared: {self} it is {sizes}, {why}"
+        reason = f"not compared: at {self} it is {sizes}, {why}"
         return Blame(Verdict.NOT_COMPARED, reason, self.stage, self.step, c.tensor)
 
     def _worst(self, over: Mapping[str, Sequence[Comparison]]) -> tuple[Comparison, float, float]:

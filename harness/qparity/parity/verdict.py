@@ -120,7 +120,7 @@ def _by_jury(o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collec
     try:
         heard = heard_of(o, wrong)
         asked = [name for name, juror in o.outcome.jury.items() if juror.reason is None]
-        left_out = [f"{name}: its own cells are wrong" for name in asked if name in wrong]
+        left_out = [f"without {name}, whose own cells are wrong" for name in asked if name in wrong]
         return {o.cell: blame_by_jury(o, unjudged, why, heard, left_out)} if heard else {}
     except UNREADABLE as error:
         return {o.cell: Blame(Verdict.NOT_COMPARED, unreadable(error).reason)}

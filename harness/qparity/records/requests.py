@@ -115,8 +115,8 @@ class Evaluate(Request):
 class Swear(Request):
     """Of a juror, prepared in float64 where it can be: what some steps of a cell of another backend come to there.
 
-    The cell declares `dtype`, and computes with unit roundoff `unit`. After the first step, none is begun that is not
-    within `seconds` of processor time; `seed` is that of the disturbances.
+    The cell declares `dtype`, and computes with unit roundoff `unit`. So many `seconds` of processor time after the
+    first step no further one is begun; `seed` is that of the disturbances.
     """
 
     dtype: Text

@@ -217,7 +217,7 @@ def _said(right: Computed, moved: Sequence[Computed], state: Arrays, unit: float
     def condition(of: Callable[[Computed], Any]) -> np.ndarray:
         here = np.asarray(of(right), np.float64)
         moves = [np.abs(np.asarray(of(each), np.float64) - here).max(initial=0.0) for each in moved]
-        return np.array(max(moves) / (DISTURBANCE * unit))  # NaN stays, and is no tolerance
+        return np.asarray(np.max(moves) / (DISTURBANCE * unit))  # NaN stays, and is no tolerance
 
     said = {
         "predictions": right.predictions,
