@@ -1,7 +1,10 @@
 """What NumPy cannot run is judged by other backends at every step: what one of them has wrong is found there."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +88,18 @@ def test_a_gradient_that_goes_wrong_on_one_backend_is_found_at_its_step(checked)
     for variant, other in (("tf", "jax"), ("jax-jit", "tensorflow")):
         assert found[variant]["verdict"] == "PEERS-AGREE", found[variant]["reason"]
         assert f"without torch, which is away from this and {other} at step {AT} gradient" in found[variant]["reason"]
+
+
+def test_the_step_is_shown_by_a_script_with_what_a_juror_expects(checked, qparity):
+    folder = checked[1]
+    qparity("reproduce", "latest", "late-float32/torch", "--trust", "-o", folder / "shown.py", cwd=folder)
+    shown = subprocess.run(
+        [sys.executable, folder / "shown.py"], capture_output=True, text=True, cwd=folder, timeout=300
+    )
+    assert shown.returncode == 1, shown.stdout + shown.stderr
+    got, expected = (float(re.search(rf"{word} +(\S+)", shown.stdout)[1]) for word in ("got", "expected"))
+    assert got / expected == pytest.approx(1.01, rel=1e-3)
+    assert not re.search(r"(from|import) qparity", (folder / "shown.py").read_text())
 
 
 def test_two_backends_that_part_convict_nobody_and_the_place_is_named(checked):

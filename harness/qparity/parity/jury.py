@@ -107,7 +107,7 @@ class _Place:
 
     def apart(self, juror: Testimony) -> list[Comparison]:
         """What differs by more than its tolerance."""
-        return [c for c in juror.at(self.step, self.stage, self.unjudged).values() if _r(c, self.step) > 1]
+        return [c for c in juror.at(self.step, self.stage, self.unjudged).values() if ratio_at(c, self.step) > 1]
 
     def decided(self, against: Sequence[Testimony], beside: Sequence[Testimony]) -> Blame | dict[str, str]:
         """A verdict on the cell; or the jurors that stand alone here, with why each is not heard any more.
@@ -161,7 +161,7 @@ class _Place:
         mine, other = (each.at(self.step, self.stage, self.unjudged) for each in (a, b))
         found = [0.0]
         for tensor in mine.keys() & other.keys():
-            sides = [(c, _slice(c, self.step)) for c in (mine[tensor], other[tensor])]
+            sides = [(c, rows_at(c, self.step)) for c in (mine[tensor], other[tensor])]
             difference = np.abs(sides[0][0].expected[sides[0][1]] - sides[1][0].expected[sides[1][1]])
             allowed = np.maximum(*(c.tolerance[where] for c, where in sides))
             found.append(float(ratio(difference, allowed).max(initial=0.0)))
@@ -180,7 +180,7 @@ class _Place:
 
     def _worst(self, over: Mapping[str, Sequence[Comparison]]) -> tuple[Comparison, float, float]:
         """What differs most, by how much, and what is allowed."""
-        c = max((c for found in over.values() for c in found), key=lambda c: _r(c, self.step))
+        c = max((c for found in over.values() for c in found), key=lambda c: ratio_at(c, self.step))
         position = int(c.worst[0][np.flatnonzero(c.steps == self.step)[0]])
         return c, float(c.residual.reshape(-1)[position]), float(c.tolerance.reshape(-1)[position])
 
@@ -197,12 +197,14 @@ def _narrow(values: np.ndarray) -> bool:
     return float32_has(values) and not_simple(values) >= 2
 
 
-def _slice(c: Comparison, step: int) -> slice:
+def rows_at(c: Comparison, step: int) -> slice:
+    """Which rows of a comparison are a step's."""
     k = int(np.flatnonzero(c.steps == step)[0])
     return slice(int(c.offsets[k]), int(c.offsets[k + 1]))
 
 
-def _r(c: Comparison, step: int) -> float:
+def ratio_at(c: Comparison, step: int) -> float:
+    """The largest share of its tolerance that a step takes."""
     return float(c.worst[1][np.flatnonzero(c.steps == step)[0]])
 
 
