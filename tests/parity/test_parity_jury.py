@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qparity.parity import Stage, Verdict, judge
-from qparity.parity.jury import blame_by_jury, heard_of
+from qparity.parity.jury import blame_by_jury
+from qparity.parity.testimony import doubted_steps, heard_of
 from qparity.records import Outcome
 
 from .test_parity_hybrid import another, hybrid
@@ -146,6 +147,54 @@ def test_a_difference_of_float32_s_size_between_numbers_of_float64_convicts_nobo
     judged = sole(before_jury(WHOLE, **{name: said(WHOLE, predictions=moved) for name in jurors}))
     assert (judged.verdict, judged.step, judged.stage) == (Verdict.NOT_COMPARED, 0, Stage.FORWARD)
     assert "nothing independent says which side computes in it" in judged.reason
+
+
+def test_the_largest_of_what_jurors_find_counts():
+    """One of them may be spared by chance what the others round."""
+    calm, moved = said(WHOLE, condition=0.0), said(WHOLE, condition=1e4, predictions=WHOLE.trace["predictions"] + 1e-12)
+    assert sole(before_jury(WHOLE, torch=calm, tensorflow=moved)).verdict == Verdict.PEERS_AGREE
+    other = said(WHOLE, condition=0.0, predictions=WHOLE.trace["predictions"] + 1e-12)
+    assert sole(before_jury(WHOLE, torch=calm, tensorflow=other)).reason.count("nothing independent says which side")
+
+
+@pytest.mark.parametrize(("condition", "verdict"), [(1e7, Verdict.PEERS_AGREE), (1e3, Verdict.LOCAL_FAULT)])
+def test_what_the_cell_s_own_backend_rounds_as_much_is_judged_by_nobody(condition, verdict):
+    array = WHOLE.trace["gradients/0"].copy()
+    array[4] += 1e-2
+    jurors = {name: said(WHOLE, **{"gradients/0": array}) for name in ("torch", "tensorflow")}
+    judged = sole(before_jury(WHOLE, **jurors, jax=said(WHOLE, [4], condition * 1e6)))
+    assert judged.verdict == verdict, judged.reason
+    assert verdict == Verdict.LOCAL_FAULT or f"agree at {STEPS - 1} of {STEPS} steps" in judged.reason
+    assert any("jax itself was asked what it rounds at 1 steps" in note for note in judged.annotations)
+
+
+def test_the_steps_that_are_doubted_are_those_where_a_juror_is_away():
+    cell = before_jury(WHOLE, torch=said(WHOLE, predictions=from_step(WHOLE, "predictions", 6, 1.01)))
+    assert doubted_steps(replace(cell, trace=cell.recorded)) == [6, 7, 8]
+
+
+def test_what_a_saturated_function_passes_back_is_known_to_the_rounding_of_what_came_to_it():
+    tiny = WHOLE.trace["gradients/0"] * 1e-10
+    cell = replace(WHOLE, trace=dict(WHOLE.trace) | {"gradients/0": tiny})
+    off = {name: said(WHOLE, condition=0.0, **{"gradients/0": tiny * (1 + 1e-7)}) for name in ("torch", "tensorflow")}
+    loaded = before_jury(cell, **off)
+    heard = heard_of(replace(loaded, trace=loaded.recorded), ())
+    assert all(each.comparisons[Stage.GRADIENT, "gradients/0"].r.max() <= 1 for each in heard)
+
+
+def test_a_clean_jury_is_believed_against_what_the_peers_say_of_step_0():
+    """Their tolerance is a circuit's: of a layer that takes a difference of large numbers it says nothing."""
+    apart = with_predictions(WHOLE.trace["predictions"] * (1 + 1e-3))
+    others = [another(WHOLE, name) for name in ("torch", "tf")]
+    assert judge([apart, *others])["jax"].verdict == Verdict.LOCAL_FAULT
+    calm = {name: said(WHOLE, condition=1e12) for name in ("torch", "tensorflow")}
+    assert judge([before_jury(apart, **calm), *others])["jax"].verdict == Verdict.PEERS_AGREE
+
+
+def test_where_the_jury_has_no_majority_a_fault_that_peers_find_stands():
+    apart = with_predictions(WHOLE.trace["predictions"] * (1 + 1e-3))
+    others = [another(WHOLE, name) for name in ("torch", "tf")]
+    assert judge([before_jury(apart, torch=said(WHOLE)), *others])["jax"].verdict == Verdict.LOCAL_FAULT
 
 
 def test_a_backend_whose_own_cell_is_certainly_wrong_is_no_juror():

@@ -16,8 +16,8 @@ from qparity.diagnose import script
 from qparity.diagnose.subject import DiagnosisError, Subject, stage_of
 from qparity.diagnose.templates import STATE, USER_MODEL
 from qparity.parity import PASSES, Observation, Stage, Verdict
-from qparity.parity.jury import heard_of, ratio_at, rows_at
 from qparity.parity.pairs import pair_series
+from qparity.parity.testimony import heard_of, ratio_at, rows_at
 from qparity.scenario.identity import find_module, search_path
 from qparity.store import Run
 from qparity.summary.judging import judge_block, observations_of

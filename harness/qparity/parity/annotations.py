@@ -138,7 +138,10 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
     elif said.reason:
         yield f"no reference: {said.reason}"
     for backend, juror in o.outcome.jury.items():
-        if juror.reason:
+        if backend == o.backend:
+            steps = f"{juror.steps or 0} steps where others are away from it"
+            yield f"{backend} itself was asked what it rounds at {steps}"
+        elif juror.reason:
             yield f"no word of {backend} on the steps recorded here: {juror.reason}"
         elif juror.precision and juror.precision != "float64":
             yield f"{backend} computed the steps recorded here anew in {juror.precision}"

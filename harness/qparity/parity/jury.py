@@ -7,48 +7,17 @@ lower precision explains convicts only a side whose numbers are all float32 numb
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from qparity.parity import tolerances as tol
 from qparity.parity.audit import Tensor
-from qparity.parity.comparison import Comparison, compare, ratio
-from qparity.parity.names import state_name, weight_name
+from qparity.parity.comparison import Comparison, ratio
 from qparity.parity.peers import Blame, float32_has, listed, not_simple
-from qparity.parity.reference import method_error, model_units, of_one_layer
-from qparity.parity.setup import weight_arrays
+from qparity.parity.testimony import Testimony, ratio_at, rows_at
 from qparity.parity.types import STEP_STAGES, Observation, Stage, Verdict
-
-KNOWN = 0.5
-"""Of the size of what is compared: where the tolerance is more, agreement says little, and does not count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Testimony:
-    """What one backend says of a cell: a comparison for each tensor, at the steps where it can say anything."""
-
-    backend: str
-    comparisons: Mapping[Tensor, Comparison]
-
-    def at(self, step: int, stage: Stage, tensors: Collection[Tensor]) -> dict[Tensor, Comparison]:
-        """Its comparisons of these tensors of a stage that have this step."""
-        return {
-            tensor: c
-            for tensor, c in self.comparisons.items()
-            if tensor[0] == stage and tensor in tensors and step in c.steps
-        }
-
-
-def heard_of(o: Observation, but: Collection[str]) -> list[Testimony]:
-    """What a cell's jurors have said of it, but for some backends."""
-    return [
-        Testimony(backend, {(c.stage, c.tensor): c for c in _comparisons(o, backend)})
-        for backend, juror in o.outcome.jury.items()
-        if juror.reason is None and backend not in (o.backend, *but)
-    ]
 
 
 def blame_by_jury(
@@ -197,73 +166,6 @@ def _narrow(values: np.ndarray) -> bool:
     return float32_has(values) and not_simple(values) >= 2
 
 
-def rows_at(c: Comparison, step: int) -> slice:
-    """Which rows of a comparison are a step's."""
-    k = int(np.flatnonzero(c.steps == step)[0])
-    return slice(int(c.offsets[k]), int(c.offsets[k + 1]))
-
-
-def ratio_at(c: Comparison, step: int) -> float:
-    """The largest share of its tolerance that a step takes."""
-    return float(c.worst[1][np.flatnonzero(c.steps == step)[0]])
-
-
 def _below(c: Comparison, step: int) -> float:
     """The same, where what the next lower precision makes is allowed."""
     return float(c.worst_of_class_below[1][np.flatnonzero(c.steps == step)[0]])
-
-
-def _comparisons(o: Observation, backend: str) -> Iterator[Comparison]:
-    """Everything that a juror has said of a cell, at the steps where its tolerance says anything."""
-    t, said = o.recorded, o.recorded.of_juror(backend)
-    steps, offsets = np.asarray(said["steps"]), np.asarray(t.offsets)
-    rows = np.concatenate([np.arange(offsets[s], offsets[s + 1]) for s in steps])
-    stops = np.cumsum([0, *np.diff(offsets)[steps]])
-    own = tol.UNITS.get(o.outcome.jury[backend].precision or "", tol.UNITS["float32"])
-    high, low = model_units(o)
-
-    def made(
-        stage: Stage, tensor: str, got: np.ndarray, expected: np.ndarray, condition: np.ndarray, size: np.ndarray,
-        more: np.ndarray | float = 0.0,
-    ) -> Iterator[Comparison]:  # fmt: skip
-        """Of predictions (rows, outputs), or arrays with a row a step; `condition`, `size` and `more` (steps,)."""
-        ends = stops if stage == Stage.FORWARD else np.arange(len(steps) + 1)
-        allowed = np.asarray(tol.model(high + own, condition + size, more))
-        known = np.flatnonzero(np.isfinite(allowed) & ((allowed <= KNOWN * size) | (size == 0)))
-        if not len(known):
-            return
-        counts = np.diff(ends)
-        keep = np.repeat(np.isin(np.arange(len(steps)), known), counts)
-
-        def spread(values: np.ndarray) -> np.ndarray:
-            return np.repeat(values, counts)[keep].reshape(-1, *[1] * (got.ndim - 1))
-
-        lower = None if low is None else np.asarray(tol.model(low + own, condition + size, more))
-        pair = spread(allowed), None if lower is None else spread(lower)
-        scale = spread(np.maximum(size, condition))
-        where = np.concatenate([[0], np.cumsum(counts[known])])
-        got, expected = got[keep].astype(np.float64), expected[keep]
-        yield compare(stage, tensor, got, expected, pair, scale, steps[known], where, backend)
-
-    expected = said["predictions"]
-    got = t.predictions.reshape(len(t.predictions), -1)[rows]
-    size = np.maximum.reduceat(np.abs(expected).max(axis=1, initial=0.0), stops[:-1])
-    yield from made(Stage.FORWARD, "predictions", got, expected, said["predictions_condition"], size)
-    size = np.abs(said["loss"]) + said["loss_condition"]  # of a loss near zero its terms are what is rounded
-    yield from made(Stage.LOSS, "loss", t.loss[steps], said["loss"], said["loss_condition"], size)
-    right = said.numbered("gradients")
-    sizes = [np.abs(gradient).reshape(len(steps), -1).max(axis=1, initial=0.0) for gradient in right]
-    for k, gradient in enumerate(weight_arrays(o, "gradients")):
-        # what cancels in one weight's gradient may be as large as another's of the same layer (attention's key bias)
-        size = np.max([sizes[j] for j in of_one_layer(o, k, len(right))], axis=0)
-        name, condition = f"gradients/{weight_name(o, k)}", said["gradients_condition"][:, k]
-        more = method_error(o, k, size)
-        yield from made(Stage.GRADIENT, name, gradient[steps], right[k], condition, size, more)
-    for name in sorted(n for n in said if n.startswith("state/")):
-        j = int(name.rpartition("/")[2])
-        if len(t[name]) != len(offsets):
-            continue
-        expected, got = said[name], t[name][steps + 1]
-        size = np.abs(expected).reshape(len(steps), -1).max(axis=1, initial=0.0)
-        condition = said[f"state_condition/{j}"]
-        yield from made(Stage.UPDATE, f"state/{state_name(o, j)}", got, expected, condition, size)

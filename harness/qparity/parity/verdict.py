@@ -33,11 +33,12 @@ from qparity.parity.audit import Audit, Tensor, audit, first_tolerances, without
 from qparity.parity.bits import bits_told, digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, look_together, series
-from qparity.parity.jury import blame_by_jury, heard_of
+from qparity.parity.jury import blame_by_jury
 from qparity.parity.pairs import pair_differences, pair_series
 from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.simulated import simulated_together
+from qparity.parity.testimony import heard_of
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, STEP_STAGES, Judgement, Observation, Stage, Verdict
 from qparity.parity.update import moved_together
@@ -87,9 +88,11 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     peers = dict(blame_by_peers(innocent, unjudged, why))
     wrong = _wrong_backends(traced, innocent)
     for o in innocent:
-        at_first = peers.get(o.cell)
-        if unjudged[o.cell] and (at_first is None or at_first.verdict not in FAULTS):
-            peers |= _by_jury(o, unjudged[o.cell], why[o.cell], wrong)
+        if unjudged[o.cell] and (told := _by_jury(o, unjudged[o.cell], why[o.cell], wrong)):
+            at_first = peers.get(o.cell)
+            without_majority = told.verdict == Verdict.NOT_COMPARED and told.stage is not None
+            if not (without_majority and at_first and at_first.verdict in FAULTS):
+                peers[o.cell] = told
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why_not = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
@@ -115,15 +118,15 @@ def _wrong_backends(traced: Sequence[Observation], innocent: Sequence[Observatio
     return {o.backend for o in traced} - {o.backend for o in innocent}
 
 
-def _by_jury(o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collection[str]) -> dict[str, Blame]:
-    """What a cell's jurors say of it, in place of what was compared at step 0; nothing where there are none."""
+def _by_jury(o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collection[str]) -> Blame | None:
+    """What a cell's jurors say of it, in place of what was compared at step 0; None where there are none."""
     try:
         heard = heard_of(o, wrong)
         asked = [name for name, juror in o.outcome.jury.items() if juror.reason is None]
         left_out = [f"without {name}, whose own cells are wrong" for name in asked if name in wrong]
-        return {o.cell: blame_by_jury(o, unjudged, why, heard, left_out)} if heard else {}
+        return blame_by_jury(o, unjudged, why, heard, left_out) if heard else None
     except UNREADABLE as error:
-        return {o.cell: Blame(Verdict.NOT_COMPARED, unreadable(error).reason)}
+        return Blame(Verdict.NOT_COMPARED, unreadable(error).reason)
 
 
 def _together(

@@ -359,6 +359,10 @@ async def consult_jury(
     for backend in backends:
         draft.jury[backend], arrays = await jury.ask(references.pool, references.logs, backend, asked, seconds, cpus)
         draft.trace |= arrays
+    if steps := jury.doubted(draft.outcome, draft.trace):
+        own, mine = cell.variant.backend, replace(asked, steps=tuple(steps))
+        draft.jury[own], arrays = await jury.ask(references.pool, references.logs, own, mine, seconds, cpus)
+        draft.trace |= arrays
     draft.phases |= {"jury_s": time.perf_counter() - begun}
 
 

@@ -33,13 +33,17 @@ FINEST = "float64"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What jurors are asked about: a cell of a block, what it recorded, and the unit roundoff that it computes in."""
+    """What jurors are asked about: a cell of a block, what it recorded, and the unit roundoff that it computes in.
+
+    `steps` are those that are looked at, None: chosen as for the reference.
+    """
 
     block: Block
     cell: Cell
     shape: Shape
     trace: Trace
     unit: float
+    steps: tuple[int, ...] | None = None
 
 
 def jurors(block: Block, cell: Cell) -> list[str]:
@@ -69,6 +73,17 @@ def seconds_each(audit_s: float, count: int) -> float:
     return float(np.clip(audit_s, reference.LEAST_S, reference.MOST_S)) / count
 
 
+def doubted(outcome: Outcome, trace: Trace) -> list[int]:
+    """The steps about which the cell's own backend is asked too: where its jurors are away from it."""
+    from qparity.parity import UNREADABLE, Observation
+    from qparity.parity.testimony import doubted_steps
+
+    try:
+        return doubted_steps(Observation(outcome, trace))
+    except UNREADABLE:  # the judge says so
+        return []
+
+
 async def ask(
     pool: Pool, logs: Path, backend: str, asked: Asked, seconds: float, cpus: list[int] | None
 ) -> tuple[Table, dict[str, np.ndarray]]:
@@ -95,7 +110,8 @@ async def _ask(
     variant = Variant(backend, preferred if preferred in trained_in else "eager")
     scenario = cell.scenario.model_copy(update={"dtype": dtype})
     seed, sizes = seed_of(cell.id), [int(n) for n in np.diff(trace.offsets)]
-    steps = sampled_steps(sizes, reference.MOST_STEPS, seed)
+    chosen = sampled_steps(sizes, reference.MOST_STEPS, seed)
+    steps = chosen if asked.steps is None else np.array(asked.steps, np.int64)
     prepare = Prepare(
         scenario.model_dump(mode="json"), tuple(asked.block.search_path), *asked.shape, str(variant), juror=True
     )
