@@ -191,6 +191,13 @@ def test_a_clean_jury_is_believed_against_what_the_peers_say_of_step_0():
     assert judge([before_jury(apart, **calm), *others])["jax"].verdict == Verdict.PEERS_AGREE
 
 
+def test_where_the_jury_cannot_say_agreement_at_step_0_stands():
+    blind = before_jury(WHOLE, torch=said(WHOLE, condition=1e15))
+    judged = judge([blind, another(WHOLE, "torch")])["m"]
+    assert judged.verdict == Verdict.PEERS_AGREE
+    assert "at step 0, after which" in judged.reason
+
+
 def test_where_the_jury_has_no_majority_a_fault_that_peers_find_stands():
     apart = with_predictions(WHOLE.trace["predictions"] * (1 + 1e-3))
     others = [another(WHOLE, name) for name in ("torch", "tf")]

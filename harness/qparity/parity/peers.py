@@ -1,7 +1,7 @@
 """Variants against each other, as the last resort for what nobody independent judged.
 
-Variants of one backend share its code and are one witness: a majority is one of backends. Of models of a user's own
-only step 0 can be compared (`parity/pairs.py` says why): what the reference could not judge of them.
+Variants of one backend share its code and are one witness: a majority is one of backends. Models of a user's own are
+compared at step 0 alone (`parity/pairs.py` says why), where they have no jury (`parity/jury.py`).
 """
 
 from __future__ import annotations

@@ -89,10 +89,7 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     wrong = _wrong_backends(traced, innocent)
     for o in innocent:
         if unjudged[o.cell] and (told := _by_jury(o, unjudged[o.cell], why[o.cell], wrong)):
-            at_first = peers.get(o.cell)
-            without_majority = told.verdict == Verdict.NOT_COMPARED and told.stage is not None
-            if not (without_majority and at_first and at_first.verdict in FAULTS):
-                peers[o.cell] = told
+            peers[o.cell] = _better(peers.get(o.cell), told)
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why_not = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
@@ -108,6 +105,14 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
             judged = replace(judged, first_tolerances=first_tolerances(found))
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(pairs[o.cell]))
     return result
+
+
+def _better(peers: Blame | None, jury: Blame) -> Blame:
+    """The jury's word, but where it cannot say and the peers, who were compared at step 0, can."""
+    if peers is None or jury.verdict != Verdict.NOT_COMPARED:
+        return jury
+    knows_more = (Verdict.PEERS_AGREE,) if jury.stage is None else FAULTS
+    return peers if peers.verdict in knows_more else jury
 
 
 FAULTS = (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK)
