@@ -38,7 +38,7 @@ from qparity.parity.pairs import pair_differences, pair_series
 from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.simulated import simulated_together
-from qparity.parity.testimony import heard_of
+from qparity.parity.testimony import heard_of, jurors_of
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, STEP_STAGES, Judgement, Observation, Stage, Verdict
 from qparity.parity.update import moved_together
@@ -88,8 +88,8 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     peers = dict(blame_by_peers(innocent, unjudged, why))
     wrong = _wrong_backends(traced, innocent)
     for o in innocent:
-        if unjudged[o.cell] and (told := _by_jury(o, unjudged[o.cell], why[o.cell], wrong)):
-            peers[o.cell] = _better(peers.get(o.cell), told)
+        if unjudged[o.cell] and (blame := _by_jury(o, unjudged[o.cell], why[o.cell], wrong, peers.get(o.cell))):
+            peers[o.cell] = blame
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why_not = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
@@ -107,14 +107,6 @@ def judge(block: Sequence[Observation]) -> dict[str, Judgement]:
     return result
 
 
-def _better(peers: Blame | None, jury: Blame) -> Blame:
-    """The jury's word, but where it cannot say and the peers, who were compared at step 0, can."""
-    if peers is None or jury.verdict != Verdict.NOT_COMPARED:
-        return jury
-    knows_more = (Verdict.PEERS_AGREE,) if jury.stage is None else FAULTS
-    return peers if peers.verdict in knows_more else jury
-
-
 FAULTS = (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK)
 
 
@@ -123,15 +115,21 @@ def _wrong_backends(traced: Sequence[Observation], innocent: Sequence[Observatio
     return {o.backend for o in traced} - {o.backend for o in innocent}
 
 
-def _by_jury(o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collection[str]) -> Blame | None:
-    """What a cell's jurors say of it, in place of what was compared at step 0; None where there are none."""
+def _by_jury(
+    o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collection[str], peers: Blame | None
+) -> Blame | None:
+    """What a cell's jurors say of it, or else `peers`, who were compared with it at step 0."""
     try:
-        heard = heard_of(o, wrong)
-        asked = [name for name, juror in o.outcome.jury.items() if juror.reason is None]
-        left_out = [f"without {name}, whose own cells are wrong" for name in asked if name in wrong]
-        return blame_by_jury(o, unjudged, why, heard, left_out) if heard else None
+        if not (heard := heard_of(o, wrong)):
+            return peers
+        left_out = [f"without {name}, whose own cells are wrong" for name in jurors_of(o) if name in wrong]
+        jury = blame_by_jury(o, unjudged, why, heard, left_out)
     except UNREADABLE as error:
         return Blame(Verdict.NOT_COMPARED, unreadable(error).reason)
+    if peers is None or jury.verdict != Verdict.NOT_COMPARED:
+        return jury
+    knows_more = (Verdict.PEERS_AGREE,) if jury.stage is None else FAULTS
+    return peers if peers.verdict in knows_more else jury
 
 
 def _together(
