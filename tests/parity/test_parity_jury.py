@@ -63,7 +63,9 @@ def test_a_clean_jury_passes_at_every_step_and_it_is_said_by_whom():
 def test_the_steps_that_were_judged_are_counted():
     judged = sole(before_jury(WHOLE, torch=said(WHOLE, [0, 4]), tensorflow=said(WHOLE, [0, 4, STEPS - 1])))
     assert judged.verdict == Verdict.PEERS_AGREE
-    assert f"agree at 3 of {STEPS} steps" in judged.reason
+    assert f"agree at 3 of {STEPS} steps with tensorflow, at 2 of them with torch, run again" in judged.reason
+    apart = sole(before_jury(WHOLE, torch=said(WHOLE, [0, 4]), tensorflow=said(WHOLE, [0, 3])))
+    assert f"agree at 3 of {STEPS} steps with torch or tensorflow, run again" in apart.reason
 
 
 @pytest.mark.parametrize("name", ["predictions", "gradients/0"])
@@ -139,6 +141,15 @@ def test_a_leaking_juror_convicts_nobody():
     alone = sole(before_jury(WHOLE, torch=leaky))
     assert alone.verdict == Verdict.NOT_COMPARED
     assert "no other backend can stand in" in alone.reason
+
+
+def test_beside_a_leaking_juror_the_other_is_still_looked_at():
+    """At the same place: it is away as well, and that is not forgotten with the first."""
+    moved = WHOLE.trace["predictions"].copy()
+    moved[: WHOLE.trace["offsets"][1]] *= 1 + 1e-8
+    leaky = said(WHOLE, predictions=float32_of("predictions"))
+    judged = sole(before_jury(WHOLE, torch=leaky, tensorflow=said(WHOLE, predictions=moved)))
+    assert (judged.verdict, judged.step, judged.stage) == (Verdict.NOT_COMPARED, 0, Stage.FORWARD)
 
 
 @pytest.mark.parametrize("jurors", [("torch",), ("torch", "tensorflow")])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -34,35 +34,39 @@ def blame_by_jury(
     """
     alive, gone = list(heard), list(left_out)
     steps = sorted({int(step) for each in heard for c in each.comparisons.values() for step in c.steps})
-    for step in steps:
-        for stage in STEP_STAGES:
-            place = _Place(o, step, stage, unjudged)
-            against = [each for each in alive if place.apart(each)]
-            if not against:
-                continue
+    for step, stage in product(steps, STEP_STAGES):
+        place = _Place(o, step, stage, unjudged)
+        while against := [each for each in alive if place.apart(each)]:
             found = place.decided(against, [each for each in alive if each not in against])
             if isinstance(found, Blame):
                 return found
             gone += [f"without {name}, which {why_not}" for name, why_not in found.items()]
             alive = [each for each in alive if each.backend not in found]
-    apart = f" ({'; '.join(gone)})" if gone else ""
-    compared = {tensor: _steps_of(alive, tensor) for tensor in unjudged}
-    missing = [tensor for tensor, where in compared.items() if not where]
-    if missing:
-        other = f" ({'; '.join(gone)})" if gone else ""
-        reason = (
-            f"not compared: nothing independent judged {listed(missing)} ({why}), and no other backend can stand in"
-        )
-        return Blame(Verdict.NOT_COMPARED, reason + other)
+    without = f" ({'; '.join(gone)})" if gone else ""
+    compared = {tensor: set[int]().union(*(_steps_of(each, tensor) for each in alive)) for tensor in unjudged}
+    if missing := [tensor for tensor, where in compared.items() if not where]:
+        nobody = f"nothing independent judged {listed(missing)} ({why})"
+        return Blame(Verdict.NOT_COMPARED, f"not compared: {nobody}, and no other backend can stand in{without}")
     count, of = min(map(len, compared.values())), len(o.recorded.offsets) - 1
     when = "at every step" if count == of else f"at {count} of {of} steps"
-    names = " and ".join(each.backend for each in alive)
-    said = f"{listed(unjudged)} agree {when} with {names}, run again at the weights recorded here"
-    return Blame(Verdict.PEERS_AGREE, f"{said}{apart}; nobody independent judged that ({why})")
+    said = f"{listed(unjudged)} agree {when} with {_by_whom(alive, compared)}, run again at the weights recorded here"
+    return Blame(Verdict.PEERS_AGREE, f"{said}{without}; nobody independent judged that ({why})")
 
 
-def _steps_of(jurors: Sequence[Testimony], tensor: Tensor) -> set[int]:
-    return {int(s) for each in jurors if tensor in each.comparisons for s in each.comparisons[tensor].steps}
+def _by_whom(jurors: Sequence[Testimony], compared: Mapping[Tensor, set[int]]) -> str:
+    """`torch and jax`; `torch, at 3 of them with jax` that had time for fewer; `torch or jax` where neither has all."""
+    counts = {each: min(len(_steps_of(each, tensor)) for tensor in compared) for each in jurors}
+    whole = [each for each in jurors if all(_steps_of(each, tensor) == where for tensor, where in compared.items())]
+    if not whole:
+        return " or ".join(each.backend for each in jurors)
+    fewer = [
+        f", at {counts[each]} of them with {each.backend}" for each in jurors if each not in whole and counts[each]
+    ]
+    return _names(whole) + "".join(fewer)
+
+
+def _steps_of(juror: Testimony, tensor: Tensor) -> set[int]:
+    return {int(step) for step in juror.comparisons[tensor].steps} if tensor in juror.comparisons else set()
 
 
 @dataclass(frozen=True, slots=True)
