@@ -62,7 +62,7 @@ class Models:
     def built(self, dtype: str, model: keras.Model | None = None) -> Juror:
         """A model in a dtype (`model`, where it is there already), ready to be run."""
         scenario = self.scenario.model_copy(update={"dtype": dtype})
-        keras.config.set_floatx(dtype)
+        declare(dtype)
         model = model or build_model(scenario, self.features, self.outputs)
         noise = Noise(model)
         model.compile(
@@ -72,6 +72,13 @@ class Models:
             **self.backend.compile_options(self.mode, 1),
         )
         return Juror(model, dtype, self.backend.stepper(model, self.mode, sample_loss_of(scenario)), noise)
+
+
+def declare(dtype: str) -> None:
+    """Make a dtype Keras' default; a policy that a user's code has set (mixed precision) stays."""
+    keras.config.set_floatx(dtype)
+    if keras.config.dtype_policy().name in ("float32", "float64"):  # it stays at the first one, whatever floatx becomes
+        keras.config.set_dtype_policy(dtype)
 
 
 class Noise:
@@ -144,7 +151,7 @@ class Juror:
 
     def at(self, weights: Arrays, state: Arrays, batch: Sequence[np.ndarray | None]) -> Computed:
         """One step at these weights and this state, over inputs, targets, and weights of samples or None."""
-        keras.config.set_floatx(self.dtype)  # user's code may ask when it is called
+        declare(self.dtype)  # user's code may ask when it is called
         x, y, weight = batch
         assert x is not None
         x = self.noise.but_whole(x)
