@@ -133,6 +133,15 @@ def test_a_cell_whose_numbers_float32_has_leaks():
     assert "float32 has" in judged.reason
 
 
+def test_numbers_that_float32_has_are_no_proof_where_those_of_the_others_are_such_too():
+    """Halves and integers come out of any computation; and others that part from each other prove nothing."""
+    low = with_predictions(float32_of("predictions"))
+    simple = said(WHOLE, predictions=np.round(WHOLE.trace["predictions"] * 8) / 8)
+    parted = [said(WHOLE, predictions=WHOLE.trace["predictions"] * (1 + sign * 2e-8)) for sign in (1, -1)]
+    for jurors in ({"torch": simple}, dict(zip(("torch", "tensorflow"), parted, strict=True))):
+        assert sole(before_jury(low, **jurors)).verdict == Verdict.NOT_COMPARED
+
+
 def test_a_leaking_juror_convicts_nobody():
     leaky = said(WHOLE, predictions=float32_of("predictions"))
     judged = sole(before_jury(WHOLE, torch=leaky, tensorflow=said(WHOLE)))

@@ -110,7 +110,9 @@ class _Place:
         """Of differences in these tensors that the next lower precision makes."""
         mine = np.concatenate([self._rows(c, c.got) for c in over[against[0].backend]])
         narrow = [each.backend for each in against if _narrow(self._numbers(each, tensors))]
-        if _narrow(mine) and not narrow and all(_narrow(self._numbers(each, tensors)) for each in beside):
+        wide = not any(float32_has(self._numbers(each, tensors)) for each in against)
+        alike = all(self._between(*pair) <= 1 for pair in combinations(against, 2))
+        if _narrow(mine) and wide and alike and all(_narrow(self._numbers(each, tensors)) for each in beside):
             why = f"{_names(against)}: every number here is one that float32 has, there not"
             return self._blame(Verdict.PRECISION_LEAK, over, why)
         if narrow and not float32_has(mine):

@@ -1,8 +1,8 @@
 """The jury of a cell: other backends of its block, asked what the steps it recorded come to at its own weights.
 
 Asked where nobody independent can judge: the model cannot run on NumPy. A juror is a child of the other backend's
-ordinary server, on the CPU, in float64 where the model builds so. Whatever fails there leaves the cell
-as it is, with the reason.
+ordinary server, on the CPU, in float64 where the model builds so. Whatever fails there leaves the cell as it is, with
+the reason.
 """
 
 from __future__ import annotations
