@@ -1,14 +1,15 @@
 """Does the judge ever accuse a correct model? Random hybrid models on the real backends: false accusations must be 0.
 
-    python benchmarks/clean_models.py --models 300 [--first 0] [--variants tf torch jax-jit] [--one-dtype] [--write]
+    python benchmarks/clean_models.py --models 300 [--first 0] [--variants tf torch jax-jit] [--one-dtype] [--jury]
 
 Models of benchmarks/random_model.py: skip connections, two heads, shared and frozen quantum layers, patches,
 normalisation, convolution, pooling, attention, LSTM, activity penalties, regularizers, losses of their own. In float32
 every verdict that finds something is a false accusation. In float64 Keras itself computes parts in float32 (means and
 products on torch, means and tanh on JAX, Python floats such as a regularizer's on TensorFlow): a PRECISION-LEAK by
 far is right there; a narrow one is a false accusation, unless a layer of the model by itself leaks by far. Prints
-what was judged by what, and how much of the reference's tolerance correct models use; exit code 1 on any false
-accusation. `--write` makes docs/clean-models.md.
+what was judged by what, and how much of their judge's tolerance correct models use; exit code 1 on any false
+accusation. `--jury` leaves the reference out, as if no model could run on NumPy: then other backends judge.
+`--write` makes docs/clean-models.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +33,15 @@ from qparity.diagnose.walk import LayerFinding, walk
 from qparity.parity import Observation
 from qparity.parity.audit import audit
 from qparity.parity.comparison import REFERENCE
+from qparity.parity.testimony import heard_of
+from qparity.runner import cell
 from qparity.runner.begin import begin
 from qparity.runner.events import CellFinished
+from qparity.runner.inputs import Inputs
 from qparity.runner.local import Options
+from qparity.runner.plan import Block
 from qparity.runner.pool import Pool
+from qparity.runner.reference import References
 from qparity.runner.sweep import sweep
 from qparity.scenario.load import load_files
 from qparity.store import Run
@@ -65,12 +72,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="cells side by side (default: as many as have cores)")
     parser.add_argument("--keep", type=Path, help="keep the run folder here; what is there goes on")
     parser.add_argument("--report", nargs="+", type=Path, help="train nothing; what these kept folders say together")
+    parser.add_argument("--jury", action="store_true", help="leave the reference out: other backends judge")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     if options.report:
         text, bad = report([Run.load(path) for folder in options.report for path in (folder / "results").glob("*")])
         print(text)
         sys.exit(bool(bad))
+    if options.jury:
+        cell.consult = _read_circuits_alone
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
     folder = options.keep or Path(tempfile.mkdtemp(prefix="qparity-models-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,18 +129,18 @@ def report(runs: Sequence[Run]) -> tuple[str, list[str]]:
     for run, block in ((each, block) for each in runs for block in each.plan.blocks):
         judgements = judge_block(run, block)
         seen = {o.cell: o for o in observations_of(run, block)}
-        for cell in block.cells:
-            o, judgement = seen.get(cell.id), judgements.get(cell.id)
-            name = f"{block.scenario.name}/{cell.variant}"
+        for place in block.cells:
+            o, judgement = seen.get(place.id), judgements.get(place.id)
+            name = f"{block.scenario.name}/{place.variant}"
             if o is None or judgement is None:
                 status = "missing" if o is None else o.outcome.status
-                counts[cell.variant, block.scenario.dtype, status] += 1
+                counts[place.variant, block.scenario.dtype, status] += 1
                 other[f"{status}: {'' if o is None else o.outcome.reason}"] += 1
                 continue
             counts[o.variant, o.dtype, str(judgement.verdict)] += 1
             steps += len(o.recorded.offsets) - 1
             judged, judgeable = judged + judgement.judged, judgeable + judgement.judgeable
-            if judgement.verdict == "ROUNDING":
+            if judgement.verdict in ("ROUNDING", "PEERS-AGREE"):
                 _use(o, used)
             leak = judgement.verdict == "PRECISION-LEAK" and o.dtype == "float64"
             if leak and not (judgement.r or 0) > CLEARLY:
@@ -151,7 +161,7 @@ def report(runs: Sequence[Run]) -> tuple[str, list[str]]:
         lines.append(f"| {variant}, {dtype} | {' | '.join(str(counts[variant, dtype, v]) for v in verdicts)} |")
     lines += [
         "",
-        "What cells that passed use of the reference's tolerance:",
+        "What correct numbers use of their judge's tolerance (reference or jury):",
         "",
         "| stage, dtype | median r | 99% | largest |",
     ]
@@ -163,6 +173,13 @@ def report(runs: Sequence[Run]) -> tuple[str, list[str]]:
     return "\n".join(lines), bad
 
 
+async def _read_circuits_alone(
+    references: References, block: Block, of: cell.Cell, inputs: Inputs, draft: cell.Draft
+) -> None:
+    """In place of `consult`: the reference reads the circuits and says nothing of the steps."""
+    draft.reference = dict(await references.about(block, of, inputs.shape)) | {"reason": "it was left out"}
+
+
 async def _first_wrong_layer(run: Run, name: str) -> LayerFinding:
     """Which layer is wrong by itself, on what entered it."""
     async with Pool(run.logs(), 1, {}) as pool:
@@ -170,9 +187,10 @@ async def _first_wrong_layer(run: Run, name: str) -> LayerFinding:
 
 
 def _use(o: Observation, used: dict[tuple[str, str], list[float]]) -> None:
-    """How much of the reference's tolerance each tensor of a cell that passed takes."""
-    for c in audit(o).comparisons:
-        if c.by == REFERENCE and c.r.size:
+    """How much of its tolerance each tensor of a cell that passed takes, beside reference or jurors that it is near."""
+    told = [c for each in heard_of(replace(o, trace=o.recorded), ()) for c in each.comparisons.values()]
+    for c in [*(c for c in audit(o).comparisons if c.by == REFERENCE), *(c for c in told if c.r.max(initial=0.0) <= 1)]:
+        if c.r.size:
             used[str(c.stage), o.dtype].append(float(c.r.max()))
 
 

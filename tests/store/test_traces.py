@@ -30,11 +30,13 @@ def test_what_a_whole_model_records_has_its_shapes():
         "state/0": np.zeros((1, 3)), "state/1": np.zeros((3, 2)), "layer_offsets/0": np.array([0, 4, 8]),
         "reference_steps": np.array([0, 1]), "reference_state/1": np.zeros((2, 2)),
         "reference_state_condition/1": np.zeros(2), "extra_gradients/0": np.zeros((2, 3)),
+        "jury_torch_steps": np.array([1]), "jury_torch_gradients/0": np.zeros((1, 3)),
     }  # fmt: skip
     assert odd(trace(**good)) is None
     assert set(from_bytes(to_bytes(trace(**good)))) == set(trace(**good))
     for name, wrong in (
         ("state/0", np.zeros((2, 3))), ("layer_offsets/0", np.array([0, 4])), ("layer_offsets/0", np.array([0, 4, 3])),
         ("reference_steps", np.array([0, 2])), ("reference_steps", np.array([0.0, 1.0])),
+        ("jury_torch_steps", np.array([2])), ("jury_torch_steps", np.array(0)),
     ):  # fmt: skip
         assert name in str(odd(trace(**good | {name: wrong})))

@@ -86,6 +86,12 @@ for variable, value in zip(model.trainable_weights, weights):
 
 """
 
+STATE = """state = [{state}]
+for variable, value in zip(model.non_trainable_variables, state):
+    variable.assign(value)
+
+"""
+
 LAYER = """
 import json
 

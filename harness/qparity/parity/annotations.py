@@ -137,6 +137,14 @@ def _coverage(o: Observation, found: Audit) -> Iterator[str]:
             yield f"the model names no NumPy backend: for the reference its code was told that it is on {said.told}"
     elif said.reason:
         yield f"no reference: {said.reason}"
+    for backend, juror in o.outcome.jury.items():
+        if backend == o.backend:
+            steps = f"{juror.steps or 0} steps where others are away from it"
+            yield f"{backend} itself was asked what it rounds at {steps}"
+        elif juror.reason:
+            yield f"no word of {backend} on the steps recorded here: {juror.reason}"
+        elif juror.precision and juror.precision != "float64":
+            yield f"{backend} computed the steps recorded here anew in {juror.precision}"
     if script := o.scenario.script:
         yield from (f"{script.file}: {note}" for note in script.notes)
     if numbers := sorted(o.by_differences):

@@ -3,8 +3,8 @@
 At step 0 all variants hold the same weights, so they must agree to rounding. Later their weights may differ (with Adam
 by far more than rounding), so the tolerance of step t grows with the observed distance d_t = sum |w_a - w_b|: a
 circuit's outputs change by at most ||O|| d_t max(1, |x|), since every |df/dtheta| <= ||O||, and its gradients
-accordingly. Nothing of the kind is known of classical layers, so of models of a user's own only step 0 can be compared:
-what the reference could not judge of them.
+accordingly. Nothing of the kind is known of classical layers, so models of a user's own are compared at step 0 alone;
+beside them at later steps stands a jury (`jury`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Variants against each other, as the last resort for what nobody independent judged.
 
-Variants of one backend share its code and are one witness: a majority is one of backends. Of models of a user's own
-only step 0 can be compared (`parity/pairs.py` says why): what the reference could not judge of them.
+Variants of one backend share its code and are one witness: a majority is one of backends. Models of a user's own are
+compared at step 0 alone (`parity/pairs.py` says why), where they have no jury (`parity/jury.py`).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def blame_by_peers(
         drawn = f"samples of {', '.join(sampled)}" if sampled else "the random numbers of the model's layers"
         why_not = f"{drawn} are other ones on every backend"
         return {
-            o.cell: Blame(Verdict.NOT_COMPARED, f"not compared: {_listed(unjudged[o.cell])}: {why_not}", by_design=True)
+            o.cell: Blame(Verdict.NOT_COMPARED, f"not compared: {listed(unjudged[o.cell])}: {why_not}", by_design=True)
             for o in asked
         }
     wanted = {tensor for o in asked for tensor in unjudged[o.cell] if tensor[0] in COMPARED}
@@ -114,10 +114,10 @@ def blame_by_peers(
             result[o.cell] = found[o.cell]
             continue
         others = [p.variant for p in cells if p.backend != o.backend and p.cell not in found]
-        missing = _listed(unjudged[o.cell])
+        missing = listed(unjudged[o.cell])
         compared = [tensor for tensor in unjudged[o.cell] if tensor[0] in COMPARED]
         if not others or len(compared) < len(unjudged[o.cell]):
-            left = missing if not others else _listed([t for t in unjudged[o.cell] if t not in compared])
+            left = missing if not others else listed([t for t in unjudged[o.cell] if t not in compared])
             reason = (
                 f"not compared: nothing independent judged {left} ({why[o.cell]}), and no other backend can stand in"
             )
@@ -132,7 +132,7 @@ def blame_by_peers(
 COMPARED = (Stage.FORWARD, Stage.LOSS, Stage.GRADIENT)
 
 
-def _listed(tensors: Collection[Tensor], most: int = 4) -> str:
+def listed(tensors: Collection[Tensor], most: int = 4) -> str:
     """Such as `predictions, gradients of dense/kernel, dense/bias`."""
     words = [name if stage in (Stage.FORWARD, Stage.LOSS) else f"{name} ({stage})" for stage, name in tensors]
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
@@ -211,8 +211,8 @@ def _precise(
     if any(s.difference[step] > s.lower[step] for s in over):
         return None
     values = {o.cell: _numbers(o, {s.tensor for s in over}, step) for o in cells}
-    wide = [cell for cell, found in values.items() if not _float32_has(found)]
-    narrow = [cell for cell, found in values.items() if _float32_has(found) and _not_simple(found) >= 2]
+    wide = [cell for cell, found in values.items() if not float32_has(found)]
+    narrow = [cell for cell, found in values.items() if float32_has(found) and not_simple(found) >= 2]
     if not wide or not narrow or len(wide) + len(narrow) < len(cells) or any(pair <= set(wide) for pair in apart):
         return None
     return wide
@@ -231,11 +231,12 @@ def _numbers(o: Observation, tensors: Collection[str], step: int) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0)
 
 
-def _float32_has(values: np.ndarray) -> bool:
+def float32_has(values: np.ndarray) -> bool:
+    """Whether there are any, and each is a number that float32 has."""
     return bool(len(values) and np.array_equal(values.astype(np.float32).astype(np.float64), values))
 
 
-def _not_simple(values: np.ndarray) -> int:
+def not_simple(values: np.ndarray) -> int:
     """How many have more than SIMPLE_BITS."""
     mantissa = np.ldexp(np.frexp(values)[0], SIMPLE_BITS)
     return int(np.sum(mantissa != np.round(mantissa)))

@@ -64,14 +64,14 @@ def reference_comparisons(o: Observation) -> Iterator[Comparison]:
     sizes_of = [np.abs(part).sum(axis=1).astype(np.float64) for part in parts]
     for k, part in enumerate(parts):
         # what cancels in one weight's gradient may be as large as another's of the same layer (attention's key bias)
-        size = np.max([sizes_of[j] for j in _of_one_layer(o, k, len(parts))], axis=0)
+        size = np.max([sizes_of[j] for j in of_one_layer(o, k, len(parts))], axis=0)
         condition = t.reference_slopes_condition[:, k] + size
         off = t.reference_slopes_error[:, k]
         # at a kink there is no slope to judge by; one of zero is known as far as the loss's rounding lets it be
         known = off <= np.maximum(KNOWN * condition, ROUNDED * size_of_loss)
         if not known.any():
             continue
-        error = (off + _method_error(o, k, sizes_of[k]))[known]
+        error = (off + method_error(o, k, sizes_of[k]))[known]
         name, along = f"gradients/{weight_name(o, k)}", part.sum(axis=1)[known]
         pair = allowed(condition[known], error)
         expected = t.reference_slopes[known, k]
@@ -102,14 +102,14 @@ def model_units(o: Observation) -> tuple[float, float | None]:
     return tol.UNITS[coarse], tol.lower_unit(coarse, o.outcome.resolved.flags)
 
 
-def _of_one_layer(o: Observation, k: int, count: int) -> list[int]:
+def of_one_layer(o: Observation, k: int, count: int) -> list[int]:
     """The weights of the layer that weight k is of, itself among them; itself alone where the layer is not known."""
     weights = o.outcome.resolved.weights
     units = [weights[j].unit if j < len(weights) else None for j in range(count)]
     return [j for j in range(count) if j == k or (units[k] is not None and units[j] == units[k])]
 
 
-def _method_error(o: Observation, k: int, size: np.ndarray) -> np.ndarray:
+def method_error(o: Observation, k: int, size: np.ndarray) -> np.ndarray:
     """What a differentiation method may be off by itself in weight k: differences divide rounding by their step."""
     used = [*o.differentiated, *([Differentiated("finite-diff")] if k in o.by_differences else [])]
     u = tol.UNITS.get(o.precision, tol.UNITS["float32"])

@@ -21,7 +21,7 @@ ROUNDING        everything is within its tolerance at every judged step (with sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
@@ -29,14 +29,16 @@ from typing import TypeVar
 import numpy as np
 
 from qparity.parity.annotations import annotate
-from qparity.parity.audit import Audit, audit, first_tolerances, without
+from qparity.parity.audit import Audit, Tensor, audit, first_tolerances, without
 from qparity.parity.bits import bits_told, digits, right_bits
 from qparity.parity.circuits import circuit_faults
 from qparity.parity.comparison import REFERENCE, Comparison, effective_bits, look_together, series
+from qparity.parity.jury import blame_by_jury
 from qparity.parity.pairs import pair_differences, pair_series
 from qparity.parity.peers import Blame, blame_by_peers
 from qparity.parity.setup import ExactFault, start_faults
 from qparity.parity.simulated import simulated_together
+from qparity.parity.testimony import heard_of, jurors_of
 from qparity.parity.tolerances import UNITS
 from qparity.parity.types import STAGES, STEP_STAGES, Judgement, Observation, Stage, Verdict
 from qparity.parity.update import moved_together
@@ -83,7 +85,12 @@ def judge(block: Sequence[Observation], pairs: bool = True) -> dict[str, Judgeme
     whole = [o for o in traced if len(o.recorded.predictions) == len(o.recorded.batch_index)]
     innocent = [o for o in whole if not any(s.hard for s in seen[o.cell]) and o.cell not in circuits]
     why = {o.cell: _why_unjudged(o, audits[o.cell]) for o in innocent}
-    peers = blame_by_peers(innocent, {o.cell: audits[o.cell].unjudged for o in innocent}, why)
+    unjudged = {o.cell: audits[o.cell].unjudged for o in innocent}
+    peers = dict(blame_by_peers(innocent, unjudged, why))
+    wrong = _wrong_backends(traced, innocent)
+    for o in innocent:
+        if unjudged[o.cell] and (blame := _by_jury(o, unjudged[o.cell], why[o.cell], wrong, peers.get(o.cell))):
+            peers[o.cell] = blame
     for o in cells:
         if o.cell not in audits and o.cell not in result:
             why_not = "left no trace" if o.trace is None else f"left a trace without {', '.join(missing_arrays(o))}"
@@ -99,6 +106,31 @@ def judge(block: Sequence[Observation], pairs: bool = True) -> dict[str, Judgeme
             judged = replace(judged, first_tolerances=first_tolerances(found))
         result[o.cell] = replace(judged, annotations=notes, pairs=tuple(apart.get(o.cell, ())))
     return result
+
+
+FAULTS = (Verdict.LOCAL_FAULT, Verdict.PRECISION_LEAK)
+
+
+def _wrong_backends(traced: Sequence[Observation], innocent: Sequence[Observation]) -> set[str]:
+    """The backends all of whose cells have something certain against them: they are nobody's jurors."""
+    return {o.backend for o in traced} - {o.backend for o in innocent}
+
+
+def _by_jury(
+    o: Observation, unjudged: Sequence[Tensor], why: str, wrong: Collection[str], peers: Blame | None
+) -> Blame | None:
+    """What a cell's jurors say of it, or else `peers`, who were compared with it at step 0."""
+    try:
+        if not (heard := heard_of(o, wrong)):
+            return peers
+        left_out = [f"without {name}, whose own cells are wrong" for name in jurors_of(o) if name in wrong]
+        jury = blame_by_jury(o, unjudged, why, heard, left_out)
+    except UNREADABLE as error:
+        return Blame(Verdict.NOT_COMPARED, unreadable(error).reason)
+    if peers is None or jury.verdict != Verdict.NOT_COMPARED:
+        return jury
+    knows_more = (Verdict.PEERS_AGREE,) if jury.stage is None else FAULTS
+    return peers if peers.verdict in knows_more else jury
 
 
 def _together(

@@ -158,6 +158,22 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Juror:
+    """Another backend that computed a cell's recorded steps anew: how many `steps` of `of`; or why it did not.
+
+    `precision` is the coarsest type that it computed in.
+    """
+
+    reason: Text | None = None
+    precision: Name | None = None
+    steps: Count | None = None
+    of: Count | None = None
+    seed: Count | None = None
+    evaluations: Count | None = None
+    wall_s: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Repeat:
     """The recorded training, run twice: by how much each array differs, None where it is no number."""
 
@@ -258,6 +274,8 @@ class Outcome(Document):
     expected = Part[Expected]()
     fault = Part[Fault | None]()
     reference = Part[Reference]()
+    jury = Part[Mapping[Text, Juror]]()
+    """By backend; empty where nobody was asked."""
     diverged_step = Part[Count | None]()
     worker = Part[Text | None]()
     """The key of the server that its process came from, in `workers` of the run."""

@@ -42,7 +42,10 @@ class Start(Request):
 
 @dataclass(frozen=True, slots=True)
 class Prepare(Request):
-    """Build a scenario's model; the reference has no variant, and of a recorded training it is given the `model`."""
+    """Build a scenario's model; the reference has no variant, and of a recorded training it is given the `model`.
+
+    A `juror` does not look at what stands behind it: that is the cell's own.
+    """
 
     scenario: Mapping[Text, object]
     search_path: tuple[Text, ...]
@@ -51,6 +54,7 @@ class Prepare(Request):
     variant: Text = ""
     fault: Fault | None = None
     model: Mapping[Text, object] | None = None
+    juror: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,20 @@ class Evaluate(Request):
     layer: Count
     gates: Count | None = None
     words: tuple[Word, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swear(Request):
+    """Of a juror, prepared in float64 where it can be: what some steps of a cell of another backend come to there.
+
+    The cell declares `dtype`, and computes with unit roundoff `unit`. So many `seconds` of processor time after the
+    first step no further one is begun; `seed` is that of the disturbances.
+    """
+
+    dtype: Text
+    unit: Number
+    seed: Count
+    seconds: Number
 
 
 @dataclass(frozen=True, slots=True)

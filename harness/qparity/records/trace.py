@@ -53,6 +53,11 @@ class Trace(dict[str, np.ndarray]):
         """A column that may be missing."""
         return self.get(column.name)
 
+    def of_juror(self, backend: str) -> Trace:
+        """What a juror said, `jury_<backend>_<name>`, by the rest of its names."""
+        prefix = f"jury_{backend}_"
+        return Trace({name.removeprefix(prefix): array for name, array in self.items() if name.startswith(prefix)})
+
     def numbered(self, kind: str) -> list[np.ndarray]:
         """The arrays `<kind>/0`, `<kind>/1` and so on, as far as they go without a gap (the store refuses one)."""
         found: list[np.ndarray] = []

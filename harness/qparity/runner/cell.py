@@ -20,7 +20,7 @@ from qparity.records.document import Table
 from qparity.records.kinds import Text
 from qparity.records.outcome import Fault, Fit
 from qparity.records.trace import Trace
-from qparity.runner import memory
+from qparity.runner import jury, memory
 from qparity.runner.inputs import STATE_STREAM, WEIGHT_STREAM, Inputs, sent_and_declared, starting_values
 from qparity.runner.patience import Patience
 from qparity.runner.plan import Block, Cell
@@ -77,6 +77,7 @@ class Draft:
     diverged_step: int | None = None
     fit: Fit | None = None
     reference: Table | None = None
+    jury: Table | None = None
     trace: Trace | None = None
     start: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -105,6 +106,7 @@ class Draft:
             "diverged_step": self.diverged_step,
             "fit": self.fit and asdict(self.fit),
             "reference": self.reference,
+            "jury": self.jury,
         }
         return Outcome(document | {k: v for k, v in later.items() if v is not None}, planned=scenario)
 
@@ -159,6 +161,7 @@ async def run_cell(
                 begun = time.perf_counter()
                 await consult(references, block, cell, inputs, draft)
                 draft.phases |= {"reference_s": time.perf_counter() - begun}
+                await consult_jury(references, block, cell, inputs, cpus, tell, draft)
         except TimeoutError:
             draft.end("timeout", patience.reason if patience else "its worker server did not start in time")
         except ServerDied as error:
@@ -331,6 +334,36 @@ async def consult(references: References, block: Block, cell: Cell, inputs: Inpu
         said, arrays = await references.judge(block, cell, shape, draft.trace, draft.phases["audit_s"])
         draft.reference |= said
         draft.trace |= arrays
+
+
+async def consult_jury(
+    references: References,
+    block: Block,
+    cell: Cell,
+    inputs: Inputs,
+    cpus: list[int] | None,
+    tell: Progress,
+    draft: Draft,
+) -> None:
+    """What other backends make of the recorded steps, where nobody independent can say."""
+    assert draft.trace is not None
+    outcome = draft.outcome
+    backends = jury.jurors(block, cell)
+    if not backends or not jury.wanted(outcome, draft.trace):
+        return
+    tell("jury", 0)
+    begun = time.perf_counter()
+    asked = jury.Asked(block, cell, inputs.shape, draft.trace, jury.unit_of(outcome))
+    seconds = jury.seconds_each(draft.phases["audit_s"], len(backends))
+    draft.jury = {}
+    for backend in backends:
+        draft.jury[backend], arrays = await jury.ask(references.pool, references.logs, backend, asked, seconds, cpus)
+        draft.trace |= arrays
+    if steps := jury.doubted(draft.outcome, draft.trace):
+        own, mine = cell.variant.backend, replace(asked, steps=tuple(steps))
+        draft.jury[own], arrays = await jury.ask(references.pool, references.logs, own, mine, seconds, cpus)
+        draft.trace |= arrays
+    draft.phases |= {"jury_s": time.perf_counter() - begun}
 
 
 @dataclass(frozen=True, slots=True)

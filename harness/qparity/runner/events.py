@@ -30,7 +30,10 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class CellProgress:
-    """A cell is at `step` of `steps` in a phase (`starting`, `building`, `compiling`, `audit`, `fit`, `timing`)."""
+    """A cell is at `step` of `steps` in a phase.
+
+    Phases are `starting`, `building`, `compiling`, `audit`, `fit`, `reference`, `jury`, `timing`.
+    """
 
     cell: Cell
     phase: str

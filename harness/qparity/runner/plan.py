@@ -40,6 +40,12 @@ class Block:
     """Of the file that the circuit or model is in: what is trained is the scenario and this."""
     given: Given | None = None
     """Data, and the start of a model, that the user's own code gave."""
+    variants: tuple[Variant, ...] = ()
+    """Those of all its cells, also where `cells` are only what is left of them."""
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            object.__setattr__(self, "variants", tuple(cell.variant for cell in self.cells))
 
     def planned(self) -> records.Block:
         """The block as the plan of a run has it."""

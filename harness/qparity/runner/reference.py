@@ -21,7 +21,7 @@ from qparity.records.requests import Judge, Prepare, WalkReference
 from qparity.records.trace import Trace
 from qparity.runner.inputs import Shape
 from qparity.runner.plan import Block, Cell
-from qparity.runner.pool import Pool, Unavailable
+from qparity.runner.pool import Pool, Server, Unavailable
 from qparity.runner.process import ChildDied
 from qparity.scenario.schema import ABOUT, DATA, Scenario
 from qparity.worker.protocol import Message, ProtocolError
@@ -88,26 +88,42 @@ class References:
         arrays: dict[str, np.ndarray] | None = None,
     ) -> tuple[Message, Message]:
         """The answers to `prepare` and to a further request, from a child of the reference."""
-        server = await self.pool.reference()
-        name = f"reference-{cell.id}-{next(self._children)}"
-        log = self.logs / f"{name}.log"
-        child = await server.child(name, log, None)
-        try:
-            model = None if block.given is None else block.given.model
-            asked = Prepare(cell.scenario.model_dump(mode="json"), tuple(block.search_path), *shape, model=model)
-            prepared = checked(await child.request("prepare", asked.body()))
-            answer = checked(await child.request(kind, body, arrays)) if kind else prepared
-        except BaseException:
-            await asyncio.shield(child.kill())
-            raise
-        await child.close()
-        if log.exists() and not log.stat().st_size:
-            log.unlink()
-        return prepared, answer
+        model = None if block.given is None else block.given.model
+        asked = Prepare(cell.scenario.model_dump(mode="json"), tuple(block.search_path), *shape, model=model)
+        log = self.logs / f"reference-{cell.id}-{next(self._children)}.log"
+        return await ask(await self.pool.reference(), log, None, asked, kind, body, arrays)
+
+
+async def ask(
+    server: Server,
+    log: Path,
+    cpus: list[int] | None,
+    asked: Prepare,
+    kind: str | None = None,
+    body: Table | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
+) -> tuple[Message, Message]:
+    """The answers to `prepare` and to a further request, from a fresh child that is named as its log is.
+
+    Raises:
+        Refused: it answers with an error.
+        ChildDied, ProtocolError: it does not answer.
+    """
+    child = await server.child(log.stem, log, cpus)
+    try:
+        prepared = checked(await child.request("prepare", asked.body()))
+        answer = checked(await child.request(kind, body, arrays)) if kind else prepared
+    except BaseException:
+        await asyncio.shield(child.kill())
+        raise
+    await child.close()
+    if log.exists() and not log.stat().st_size:
+        log.unlink()
+    return prepared, answer
 
 
 class Refused(Exception):
-    """The reference cannot answer; the message says why."""
+    """A child cannot answer; the message says why."""
 
 
 def checked(answer: Message) -> Message:

@@ -70,6 +70,9 @@ class BackendFacts:
     traces_callbacks: bool = True
     """Compiles around a circuit that it does not simulate itself."""
 
+    juror_mode: str = "eager"
+    """In which mode a juror runs, where the scenario is trained in it: that whose few steps cost least."""
+
     @property
     def trains(self) -> bool:
         """Whether it differentiates; one that only runs forward serves as the reference."""
@@ -177,6 +180,7 @@ _FACTS = (
         # The CPU stays available beside a GPU, as the second choice: callbacks into Python need it.
         environment_gpu={"JAX_PLATFORMS": "cuda,cpu"},
         dropped=("JAX_", "XLA_"),
+        juror_mode="jit",  # each operation is compiled by itself where it is eager
         flags=("XLA_FLAGS", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION"),
         cuda_plugins={13: "jax-cuda13-plugin", 12: "jax-cuda12-plugin"},
     ),

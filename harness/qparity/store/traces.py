@@ -31,6 +31,7 @@ MUCH = 1 << 30
 """What claims to need more than this is read only into memory that is free."""
 
 _NAME = pattern(r"[a-z_]{1,40}(/(0|[1-9]\d{0,5})(/[a-z_]{1,40})?)?\.npy")
+_STEPS = pattern(r"(reference|jury_[a-z_]+)_steps")
 _KINDS = "fiub"
 _LOCAL = struct.Struct("<4s22xHH")
 _BY_STEP = ("loss", "learning_rate", "iterations", "weights", "gradients", "new_weights", "slots")
@@ -105,15 +106,16 @@ def odd(trace: Trace) -> str | None:
         for name in (f"{kind}/{k}" for kind in _OF_WEIGHTS):
             if name in trace and trace[name].shape != weights.shape:
                 return f"{name} has not the shape of the weight"
-    chosen = trace.find(Trace.reference_steps)
-    if chosen is not None and (
-        chosen.ndim != 1
-        or chosen.dtype.kind != "i"
-        or not len(chosen)
-        or chosen.min() < 0
-        or chosen.max() >= len(offsets) - 1
-    ):
-        return "reference_steps are not numbers of steps"
+    for name in (name for name in trace if name.endswith("_steps") and _STEPS.fullmatch(name)):
+        chosen = trace[name]
+        if (
+            chosen.ndim != 1
+            or chosen.dtype.kind != "i"
+            or not len(chosen)
+            or chosen.min() < 0
+            or chosen.max() >= len(offsets) - 1
+        ):
+            return f"{name} are not numbers of steps"
     index, samples = trace.find(Trace.batch_index), {len(trace[name]) for name in DATA if name in trace}
     if len(samples) > 1:
         return "x and y have not as many rows"

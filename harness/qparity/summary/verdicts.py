@@ -22,7 +22,7 @@ ABOUT = {
     "ROUNDING": About("The pass: within what rounding can do, at every step that something independent judged."),
     "PEERS-AGREE": About(
         "A weaker pass: within rounding where something independent judged; of the rest it is known only that other "
-        "backends agree.",
+        "backends agree, at the steps that are counted.",
         "A part that the oracle does not simulate and the reference cannot run, such as a layer of your own that NumPy "
         "has no way to run, or random numbers of each backend's own.",
         "Take `qparity check --require-judge` where that is not enough.",

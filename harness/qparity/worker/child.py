@@ -33,7 +33,7 @@ from qparity.scenario.backends import every
 from qparity.scenario.refusal import XLA_ONLY
 from qparity.scenario.schema import SAMPLE_WEIGHT, Scenario, ScriptSpec
 from qparity.scenario.variant import Variant
-from qparity.worker import audit, called, draws, faults, timed, training
+from qparity.worker import audit, called, draws, faults, jury, timed, training
 from qparity.worker.backends.base import Backend, plain
 from qparity.worker.called import step_of, total_of
 from qparity.worker.curvature import hessian_products
@@ -63,6 +63,7 @@ def serve_cell(channel: Channel, backend: Backend) -> None:
         "time": cell.time,
         "evaluate": cell.evaluate,
         "walk": cell.walk,
+        "swear": cell.swear,
     }
     while (request := channel.receive()) is not None and request.kind != "close":
         try:
@@ -113,6 +114,8 @@ class Cell:
                 f"{self.scenario.model} returns a compiled model: loss and optimizer are those of the scenario's "
                 "[training] table, so return it uncompiled and name them there"
             )
+        if asked.juror:
+            return {}, {}
         layers = quantum_layers(model)
         if self.mode == "xla" and not all(layer.executor.traceable for layer in layers):
             raise UnsupportedError(XLA_ONLY)
@@ -256,6 +259,13 @@ class Cell:
         self.start = {k: v for k, v in request.arrays.items() if k.startswith(("weights/", "state/"))}
         calls, arrays = walk(self.started_model(), self.backend, keras.ops.convert_to_tensor(Trace(request.arrays).x))
         return asdict(Walked(tuple(calls))), arrays
+
+    def swear(self, request: Message) -> Answer:
+        """What steps of a cell of another backend come to here, and how far rounding may move that: see jury.py."""
+        asked, given = read(requests.Swear, request.body), Trace(request.arrays)
+        models = jury.Models(self.scenario, self.features, self.outputs, self.backend, self.mode)
+        first, self.first_model = self.first_model, None
+        return jury.testimony(models, first, asked, given)
 
     # Helpers
 

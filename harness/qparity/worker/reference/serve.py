@@ -31,6 +31,7 @@ from qparity.worker.reference.differences import UNIT, simple_slope, slope
 from qparity.worker.reference.model import Arrays, ReferenceModel, Shift, quiet
 from qparity.worker.reference.rounding import Disturbance
 from qparity.worker.reference.walk import walk
+from qparity.worker.steps import first_and_last_first, joined
 
 DISTURBANCE = 2.0**-22
 """Far above the rounding of differences, far below where a model's slopes change by themselves."""
@@ -129,7 +130,7 @@ class Reference:
         given, asked = Trace(request.arrays), read(requests.Judge, request.body)
         steps, offsets = given.reference_steps, given.offsets
         found: list[dict[str, np.ndarray]] = []
-        order = _first_and_last_first(len(steps))
+        order = first_and_last_first(len(steps))
         for number in order:
             if found and time.process_time() - used > asked.seconds:
                 break
@@ -138,7 +139,7 @@ class Reference:
             state = [given[f"state/{j}"][number] for j in range(len(self.model.rest))]
             batch = [given[name][rows].astype(np.float64) if name in given else None for name in DATA]
             found.append(self._step(weights, state, batch, asked.seed, int(steps[number]), asked.compiled))
-        arrays = _joined(found, sorted(range(len(found)), key=lambda i: order[i]))
+        arrays = {f"reference_{name}": array for name, array in joined(found, order).items()}
         arrays |= {"reference_steps": np.array([steps[number] for number in sorted(order[: len(found)])], np.int64)}
         about = {"evaluations": self.evaluations, "qnodes": qnodes.who_simulated()}
         return about | {"wall_s": time.perf_counter() - start}, arrays
@@ -231,18 +232,3 @@ def _why_not_built(error: Exception) -> str:
         cure = f'an entry for "{REFERENCE}", with PennyLane\'s interface "auto", lets the whole model be judged'
         return f"the model names no NumPy backend ({said}), so the reference cannot build it; {left}; {cure}"
     return f"the reference cannot build the model on NumPy: {said}; {left}"
-
-
-def _joined(found: list[dict[str, np.ndarray]], order: list[int]) -> dict[str, np.ndarray]:
-    """The steps' arrays in one each: rows of predictions one after the other, everything else stacked."""
-    in_all = [name for name in found[0] if all(name in each for each in found)]
-    parts = {name: [found[i][name] for i in order] for name in in_all}
-    return {
-        f"reference_{name}": np.concatenate(arrays) if name == "predictions" else np.stack(arrays)
-        for name, arrays in parts.items()
-    }
-
-
-def _first_and_last_first(count: int) -> list[int]:
-    """The order in which steps are taken, should time run out: the first, the last, then the rest."""
-    return [0, count - 1, *range(1, count - 1)][: max(count, 1)] if count > 1 else [0]
