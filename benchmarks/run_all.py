@@ -30,6 +30,7 @@ QUICK = {
     "false_steps": "--repetitions 0 --histories 200",
     "fuzz": "--inputs 200",
     "judged_models": "-k dressed --variants torch",
+    "jury_limits": "--models 1",
     "kills": "--kills 5",
     "large_run": "--cells 200",
     "layer_overhead": "-v torch -v jax-jit --seconds 3",
