@@ -45,6 +45,7 @@ Answer = tuple[Table, dict[str, np.ndarray]]
 
 def serve_reference(channel: Channel) -> None:
     """Answer the parent's requests until it closes the channel."""
+    keras.config.disable_traceback_filtering()  # else what a layer raises is wrapped in the arguments of its call
     reference = Reference()
     handlers: dict[str, Callable[[Message], Answer]] = {
         "prepare": reference.prepare,
@@ -98,8 +99,8 @@ class Reference:
                     built = built or (name, model)
                     model.try_once(asked.features)
                 return model
-            except CannotStand as error:
-                raise _said_first(error) from error
+            except CannotStand:
+                raise
             except Exception as error:
                 traceback.print_exc()
                 first = first or error
@@ -214,13 +215,6 @@ class Reference:
                 spread = max(np.abs(d.state[j] - value).max(initial=0.0) for d in disturbed)
                 found[f"state_condition/{j}"] = np.array(spread / DISTURBANCE)
         return found
-
-
-def _said_first(error: CannotStand) -> CannotStand:
-    """The refusal as it was raised: Keras raises another one, with the arguments of the layer's call."""
-    while isinstance(error.__context__, CannotStand):
-        error = error.__context__
-    return error
 
 
 def _why_not_built(error: Exception) -> str:
