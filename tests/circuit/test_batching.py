@@ -185,3 +185,14 @@ def test_a_sparse_observable_is_compared():
 
     bound = bind(sparse, 1, 1, {}, {"weights": (1,)}, features=1)
     assert refusal_of_batches(bound, None) is None
+
+
+@pytest.mark.parametrize("threshold", [0.0, 3.0, 40.0])
+def test_a_branch_on_all_features_of_a_batch_is_not_that_of_its_samples(threshold):
+    """Numbers that lie on one side alone would not show it."""
+
+    def chosen(weights, inputs):
+        if qml.math.sum(inputs) > threshold:
+            qml.PauliX(0)
+
+    assert refusal(measured(chosen)) is not None

@@ -7,6 +7,7 @@ where the batch is as large as a sample. So it is asked, in NumPy at generic poi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ SIZES = (2, 3)  # as many as features, or not: one of them shows it
 RUN = (1, 3)
 """Batches that are simulated: the last of a training may be a single sample."""
 TOLERANCE = 1e-9
+FAR = (-100.0, -1.0, 0.05, 10.0, 1000.0)
+"""Times which samples are tried as well: a branch on all features of a batch takes another side than on some sample."""
 
 Simulate = Callable[[qml.tape.QuantumScript], Sequence[Any]]
 
@@ -41,6 +44,8 @@ def refusal_of_batches(bound: BoundCircuit, simulate: Simulate | None) -> str | 
                 return f"{differs} of a batch is not that of its samples"
         except Exception as error:
             return f"as a batch it fails ({one_line(error)})"
+    if differs := _difference_far_off(bound):
+        return differs
     if simulate is None:
         return None
     alone = list(map(simulate, samples))
@@ -53,6 +58,26 @@ def refusal_of_batches(bound: BoundCircuit, simulate: Simulate | None) -> str | 
             if not _is_stack(np.asarray(result), [np.asarray(single) for single in singles]):
                 return f"its results as a batch of {size} are not those of its samples"
     return None
+
+
+def _difference_far_off(bound: BoundCircuit) -> str | None:
+    """The same for real features of either sign and of many sizes, as far as the function takes each alone."""
+    if bound.features_are != "reals":
+        return None
+    weights, sample = bound.example()
+    rows, alone = [], []
+    with np.errstate(all="ignore"):
+        for factor in FAR:
+            with contextlib.suppress(Exception):
+                alone.append(bound.tape(weights, factor * sample))
+                rows.append(factor * sample)
+        if len(rows) < 2:
+            return None
+        try:
+            differs = _difference(bound.tape(weights, np.stack(rows)), alone)
+        except Exception as error:
+            return f"as a batch it fails ({one_line(error)})"
+    return differs and f"{differs} of a batch is not that of its samples"
 
 
 def weights_meet_inputs(bound: BoundCircuit) -> bool:
