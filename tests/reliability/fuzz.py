@@ -2,8 +2,7 @@
 
 `KINDS` maps a kind of input to (strategy, check); used by test_fuzz.py with few examples, by benchmarks/fuzz.py with
 many.
-While a check runs, nothing may be written outside its folder, nothing unpickled, and no program started but the one
-that bundles a page's charts.
+While a check runs, nothing may be written outside its folder, nothing unpickled, and no program started.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from hypothesis import strategies as st
 
 from qparity import cli
 from qparity.parity.expectation import load_expectations
-from qparity.reporting import html
 from qparity.scenario.errors import ScenarioError
 from tests.reliability import fuzz_folder, fuzz_own
 from tests.scenario import test_scenario_fuzz as scenarios
@@ -36,7 +34,7 @@ _watched: list[Path] = []
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watched:
         return
-    if event in FORBIDDEN and not (event == "subprocess.Popen" and arguments[1] == html.BUNDLER):
+    if event in FORBIDDEN:
         OUTSIDE.append(f"{event} {arguments[:2]}")
     writes = event in DIR_FD and arguments[DIR_FD[event]] == -1
     if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):

@@ -9,8 +9,6 @@ import base64
 import hashlib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -19,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -41,9 +40,6 @@ from qparity.summary.words import digits_apart, joules, label, number, seconds, 
 from qparity.timing import NOISE, Interval, decide
 from qparity.timing.profile import ORDER
 
-BUNDLE = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(sys.argv[1]).encode())"
-BUNDLER = [sys.executable, "-P", "-c", BUNDLE, "window.vegaEmbed = vegaEmbed;"]
-"""The one program that a report starts, whatever it is of."""
 MOST_PAIRS = 100
 MOST_CHANGES = 200
 MOST_NAME = 90
@@ -56,10 +52,10 @@ def render(
 
     `evidence` is what can be shown of red cells beyond their line, by id.
     """
-    _bundling()  # goes on beside what follows
+    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
     axes = tuple(dict.fromkeys(growth.axis for growth in view.growths))
     found, chosen = causes(view.cells, view.groups), choices(view)[: data.MOST_CHOICES]
-    shown: dict[str, Any] = dict(
+    return environment().get_template("report.html.j2").render(
         view=view,
         mark={0: "✓ PASS", 1: "✗ FAIL"}.get(view.exit_code, "✗ INCOMPLETE"),
         recommendation=recommend(view),
@@ -74,7 +70,9 @@ def render(
         rows=matrix.rows(view, found),
         base=base,
         changed={c.head.id: c.mark for c in base.changes if c.head and c.mark != "~"} if base else {},
+        scripts={name: Markup(text) for name, text in scripts.items()},
         style=Markup(file("style.css") + palette.css(view.variants)),
+        policy=_policy(scripts.values()),
         run_data=_embedded(data.rounded(summary_json.document(view))),
         series_data=_embedded(data.series(view)),
         spec_data=_embedded(charts.specifications(view.variants, axes)),
@@ -93,10 +91,6 @@ def render(
         most_changes=MOST_CHANGES,
         most_curves=MOST_CURVES,
     )  # fmt: skip
-    scripts = {"vega": _vega(), "app": file("rows.js") + file("app.js")}
-    marked = {name: Markup(text) for name, text in scripts.items()}
-    template = environment().get_template("report.html.j2")
-    return template.render(shown, scripts=marked, policy=_policy(scripts.values()))
 
 
 def _circuits(view: RunView) -> circuit.Circuits:
@@ -176,18 +170,9 @@ def environment() -> Environment:
 
 
 @lru_cache(maxsize=1)
-def _bundling() -> subprocess.Popen[bytes]:
-    """A process that writes Vega, Vega-Lite and Vega-Embed: a second and 90 MB of V8, which ends with it."""
-    return subprocess.Popen(BUNDLER, stdout=subprocess.PIPE)
-
-
-@lru_cache(maxsize=1)
 def _vega() -> str:
-    """These as one script; wrapped, because the bundle's top level leaks its names."""
-    process = _bundling()
-    bundle = process.communicate()[0].decode()
-    if process.returncode:
-        raise RuntimeError(f"vl_convert could not bundle Vega (exit code {process.returncode})")
+    """Vega, Vega-Lite and Vega-Embed as one script; wrapped, because the bundle's top level leaks its names."""
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return _unclosable(f"(() => {{{bundle}}})();")
 
 
